@@ -1,0 +1,1 @@
+//! Placeholder tour, replaced by the crate's own.
