@@ -1,0 +1,114 @@
+//! A checked experiment: what a `.chaos` file means, and what a harness builds in code.
+//!
+//! Every part has its file: [`scope`] and [`lab`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
+//! measured, [`formula`] what is claimed, [`fault`] what is injected, [`timeline`] when, [`quantity`] the units.
+
+pub mod fault;
+pub mod formula;
+pub mod lab;
+pub mod metric;
+pub mod probe;
+pub mod quantity;
+pub mod scope;
+pub mod target;
+pub mod timeline;
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::{Span, Spanned};
+
+pub use fault::{Distribution, Fault, FaultSpec, Traffic};
+pub use formula::{Abort, Claim, Comparison, Event, Expectation, Phase, Predicate, SteadyState};
+pub use lab::{Host, Lab, Link, Program, Ready};
+pub use metric::{Field, Function, Metric};
+pub use probe::{Connections, Probe, ProbeKind};
+pub use quantity::{Quantity, Unit};
+pub use scope::{RadiusLimit, Scope};
+pub use target::{Pick, Selector, Target};
+pub use timeline::{Step, Timeline};
+
+/// One experiment, free of errors of meaning; what it touches is only known once it is planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Experiment {
+    /// The title.
+    pub name: Spanned<String>,
+    /// Who answers for it; required outside a lab.
+    pub owner: Option<Spanned<String>>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// What is believed, in words, with its parameters filled in.
+    pub hypothesis: Spanned<String>,
+    /// What users are expected to feel, in words.
+    pub impact: Option<String>,
+    /// The parameters and the values this run gives them.
+    pub params: Vec<Param>,
+    /// Where it takes place.
+    pub scope: Scope,
+    /// The named targets of the scope, picked once per run and shared by faults and probes.
+    pub targets: Vec<Target>,
+    /// The hard limits; more than this is refused before anything is touched.
+    pub blast_radius: Vec<RadiusLimit>,
+    /// What is measured, throughout the run.
+    pub probes: Vec<Probe>,
+    /// What must hold before anything is injected, and again after rollback.
+    pub steady_state: SteadyState,
+    /// What may be injected.
+    pub faults: Vec<Fault>,
+    /// What happens when.
+    pub timeline: Timeline,
+    /// What ends the fault at once.
+    pub aborts: Vec<Abort>,
+    /// The hypothesis, checkable.
+    pub expectations: Vec<Expectation>,
+    /// The one-sided confidence of the expectations, as a fraction; 0.95 unless the file says otherwise.
+    pub confidence: f64,
+    /// What is kept beside the default evidence.
+    pub evidence: Vec<Spanned<Evidence>>,
+    /// The place of the whole experiment.
+    pub span: Span,
+}
+
+/// A named value that a run may change within its reviewed range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Param {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// The value in this run.
+    pub value: Quantity,
+    /// The default of the file.
+    pub default: Quantity,
+    /// The lowest and highest value a run may set.
+    pub range: Option<(Quantity, Quantity)>,
+}
+
+/// Something to keep in the run's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// The run's events; always kept.
+    Events,
+    /// What the kernel says of links, qdiscs, filters and BPF links before, during and after.
+    Kernel,
+    /// The output of the lab's programs.
+    Logs(Selector),
+}
+
+impl Experiment {
+    /// Finds a probe by name.
+    pub fn probe(&self, name: &str) -> Option<&Probe> {
+        self.probes.iter().find(|p| p.name.value == name)
+    }
+
+    /// Finds a fault by name.
+    pub fn fault(&self, name: &str) -> Option<&Fault> {
+        self.faults.iter().find(|f| f.name.value == name)
+    }
+
+    /// Returns the lab, where the scope is one.
+    pub fn lab(&self) -> Option<&Lab> {
+        match &self.scope {
+            Scope::Lab(lab) => Some(lab),
+            Scope::Machine => None,
+        }
+    }
+}

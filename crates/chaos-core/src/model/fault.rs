@@ -1,0 +1,259 @@
+//! What is injected.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    formula::Comparison,
+    quantity::{Quantity, Unit, format_seconds},
+    target::Selector,
+};
+use crate::span::{Span, Spanned};
+
+/// A named fault: one or more effects on the traffic of its targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Fault {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What happens to the packets; all of it, joined by `and`.
+    pub specs: Vec<Spanned<FaultSpec>>,
+    /// Whose packets.
+    pub on: Selector,
+    /// Which of them.
+    pub traffic: Traffic,
+    /// What shows that it met traffic; unproven, the run is stopped early and inconclusive.
+    pub proven_by: Option<Comparison>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// One effect. Exhaustive matches over this enum find what a new fault lacks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultSpec {
+    /// Packets arrive later.
+    Delay {
+        /// By how much.
+        delay: Duration,
+        /// How far each packet's delay may differ from it.
+        jitter: Duration,
+        /// How much of a packet's deviation the next one inherits, as a fraction.
+        correlation: f64,
+        /// How the deviations are distributed.
+        distribution: Distribution,
+    },
+    /// Packets vanish.
+    Loss {
+        /// The fraction of all packets.
+        ratio: f64,
+        /// The mean length of a burst in packets (Gilbert–Elliott); without it packets are lost independently.
+        burst: Option<u32>,
+    },
+    /// Packets arrive twice.
+    Duplicate {
+        /// The fraction of all packets.
+        ratio: f64,
+    },
+    /// One bit of a packet is flipped.
+    Corrupt {
+        /// The fraction of all packets.
+        ratio: f64,
+    },
+    /// Packets overtake those before them.
+    Reorder {
+        /// The fraction of packets that go at once while the others are held.
+        ratio: f64,
+        /// How long the others are held.
+        hold: Duration,
+    },
+    /// The link carries no more than this.
+    Bandwidth {
+        /// Bits per second.
+        rate: u64,
+        /// What may pass at once, in bytes.
+        burst: u64,
+    },
+    /// Traffic is refused.
+    Block {
+        /// Which connections.
+        connections: Blocked,
+        /// Whether the sender is told.
+        answer: Refusal,
+    },
+    /// Nothing passes either way.
+    Partition,
+}
+
+/// Which connections a block refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blocked {
+    /// All packets.
+    #[default]
+    All,
+    /// Only the opening of new connections.
+    New,
+    /// Only connections that were open before.
+    Established,
+}
+
+/// Whether a blocked sender is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// Packets vanish; the sender waits for its timeout.
+    #[default]
+    Drop,
+    /// The sender gets a reset or an ICMP error at once.
+    Reject,
+}
+
+/// How deviations from a delay are distributed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// Evenly within the jitter.
+    #[default]
+    Uniform,
+    /// Normally, the jitter being one standard deviation.
+    Normal,
+    /// With a long tail to the right.
+    Pareto,
+}
+
+impl FaultSpec {
+    /// Every kind's word in the language, in the order of the reference.
+    pub const KINDS: [&'static str; 8] =
+        ["delay", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "block", "partition"];
+
+    /// Returns the word that names it in the language.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            FaultSpec::Delay { .. } => "delay",
+            FaultSpec::Loss { .. } => "loss",
+            FaultSpec::Duplicate { .. } => "duplicate",
+            FaultSpec::Corrupt { .. } => "corrupt",
+            FaultSpec::Reorder { .. } => "reorder",
+            FaultSpec::Bandwidth { .. } => "bandwidth",
+            FaultSpec::Block { .. } => "block",
+            FaultSpec::Partition => "partition",
+        }
+    }
+}
+
+impl fmt::Display for FaultSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |ratio: f64| Quantity::ratio(ratio);
+        match self {
+            FaultSpec::Delay { delay, jitter, correlation, distribution } => {
+                write!(f, "delay {}", format_seconds(delay.as_secs_f64()))?;
+                if !jitter.is_zero() {
+                    write!(f, " jitter {}", format_seconds(jitter.as_secs_f64()))?;
+                }
+                if *correlation > 0.0 {
+                    write!(f, " correlation {}", percent(*correlation))?;
+                }
+                match distribution {
+                    Distribution::Uniform => Ok(()),
+                    Distribution::Normal => f.write_str(" distribution normal"),
+                    Distribution::Pareto => f.write_str(" distribution pareto"),
+                }
+            }
+            FaultSpec::Loss { ratio, burst: None } => write!(f, "loss {}", percent(*ratio)),
+            FaultSpec::Loss { ratio, burst: Some(n) } => {
+                write!(f, "loss {} in bursts of {n} packets", percent(*ratio))
+            }
+            FaultSpec::Duplicate { ratio } => write!(f, "duplicate {}", percent(*ratio)),
+            FaultSpec::Corrupt { ratio } => write!(f, "corrupt {}", percent(*ratio)),
+            FaultSpec::Reorder { ratio, hold } => {
+                write!(f, "reorder {} hold {}", percent(*ratio), format_seconds(hold.as_secs_f64()))
+            }
+            FaultSpec::Bandwidth { rate, burst } => write!(
+                f,
+                "bandwidth {} burst {}",
+                Quantity::new(*rate as f64, Unit::BitsPerSecond),
+                Quantity::new(*burst as f64, Unit::Bytes)
+            ),
+            FaultSpec::Block { connections, answer } => {
+                f.write_str("block")?;
+                match connections {
+                    Blocked::All => {}
+                    Blocked::New => f.write_str(" new")?,
+                    Blocked::Established => f.write_str(" established")?,
+                }
+                match answer {
+                    Refusal::Drop => f.write_str(" drop"),
+                    Refusal::Reject => f.write_str(" reject"),
+                }
+            }
+            FaultSpec::Partition => f.write_str("partition"),
+        }
+    }
+}
+
+/// Which of a target's packets a fault applies to; by default all that it sends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Traffic {
+    /// Which way, as seen from the target.
+    pub direction: Way,
+    /// The other end; empty means anyone.
+    pub peers: Vec<Destination>,
+    /// Ports at either end; empty means any.
+    pub ports: Vec<u16>,
+    /// The transport protocol.
+    pub protocol: Option<Protocol>,
+}
+
+/// Which way, as seen from the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// What it sends.
+    #[default]
+    Egress,
+    /// What it receives.
+    Ingress,
+    /// Both.
+    Both,
+}
+
+/// The other end of the traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Destination {
+    /// Who.
+    pub who: Who,
+    /// Their port.
+    pub port: Option<u16>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// Who the other end is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// Objects of the scope; their addresses are resolved when planning and again when injecting.
+    Objects(Selector),
+    /// An address or a network.
+    Network {
+        /// The address.
+        address: IpAddr,
+        /// How many leading bits count.
+        prefix: u8,
+    },
+}
+
+/// A transport protocol.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP and ICMPv6, but never neighbour discovery.
+    Icmp,
+}

@@ -1,0 +1,74 @@
+//! Which objects: selectors, picks, and named targets.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::{Span, Spanned};
+
+/// Words that find objects in a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selector {
+    /// Lab hosts by name or glob (`api-1`, `api`, `api-*`); the name of a counted host means all of its copies.
+    Hosts(Spanned<String>),
+    /// This machine's own network namespace.
+    Here(Span),
+    /// A named network namespace of this machine (`/run/netns/NAME`).
+    Netns(Spanned<String>),
+    /// The network namespace of the processes with this name.
+    Process(Spanned<String>),
+    /// A target declared by name.
+    Named(Spanned<String>),
+}
+
+impl Selector {
+    /// Returns where it was written.
+    pub fn span(&self) -> Span {
+        match self {
+            Selector::Here(span) => *span,
+            Selector::Hosts(s) | Selector::Netns(s) | Selector::Process(s) | Selector::Named(s) => s.span,
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Selector::Hosts(name) => write!(f, "hosts {name}"),
+            Selector::Here(_) => f.write_str("here"),
+            Selector::Netns(name) => write!(f, "netns \"{name}\""),
+            Selector::Process(name) => write!(f, "process \"{name}\""),
+            Selector::Named(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// A named set of objects, drawn once per run from the run's seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Target {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What finds the objects.
+    pub selector: Selector,
+    /// How many of them.
+    pub pick: Pick,
+}
+
+/// How many of the objects found are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pick {
+    /// All of them.
+    #[default]
+    All,
+    /// So many, drawn at random from the run's seed.
+    Count(u32),
+    /// A fraction, rounded down but at least one, and at most `up_to`.
+    Share {
+        /// The fraction.
+        fraction: f64,
+        /// The most to pick.
+        up_to: Option<u32>,
+    },
+}

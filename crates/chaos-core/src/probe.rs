@@ -1,0 +1,107 @@
+//! Measuring: one request at a time, scheduled by the load engine.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{model, place::Place, time::Nanos};
+
+/// Makes probers for the probes of an experiment.
+#[async_trait]
+pub trait Probers: Send + Sync {
+    /// Prepares a probe at a place; fails on what can never work (an address that cannot be, a missing secret).
+    async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Arc<dyn Prober>, ProbeError>;
+}
+
+/// Takes one measurement at a time; many may be under way at once.
+#[async_trait]
+pub trait Prober: Send + Sync {
+    /// Takes one measurement. Never fails: what goes wrong is the measurement. The caller bounds the time.
+    async fn once(&self) -> Observation;
+}
+
+/// Why a probe cannot be prepared.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ProbeError {
+    /// What went wrong.
+    pub message: String,
+    /// The likely fix.
+    pub help: Option<String>,
+}
+
+/// How a measurement ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It succeeded.
+    Ok,
+    /// It failed: refused, reset, or an answer that is not a success. Its latency does not count.
+    Failed,
+    /// It took longer than the timeout; its latency is at least that.
+    TimedOut,
+    /// The prober itself could not run; the sample is unknown, neither success nor failure.
+    NotRun,
+}
+
+/// What one measurement saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// How it ended; a prober never says `TimedOut`, the load engine does.
+    pub outcome: Outcome,
+    /// Finding the address.
+    pub dns: Option<Duration>,
+    /// Opening the connection; none where one was reused.
+    pub connect: Option<Duration>,
+    /// From sending to the first byte of the answer.
+    pub ttfb: Option<Duration>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The probe's labels with their values.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    /// Why it failed, in few words that do not vary from one to the next.
+    pub error: Option<Arc<str>>,
+}
+
+impl Observation {
+    /// A bare success.
+    pub fn ok() -> Self {
+        Observation {
+            outcome: Outcome::Ok,
+            dns: None,
+            connect: None,
+            ttfb: None,
+            status: None,
+            labels: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// A failure with its reason.
+    pub fn failed(error: impl Into<Arc<str>>) -> Self {
+        Observation { outcome: Outcome::Failed, error: Some(error.into()), ..Observation::ok() }
+    }
+}
+
+/// One measurement on the run's time axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// When it was meant to start.
+    pub intended: Nanos,
+    /// How much later it really started.
+    pub late: Duration,
+    /// From the intended start to the end; for a timeout, the timeout.
+    pub latency: Duration,
+    /// The place it was sent from.
+    pub from: Arc<str>,
+    /// What was seen.
+    pub observation: Observation,
+}
+
+impl Sample {
+    /// Returns when it was over.
+    pub fn completed(&self) -> Nanos {
+        self.intended + crate::time::nanos(self.latency)
+    }
+}
