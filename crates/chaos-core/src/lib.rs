@@ -1,13 +1,15 @@
 //! The model, planning, running, judging and reporting of chaos experiments, without I/O on any target.
 //!
 //! 1. [`model`] is a checked experiment, from the language or built in code.
-//! 2. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
+//! 2. [`plan`] resolves it: what exactly is touched, with what, how it is undone.
+//! 3. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
 
 pub mod environment;
 pub mod injector;
 pub mod inventory;
 pub mod model;
 pub mod place;
+pub mod plan;
 pub mod probe;
 pub mod span;
 pub mod time;
