@@ -1,1 +1,3 @@
 //! Placeholder tour, replaced by the crate's own.
+
+pub mod bpf;

@@ -1,0 +1,30 @@
+//! Faults that the kernel holds: BPF programs on TCX links, written instruction by instruction and loaded over `bpf(2)`.
+//!
+//! 1. [`assembler`] turns mnemonics and labels into instructions.
+//! 2. [`matching`] compiles which packets a rule is about, [`action`] what happens to them.
+//! 3. [`program`] loads instructions and keeps the maps they count in; [`link`] puts a program on an interface.
+//! 4. [`hold`] is all of it together: one program per device and direction with every rule on it, replaced as a whole
+//!    whenever a rule comes or goes. Dropping the hold, or the death of its process in whatever way, ends every fault on it.
+//! 5. [`probe`](probe()) finds out by trying whether this kernel and this user can do any of that; [`cgroup`] refuses
+//!    connections of one group of processes, which no interface program can.
+//!
+//! No compiler, no ELF object and no C library is involved, so the same static binary works in an empty container.
+
+pub mod action;
+pub mod assembler;
+pub mod cgroup;
+pub mod device;
+mod error;
+pub mod hold;
+pub mod link;
+pub mod matching;
+mod probe;
+pub mod program;
+mod syscall;
+
+pub use self::action::{Action, Loss, Probability};
+pub use self::device::{Device, Namespace};
+pub use self::error::BpfError;
+pub use self::hold::{Counters, Deadline, Hold, Rule, RuleId};
+pub use self::matching::{Direction, PacketMatch, Peer, Protocol};
+pub use self::probe::{Support, probe};

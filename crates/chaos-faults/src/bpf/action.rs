@@ -1,0 +1,388 @@
+//! What happens to a packet that a rule matched.
+
+use std::sync::Arc;
+
+use super::assembler::Register::{R0, R1, R2, R3, R4, R5, R6, R8, R9, R10};
+use super::assembler::{Assembler, Condition, Helper, Label, Operation, Width};
+use super::matching::{
+    Direction, HAS_PORTS, ICMP, ICMPV6, SCRATCH, SKB_LENGTH, SKB_TC_INDEX, TCP, UDP, load_bytes,
+};
+use super::program::Words;
+use super::{BpfError, Device};
+
+/// How often something happens, from never (0) to always (1), in steps of 2⁻³².
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Probability(f64);
+
+impl Probability {
+    /// It always happens.
+    pub const ALWAYS: Self = Self(1.0);
+    /// It never happens.
+    pub const NEVER: Self = Self(0.0);
+
+    /// Takes a fraction.
+    ///
+    /// # Errors
+    /// It is not a number from 0 to 1.
+    pub fn new(fraction: f64) -> Result<Self, BpfError> {
+        if (0.0..=1.0).contains(&fraction) {
+            Ok(Self(fraction))
+        } else {
+            Err(BpfError::OutOfRange {
+                what: "a probability",
+                value: fraction.to_string(),
+                expected: "a fraction from 0 to 1",
+            })
+        }
+    }
+
+    /// Returns the fraction.
+    pub fn fraction(self) -> f64 {
+        self.0
+    }
+
+    /// Returns below which of all 32-bit numbers it happens, or nothing if it always does.
+    fn threshold(self) -> Option<u32> {
+        let threshold = (self.0 * 4_294_967_296.0).round();
+        (threshold < 4_294_967_296.0).then_some(threshold as u32)
+    }
+}
+
+/// Which of the matched packets are lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Loss {
+    /// Each packet for itself.
+    Independent(Probability),
+    /// In bursts, by a chain of two states (Gilbert and Elliott), as netem's `loss gemodel`.
+    Chain {
+        /// From the good state to the bad.
+        worsen: Probability,
+        /// From the bad state to the good.
+        recover: Probability,
+        /// Loss in the bad state.
+        in_bad: Probability,
+        /// Loss in the good state.
+        in_good: Probability,
+    },
+}
+
+impl Loss {
+    /// Loses a fraction of all packets in bursts of a mean length.
+    ///
+    /// # Errors
+    /// The fraction is not below 1, the length below one packet, or both together cannot be met.
+    pub fn bursts(fraction: Probability, mean_length: f64) -> Result<Self, BpfError> {
+        let lost = fraction.fraction();
+        let wrong =
+            |what, value: f64, expected| BpfError::OutOfRange { what, value: value.to_string(), expected };
+        if !mean_length.is_finite() || mean_length < 1.0 {
+            return Err(wrong("the mean length of a loss burst", mean_length, "one packet or more"));
+        }
+        if lost >= 1.0 {
+            return Err(wrong("the share of packets lost in bursts", lost, "below 1; a block loses all"));
+        }
+        let recover = 1.0 / mean_length;
+        let worsen = lost * recover / (1.0 - lost);
+        if worsen > 1.0 {
+            return Err(wrong(
+                "the mean length of a loss burst",
+                mean_length,
+                "longer for a share of packets this high",
+            ));
+        }
+        Ok(Self::Chain {
+            worsen: Probability(worsen),
+            recover: Probability(recover),
+            in_bad: Probability::ALWAYS,
+            in_good: Probability::NEVER,
+        })
+    }
+}
+
+/// What happens to a packet that a rule matched.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Loses packets without a word to the sender. Random by the kernel's generator, which takes no seed.
+    Drop(Loss),
+    /// Loses only packets that open a TCP connection (SYN without ACK); established connections go on.
+    DropOpening,
+    /// Sends a second copy right away.
+    Duplicate(Probability),
+    /// Flips one bit behind the transport header. Between interfaces that leave checksums to the hardware, as veth pairs
+    /// do, the damage reaches the application; elsewhere the receiver's checksum finds it.
+    Corrupt(Probability),
+    /// Sends packets to another interface, where a forwarder holds them.
+    Redirect {
+        /// The interface's number, in the namespace of the device.
+        to: u32,
+        /// Without a sign of life for 250 ms packets take their ordinary way.
+        heartbeat: Heartbeat,
+    },
+}
+
+impl Action {
+    /// Returns whether matched packets leave the program here for good, so that no rule after it sees them.
+    pub(super) fn is_redirect(&self) -> bool {
+        matches!(self, Self::Redirect { .. })
+    }
+}
+
+/// How old a sign of life may be before packets take their ordinary way again.
+pub const HEARTBEAT_LIMIT: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// A forwarder's sign of life, which the program that steers packets to it checks for each of them.
+#[derive(Debug, Clone)]
+pub struct Heartbeat(Arc<Words>);
+
+impl Heartbeat {
+    /// Creates a heartbeat that never beat: packets take their ordinary way.
+    ///
+    /// # Errors
+    /// The kernel refuses the map.
+    pub fn new() -> Result<Self, BpfError> {
+        Words::new(1).map(|words| Self(Arc::new(words)))
+    }
+
+    /// Gives a sign of life.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn beat(&self) -> Result<(), BpfError> {
+        self.0.write(&[monotonic_ns()])
+    }
+
+    /// Lets packets take their ordinary way from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses the write.
+    pub fn stop(&self) -> Result<(), BpfError> {
+        self.0.write(&[0])
+    }
+}
+
+/// Returns `CLOCK_MONOTONIC` in nanoseconds, the clock that programs read.
+pub(crate) fn monotonic_ns() -> u64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map(|time| time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned())
+        .expect("every Linux has a monotonic clock")
+}
+
+/// Words of a rule's map.
+pub(super) const SEEN: u32 = 0;
+pub(super) const HIT: u32 = 8;
+const STATE: u32 = 16;
+pub(super) const WORDS: usize = 3;
+
+/// `tc_index` of a packet that a forwarder has already held.
+pub(super) const MARK_DONE: u32 = 0x7c00;
+/// `tc_index` of a copy made by a rule, plus the rule's number: it goes on behind that rule.
+pub(super) const MARK_COPY: u32 = 0x7800;
+/// How many rules can be told apart by a copy's mark.
+pub(super) const MARK_COPIES: u32 = 0x400;
+
+/// More places on the stack, below those of [`super::matching`].
+const START: i16 = -60;
+const SPAN: i16 = -64;
+
+/// What an action's instructions need to know of their surroundings.
+pub(super) struct Surroundings<'a> {
+    pub(super) device: &'a Device,
+    pub(super) direction: Direction,
+    pub(super) words: &'a Words,
+    /// The rule's number, for marks.
+    pub(super) rule: u32,
+}
+
+/// Adds one to a word of a rule's map.
+pub(super) fn count(asm: &mut Assembler, words: &Words, word: u32) {
+    use std::os::fd::AsRawFd;
+    asm.map_value(R1, words.as_raw_fd(), word).set(R2, 1).atomic_add(R1, 0, R2);
+}
+
+/// Writes the instructions of an action; whatever does not end the program goes on at `next`.
+pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_>, next: Label) {
+    match action {
+        Action::Drop(Loss::Independent(probability)) => {
+            happen(asm, *probability, next);
+            drop_packet(asm, around);
+        }
+        Action::Drop(Loss::Chain { worsen, recover, in_bad, in_good }) => {
+            chain(asm, around, [*worsen, *recover, *in_bad, *in_good], next);
+            drop_packet(asm, around);
+        }
+        Action::DropOpening => {
+            const SYN_OR_ACK: u32 = 0x12;
+            const SYN: u32 = 0x02;
+            asm.jump_if(Condition::NotEqual, R8, TCP, next);
+            asm.load(Width::Word, R0, R10, HAS_PORTS).jump_if(Condition::Equal, R0, 0, next);
+            asm.copy(R2, R9).compute(Operation::Add, R2, 13);
+            load_bytes(asm, SCRATCH, 1, next);
+            asm.load(Width::Byte, R0, R10, SCRATCH).compute_u32(Operation::And, R0, SYN_OR_ACK);
+            asm.jump_if(Condition::NotEqual, R0, SYN, next);
+            drop_packet(asm, around);
+        }
+        Action::Duplicate(probability) => {
+            happen(asm, *probability, next);
+            duplicate(asm, around, next);
+        }
+        Action::Corrupt(probability) => {
+            happen(asm, *probability, next);
+            corrupt(asm, around, next);
+        }
+        Action::Redirect { to, heartbeat } => {
+            use std::os::fd::AsRawFd;
+            asm.call(Helper::KtimeGetNs);
+            asm.map_value(R1, heartbeat.0.as_raw_fd(), 0).load(Width::Double, R2, R1, 0);
+            asm.compute_with(Operation::Subtract, R0, R2);
+            // A beat that is a moment in the future, as another processor sees it, is alive too.
+            asm.compute(Operation::Add, R0, 1_000_000);
+            asm.set_u64(R3, HEARTBEAT_LIMIT.as_nanos() as u64 + 1_000_000);
+            asm.jump_if_u64(Condition::Greater, R0, R3, next);
+            count(asm, around.words, HIT);
+            asm.set_u32(R1, *to).set(R2, 0).call(Helper::Redirect).exit();
+        }
+    }
+}
+
+/// Goes on with the given probability, else jumps to `next`.
+fn happen(asm: &mut Assembler, probability: Probability, next: Label) {
+    if let Some(threshold) = probability.threshold() {
+        asm.call(Helper::GetPrandomU32).jump_if(Condition::AtLeast, R0, threshold, next);
+    }
+}
+
+/// Ends the program so that the packet vanishes and its sender does not learn of it.
+fn drop_packet(asm: &mut Assembler, around: &Surroundings<'_>) {
+    const TCX_DROP: i32 = 2;
+    count(asm, around.words, HIT);
+    match around.direction {
+        // TCX_DROP would be reported to the sender's socket; a redirect to no interface is not.
+        Direction::Egress => asm.set(R1, 0).set(R2, 0).call(Helper::Redirect).exit(),
+        Direction::Ingress => asm.set(R0, TCX_DROP).exit(),
+    };
+}
+
+/// Steps the chain of two states; goes on if the packet is lost, else jumps to `next`.
+fn chain(asm: &mut Assembler, around: &Surroundings<'_>, probabilities: [Probability; 4], next: Label) {
+    use std::os::fd::AsRawFd;
+    let [worsen, recover, in_bad, in_good] = probabilities;
+    let (bad, lost) = (asm.label(), asm.label());
+    asm.call(Helper::GetPrandomU32);
+    asm.map_value(R1, around.words.as_raw_fd(), STATE).load(Width::Double, R2, R1, 0);
+    asm.jump_if(Condition::NotEqual, R2, 0, bad);
+    for (into, probability, loss, last) in [(1, worsen, in_good, false), (0, recover, in_bad, true)] {
+        if last {
+            asm.place(bad);
+        }
+        let stay = asm.label();
+        if let Some(threshold) = probability.threshold() {
+            asm.jump_if(Condition::AtLeast, R0, threshold, stay);
+        }
+        asm.set(R2, into).store(Width::Double, R1, 0, R2);
+        asm.place(stay);
+        happen(asm, loss, next);
+        if !last {
+            asm.jump(lost);
+        }
+    }
+    asm.place(lost);
+}
+
+/// Sends a marked copy to the same interface, where it meets this program again and goes on behind this rule.
+fn duplicate(asm: &mut Assembler, around: &Surroundings<'_>, next: Label) {
+    const INGRESS: i32 = 1;
+    let flags = match around.direction {
+        Direction::Egress => 0,
+        Direction::Ingress => INGRESS,
+    };
+    asm.load(Width::Word, R0, R6, SKB_TC_INDEX).store(Width::Word, R10, SCRATCH, R0);
+    asm.set_u32(R0, mark_of_copy(around.rule)).store(Width::Word, R6, SKB_TC_INDEX, R0);
+    asm.copy(R1, R6).set_u32(R2, around.device.index()).set(R3, flags).call(Helper::CloneRedirect);
+    asm.load(Width::Word, R1, R10, SCRATCH).store(Width::Word, R6, SKB_TC_INDEX, R1);
+    asm.jump_if(Condition::NotEqual, R0, 0, next);
+    count(asm, around.words, HIT);
+}
+
+pub(super) fn mark_of_copy(rule: u32) -> u32 {
+    MARK_COPY + rule % MARK_COPIES
+}
+
+/// Flips one bit behind the transport header; a packet without payload stays whole.
+fn corrupt(asm: &mut Assembler, around: &Surroundings<'_>, next: Label) {
+    let (tcp, eight, placed) = (asm.label(), asm.label(), asm.label());
+    let no_transport = asm.label();
+    for icmp in [ICMP, ICMPV6] {
+        asm.jump_if(Condition::Equal, R8, icmp, eight);
+    }
+    asm.load(Width::Word, R0, R10, HAS_PORTS).jump_if(Condition::Equal, R0, 0, no_transport);
+    asm.jump_if(Condition::Equal, R8, TCP, tcp).jump_if(Condition::Equal, R8, UDP, eight);
+    asm.place(no_transport).set(R0, 0).jump(placed);
+    asm.place(tcp).copy(R2, R9).compute(Operation::Add, R2, 12);
+    load_bytes(asm, SCRATCH, 1, next);
+    asm.load(Width::Byte, R0, R10, SCRATCH).compute_u32(Operation::ShiftRight, R0, 4);
+    asm.compute_u32(Operation::ShiftLeft, R0, 2).jump(placed);
+    asm.place(eight).set(R0, 8);
+    asm.place(placed).compute_u32_with(Operation::Add, R0, R9);
+    asm.compute_u32(Operation::Add, R0, around.device.link_header()).store(Width::Word, R10, START, R0);
+
+    asm.load(Width::Word, R1, R6, SKB_LENGTH).jump_if_u64(Condition::AtLeast, R0, R1, next);
+    asm.compute_u32_with(Operation::Subtract, R1, R0).store(Width::Word, R10, SPAN, R1);
+    asm.call(Helper::GetPrandomU32).load(Width::Word, R1, R10, SPAN).compute_u32_with(
+        Operation::Modulo,
+        R0,
+        R1,
+    );
+    asm.load(Width::Word, R1, R10, START).compute_u32_with(Operation::Add, R0, R1).store(
+        Width::Word,
+        R10,
+        START,
+        R0,
+    );
+    asm.copy(R1, R6).copy(R2, R0).copy(R3, R10).compute(Operation::Add, R3, SCRATCH.into());
+    asm.set(R4, 1).call(Helper::SkbLoadBytes).jump_if(Condition::NotEqual, R0, 0, next);
+    asm.call(Helper::GetPrandomU32).compute_u32(Operation::And, R0, 7);
+    asm.set(R1, 1).compute_u32_with(Operation::ShiftLeft, R1, R0).load(Width::Byte, R0, R10, SCRATCH);
+    asm.compute_u32_with(Operation::Xor, R0, R1).store(Width::Byte, R10, SCRATCH, R0);
+    asm.copy(R1, R6).load(Width::Word, R2, R10, START).copy(R3, R10).compute(
+        Operation::Add,
+        R3,
+        SCRATCH.into(),
+    );
+    asm.set(R4, 1).set(R5, 0).call(Helper::SkbStoreBytes).jump_if(Condition::NotEqual, R0, 0, next);
+    count(asm, around.words, HIT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_fractions() {
+        assert!(Probability::new(f64::NAN).is_err());
+        assert!(Probability::new(-0.1).is_err());
+        assert_eq!(
+            Probability::new(10.0).unwrap_err().to_string(),
+            "a probability is `10`, but must be a fraction from 0 to 1"
+        );
+        assert_eq!(Probability::ALWAYS.threshold(), None);
+        assert_eq!(Probability::NEVER.threshold(), Some(0));
+        assert_eq!(Probability::new(0.0001).unwrap().threshold(), Some(429_497));
+    }
+
+    #[test]
+    fn bursts_lose_the_share_asked_for() {
+        let Loss::Chain { worsen, recover, .. } = Loss::bursts(Probability(0.1), 4.0).unwrap() else {
+            panic!("bursts are a chain");
+        };
+        assert!((recover.fraction() - 0.25).abs() < 1e-12);
+        let share = worsen.fraction() / (worsen.fraction() + recover.fraction());
+        assert!((share - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn bursts_that_cannot_be_are_refused() {
+        assert!(Loss::bursts(Probability(0.1), 0.5).is_err());
+        assert!(Loss::bursts(Probability::ALWAYS, 5.0).is_err());
+        assert!(Loss::bursts(Probability(0.9), 2.0).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! An interface, and the network namespace it lives in.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sched::{CloneFlags, setns};
+
+use super::BpfError;
+
+/// A network namespace that is held open.
+#[derive(Debug, Clone)]
+pub struct Namespace(Arc<OwnedFd>);
+
+impl Namespace {
+    /// Takes over a descriptor of a network namespace.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self(Arc::new(fd))
+    }
+
+    /// Opens a namespace by path, such as `/proc/PID/ns/net` or a bind mount.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(|file| Self::from_fd(file.into()))
+    }
+
+    /// Opens the namespace of the calling thread.
+    ///
+    /// # Errors
+    /// There is no `/proc`.
+    pub fn current() -> io::Result<Self> {
+        Self::open(Path::new("/proc/thread-self/ns/net"))
+    }
+
+    /// Moves the calling thread into the namespace, for the rest of its life: only for a thread made for this.
+    ///
+    /// # Errors
+    /// `CAP_SYS_ADMIN` is missing in the namespace's user namespace or in our own.
+    pub fn enter(&self) -> io::Result<()> {
+        setns(self.0.as_fd(), CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// An interface in a namespace.
+#[derive(Debug, Clone)]
+pub struct Device {
+    namespace: Option<Namespace>,
+    name: String,
+    index: u32,
+    /// Bytes before the network header; zero for interfaces without a link layer, such as tun.
+    link_header: u32,
+    mtu: u32,
+}
+
+impl Device {
+    /// Finds an interface by name; no namespace means the one this process is in.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or there is no such interface in it.
+    pub fn find(namespace: Option<Namespace>, name: &str) -> Result<Self, BpfError> {
+        let mut device = Self { namespace, name: name.to_owned(), index: 0, link_header: 0, mtu: 0 };
+        let wanted = name.to_owned();
+        let (index, link_header, mtu) = device
+            .inside(move || describe(&wanted))?
+            .map_err(|source| BpfError::NoDevice { name: name.to_owned(), source })?;
+        device.index = index;
+        device.link_header = link_header;
+        device.mtu = mtu;
+        Ok(device)
+    }
+
+    /// Returns the interface's name at the time it was found.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the interface's number.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Returns the namespace, unless it is the process's own.
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
+    }
+
+    /// Returns the bytes in front of the network header.
+    pub(crate) fn link_header(&self) -> u32 {
+        self.link_header
+    }
+
+    /// Returns the largest packet the interface takes, in bytes without the link header.
+    pub fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// Runs something in the device's namespace: on a thread of its own, unless that is where this process is.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered.
+    pub fn inside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, BpfError> {
+        let Some(namespace) = self.namespace.clone() else { return Ok(work()) };
+        let refused = |source| BpfError::Namespace { device: self.name.clone(), source };
+        std::thread::Builder::new()
+            .name("chaos-netns".to_owned())
+            .spawn(move || namespace.enter().map(|()| work()))
+            .map_err(refused)?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .map_err(refused)
+    }
+}
+
+/// Asks the kernel for an interface's number, link header and MTU, in the namespace of this thread.
+fn describe(name: &str) -> io::Result<(u32, u32, u32)> {
+    let index = nix::net::if_::if_nametoindex(name)?;
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
+    let mut request = request_for(name);
+    interface_ioctl(&socket, libc::SIOCGIFMTU as libc::Ioctl, &mut request)?;
+    let mtu = request_number(&request);
+    let mut request = request_for(name);
+    interface_ioctl(&socket, libc::SIOCGIFHWADDR as libc::Ioctl, &mut request)?;
+    let link_header = match request_family(&request) {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => 14,
+        _ => 0,
+    };
+    Ok((index, link_header, mtu.max(0).cast_unsigned()))
+}
+
+#[expect(unsafe_code, reason = "ifreq is a C union")]
+fn request_for(name: &str) -> libc::ifreq {
+    // SAFETY: all zeroes is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
+        *to = from.cast_signed();
+    }
+    request
+}
+
+#[expect(unsafe_code, reason = "interface ioctls have no safe wrapper")]
+fn interface_ioctl(
+    socket: &socket2::Socket,
+    request: libc::Ioctl,
+    argument: &mut libc::ifreq,
+) -> io::Result<()> {
+    // SAFETY: these requests read the name in the ifreq and write its union, nothing else.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut *argument) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[expect(unsafe_code, reason = "ifreq is a C union")]
+fn request_number(request: &libc::ifreq) -> i32 {
+    // SAFETY: every bit pattern is a valid integer, and SIOCGIFMTU wrote this member.
+    unsafe { request.ifr_ifru.ifru_mtu }
+}
+
+#[expect(unsafe_code, reason = "ifreq is a C union")]
+fn request_family(request: &libc::ifreq) -> u16 {
+    // SAFETY: every bit pattern is a valid integer, and SIOCGIFHWADDR wrote this member.
+    unsafe { request.ifr_ifru.ifru_hwaddr.sa_family }
+}

@@ -1,0 +1,373 @@
+//! Rules on a real interface of a real kernel: what each does to packets, what it leaves alone, and how it ends.
+
+#[path = "world/pair.rs"]
+mod pair;
+
+use std::time::{Duration, Instant};
+
+use chaos_faults::bpf::action::Action;
+use chaos_faults::bpf::{
+    Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Probability, Protocol, Rule, link,
+};
+use nix::sys::signal::Signal;
+use pair::{Holder, Pair, blast, one};
+
+/// Five standard deviations of a binomial on both sides: wrong about once in two million runs.
+fn assert_share(found: usize, of: u32, share: f64) {
+    let (expected, deviation) = (f64::from(of) * share, (f64::from(of) * share * (1.0 - share)).sqrt());
+    assert!(
+        (found as f64 - expected).abs() <= 5.0 * deviation,
+        "{found} of {of}, expected {expected:.0} ± {:.0}",
+        5.0 * deviation
+    );
+}
+
+/// About all datagrams: what the kernel multicasts by itself must not spoil exact counts.
+fn rule(action: Action) -> Rule {
+    let matching = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
+    Rule { matching, action, deadline: None }
+}
+
+fn loss(share: f64) -> Action {
+    Action::Drop(Loss::Independent(Probability::new(share).unwrap()))
+}
+
+fn block() -> Action {
+    loss(1.0)
+}
+
+fn peer(network: &str, prefix: u8, port: Option<u16>) -> PacketMatch {
+    let network = network.parse().unwrap();
+    PacketMatch { peers: vec![Peer { network, prefix, port }], ..PacketMatch::default() }
+}
+
+#[test]
+fn loss_is_the_share_asked_for_and_every_loss_is_counted() {
+    let Some(pair) = Pair::new() else { return };
+    let (sender, receiver) = (pair.sender("10.99.0.2", 7100), pair.receiver("10.99.0.2", 7100));
+    for (device, direction) in [(pair.va(), Direction::Egress), (pair.vb(), Direction::Ingress)] {
+        let mut hold = Hold::open(device, direction).unwrap();
+        let id = hold.add(rule(loss(0.1))).unwrap();
+        let (arrived, _) = blast(&sender, &receiver, 5000);
+        let counters = hold.remove(id).unwrap();
+        let lost = 5000 - arrived.len();
+        println!("{direction:?}: {lost} of 5000 lost");
+        assert_share(lost, 5000, 0.1);
+        assert_eq!((counters.seen, counters.hit), (5000, lost as u64));
+    }
+}
+
+#[test]
+fn bursts_have_the_share_and_the_length_asked_for() {
+    let Some(pair) = Pair::new() else { return };
+    let (sender, receiver) = (pair.sender("10.99.0.2", 7100), pair.receiver("10.99.0.2", 7100));
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    let chain = Loss::bursts(Probability::new(0.1).unwrap(), 5.0).unwrap();
+    hold.add(rule(Action::Drop(chain))).unwrap();
+    let (arrived, _) = blast(&sender, &receiver, 40_000);
+    let gaps: Vec<_> = arrived.windows(2).map(|two| two[1] - two[0] - 1).filter(|gap| *gap > 0).collect();
+    let lost: u32 = gaps.iter().sum();
+    let mean = f64::from(lost) / gaps.len() as f64;
+    println!("{lost} of 40000 lost in {} bursts, {mean:.2} packets each", gaps.len());
+    // About 800 bursts: their number and mean length each stray by some 4 %.
+    assert!((3200..=4800).contains(&lost), "{lost} lost");
+    assert!((4.0..=6.0).contains(&mean), "bursts of {mean}");
+}
+
+#[test]
+fn only_matching_packets_are_blocked() {
+    let Some(pair) = Pair::new() else { return };
+    let protocol = |protocol| PacketMatch { protocol: Some(protocol), ..PacketMatch::default() };
+    let ports = |ports: &[u16]| PacketMatch { ports: ports.to_vec(), ..PacketMatch::default() };
+    let two_peers = PacketMatch {
+        peers: [peer("10.99.0.3", 32, None).peers, peer("fd00::2", 128, Some(7002)).peers].concat(),
+        ..PacketMatch::default()
+    };
+    let all: &[(&str, u16)] =
+        &[("10.99.0.2", 7001), ("10.99.0.3", 7001), ("fd00::2", 7001), ("fd00::2", 7002), ("fd00::3", 7001)];
+    let table: &[(PacketMatch, &[(&str, u16)])] = &[
+        (PacketMatch::default(), all),
+        (peer("10.99.0.3", 32, None), &all[1..2]),
+        (peer("10.99.0.2", 31, None), &all[..2]),
+        (peer("0.0.0.0", 0, None), &all[..2]),
+        (peer("10.99.0.1", 32, None), &[]),
+        (peer("fd00::3", 128, None), &all[4..]),
+        (peer("fd00::2", 127, None), &all[2..]),
+        (peer("fd00::", 33, None), &all[2..]),
+        (peer("10.99.0.2", 32, Some(7001)), &all[..1]),
+        (peer("10.99.0.2", 32, Some(7002)), &[]),
+        (ports(&[7002, 80]), &all[3..4]),
+        (two_peers, &[all[1], all[3]]),
+        (protocol(Protocol::Udp), all),
+        (protocol(Protocol::Tcp), &[]),
+        (protocol(Protocol::Icmp), &[]),
+    ];
+    let sockets: Vec<_> =
+        all.iter().map(|(host, port)| (pair.sender(host, *port), pair.receiver(host, *port))).collect();
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    for (matching, blocked) in table {
+        let id = hold.add(Rule { matching: matching.clone(), action: block(), deadline: None }).unwrap();
+        for (end, (sender, receiver)) in all.iter().zip(&sockets) {
+            let passed = one(sender, receiver, Duration::from_millis(60)).is_some();
+            assert_eq!(passed, !blocked.contains(end), "{end:?} with {matching:?}");
+        }
+        let counters = hold.remove(id).unwrap();
+        let (seen, expected) = (counters.seen, blocked.len() as u64);
+        assert_eq!(seen, counters.hit, "{matching:?}");
+        // The kernel's own ICMPv6 multicast may come by at any time.
+        let exact = !matching.is_any() && matching.protocol != Some(Protocol::Icmp);
+        assert!(seen == expected || seen > expected && !exact, "{seen} instead of {expected}: {matching:?}");
+    }
+}
+
+#[test]
+fn on_ingress_the_peer_is_the_source() {
+    let Some(pair) = Pair::new() else { return };
+    let mut hold = Hold::open(pair.vb(), Direction::Ingress).unwrap();
+    let id =
+        hold.add(Rule { matching: peer("10.99.0.2", 32, None), action: block(), deadline: None }).unwrap();
+    assert!(pair.exchange("10.99.0.2", 7001).is_some());
+    hold.remove(id).unwrap();
+    hold.add(Rule { matching: peer("10.99.0.1", 32, None), action: block(), deadline: None }).unwrap();
+    assert!(pair.exchange("10.99.0.2", 7001).is_none());
+    assert!(pair.exchange("fd00::2", 7001).is_some());
+}
+
+#[test]
+fn a_full_block_leaves_neighbour_resolution_alone() {
+    let Some(pair) = Pair::new() else { return };
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline: None }).unwrap();
+    pair.ip_a("neigh flush all");
+    assert!(!pair.ip_a("neigh show").contains("lladdr"));
+    for host in ["10.99.0.2", "fd00::2"] {
+        assert!(pair.exchange(host, 7001).is_none());
+        let neighbour = pair.ip_a(&format!("neigh show {host}"));
+        assert!(neighbour.contains("lladdr"), "{host}: {neighbour}");
+    }
+}
+
+#[test]
+fn icmp_is_matched_in_both_families() {
+    let Some(pair) = Pair::new() else { return };
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    let peers = [peer("10.99.0.2", 32, None).peers, peer("fd00::2", 128, None).peers].concat();
+    let matching = PacketMatch { peers, protocol: Some(Protocol::Icmp), ..PacketMatch::default() };
+    let id = hold.add(Rule { matching, action: loss(0.0), deadline: None }).unwrap();
+    for host in ["10.99.0.2", "fd00::2"] {
+        pair::run(&pair.a, &format!("ping -q -c 3 -i 0.01 {host}"));
+    }
+    assert_eq!(hold.counters(id).unwrap().seen, 6);
+    assert_eq!(hold.counters(id).unwrap().hit, 0);
+}
+
+#[test]
+fn later_fragments_match_by_address_but_not_by_port() {
+    let Some(pair) = Pair::new() else { return };
+    for host in ["10.99.0.2", "fd00::2"] {
+        let (sender, receiver) = (pair.sender(host, 7001), pair.receiver(host, 7001));
+        receiver.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let prefix = if host.contains(':') { 128 } else { 32 };
+        let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+        let mut count = |matching| hold.add(Rule { matching, action: loss(0.0), deadline: None }).unwrap();
+        let (by_address, by_port) = (count(peer(host, prefix, None)), count(peer(host, prefix, Some(7001))));
+        let by_protocol = count(PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() });
+        sender.send(&[7; 4000]).unwrap();
+        assert_eq!(receiver.recv(&mut [0; 5000]).unwrap(), 4000);
+        let seen = |id| hold.counters(id).unwrap().seen;
+        assert_eq!([seen(by_address), seen(by_port), seen(by_protocol)], [3, 1, 3], "{host}");
+    }
+}
+
+#[test]
+fn duplicates_arrive_exactly_twice() {
+    let Some(pair) = Pair::new() else { return };
+    let (sender, receiver) = (pair.sender("10.99.0.2", 7100), pair.receiver("10.99.0.2", 7100));
+    for (device, direction) in [(pair.va(), Direction::Egress), (pair.vb(), Direction::Ingress)] {
+        let mut hold = Hold::open(device, direction).unwrap();
+        // Both copies meet what stands behind the duplication, once each.
+        let id = hold.add(rule(Action::Duplicate(Probability::ALWAYS))).unwrap();
+        let behind = hold.add(rule(loss(0.0))).unwrap();
+        let (mut arrived, _) = blast(&sender, &receiver, 1000);
+        arrived.sort_unstable();
+        assert_eq!(
+            arrived,
+            (0..1000).flat_map(|number| [number, number]).collect::<Vec<_>>(),
+            "{direction:?}"
+        );
+        assert_eq!(hold.counters(behind).unwrap().seen, 2000);
+        let counters = hold.remove(id).unwrap();
+        assert_eq!((counters.seen, counters.hit), (1000, 1000));
+
+        hold.add(rule(Action::Duplicate(Probability::new(0.1).unwrap()))).unwrap();
+        let (arrived, _) = blast(&sender, &receiver, 5000);
+        assert_share(arrived.len() - 5000, 5000, 0.1);
+    }
+}
+
+#[test]
+fn corruption_flips_one_bit_of_the_payload() {
+    let Some(pair) = Pair::new() else { return };
+    for host in ["10.99.0.2", "fd00::2"] {
+        let (sender, receiver) = (pair.sender(host, 7100), pair.receiver(host, 7100));
+        let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+        let id = hold.add(rule(Action::Corrupt(Probability::ALWAYS))).unwrap();
+        let (whole, damaged) = blast(&sender, &receiver, 1000);
+        assert_eq!((whole.len(), damaged.len()), (0, 1000), "{host}");
+        let mut bits = std::collections::BTreeSet::new();
+        for bytes in damaged {
+            // The number stands twice, so one of both is whole.
+            let flipped = |start: usize| {
+                let number = u32::from_ne_bytes(bytes[start..start + 4].try_into().unwrap());
+                let expected = pair::payload(number);
+                bytes.iter().zip(expected).map(|(found, sent)| (found ^ sent).count_ones()).sum::<u32>()
+            };
+            assert_eq!(flipped(0).min(flipped(4)), 1);
+            bits.extend(
+                bytes
+                    .iter()
+                    .zip(pair::payload(0))
+                    .skip(8)
+                    .enumerate()
+                    .filter(|(_, (found, sent))| *found != sent)
+                    .map(|(at, _)| at),
+            );
+        }
+        assert!(bits.len() > 80, "damage at {} of 92 places only", bits.len());
+        assert_eq!(hold.counters(id).unwrap().hit, 1000);
+    }
+}
+
+#[test]
+fn dropping_openings_spares_established_connections() {
+    use std::io::{Read, Write};
+    let Some(pair) = Pair::new() else { return };
+    let listener = pair::inside(&pair.b, || std::net::TcpListener::bind("10.99.0.2:7200").unwrap());
+    let connect = || {
+        pair::inside(&pair.a, || {
+            let to = "10.99.0.2:7200".parse().unwrap();
+            std::net::TcpStream::connect_timeout(&to, Duration::from_millis(300))
+        })
+    };
+    let mut established = connect().unwrap();
+    let (mut served, _) = listener.accept().unwrap();
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    let matching = PacketMatch { ports: vec![7200], ..PacketMatch::default() };
+    let id = hold.add(Rule { matching, action: Action::DropOpening, deadline: None }).unwrap();
+    assert_eq!(connect().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    established.write_all(b"still here").unwrap();
+    served.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    served.read_exact(&mut [0; 10]).unwrap();
+    assert!(hold.remove(id).unwrap().hit >= 1);
+    connect().unwrap();
+}
+
+#[test]
+fn rules_come_and_go_without_losing_a_packet_or_a_count() {
+    let Some(pair) = Pair::new() else { return };
+    let (sender, receiver) = (pair.sender("10.99.0.2", 7100), pair.receiver("10.99.0.2", 7100));
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    let kept = hold.add(rule(loss(0.0))).unwrap();
+    let swapping = std::thread::spawn(move || {
+        for _ in 0..50 {
+            let matching = peer("10.99.0.3", 32, None);
+            let id = hold.add(Rule { matching, action: block(), deadline: None }).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+            hold.remove(id).unwrap();
+        }
+        hold
+    });
+    let (arrived, _) = blast(&sender, &receiver, 8000);
+    let hold = swapping.join().unwrap();
+    assert_eq!(arrived.len(), 8000);
+    assert_eq!(hold.counters(kept).unwrap().seen, 8000);
+}
+
+#[test]
+fn the_program_ends_its_rule_at_the_deadline() {
+    let Some(pair) = Pair::new() else { return };
+    let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
+    let start = Instant::now();
+    let deadline = Some(Deadline::after(Duration::from_millis(800)));
+    hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline }).unwrap();
+    assert!(pair.exchange("10.99.0.2", 7001).is_none());
+    let back = recovery(&pair, start);
+    println!("back after {back:?}");
+    assert!((Duration::from_millis(750)..Duration::from_secs(2)).contains(&back), "{back:?}");
+}
+
+#[test]
+fn a_killed_holder_blocks_no_longer() {
+    let Some(pair) = Pair::new() else { return };
+    let holder = Holder::start(&pair, "block");
+    assert!(pair.exchange("10.99.0.2", 7001).is_none());
+    let start = Instant::now();
+    holder.signal(Signal::SIGKILL);
+    let back = recovery(&pair, start);
+    println!("back after {back:?}");
+    assert!(back < Duration::from_secs(1), "{back:?}");
+    assert_eq!(link::attached(&pair.va(), Direction::Egress).unwrap(), []);
+}
+
+#[test]
+fn a_stopped_holder_blocks_until_its_deadline() {
+    let Some(pair) = Pair::new() else { return };
+    let start = Instant::now();
+    let holder = Holder::start(&pair, "block until 1500 ms");
+    holder.signal(Signal::SIGSTOP);
+    assert!(pair.exchange("10.99.0.2", 7001).is_none());
+    let back = recovery(&pair, start);
+    println!("back after {back:?}");
+    assert!((Duration::from_millis(1400)..Duration::from_secs(4)).contains(&back), "{back:?}");
+}
+
+#[test]
+fn nothing_is_left_after_the_hold() {
+    let Some(pair) = Pair::new() else { return };
+    let (va, before) = (pair.va(), pair.ip_a("-d link show"));
+    let hold = Hold::open(va.clone(), Direction::Egress).unwrap();
+    assert_eq!(link::attached(&va, Direction::Egress).unwrap().len(), 1);
+    assert_eq!(link::attached(&va, Direction::Ingress).unwrap(), []);
+    drop(hold);
+    assert_eq!(link::attached(&va, Direction::Egress).unwrap(), []);
+    assert_eq!(pair.ip_a("-d link show"), before);
+}
+
+#[test]
+fn a_refusal_says_what_and_why() {
+    let Some(pair) = Pair::new() else { return };
+    let missing = Device::find(Some(pair.a.clone()), "eth7").unwrap_err();
+    assert!(missing.to_string().starts_with("no interface `eth7` in that network namespace"), "{missing}");
+    let va = pair.va();
+    let mut hold = Hold::open(va.clone(), Direction::Egress).unwrap();
+    pair.ip_a("link del va");
+    let gone = hold.add(rule(block())).unwrap_err();
+    assert!(
+        gone.to_string().contains("`va`") && gone.to_string().contains("the interface is gone"),
+        "{gone}"
+    );
+    assert!(hold.is_empty());
+    assert!(Hold::open(va, Direction::Egress).is_err());
+}
+
+/// Sends until something arrives, for five seconds at most, and says when that was.
+fn recovery(pair: &Pair, start: Instant) -> Duration {
+    let (sender, receiver) = (pair.sender("10.99.0.2", 7009), pair.receiver("10.99.0.2", 7009));
+    while start.elapsed() < Duration::from_secs(5) {
+        if one(&sender, &receiver, Duration::from_millis(2)).is_some() {
+            return start.elapsed();
+        }
+    }
+    panic!("no packet passed within five seconds");
+}
+
+#[test]
+#[ignore = "a process that other tests start"]
+fn holder() {
+    pair::hold(|device, task| {
+        let deadline = task.contains("until").then(|| Deadline::after(Duration::from_millis(1500)));
+        let mut hold = Hold::open(device, Direction::Egress).unwrap();
+        hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline }).unwrap();
+        Box::new(hold)
+    });
+}
