@@ -7,9 +7,11 @@
 pub mod environment;
 pub mod injector;
 pub mod inventory;
+pub mod journal;
 pub mod model;
 pub mod place;
 pub mod plan;
 pub mod probe;
+pub mod run;
 pub mod span;
 pub mod time;

@@ -1,0 +1,46 @@
+//! What is owed to the world, written down before it is touched.
+//!
+//! 1. An [`Entry`] says what is about to happen, or did; an [`Undo`](crate::injector::Undo) stands in the journal before
+//!    its injection.
+//! 2. [`state`] is the table of legal transitions of one part of a fault; every state from `Prepared` on is owed a revert.
+//! 3. [`History`] replays entries into what is still owed.
+//! 4. [`FileJournal`] keeps entries as fsynced JSON lines in a preallocated file; [`registry`] knows the journals of all
+//!    runs of a machine, for exclusion, stopping and restoring.
+
+pub mod entry;
+pub mod file;
+pub mod history;
+pub mod registry;
+pub mod state;
+
+pub use entry::{Entry, Header, Line};
+pub use file::FileJournal;
+pub use history::History;
+pub use registry::{Registration, Registry, RegistryError};
+pub use state::{IllegalStep, State, Step};
+
+use async_trait::async_trait;
+
+/// Keeps the entries of one run.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Appends an entry; returns once it would survive a crash of the machine.
+    async fn append(&self, entry: &Entry) -> Result<(), JournalError>;
+}
+
+/// Why an entry could not be kept, or a journal not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct JournalError {
+    /// What went wrong, where.
+    pub message: String,
+    /// The likely fix.
+    pub help: Option<String>,
+}
+
+impl JournalError {
+    /// Makes an error of a message alone.
+    pub fn new(message: impl Into<String>) -> Self {
+        JournalError { message: message.into(), help: None }
+    }
+}

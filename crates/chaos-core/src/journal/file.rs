@@ -1,0 +1,199 @@
+//! A journal in a file: JSON lines, each fsynced, with room reserved so that a full disk never stops an unwind.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use super::{Entry, History, Journal, JournalError, Line};
+
+/// What is reserved for the unwinding of one part: its entries and those of some retries.
+const ROOM_PER_PART: u64 = 16 * 1024;
+/// What is reserved beside that.
+const ROOM: u64 = 64 * 1024;
+/// The longest error text that is written; more would eat the room of other parts.
+const LONGEST_ERROR: usize = 2000;
+
+/// A journal in a file of its own.
+#[derive(Clone, Debug)]
+pub struct FileJournal {
+    path: Arc<PathBuf>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: File,
+    /// The next line's number.
+    number: u64,
+    /// Where the next line goes; what lies beyond is a torn line.
+    end: u64,
+    /// What is reserved, from the start of the file.
+    reserved: u64,
+    /// How many parts were prepared.
+    parts: u64,
+}
+
+impl FileJournal {
+    /// Makes a journal file and reserves room for it; an existing file is an error.
+    pub fn create(path: impl Into<PathBuf>) -> Result<FileJournal, JournalError> {
+        let path = path.into();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|e| failed("make", &path, &e))?;
+        let mut inner = Inner { file, number: 0, end: 0, reserved: 0, parts: 0 };
+        inner.reserve(ROOM).map_err(|e| failed("reserve room for", &path, &e))?;
+        // The name itself must survive a crash as well.
+        path.parent()
+            .map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
+            .map_or(Ok(()), |dir| File::open(dir).and_then(|d| d.sync_all()))
+            .map_err(|e| failed("make", &path, &e))?;
+        Ok(FileJournal { path: Arc::new(path), inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Opens the journal of a run that is over, to go on with it; a torn last line is written over.
+    pub fn reopen(path: impl Into<PathBuf>) -> Result<(FileJournal, History), JournalError> {
+        let path = path.into();
+        let mut file =
+            OpenOptions::new().read(true).write(true).open(&path).map_err(|e| failed("open", &path, &e))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|e| failed("read", &path, &e))?;
+        let (lines, end) = parse(&text).map_err(|why| damaged(&path, why))?;
+        let history =
+            History::replay(lines.iter().map(|l| &l.entry)).map_err(|e| damaged(&path, e.to_string()))?;
+        file.set_len(end as u64).map_err(|e| failed("write", &path, &e))?;
+        let inner = Inner {
+            file,
+            number: lines.len() as u64,
+            end: end as u64,
+            reserved: end as u64,
+            parts: history.parts.len() as u64,
+        };
+        Ok((FileJournal { path: Arc::new(path), inner: Arc::new(Mutex::new(inner)) }, history))
+    }
+
+    /// Reads the lines of a journal file; a torn last line, which a crash leaves, is passed over.
+    pub fn read(path: &Path) -> Result<Vec<Line>, JournalError> {
+        let text = std::fs::read(path).map_err(|e| failed("read", path, &e))?;
+        parse(&text).map(|(lines, _)| lines).map_err(|why| damaged(path, why))
+    }
+
+    /// Returns the file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends an entry and waits for the disk; must not run on a thread that has other things to do.
+    pub fn append_blocking(&self, entry: &Entry) -> Result<(), JournalError> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.append(entry).map_err(|e| failed("write", &self.path, &e))
+    }
+}
+
+impl Inner {
+    fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut entry = entry.clone();
+        if let Entry::RevertFailed { error, .. } = &mut entry {
+            let cut = error.floor_char_boundary(LONGEST_ERROR.min(error.len()));
+            error.truncate(cut);
+        }
+        let prepares = matches!(entry, Entry::Prepared { .. });
+        let mut text = serde_json::to_vec(&Line { number: self.number, at: Timestamp::now(), entry })?;
+        text.push(b'\n');
+        if prepares {
+            // Room for this part's unwinding is reserved before the part is touched: if the disk is full, it never is.
+            self.reserve(self.end + text.len() as u64 + ROOM + (self.parts + 1) * ROOM_PER_PART)?;
+            self.parts += 1;
+        }
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(&text)?;
+        self.file.sync_data()?;
+        self.end += text.len() as u64;
+        self.number += 1;
+        Ok(())
+    }
+
+    /// Reserves blocks beyond the end without changing the file's length, so that readers never see them.
+    fn reserve(&mut self, until: u64) -> io::Result<()> {
+        if until <= self.reserved {
+            return Ok(());
+        }
+        let length = |n: u64| i64::try_from(n).map_err(io::Error::other);
+        let from = self.reserved;
+        match fallocate(
+            self.file.as_fd(),
+            FallocateFlags::FALLOC_FL_KEEP_SIZE,
+            length(from)?,
+            length(until - from)?,
+        ) {
+            Ok(()) => {}
+            // A file system that cannot reserve is no reason not to run.
+            Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {}
+            Err(e) => return Err(e.into()),
+        }
+        self.reserved = until;
+        Ok(())
+    }
+}
+
+/// Reads lines up to the first that is not whole; only the last may be so. Returns where the whole ones end.
+fn parse(text: &[u8]) -> Result<(Vec<Line>, usize), String> {
+    let (mut lines, mut end) = (Vec::<Line>::new(), 0);
+    for line in text.split_inclusive(|b| *b == b'\n') {
+        let last = end + line.len() == text.len();
+        match serde_json::from_slice::<Line>(line) {
+            Ok(read) if line.ends_with(b"\n") => {
+                if read.number != lines.len() as u64 {
+                    return Err(format!("line {} says that it is number {}", lines.len(), read.number));
+                }
+                lines.push(read);
+                end += line.len();
+            }
+            Ok(_) => break,
+            Err(_) if last => break,
+            Err(e) => return Err(format!("line {} cannot be read: {e}", lines.len())),
+        }
+    }
+    Ok((lines, end))
+}
+
+fn failed(what: &str, path: &Path, why: &io::Error) -> JournalError {
+    let help = match why.kind() {
+        io::ErrorKind::StorageFull => {
+            Some("free some space, or choose another folder with `--out`".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => Some("choose a folder that this user may write to".to_owned()),
+        io::ErrorKind::NotFound if what != "make" => {
+            Some("was the run's folder moved or deleted?".to_owned())
+        }
+        _ => None,
+    };
+    JournalError { message: format!("cannot {what} the journal `{}`: {why}", path.display()), help }
+}
+
+fn damaged(path: &Path, why: impl std::fmt::Display) -> JournalError {
+    JournalError {
+        message: format!("the journal `{}` is damaged: {why}", path.display()),
+        help: Some("compare what it says by hand with the state of its targets".into()),
+    }
+}
+
+#[async_trait]
+impl Journal for FileJournal {
+    async fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        let (journal, entry) = (self.clone(), entry.clone());
+        tokio::task::spawn_blocking(move || journal.append_blocking(&entry))
+            .await
+            .map_err(|e| JournalError::new(format!("the journal's writer failed: {e}")))?
+    }
+}
