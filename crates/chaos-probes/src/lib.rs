@@ -1,1 +1,33 @@
-//! Placeholder tour, replaced by the crate's own.
+//! Probers that only read the world: HTTP, TCP and DNS.
+//!
+//! 1. [`StandardProbers`] opens a probe at a place: it checks what can be checked before the run, and resolves secrets.
+//! 2. `socket` makes sockets inside the place's network namespace; they are driven on the caller's own runtime.
+//! 3. `resolve` finds addresses as the place's names have them, asking DNS servers with `query`.
+//! 4. `http`, `tcp` and `dns` each take one measurement per call. When to start the next one, how many at once and
+//!    how long to wait is the load engine's business: dropping a measurement ends it and closes its connection.
+//!
+//! ```no_run
+//! # async fn example(probe: chaos_core::model::Probe, place: chaos_core::place::Place) -> Result<(), Box<dyn std::error::Error>> {
+//! use chaos_core::probe::Probers;
+//!
+//! let probers = chaos_probes::StandardProbers::new().secrets(|name| std::env::var(name).ok());
+//! let prober = probers.open(&probe, &place).await?;
+//! let seen = prober.once().await;
+//! println!("{:?} with status {:?}", seen.outcome, seen.status);
+//! # Ok(())
+//! # }
+//! ```
+
+mod condition;
+mod dns;
+mod endpoint;
+mod failure;
+mod http;
+mod label;
+mod query;
+mod resolve;
+mod socket;
+mod standard;
+mod tcp;
+
+pub use standard::StandardProbers;

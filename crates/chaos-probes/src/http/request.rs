@@ -1,0 +1,219 @@
+//! The request that a probe sends, prepared once.
+
+use std::fmt;
+
+use bytes::Bytes;
+use chaos_core::{
+    model::probe::{Connections, HeaderValue},
+    probe::ProbeError,
+};
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Uri,
+    header::{self, HeaderMap, HeaderName, HeaderValue as Value},
+    http::uri::Scheme,
+};
+
+use crate::{
+    endpoint::{Endpoint, Host},
+    failure::cannot,
+    standard::Secrets,
+};
+
+/// What is sent, and where to.
+pub(super) struct Target {
+    /// The server.
+    pub(super) endpoint: Endpoint,
+    /// The request, cloned for each measurement.
+    pub(super) request: Request<Full<Bytes>>,
+    /// Whether sending it twice does no more than sending it once (RFC 9110, 9.2.2).
+    pub(super) idempotent: bool,
+}
+
+impl fmt::Debug for Target {
+    /// Leaves out the request: its header may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// The parts of a request as the model has them.
+pub(super) struct Parts<'a> {
+    pub(super) method: &'a str,
+    pub(super) url: &'a str,
+    pub(super) headers: &'a [(String, HeaderValue)],
+    pub(super) body: Option<&'a [u8]>,
+}
+
+impl Target {
+    /// Prepares a request; fails on what cannot be sent and on missing secrets.
+    pub(super) fn open(
+        parts: &Parts<'_>,
+        connections: Connections,
+        secrets: &Secrets,
+    ) -> Result<Target, ProbeError> {
+        let method = Method::from_bytes(parts.method.as_bytes())
+            .ok()
+            .filter(|method| *method != Method::CONNECT)
+            .ok_or_else(|| {
+                cannot(
+                    format!("`{}` is not a method that can be sent", parts.method),
+                    "write `GET` or another method",
+                )
+            })?;
+        let (uri, endpoint, host) = read_url(parts.url)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host);
+        for (name, value) in parts.headers {
+            append(&mut headers, name, value, secrets)?;
+        }
+        if !headers.contains_key(header::USER_AGENT) {
+            headers
+                .insert(header::USER_AGENT, Value::from_static(concat!("chaos/", env!("CARGO_PKG_VERSION"))));
+        }
+        if connections == Connections::Fresh {
+            headers.insert(header::CONNECTION, Value::from_static("close"));
+        }
+        let idempotent = method.is_idempotent();
+        let mut request = Request::new(Full::new(parts.body.map(Bytes::copy_from_slice).unwrap_or_default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(Target { endpoint, request, idempotent })
+    }
+}
+
+/// Returns the path and query to ask for, the server, and the value of `host`.
+fn read_url(url: &str) -> Result<(Uri, Endpoint, Value), ProbeError> {
+    let bad = |why: &str| {
+        cannot(format!("`{url}` is not a URL that can be asked: {why}"), "write `http://host/path`")
+    };
+    let uri: Uri = url.parse().map_err(|error| bad(&format!("{error}")))?;
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => {}
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            return Err(cannot(
+                format!("`{url}` needs TLS, which http probes do not speak yet"),
+                "ask the server's plain http port, or measure the handshake with a tcp probe",
+            ));
+        }
+        Some(_) => return Err(bad("its scheme is not `http`")),
+        None => return Err(bad("it has no scheme")),
+    }
+    let authority = uri.authority().ok_or_else(|| bad("it has no host"))?;
+    if authority.as_str().contains('@') {
+        // The text is not repeated: what stands before the `@` may be a password.
+        return Err(cannot(
+            "a URL must not hold a user or a password",
+            "send them as header `authorization` with a `secret env`",
+        ));
+    }
+    let port = authority.port_u16();
+    if authority.port().is_some() && port.is_none_or(|port| port == 0) {
+        return Err(bad("its port is not a number from 1 to 65535"));
+    }
+    let endpoint = Endpoint { host: Host::parse(authority.host())?, port: port.unwrap_or(80) };
+    let host = Value::from_str(authority.as_str()).map_err(|_| bad("its host cannot be sent"))?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok((path.parse().map_err(|error| bad(&format!("{error}")))?, endpoint, host))
+}
+
+fn append(
+    headers: &mut HeaderMap,
+    name: &str,
+    value: &HeaderValue,
+    secrets: &Secrets,
+) -> Result<(), ProbeError> {
+    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        cannot(format!("`{name}` is not the name of a header field"), "use letters, digits and `-`")
+    })?;
+    if [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION].contains(&parsed) {
+        return Err(cannot(
+            format!("header field `{name}` follows from the body and from `connections`"),
+            "leave it out",
+        ));
+    }
+    let value = match value {
+        HeaderValue::Plain(text) => Value::from_str(text).map_err(|_| {
+            cannot(
+                format!("the value of header field `{name}` cannot be sent"),
+                "leave out control characters",
+            )
+        })?,
+        HeaderValue::SecretEnv(variable) => {
+            let secret = secrets(variable).ok_or_else(|| {
+                cannot(
+                    format!(
+                        "environment variable `{variable}`, needed for header field `{name}`, is not set"
+                    ),
+                    format!("set `{variable}` before the run"),
+                )
+            })?;
+            let mut value = Value::from_str(&secret).map_err(|_| {
+                cannot(
+                    format!(
+                        "the value of environment variable `{variable}` cannot be sent as a header field"
+                    ),
+                    "it must not hold control characters, such as a final line break",
+                )
+            })?;
+            value.set_sensitive(true);
+            value
+        }
+    };
+    if parsed == header::HOST {
+        headers.insert(parsed, value);
+    } else {
+        headers.append(parsed, value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn open(url: &str, headers: &[(String, HeaderValue)]) -> Result<Target, ProbeError> {
+        let secrets: Secrets = Arc::new(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
+        Target::open(&Parts { method: "GET", url, headers, body: None }, Connections::Fresh, &secrets)
+    }
+
+    #[test]
+    fn urls_are_split() {
+        let target = open("http://API:8080/a?b=c#d", &[]).unwrap();
+        assert_eq!(target.endpoint, Endpoint { host: Host::Name("api".into()), port: 8080 });
+        assert_eq!(target.request.uri(), "/a?b=c");
+        assert_eq!(target.request.headers()["host"], "API:8080");
+        assert_eq!(target.request.headers()["connection"], "close");
+        let target = open("http://[::1]", &[]).unwrap();
+        assert_eq!(target.endpoint, Endpoint { host: Host::Address("::1".parse().unwrap()), port: 80 });
+        assert_eq!(target.request.uri(), "/");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        let message = |url| open(url, &[]).unwrap_err().message;
+        assert!(message("https://api/").contains("needs TLS"));
+        assert!(message("ftp://api/").contains("its scheme is not `http`"));
+        assert!(message("/path").contains("it has no scheme"));
+        assert!(message("http://api:99999/").contains("port"));
+        let with_password = message("http://me:hunter2@api/");
+        assert!(!with_password.contains("hunter2"), "{with_password}");
+    }
+
+    #[test]
+    fn secrets_are_sent_and_never_shown() {
+        let header =
+            |variable: &str| vec![("authorization".to_owned(), HeaderValue::SecretEnv(variable.into()))];
+        let target = open("http://api/", &header("TOKEN")).unwrap();
+        assert_eq!(target.request.headers()["authorization"], "hunter2");
+        let shown = format!("{target:?} {:?}", target.request);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let error = open("http://api/", &header("MISSING")).unwrap_err();
+        assert!(error.message.contains("`MISSING`"), "{error}");
+        let error = open("http://api/", &[("content-length".into(), HeaderValue::Plain("5".into()))]);
+        assert!(error.unwrap_err().message.contains("`content-length`"));
+    }
+}

@@ -1,0 +1,96 @@
+//! The probers of this crate, and those a harness adds, behind one door.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use chaos_core::{
+    model::{Probe, ProbeKind},
+    place::Place,
+    probe::{ProbeError, Prober, Probers},
+};
+
+use crate::{dns::DnsProber, failure::cannot, http::HttpProber, socket::SocketThreads, tcp::TcpProber};
+
+/// Finds the value of a secret by the name of its environment variable.
+pub(crate) type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Makes HTTP, TCP and DNS probers, and whatever a harness registers under a name.
+///
+/// Entering a network namespace needs root or `CAP_SYS_ADMIN`; one thread per namespace lives as long as its probers.
+pub struct StandardProbers {
+    secrets: Secrets,
+    custom: BTreeMap<String, Arc<dyn Probers>>,
+    threads: SocketThreads,
+}
+
+impl StandardProbers {
+    /// Returns the probers of this crate, without secrets.
+    pub fn new() -> Self {
+        StandardProbers {
+            secrets: Arc::new(|_| None),
+            custom: BTreeMap::new(),
+            threads: SocketThreads::default(),
+        }
+    }
+
+    /// Sets where secrets come from: given a variable's name, usually `|name| std::env::var(name).ok()`.
+    #[must_use]
+    pub fn secrets(mut self, find: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.secrets = Arc::new(find);
+        self
+    }
+
+    /// Registers what opens the probes of kind [`ProbeKind::Custom`] with this name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, probers: Arc<dyn Probers>) -> Self {
+        self.custom.insert(name.into(), probers);
+        self
+    }
+}
+
+impl Default for StandardProbers {
+    fn default() -> Self {
+        StandardProbers::new()
+    }
+}
+
+impl fmt::Debug for StandardProbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandardProbers").field("custom", &self.custom.keys()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Probers for StandardProbers {
+    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, ProbeError> {
+        if let ProbeKind::Custom { prober } = &probe.kind {
+            let Some(probers) = self.custom.get(prober) else {
+                let known: Vec<_> = self.custom.keys().map(|name| format!("`{name}`")).collect();
+                return Err(cannot(
+                    format!("there is no prober `{prober}`"),
+                    match known.is_empty() {
+                        true => "the harness has registered none".to_owned(),
+                        false => format!("the harness has registered {}", known.join(", ")),
+                    },
+                ));
+            };
+            return probers.open(probe, place).await;
+        }
+        let sockets = self.threads.sockets(place.namespace.as_ref()).await?;
+        Ok(match &probe.kind {
+            ProbeKind::Http { method, url, headers, body } => Arc::new(HttpProber::open(
+                probe,
+                (method, &url.value, headers, body.as_deref()),
+                place,
+                sockets,
+                &self.secrets,
+            )?),
+            ProbeKind::Tcp { address } => Arc::new(TcpProber::open(probe, &address.value, place, sockets)?),
+            ProbeKind::Dns { record, name, server } => {
+                let server = server.as_ref().map(|server| server.value.as_str());
+                Arc::new(DnsProber::open(probe, (record, &name.value, server), place, sockets)?)
+            }
+            ProbeKind::Custom { .. } => unreachable!("handled above"),
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! TCP: how long a handshake takes.
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use chaos_core::{
+    model::Probe,
+    place::Place,
+    probe::{Observation, ProbeError, Prober},
+};
+use tokio::time::Instant;
+
+use crate::{
+    endpoint::Endpoint,
+    failure::{Failure, Words, cannot},
+    label::Labels,
+    resolve::Resolver,
+    socket::Sockets,
+};
+
+/// Opens and closes a connection.
+pub(crate) struct TcpProber {
+    resolver: Resolver,
+    port: u16,
+    sockets: Sockets,
+    labels: Labels,
+    words: Words,
+}
+
+impl TcpProber {
+    /// Prepares handshakes with `host:port`.
+    pub(crate) fn open(
+        probe: &Probe,
+        address: &str,
+        place: &Place,
+        sockets: Sockets,
+    ) -> Result<TcpProber, ProbeError> {
+        if probe.ok_when.is_some() {
+            return Err(cannot(
+                "a tcp probe has no answer to judge",
+                "leave out `ok when`: a handshake is a success",
+            ));
+        }
+        let endpoint = Endpoint::parse(address, None)?;
+        Ok(TcpProber {
+            resolver: Resolver::open(&endpoint.host, place, &sockets)?,
+            port: endpoint.port,
+            sockets,
+            labels: Labels::open(&probe.labels, false)?,
+            words: Words::default(),
+        })
+    }
+
+    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
+        let found = self.resolver.addresses().await?;
+        seen.dns = found.took;
+        let address = found.addresses[self.resolver.turn() % found.addresses.len()];
+        self.labels.peer(seen, address, &self.words);
+        let start = Instant::now();
+        let stream = self.sockets.connect(SocketAddr::new(address, self.port)).await?;
+        seen.connect = Some(start.elapsed());
+        // A reset instead of a farewell: otherwise each measurement would keep a local port busy for a minute,
+        // and 470 a second would use them all up.
+        let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Prober for TcpProber {
+    async fn once(&self) -> Observation {
+        let mut seen = Observation::ok();
+        if let Err(failure) = self.measure(&mut seen).await {
+            failure.mark(&mut seen, &self.words);
+        }
+        seen
+    }
+}
