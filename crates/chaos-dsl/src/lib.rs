@@ -1,1 +1,33 @@
-//! Placeholder tour, replaced by the crate's own.
+//! The scenario language, from text to a tree and back.
+//!
+//! 1. [`source`] reads files within their limits and knows lines and columns.
+//! 2. [`parse()`] turns text into a [`syntax::File`] and goes on after a mistake, so that one run tells all of them.
+//! 3. [`print()`] turns a tree into the one canonical layout; [`format()`] does both and proves that nothing was lost.
+//!
+//! The grammar knows shape only: which words a fault or a probe takes is no business of this phase, so a new kind of
+//! fault never touches it. [`syntax`] is the whole border to what follows.
+//!
+//! ```
+//! let text = "experiment \"loss\" { fault lossy = loss 5% on api }\n";
+//! let parsed = chaos_dsl::parse(Default::default(), text);
+//! assert!(parsed.diagnostics.is_empty());
+//! let fault = &parsed.tree.statements[0].block().unwrap().statements[0];
+//! assert_eq!(fault.keyword(), "fault");
+//! assert_eq!(fault.name().unwrap().text, "lossy");
+//! assert_eq!(chaos_dsl::format(text).unwrap(), text);
+//! ```
+
+pub mod codes;
+pub mod diagnostic;
+pub mod parse;
+pub mod print;
+pub mod source;
+pub mod suggest;
+pub mod syntax;
+pub mod words;
+
+pub use codes::Code;
+pub use diagnostic::{Diagnostic, Severity};
+pub use parse::{Parsed, parse};
+pub use print::{format, print};
+pub use source::SourceMap;

@@ -1,0 +1,195 @@
+//! A diagnostic with its sources, as miette wants it.
+
+use std::fmt::{self, Display};
+
+use chaos_core::span::Span;
+use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
+use super::{Diagnostic, Severity};
+use crate::source::{SourceFile, SourceMap};
+
+/// Lines longer than this are shown cut around the label: miette cannot render very long ones.
+const MAX_LINE_BYTES: usize = 1000;
+
+/// How much of a cut line stands before and after the label.
+const CUT_CONTEXT_BYTES: usize = 60;
+
+/// A diagnostic that can be rendered: any miette report handler takes it.
+#[derive(Debug)]
+pub struct Report<'a> {
+    diagnostic: &'a Diagnostic,
+    source: Option<Excerpt<'a>>,
+    labels: Vec<LabeledSpan>,
+    elsewhere: Vec<Elsewhere<'a>>,
+}
+
+/// A label that stands in another file than the primary one.
+#[derive(Debug)]
+struct Elsewhere<'a> {
+    message: &'a str,
+    source: Excerpt<'a>,
+    label: LabeledSpan,
+}
+
+impl<'a> Report<'a> {
+    /// Pairs a diagnostic with the files it speaks of.
+    pub fn new(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Self {
+        let file = |span: Span| sources.file(span.file);
+        let mut report = Report { diagnostic, source: None, labels: Vec::new(), elsewhere: Vec::new() };
+        let Some(primary) = &diagnostic.primary else { return report };
+        let Some(source) = file(primary.span) else { return report };
+        let source = Excerpt { file: source };
+        report.source = Some(source);
+        let message = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        report
+            .labels
+            .push(LabeledSpan::new_primary_with_span(message(&primary.message), source.clip(primary.span)));
+        let cut = source.is_cut(primary.span);
+        for label in &diagnostic.secondary {
+            let Some(other) = file(label.span) else { continue };
+            let other = Excerpt { file: other };
+            let span = LabeledSpan::new_with_span(message(&label.message), other.clip(label.span));
+            if label.span.file == primary.span.file && !cut && !other.is_cut(label.span) {
+                report.labels.push(span);
+            } else {
+                report.elsewhere.push(Elsewhere { message: &label.message, source: other, label: span });
+            }
+        }
+        report
+    }
+}
+
+impl Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        Some(Box::new(self.diagnostic.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        (!self.labels.is_empty()).then(|| Box::new(self.labels.iter().cloned()) as _)
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+        if self.elsewhere.is_empty() {
+            return None;
+        }
+        Some(Box::new(self.elsewhere.iter().map(|e| e as &dyn miette::Diagnostic)))
+    }
+}
+
+impl Display for Elsewhere<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.message.is_empty() { "see also" } else { self.message })
+    }
+}
+
+impl std::error::Error for Elsewhere<'_> {}
+
+impl miette::Diagnostic for Elsewhere<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(miette::Severity::Advice)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(std::iter::once(self.label.clone())))
+    }
+}
+
+/// A file as miette reads it: named, and with overlong lines cut around the label.
+#[derive(Clone, Copy, Debug)]
+struct Excerpt<'a> {
+    file: &'a SourceFile,
+}
+
+impl Excerpt<'_> {
+    fn is_cut(&self, span: Span) -> bool {
+        self.file.line_around(span.start).len() > MAX_LINE_BYTES
+    }
+
+    /// Returns the span as miette takes it: on one cut line, and not past the end of the text.
+    fn clip(&self, span: Span) -> SourceSpan {
+        let length = self.file.text.len();
+        let start = (span.start as usize).min(length);
+        let mut end = (span.end as usize).clamp(start, length);
+        if self.is_cut(span) {
+            let line = self.file.line_around(span.start);
+            end = floor(&self.file.text, end.min(start + CUT_CONTEXT_BYTES).min(line.end.max(start)));
+        }
+        (start, end.max(start) - start).into()
+    }
+}
+
+impl SourceCode for Excerpt<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let text = &self.file.text;
+        let name = self.file.name.clone();
+        let line = self.file.line_around(span.offset() as u32);
+        if line.len() > MAX_LINE_BYTES {
+            let start = floor(text, line.start.max(span.offset().saturating_sub(CUT_CONTEXT_BYTES)));
+            let end = floor(text, line.end.min(span.offset() + span.len() + CUT_CONTEXT_BYTES));
+            let position = self.file.position(start as u32);
+            return Ok(Box::new(MietteSpanContents::new_named(
+                name,
+                &text.as_bytes()[start..end],
+                (start, end - start).into(),
+                position.line as usize - 1,
+                position.column as usize - 1,
+                1,
+            )));
+        }
+        // A neighbour line may be overlong too: then the label's own line stands alone.
+        let long_neighbour = |byte: usize| self.file.line_around(byte as u32).len() > MAX_LINE_BYTES;
+        let last = self.file.line_around((span.offset() + span.len()) as u32);
+        let near =
+            long_neighbour(line.start.saturating_sub(1)) || long_neighbour((last.end + 1).min(text.len()));
+        let (before, after) = if near { (0, 0) } else { (before, after) };
+        let inner = text.read_span(span, before, after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            name,
+            inner.data(),
+            *inner.span(),
+            inner.line(),
+            inner.column(),
+            inner.line_count(),
+        )))
+    }
+}
+
+/// Returns the nearest character boundary at or before a byte.
+fn floor(text: &str, mut byte: usize) -> usize {
+    while byte > 0 && !text.is_char_boundary(byte) {
+        byte -= 1;
+    }
+    byte
+}

@@ -1,0 +1,242 @@
+//! Text to tree, going on after every mistake.
+//!
+//! [`token`] splits the text by nom; the constructs then read tokens, one file each, and never go back over what they
+//! have read. A mistake is reported where it stands and fails its statement only: the parser goes on behind the
+//! statement, so one run tells all mistakes of a file. Likely mistakes are parsed on purpose, to say what to write instead.
+
+mod condition;
+mod formula;
+mod item;
+mod quantity;
+mod recover;
+mod statement;
+mod term;
+mod text;
+mod token;
+
+use chaos_core::span::{FileId, Span};
+
+use crate::codes::Code;
+use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS};
+use crate::source::{MAX_FILE_BYTES, too_large};
+use crate::syntax::File;
+pub(crate) use token::is_forbidden;
+use token::{Kind, Token};
+
+/// How deep blocks, lists, parentheses and operators may stand in each other.
+pub const MAX_DEPTH: usize = 64;
+
+/// How many statements a file may have.
+pub const MAX_STATEMENTS: usize = 100_000;
+
+/// How many items a statement, a list, an argument or a formula's chain may have.
+pub const MAX_ITEMS: usize = 1_000;
+
+/// What came of a text.
+#[derive(Clone, Debug)]
+pub struct Parsed<'a> {
+    /// The statements that could be read.
+    pub tree: File<'a>,
+    /// What is wrong, in order of place, at most [`MAX_DIAGNOSTICS`].
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Parsed<'_> {
+    /// Returns whether the tree is the whole text.
+    pub fn is_ok(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Parses a text of at most [`MAX_FILE_BYTES`].
+pub fn parse(file: FileId, text: &str) -> Parsed<'_> {
+    if text.len() > MAX_FILE_BYTES {
+        let diagnostic =
+            too_large("the text", Some(text.len() as u64)).at(Span::new(file, 0, 0), "the whole text");
+        return Parsed { tree: File { id: file, ..File::default() }, diagnostics: vec![diagnostic] };
+    }
+    let (tokens, diagnostics) = token::tokenize(file, text);
+    let mut cursor = Cursor {
+        file,
+        text,
+        tokens,
+        at: 0,
+        reports: Vec::new(),
+        moved: Vec::new(),
+        depth: 0,
+        statements: 0,
+        open: Vec::new(),
+        suspect: None,
+        ended: false,
+    };
+    let tree = cursor.file();
+    let mut diagnostics: Vec<_> = diagnostics.into_iter().chain(cursor.reports).collect();
+    diagnostics.sort_by_key(|d| (d.primary.as_ref().map(|label| label.span.start), d.severity));
+    diagnostics.dedup();
+    diagnostics.truncate(MAX_DIAGNOSTICS);
+    Parsed { tree, diagnostics }
+}
+
+/// A mistake was reported; the statement it stands in cannot be read on.
+#[derive(Clone, Copy, Debug)]
+struct Failed;
+
+/// The parser's place in the tokens.
+struct Cursor<'a> {
+    file: FileId,
+    text: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+    reports: Vec<Diagnostic>,
+    /// Comments found within the current statement.
+    moved: Vec<&'a str>,
+    depth: usize,
+    statements: usize,
+    /// The braces that are open, with the keyword of their statement.
+    open: Vec<(&'a str, Span)>,
+    /// A block whose braces stand at different indentations: where a brace is probably missing.
+    suspect: Option<Span>,
+    /// Whether the rest of the file is not to be looked at.
+    ended: bool,
+}
+
+impl<'a> Cursor<'a> {
+    fn token(&self) -> Token {
+        self.nth(0)
+    }
+
+    fn nth(&self, ahead: usize) -> Token {
+        self.tokens[(self.at + ahead).min(self.tokens.len() - 1)]
+    }
+
+    fn kind(&self) -> Kind {
+        self.token().kind
+    }
+
+    /// Moves behind the current token and returns it; the end stays the end.
+    fn advance(&mut self) -> Token {
+        let token = self.token();
+        self.at = (self.at + 1).min(self.tokens.len() - 1);
+        token
+    }
+
+    fn eat(&mut self, kind: Kind) -> Option<Token> {
+        (self.kind() == kind).then(|| self.advance())
+    }
+
+    fn slice(&self, start: u32, end: u32) -> &'a str {
+        &self.text[start as usize..end as usize]
+    }
+
+    fn token_text(&self, token: Token) -> &'a str {
+        self.slice(token.start, token.end)
+    }
+
+    /// Returns the current word, or nothing.
+    fn word(&self) -> Option<&'a str> {
+        self.nth_word(0)
+    }
+
+    fn nth_word(&self, ahead: usize) -> Option<&'a str> {
+        let token = self.nth(ahead);
+        (token.kind == Kind::Word).then(|| self.token_text(token))
+    }
+
+    fn eat_word(&mut self, word: &str) -> Option<Token> {
+        (self.word() == Some(word)).then(|| self.advance())
+    }
+
+    fn span(&self, start: u32, end: u32) -> Span {
+        Span::new(self.file, start, end)
+    }
+
+    fn span_of(&self, token: Token) -> Span {
+        self.span(token.start, token.end)
+    }
+
+    /// Returns the end of the token before the current one.
+    fn previous_end(&self) -> u32 {
+        if self.at == 0 { 0 } else { self.tokens[self.at - 1].end }
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if self.reports.len() < MAX_DIAGNOSTICS {
+            self.reports.push(diagnostic);
+        }
+    }
+
+    /// Reports that something else was expected at the current token, unless that was reported already.
+    fn expected(&mut self, what: &str, help: Option<&str>) -> Failed {
+        let token = self.token();
+        if token.kind != Kind::Bad {
+            let found = match token.kind.describe() {
+                Some(name) => name.to_owned(),
+                None => format!("`{}`", token::shorten(self.token_text(token))),
+            };
+            let behind = matches!(token.kind, Kind::Newline | Kind::End | Kind::Comment);
+            let span = if behind {
+                self.span(self.previous_end(), self.previous_end())
+            } else {
+                self.span_of(token)
+            };
+            self.report(
+                Diagnostic::new(Code::Unexpected, format!("expected {what}, found {found}"))
+                    .at(span, format!("expected {what}"))
+                    .maybe_help(help.map(str::to_owned)),
+            );
+        }
+        Failed
+    }
+
+    /// Reports that a limit is exceeded and ends the parse: what follows would only repeat it.
+    fn too_much(&mut self, start: u32, end: u32, what: &str) -> Failed {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.report(
+                Diagnostic::new(Code::TooMuch, what)
+                    .at(self.span(start, end), "the limit is exceeded here")
+                    .help("split it up; the limits protect every reader of this file"),
+            );
+        }
+        self.at = self.tokens.len() - 1;
+        Failed
+    }
+
+    /// Runs a parser one level deeper.
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Failed>) -> Result<T, Failed> {
+        if self.depth == MAX_DEPTH {
+            let token = self.token();
+            return Err(self.too_much(
+                token.start,
+                token.end,
+                &format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Moves over line ends and comments where a statement goes on; its comments are kept.
+    fn continue_line(&mut self) {
+        loop {
+            match self.kind() {
+                Kind::Newline => {}
+                Kind::Comment => {
+                    let comment = self.token_text(self.token()).trim_end();
+                    self.moved.push(comment);
+                }
+                _ => return,
+            }
+            self.advance();
+        }
+    }
+
+    /// Returns whether a statement ends here.
+    fn at_end(&self) -> bool {
+        matches!(self.kind(), Kind::Newline | Kind::Comma | Kind::CloseBrace | Kind::Comment | Kind::End)
+    }
+}
+
+#[cfg(test)]
+mod tests;
