@@ -1,0 +1,81 @@
+//! The switch and the links to it, made over netlink inside the lab's own namespaces.
+
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use futures_util::TryStreamExt as _;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth};
+use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+
+use crate::address::{HOST_INTERFACE, HostLayout, SWITCH_INTERFACE, V4_PREFIX, V6_PREFIX};
+
+/// Opens a netlink connection in the current namespace, which it keeps; to be called within a runtime.
+fn connect() -> Result<Handle, rtnetlink::Error> {
+    let (connection, handle, _) = rtnetlink::new_connection()
+        .map_err(|e| rtnetlink::Error::NamespaceError(format!("cannot open a netlink socket: {e}")))?;
+    tokio::task::spawn_local(connection);
+    Ok(handle)
+}
+
+/// The switch, with the connection to its namespace.
+pub(crate) struct Switch {
+    netlink: Handle,
+    index: u32,
+}
+
+impl Switch {
+    /// Makes the switch in the current network namespace.
+    pub(crate) async fn make() -> Result<Self, rtnetlink::Error> {
+        let netlink = connect()?;
+        let bridge = LinkBridge::new(SWITCH_INTERFACE)
+            .forward_delay(0)
+            // Snooping would drop neighbour solicitations of hosts that never sent a membership report.
+            .mcast_snooping(false)
+            .build();
+        netlink.link().add(bridge).execute().await?;
+        let index = index_of(&netlink, SWITCH_INTERFACE).await?;
+        Ok(Switch { netlink, index })
+    }
+
+    /// Plugs in the port that [`wire`] left in the switch's namespace.
+    pub(crate) async fn plug(&self, port: &str) -> Result<(), rtnetlink::Error> {
+        let set = LinkUnspec::new_with_name(port).controller(self.index).up().build();
+        self.netlink.link().set(set).execute().await
+    }
+}
+
+/// Gives the current network namespace its loopback, and its interface with the other end in the switch's namespace.
+pub(crate) async fn wire(host: &HostLayout, switch: BorrowedFd<'_>) -> Result<(), rtnetlink::Error> {
+    let netlink = connect()?;
+    let port = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(&host.switch_port)
+        .setns_by_fd(switch.as_raw_fd())
+        .build();
+    let pair = LinkMessageBuilder::<LinkVeth>::new(HOST_INTERFACE, &host.switch_port)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(port)))
+        .address(mac_of(host))
+        .build();
+    netlink.link().add(pair).execute().await?;
+    let index = index_of(&netlink, HOST_INTERFACE).await?;
+    for (address, prefix) in [(IpAddr::from(host.v4), V4_PREFIX), (IpAddr::from(host.v6), V6_PREFIX)] {
+        let mut request = netlink.address().add(index, address, prefix);
+        // Duplicate detection would keep the address unusable for a second, and nobody else gives addresses here.
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        request.execute().await?;
+    }
+    for name in ["lo", HOST_INTERFACE] {
+        netlink.link().set(LinkUnspec::new_with_name(name).up().build()).execute().await?;
+    }
+    Ok(())
+}
+
+/// Derives a locally administered hardware address from the host's IPv4 address, so that captures read well.
+fn mac_of(host: &HostLayout) -> Vec<u8> {
+    [&[0x02, 0x00], host.v4.octets().as_slice()].concat()
+}
+
+async fn index_of(netlink: &Handle, name: &str) -> Result<u32, rtnetlink::Error> {
+    let found = netlink.link().get().match_name(name.to_owned()).execute().try_next().await?;
+    found.map(|link| link.header.index).ok_or(rtnetlink::Error::RequestFailed)
+}
