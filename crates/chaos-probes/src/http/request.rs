@@ -14,11 +14,7 @@ use hyper::{
     http::uri::Scheme,
 };
 
-use crate::{
-    endpoint::{Endpoint, Host},
-    failure::cannot,
-    standard::Secrets,
-};
+use crate::{endpoint::Endpoint, failure::cannot, standard::Secrets};
 
 /// What is sent, and where to.
 pub(super) struct Target {
@@ -108,11 +104,7 @@ fn read_url(url: &str) -> Result<(Uri, Endpoint, Value), ProbeError> {
             "send them as header `authorization` with a `secret env`",
         ));
     }
-    let port = authority.port_u16();
-    if authority.port().is_some() && port.is_none_or(|port| port == 0) {
-        return Err(bad("its port is not a number from 1 to 65535"));
-    }
-    let endpoint = Endpoint { host: Host::parse(authority.host())?, port: port.unwrap_or(80) };
+    let endpoint = Endpoint::parse(authority.as_str(), Some(80))?;
     let host = Value::from_str(authority.as_str()).map_err(|_| bad("its host cannot be sent"))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     Ok((path.parse().map_err(|error| bad(&format!("{error}")))?, endpoint, host))
@@ -174,6 +166,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::endpoint::Host;
 
     fn open(url: &str, headers: &[(String, HeaderValue)]) -> Result<Target, ProbeError> {
         let secrets: Secrets = Arc::new(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
@@ -198,7 +191,7 @@ mod tests {
         assert!(message("https://api/").contains("needs TLS"));
         assert!(message("ftp://api/").contains("its scheme is not `http`"));
         assert!(message("/path").contains("it has no scheme"));
-        assert!(message("http://api:99999/").contains("port"));
+        assert_eq!(message("http://api:99999/"), "`99999` is not a port");
         let with_password = message("http://me:hunter2@api/");
         assert!(!with_password.contains("hunter2"), "{with_password}");
     }

@@ -1,0 +1,292 @@
+use std::time::Duration;
+
+use chaos_core::{
+    model::probe::{Condition, Connections, HeaderValue, Label, LabelSource},
+    probe::{Observation, Outcome, Probers},
+};
+use chaos_probes::StandardProbers;
+use tokio::net::TcpListener;
+
+use crate::world::{Server, Step, answer, here, http, open, refused, text};
+
+fn error(seen: &Observation) -> &str {
+    assert_eq!(seen.outcome, Outcome::Failed, "{seen:?}");
+    seen.error.as_deref().expect("a failure has a reason")
+}
+
+#[tokio::test]
+async fn reuse_opens_one_connection_for_many_requests() {
+    let server = Server::start(|_, _| answer("200 OK", "hello")).await;
+    let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
+    let first = prober.once().await;
+    assert_eq!((first.outcome, first.status, &first.error), (Outcome::Ok, Some(200), &None));
+    assert!(first.connect.is_some() && first.ttfb.is_some(), "{first:?}");
+    for _ in 0..20 {
+        let seen = prober.once().await;
+        assert_eq!((seen.outcome, seen.connect, seen.dns), (Outcome::Ok, None, None));
+    }
+    assert_eq!(server.accepted(), 1);
+    assert_eq!(server.requests.lock().unwrap().len(), 21);
+}
+
+#[tokio::test]
+async fn fresh_opens_one_connection_per_request_and_says_so() {
+    let server = Server::start(|_, _| answer("200 OK", "hello")).await;
+    let mut probe = http("GET", &server.url(), &[]);
+    probe.connections = Connections::Fresh;
+    let prober = open(&probe, &here(&[], &[])).await;
+    for _ in 0..10 {
+        assert!(prober.once().await.connect.is_some());
+    }
+    assert_eq!(server.accepted(), 10);
+    assert!(server.requests.lock().unwrap().iter().all(|request| request.contains("connection: close")));
+}
+
+#[tokio::test]
+async fn no_more_idle_connections_are_kept_than_allowed() {
+    let server = Server::start(|_, _| {
+        [vec![Step::Wait(Duration::from_millis(50))], answer("200 OK", "")].into_iter().flatten().collect()
+    })
+    .await;
+    let mut probe = http("GET", &server.url(), &[]);
+    probe.connections = Connections::Reuse(2);
+    let prober = open(&probe, &here(&[], &[])).await;
+    for _ in 0..2 {
+        let all = (0..5).map(|_| prober.once());
+        assert!(futures_util::future::join_all(all).await.iter().all(|seen| seen.outcome == Outcome::Ok));
+    }
+    // Five at first; two were kept, so three more.
+    assert_eq!(server.accepted(), 8);
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_is_not_used_again() {
+    let server =
+        Server::start(|_, _| [answer("200 OK", "x"), vec![Step::Close]].into_iter().flatten().collect())
+            .await;
+    let prober = open(&http("POST", &server.url(), &[]), &here(&[], &[])).await;
+    for _ in 0..5 {
+        assert_eq!(prober.once().await.outcome, Outcome::Ok);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.accepted(), 5);
+}
+
+#[tokio::test]
+async fn a_stale_connection_is_replaced_once_where_repeating_is_safe() {
+    // The second request on a connection finds it closed, or reset.
+    let second: [fn() -> Vec<Step>; 2] = [|| vec![Step::Close], || vec![Step::Reset]];
+    for stale in second {
+        let script = move |_, number| if number == 0 { answer("200 OK", "") } else { stale() };
+        let server = Server::start(script).await;
+        let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
+        assert_eq!(prober.once().await.outcome, Outcome::Ok);
+        let again = prober.once().await;
+        assert_eq!((again.outcome, again.connect.is_some()), (Outcome::Ok, true), "{again:?}");
+        assert_eq!(server.accepted(), 2);
+
+        // Sent twice, a POST might count twice: the failure is told.
+        let server = Server::start(script).await;
+        let prober = open(&http("POST", &server.url(), &[]), &here(&[], &[])).await;
+        assert_eq!(prober.once().await.outcome, Outcome::Ok);
+        assert!(
+            ["connection closed before an answer", "connection reset"].contains(&error(&prober.once().await))
+        );
+        assert_eq!(server.accepted(), 1);
+    }
+    // Where the answer has begun, the request is not repeated either.
+    let half = |_, number| {
+        if number == 0 { answer("200 OK", "") } else { vec![Step::Write("HTTP/1.1 2"), Step::Close] }
+    };
+    let server = Server::start(half).await;
+    let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
+    assert_eq!(prober.once().await.outcome, Outcome::Ok);
+    assert_eq!(error(&prober.once().await), "connection closed in the middle of an answer");
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn failures_have_few_words() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let prober = open(&http("GET", &format!("http://{nobody}/"), &[]), &here(&[], &[])).await;
+    let (one, two) = (prober.once().await, prober.once().await);
+    assert_eq!(error(&one), "connection refused");
+    assert!(std::sync::Arc::ptr_eq(one.error.as_ref().unwrap(), two.error.as_ref().unwrap()));
+
+    type Case = (fn() -> Vec<Step>, &'static str);
+    let cases: [Case; 6] = [
+        (|| vec![Step::Close], "connection closed before an answer"),
+        (|| vec![Step::Reset], "connection reset"),
+        (|| vec![Step::Write("HTTP/1.1 200 O"), Step::Close], "connection closed in the middle of an answer"),
+        (
+            || {
+                vec![
+                    Step::Write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"),
+                    Step::Wait(Duration::from_millis(50)),
+                    Step::Reset,
+                ]
+            },
+            "connection reset",
+        ),
+        (
+            || vec![Step::Write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"), Step::Close],
+            "connection closed in the middle of an answer",
+        ),
+        (|| vec![Step::Write("SSH-2.0-OpenSSH\r\n\r\n")], "malformed answer"),
+    ];
+    for (script, expected) in cases {
+        let server = Server::start(move |_, _| script()).await;
+        let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
+        assert_eq!(error(&prober.once().await), expected);
+        // A fresh connection that fails is not tried again.
+        assert_eq!(server.accepted(), 1, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_counts_after_the_first_byte() {
+    let server = Server::start(|_, _| {
+        vec![
+            Step::Write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc"),
+            Step::Wait(Duration::from_millis(1500)),
+            Step::Write("def"),
+        ]
+    })
+    .await;
+    let mut probe = http("GET", &server.url(), &[]);
+    probe.ok_when = Some(Condition::BodyContains("cd".into()));
+    let start = std::time::Instant::now();
+    let seen = open(&probe, &here(&[], &[])).await.once().await;
+    assert_eq!(seen.outcome, Outcome::Ok, "{seen:?}");
+    assert!(start.elapsed() >= Duration::from_millis(1500));
+    assert!(seen.ttfb.unwrap() < Duration::from_millis(1000), "{seen:?}");
+}
+
+#[tokio::test]
+async fn chunked_bodies_are_read_to_their_end() {
+    let server = Server::start(|_, _| {
+        vec![
+            Step::Write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+            Step::Wait(Duration::from_millis(20)),
+            Step::Write("3\r\ndef\r\n0\r\n\r\n"),
+        ]
+    })
+    .await;
+    let mut probe = http("GET", &server.url(), &[]);
+    probe.ok_when = Some(Condition::BodyContains("abcdef".into()));
+    let prober = open(&probe, &here(&[], &[])).await;
+    for _ in 0..3 {
+        assert_eq!(prober.once().await.outcome, Outcome::Ok);
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn status_decides_by_default() {
+    let server =
+        Server::start(|_, number| answer(["200 OK", "302 Found", "404 Not Found", "503 Busy"][number], ""))
+            .await;
+    let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
+    assert_eq!(prober.once().await.outcome, Outcome::Ok);
+    assert_eq!(prober.once().await.outcome, Outcome::Ok);
+    assert_eq!(error(&prober.once().await), "status 404");
+    let last = prober.once().await;
+    assert_eq!((error(&last), last.status), ("status 503", Some(503)));
+    // An unwelcome status breaks no connection.
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn conditions_look_at_body_and_header() {
+    let server = Server::start(|_, _| answer("503 Busy", "try again later")).await;
+    let mut probe = http("GET", &server.url(), &[]);
+    probe.ok_when = Some(Condition::All(vec![
+        Condition::Status(vec![(503, 503)]),
+        Condition::BodyContains("again".into()),
+        Condition::Header("X-Served-By".into(), "api-1".into()),
+    ]));
+    assert_eq!(open(&probe, &here(&[], &[])).await.once().await.outcome, Outcome::Ok);
+    probe.ok_when = Some(Condition::BodyContains("never".into()));
+    assert_eq!(error(&open(&probe, &here(&[], &[])).await.once().await), "body does not contain `never`");
+}
+
+#[tokio::test]
+async fn labels_come_from_header_status_and_peer() {
+    let server = Server::start(|_, _| answer("404 Not Found", "")).await;
+    let mut probe = http("GET", &server.url(), &[]);
+    let label = |name: &str, source| Label { name: text(name), source };
+    probe.labels = vec![
+        label("backend", LabelSource::Header("X-Served-By".into())),
+        label("missing", LabelSource::Header("x-other".into())),
+        label("code", LabelSource::Status),
+        label("peer", LabelSource::Peer),
+    ];
+    let seen = open(&probe, &here(&[], &[])).await.once().await;
+    let mut labels: Vec<_> = seen.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+    labels.sort_unstable();
+    assert_eq!(labels, [("backend", "api-1"), ("code", "404"), ("peer", "127.0.0.1")]);
+}
+
+#[tokio::test]
+async fn addresses_of_a_name_take_turns() {
+    let mut servers = vec![Server::start(|_, _| answer("200 OK", "")).await];
+    let port = servers[0].address.port();
+    for last in [2, 3] {
+        let listener =
+            TcpListener::bind(("127.0.0.1".replace(".1", &format!(".{last}")), port)).await.unwrap();
+        servers.push(Server::on(listener, |_, _| answer("200 OK", "")));
+    }
+    let place = here(&[("api", &["127.0.0.1", "127.0.0.2", "127.0.0.3"])], &[]);
+    let prober = open(&http("GET", &format!("http://api:{port}/"), &[]), &place).await;
+    for _ in 0..30 {
+        assert_eq!(prober.once().await.outcome, Outcome::Ok);
+    }
+    for server in &servers {
+        assert_eq!((server.accepted(), server.requests.lock().unwrap().len()), (1, 10));
+        assert!(server.requests.lock().unwrap()[0].contains(&format!("host: api:{port}")));
+    }
+    let unknown = refused(&http("GET", "http://web/", &[]), &place).await;
+    assert_eq!(unknown, "`web` has no address at this machine, and there is no DNS server to ask");
+}
+
+#[tokio::test]
+async fn secrets_reach_the_server_and_nothing_else() {
+    let server = Server::start(|_, _| answer("200 OK", "")).await;
+    let probe = http("GET", &server.url(), &[("authorization", HeaderValue::SecretEnv("TOKEN".into()))]);
+    let probers = StandardProbers::new().secrets(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
+    let seen = probers.open(&probe, &here(&[], &[])).await.unwrap().once().await;
+    assert!(server.requests.lock().unwrap()[0].contains("authorization: hunter2"));
+    let shown = format!("{seen:?} {probe:?} {probers:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let missing = refused(&probe, &here(&[], &[])).await;
+    assert!(missing.contains("environment variable `TOKEN`"), "{missing}");
+}
+
+/// Returns how many sockets this process has to or from a port.
+fn sockets_with(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let hex = format!(":{port:04X}");
+    // Established (01) or waiting for our close (08), with this port at the far end.
+    table
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(2);
+            Some((fields.next()?, fields.next()?))
+        })
+        .filter(|(remote, state)| remote.ends_with(&hex) && ["01", "08"].contains(state))
+        .count()
+}
+
+#[tokio::test]
+async fn dropped_requests_leave_no_connection() {
+    let server = Server::start(|_, _| vec![Step::Wait(Duration::from_secs(600))]).await;
+    let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
+    for batch in 0..10 {
+        let all = futures_util::future::join_all((0..100).map(|_| prober.once()));
+        // Some are dropped while they connect, most while they wait for an answer.
+        let time = Duration::from_millis(if batch % 2 == 0 { 1 } else { 50 });
+        assert!(tokio::time::timeout(time, all).await.is_err());
+    }
+    assert!(server.accepted() >= 500, "{}", server.accepted());
+    assert_eq!(sockets_with(server.address.port()), 0);
+}

@@ -1,0 +1,8 @@
+//! Probers against real sockets: on loopback, and inside a network namespace made for the test.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
+mod dns;
+mod http;
+mod namespace;
+mod tcp;
+mod world;
