@@ -15,3 +15,4 @@ pub mod probe;
 pub mod run;
 pub mod span;
 pub mod time;
+pub mod verdict;
