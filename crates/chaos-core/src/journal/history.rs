@@ -34,8 +34,8 @@ pub enum HistoryError {
         /// The journal's format.
         found: u32,
     },
-    /// Two parts have the same id.
-    #[error("part `{id}` is prepared twice")]
+    /// A part is prepared that still owes a revert.
+    #[error("part `{id}` is prepared again while a revert of it is owed")]
     Twice {
         /// The part.
         id: String,
@@ -76,18 +76,24 @@ impl History {
             Entry::Run(header) => self.header = Some(header.clone()),
             Entry::Ended { .. } => {}
             Entry::Prepared { undo } => {
-                if self.parts.iter().any(|p| p.undo.id == undo.id) {
+                // A timeline may inject a fault again after its rollback; the later debt is the one that counts.
+                if self.parts.iter().any(|p| p.undo.id == undo.id && p.state.is_owed()) {
                     return Err(HistoryError::Twice { id: undo.id.clone() });
                 }
+                self.parts.retain(|p| p.undo.id != undo.id);
                 self.parts.push(Past { undo: (**undo).clone(), state: State::Prepared, error: None });
             }
             other => {
                 let Some((id, step)) = other.step() else { return Ok(()) };
-                let past = self
-                    .parts
-                    .iter_mut()
-                    .find(|p| p.undo.id == id)
-                    .ok_or_else(|| HistoryError::Unprepared { id: id.to_owned() })?;
+                let Some(past) = self.parts.iter_mut().find(|p| p.undo.id == id) else {
+                    // What could not be written down as prepared was never injected, yet its revert is tried and noted.
+                    let reverts = matches!(step, Step::Reverting | Step::Reverted | Step::RevertFailed);
+                    return if reverts {
+                        Ok(())
+                    } else {
+                        Err(HistoryError::Unprepared { id: id.to_owned() })
+                    };
+                };
                 past.state = past
                     .state
                     .next(step)

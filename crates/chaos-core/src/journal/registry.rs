@@ -332,7 +332,7 @@ impl Registration {
     }
 
     /// Takes the entry away: everything is put back.
-    pub fn finish(self) -> Result<(), RegistryError> {
+    pub fn finish(&self) -> Result<(), RegistryError> {
         let _directory = self.registry.lock()?;
         remove(&self.registry.entry_path(&self.entry.run))?;
         remove(&self.registry.stop_path(&self.entry.run))?;

@@ -45,7 +45,7 @@ pub struct Record {
     pub steady: Vec<SteadyResult>,
     /// What ended the run early.
     pub abort: Option<AbortCause>,
-    /// The expectations, in the order of the experiment; empty if nothing was injected.
+    /// The expectations, in the order of the experiment; empty if the run was refused.
     pub expectations: Vec<Judged>,
     /// How far the timeline got.
     pub completion: Completion,
@@ -147,6 +147,10 @@ pub enum AbortKind {
     Lost,
     /// A fault could not be injected.
     Inject,
+    /// A fault could not be injected for want of a right.
+    Denied,
+    /// A fault could not be taken back when the timeline asked for it.
+    Revert,
     /// A fault was in place, but nothing proved that it met traffic; the expectations are inconclusive.
     Unproven,
     /// Somebody asked for it.

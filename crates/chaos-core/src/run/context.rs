@@ -1,0 +1,133 @@
+//! What the director and its helpers share during one run.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Policy,
+    abort::Switch,
+    chronicle::Chronicle,
+    clock::Clock,
+    control::Control,
+    emit::Emitter,
+    event::What,
+    judge::Judge,
+    load::panic_text,
+    monitor::Monitor,
+    parts::Parts,
+    proof::Proofs,
+    record::{AbortCause, AbortKind, EvidenceWhen, KernelEvidence},
+    scribe::Scribe,
+};
+use crate::{
+    environment::Environment,
+    injector::{InjectError, Injector},
+    journal::Registration,
+    place::{Object, Place},
+    plan::Plan,
+    time::Nanos,
+};
+
+/// One run's shared state.
+pub(crate) struct Context {
+    pub(crate) plan: Plan,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Clock,
+    pub(crate) emitter: Emitter,
+    pub(crate) control: Control,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) injectors: BTreeMap<String, Arc<dyn Injector>>,
+    pub(crate) judge: Arc<dyn Judge>,
+    pub(crate) scribe: Scribe,
+    pub(crate) parts: Parts,
+    pub(crate) monitor: Monitor,
+    pub(crate) chronicle: Chronicle,
+    pub(crate) proofs: Proofs,
+    /// Ends the fault: conditions, blindness, a lost fault, a stop request, a broken environment.
+    pub(crate) interrupt: Arc<Switch>,
+    /// Ends also the watching afterwards: a stop request, a broken environment.
+    pub(crate) leave: Arc<Switch>,
+    pub(crate) warnings: Mutex<Vec<String>>,
+    pub(crate) kernel: Mutex<Vec<KernelEvidence>>,
+    pub(crate) registration: Option<Registration>,
+}
+
+impl Context {
+    pub(crate) fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    pub(crate) fn emit(&self, what: What) {
+        self.emitter.emit(what);
+    }
+
+    /// Keeps and tells something that should be known.
+    pub(crate) fn warn(&self, line: impl Into<String>) {
+        let line = line.into();
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
+        self.emit(What::Warning { line });
+    }
+
+    /// Makes a cause of this moment.
+    pub(crate) fn cause(&self, kind: AbortKind, reason: impl Into<String>) -> AbortCause {
+        AbortCause::new(kind, self.now(), reason)
+    }
+
+    /// Trips both switches.
+    pub(crate) fn leave_for(&self, cause: &AbortCause) {
+        self.interrupt.trip(cause);
+        self.leave.trip(cause);
+    }
+
+    /// Calls an injector on a task of its own, so that one that panics or blocks its thread never takes the director along,
+    /// and bounds the time. The call is dropped when the time is over.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        what: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<T, InjectError>> + Send + 'static,
+    ) -> Result<T, InjectError> {
+        let mut task = AbortOnDrop(tokio::spawn(call));
+        match tokio::time::timeout(limit, &mut task.0).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(e)) => Err(InjectError::new(match e.try_into_panic() {
+                Ok(panic) => format!("{what} panicked: {}", panic_text(&*panic)),
+                Err(_) => format!("{what} was cancelled"),
+            })),
+            Err(_) => {
+                let limit = humantime::format_duration(limit);
+                Err(InjectError::new(format!("{what} did not finish within {limit}")))
+            }
+        }
+    }
+
+    /// Reads what the kernel says of places, for the record; what cannot be read in time is left out.
+    pub(crate) async fn gather(&self, when: EvidenceWhen, places: &BTreeMap<Object, Place>) {
+        for (object, place) in places {
+            for injector in self.injectors.values() {
+                let (injector, place) = (injector.clone(), place.clone());
+                let read = async move { Ok(injector.evidence(&place).await) };
+                let lines = match self.call("reading the kernel's state", self.policy.evidence, read).await {
+                    Ok(lines) if lines.is_empty() => continue,
+                    Ok(lines) => lines,
+                    Err(e) => vec![e.message],
+                };
+                let evidence = KernelEvidence { at: self.now(), when, object: object.clone(), lines };
+                self.kernel.lock().unwrap_or_else(PoisonError::into_inner).push(evidence);
+            }
+        }
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+pub(crate) struct AbortOnDrop<T>(pub(crate) tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

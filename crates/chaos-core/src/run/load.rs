@@ -1,0 +1,172 @@
+//! The open-loop load engine: intended starts stand on a fixed schedule that no answer ever moves.
+//!
+//! A latency counts from the intended start, so a stalled server is seen by every measurement that should have been sent
+//! during the stall ("coordinated omission", Tene 2013; `wrk2`). A measurement that cannot start in time starts late and
+//! says so; one whose whole timeout passed before it could start is recorded without being sent.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    sync::watch,
+    time::{Sleep, sleep_until, timeout_at},
+};
+
+use super::clock::Clock;
+use crate::{
+    probe::{Observation, Outcome, Prober, Sample},
+    time::{Nanos, duration, nanos},
+};
+
+/// How many starts and ends are handled before other tasks of the thread get their turn.
+const TURN: usize = 512;
+
+/// One stream of measurements: a probe from one place.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// The place's name.
+    pub from: Arc<str>,
+    /// When the first measurement is meant to start.
+    pub first: Nanos,
+    /// Measurements per second.
+    pub rate: f64,
+    /// After which a measurement counts as failed, from its intended start.
+    pub timeout: Duration,
+    /// How many may be under way at once.
+    pub limit: usize,
+}
+
+impl Stream {
+    /// Returns the intended start of the measurement with this number, counted from 0.
+    pub fn intended(&self, number: u64) -> Nanos {
+        // In floating point, so that a rate such as 3/s does not drift: an f64 is exact to the nanosecond for 100 days.
+        self.first + (number as f64 * 1e9 / self.rate).round() as Nanos
+    }
+}
+
+/// Sends one stream until `stop` turns true, then waits for what is under way; each sample goes to `sink` when it is over.
+///
+/// A prober that panics makes a measurement that could not be taken; the stream goes on.
+pub async fn drive<P: Prober + ?Sized>(
+    prober: &P,
+    stream: &Stream,
+    clock: Clock,
+    mut stop: watch::Receiver<bool>,
+    mut sink: impl FnMut(Sample),
+) {
+    let mut under_way = FuturesUnordered::new();
+    let mut number = 0;
+    // Whether the limit kept a measurement from starting since the schedule was last met.
+    let mut held_back = false;
+    let mut timer = pin!(sleep_until(clock.instant(stream.first)));
+    let mut stopping = pin!(async move {
+        // A runner that went away stops its load too.
+        let _ = stop.wait_for(|stop| *stop).await;
+    });
+    let mut stopped = false;
+    poll_fn(|cx: &mut Context<'_>| {
+        for _ in 0..TURN {
+            while let Poll::Ready(Some(sample)) = under_way.poll_next_unpin(cx) {
+                sink(sample);
+            }
+            stopped = stopped || stopping.as_mut().poll(cx).is_ready();
+            if stopped {
+                return if under_way.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+            }
+            let now = clock.now();
+            let mut started = 0;
+            let mut intended = stream.intended(number);
+            while intended <= now && started < TURN {
+                let late = duration(now - intended);
+                if late >= stream.timeout {
+                    sink(unsent(stream, intended, late, held_back));
+                } else if under_way.len() < stream.limit {
+                    under_way.push(measure(prober, stream, clock, intended));
+                } else {
+                    held_back = true;
+                    break;
+                }
+                started += 1;
+                number += 1;
+                intended = stream.intended(number);
+            }
+            if started > 0 {
+                continue;
+            }
+            if intended > now {
+                held_back = false;
+            }
+            // At the limit the timer stands for the moment at which the oldest one waiting is past its timeout.
+            let due = if intended > now { intended } else { intended + nanos(stream.timeout) };
+            if poll_timer(timer.as_mut(), clock, due, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn poll_timer(mut timer: Pin<&mut Sleep>, clock: Clock, due: Nanos, cx: &mut Context<'_>) -> Poll<()> {
+    let due = clock.instant(due);
+    if timer.deadline() != due {
+        timer.as_mut().reset(due);
+    }
+    timer.poll(cx)
+}
+
+async fn measure<P: Prober + ?Sized>(prober: &P, stream: &Stream, clock: Clock, intended: Nanos) -> Sample {
+    let started = clock.now();
+    let end = clock.instant(intended + nanos(stream.timeout));
+    let observation = match timeout_at(end, AssertUnwindSafe(prober.once()).catch_unwind()).await {
+        Ok(Ok(observation)) => Some(observation),
+        Ok(Err(panic)) => Some(Observation {
+            outcome: Outcome::NotRun,
+            error: Some(format!("the prober panicked: {}", panic_text(&*panic)).into()),
+            ..Observation::ok()
+        }),
+        Err(_) => None,
+    };
+    let latency = duration(clock.now() - intended);
+    // Also an answer that the runner itself was late to see: its slot was over at the timeout, for online and offline alike.
+    let (latency, observation) = match observation {
+        Some(observation) if latency < stream.timeout || observation.outcome == Outcome::NotRun => {
+            (latency, observation)
+        }
+        _ => (stream.timeout, timed_out()),
+    };
+    Sample { intended, late: duration(started - intended), latency, from: stream.from.clone(), observation }
+}
+
+fn timed_out() -> Observation {
+    Observation { outcome: Outcome::TimedOut, ..Observation::ok() }
+}
+
+/// A measurement whose timeout passed before it could start: the target's doing where earlier ones took up every place,
+/// else the runner's own, which says nothing of the target.
+fn unsent(stream: &Stream, intended: Nanos, late: Duration, held_back: bool) -> Sample {
+    let (latency, observation) = if held_back {
+        (stream.timeout, timed_out())
+    } else {
+        let error = Some("the runner itself was stalled".into());
+        (late, Observation { outcome: Outcome::NotRun, error, ..Observation::ok() })
+    };
+    Sample { intended, late, latency, from: stream.from.clone(), observation }
+}
+
+/// Returns what a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,137 @@
+//! Whether faults did anything: a fault that did nothing is not a passed test.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    context::Context,
+    event::What,
+    parts::Owed,
+    record::{AbortKind, PartState},
+    view::RunView,
+};
+use crate::{
+    model::Phase,
+    time::{Nanos, duration, nanos},
+};
+
+/// Which faults were proven by measurement.
+#[derive(Default)]
+pub(crate) struct Proofs {
+    inner: Mutex<BTreeMap<String, Proof>>,
+}
+
+#[derive(Clone, Copy)]
+struct Proof {
+    since: Nanos,
+    proven: bool,
+}
+
+impl Proofs {
+    /// A fault is in place: from now on it is to be proven.
+    pub(crate) fn begin(&self, fault: &str, now: Nanos) {
+        self.lock().entry(fault.to_owned()).or_insert(Proof { since: now, proven: false });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Proof>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// Measures, about once a second, what faults in place do; ends the run when one stays unproven for too long.
+    pub(crate) async fn watch_effects(&self) {
+        let mut ticks = tokio::time::interval(self.policy.effect_every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.measure_effects(self.parts.owed(|p| p.state == PartState::Active)).await;
+            let now = self.now();
+            for fault in self.parts.active() {
+                self.check_proof(&fault, now);
+            }
+        }
+    }
+
+    /// Measures what parts did; what cannot be measured keeps its last value.
+    pub(crate) async fn measure_effects(&self, parts: Vec<Owed>) {
+        for Owed { index, undo, injector } in parts {
+            let measure = async move { injector.effect(&undo).await };
+            match self.call("measuring the effect", self.policy.effect, measure).await {
+                Ok(effect) => self.parts.effect(index, effect),
+                Err(e) => tracing::warn!("the effect of a fault cannot be measured: {e}"),
+            }
+        }
+    }
+
+    /// Looks whether a fault is proven by now.
+    pub(crate) fn check_proof(&self, fault: &str, now: Nanos) {
+        let Some(condition) = self.plan.experiment.fault(fault).and_then(|f| f.proven_by.as_ref()) else {
+            return;
+        };
+        let Some(proof) = self.proofs.lock().get(fault).copied() else { return };
+        if proof.proven {
+            return;
+        }
+        let (samples, phases, marks) =
+            (self.monitor.samples(0, now), self.chronicle.phases(now), self.chronicle.marks());
+        let exercised = BTreeMap::new();
+        let view = RunView {
+            samples: &samples,
+            phases: &phases,
+            marks: &marks,
+            end: now,
+            aborted: None,
+            exercised: &exercised,
+        };
+        if self.judge.proven(condition, fault, &view) == Some(true) {
+            self.proofs.lock().insert(fault.to_owned(), Proof { proven: true, ..proof });
+            return;
+        }
+        if now - proof.since < nanos(self.policy.proven_within) {
+            return;
+        }
+        let after = duration(now - proof.since);
+        let mut cause = self.cause(
+            AbortKind::Unproven,
+            format!(
+                "`{fault}` has been in place for {} and `{condition}` does not show it",
+                humantime::format_duration(std::time::Duration::from_secs(after.as_secs()))
+            ),
+        );
+        (cause.condition, cause.span) = (Some(condition.to_string()), Some(condition.span));
+        if self.interrupt.trip(&cause) {
+            self.emit(What::Unproven { fault: fault.to_owned(), condition: condition.to_string(), after });
+        }
+    }
+
+    /// Returns whether each fault that was in place met traffic, and was proven where the experiment says by what.
+    pub(crate) fn exercised(&self, end: Nanos) -> BTreeMap<String, bool> {
+        let parts = self.parts.records();
+        let mut exercised = BTreeMap::new();
+        for span in self.chronicle.phases(end) {
+            let Phase::Fault(Some(fault)) = span.phase else { continue };
+            let met = |p: &super::record::PartRecord| p.effect.as_ref().is_some_and(|e| e.met > 0);
+            let of_fault = || parts.iter().filter(|p| p.fault == fault && !p.background);
+            let any = of_fault().any(met);
+            for idle in of_fault().filter(|p| any && !met(p)) {
+                self.warn(format!("`{}` met no traffic, while other parts of `{fault}` did", idle.id));
+            }
+            let asked = self.plan.experiment.fault(&fault).is_some_and(|f| f.proven_by.is_some());
+            let proven = !asked || self.proofs.lock().get(&fault).is_some_and(|p| p.proven);
+            if !any {
+                self.warn(format!(
+                    "`{fault}` met no traffic: what is expected while it is in place cannot be told"
+                ));
+            } else if !proven {
+                self.warn(format!(
+                    "`{fault}` was not proven: what is expected while it is in place cannot be told"
+                ));
+            }
+            exercised.insert(fault, any && proven);
+        }
+        exercised
+    }
+}

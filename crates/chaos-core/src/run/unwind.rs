@@ -1,0 +1,104 @@
+//! Putting things back: in reverse order, again and again, never stopping at the first error.
+
+use std::time::Duration;
+
+use super::{
+    context::Context,
+    parts::Owed,
+    record::{PartRecord, PartState},
+};
+use crate::{
+    injector::InjectError,
+    journal::{Entry, Step},
+};
+
+impl Context {
+    /// Reverts every part that is owed and that `which` picks, the last prepared first.
+    ///
+    /// One that fails is tried again after all others had their turn, with growing pauses, until patience ends. Returns
+    /// whether nothing is owed any more.
+    pub(crate) async fn unwind(&self, which: impl Fn(&PartRecord) -> bool) -> bool {
+        let begun = tokio::time::Instant::now();
+        let mut hurried = None;
+        let mut pause = self.policy.retry_first;
+        loop {
+            for owed in self.parts.owed(&which) {
+                if self.control.stops() >= 3 {
+                    return false;
+                }
+                self.revert(owed).await;
+            }
+            if self.parts.owed(&which).is_empty() {
+                return true;
+            }
+            if self.control.stops() >= 2 {
+                hurried.get_or_insert_with(tokio::time::Instant::now);
+            }
+            let out_of_patience = begun.elapsed() >= self.policy.revert_patience
+                || hurried.is_some_and(|since| since.elapsed() >= self.policy.hurried_patience);
+            if out_of_patience || self.control.stops() >= 3 {
+                return false;
+            }
+            let more = self.control.stops() + 1;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // Somebody is impatient: try at once, and see how much patience is left.
+                () = self.control.stopped(more) => {}
+            }
+            pause = (pause * 2).min(self.policy.retry_longest);
+        }
+    }
+
+    /// Tries once to revert one part.
+    async fn revert(&self, owed: Owed) {
+        let Owed { index, undo, injector } = owed;
+        self.parts.step(index, Step::Reverting, self.now(), None, &undo.line);
+        self.scribe.note(Entry::Reverting { id: undo.id.clone() });
+        let result = {
+            let undo = undo.clone();
+            let call =
+                self.call("reverting", self.policy.revert, async move { injector.revert(&undo).await });
+            tokio::pin!(call);
+            tokio::select! {
+                biased;
+                result = &mut call => result,
+                () = self.control.stopped(3) => Err(InjectError::new("reverting was given up: asked to stop three times")),
+                // From the second request on an attempt has only so long.
+                () = self.hurry(self.policy.hurried_revert) => Err(InjectError::new("reverting was cut short: asked to stop twice")),
+            }
+        };
+        match result {
+            Ok(()) => {
+                self.parts.step(index, Step::Reverted, self.now(), None, &undo.line);
+                self.scribe.note(Entry::Reverted { id: undo.id });
+            }
+            Err(e) => {
+                self.parts.step(index, Step::RevertFailed, self.now(), None, &e.message);
+                self.scribe.note(Entry::RevertFailed { id: undo.id, error: e.message });
+            }
+        }
+    }
+
+    /// Waits until `limit` after the second stop request.
+    async fn hurry(&self, limit: Duration) {
+        self.control.stopped(2).await;
+        tokio::time::sleep(limit).await;
+    }
+
+    /// Names what is still owed, a line each.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.parts
+            .records()
+            .into_iter()
+            .filter(|p| p.state.is_owed())
+            .map(|p| {
+                let why = match (&p.error, p.state) {
+                    (Some(error), _) => format!(": {error}"),
+                    (None, PartState::Reverting) => ": its revert did not end".to_owned(),
+                    (None, _) => ": its revert was not begun".to_owned(),
+                };
+                format!("{} on {}{why}", p.id, p.object)
+            })
+            .collect()
+    }
+}
