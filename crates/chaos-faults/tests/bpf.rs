@@ -1,5 +1,7 @@
 //! Rules on a real interface of a real kernel: what each does to packets, what it leaves alone, and how it ends.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without may panic")]
+
 #[path = "world/pair.rs"]
 mod pair;
 

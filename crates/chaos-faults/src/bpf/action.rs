@@ -106,6 +106,8 @@ pub enum Action {
     Drop(Loss),
     /// Loses only packets that open a TCP connection (SYN without ACK); established connections go on.
     DropOpening,
+    /// Loses every packet of TCP connections but those that open one (SYN without ACK), which go on.
+    DropEstablished,
     /// Sends a second copy right away.
     Duplicate(Probability),
     /// Flips one bit behind the transport header. Between interfaces that leave checksums to the hardware, as veth pairs
@@ -210,7 +212,7 @@ pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_
             chain(asm, around, [*worsen, *recover, *in_bad, *in_good], next);
             drop_packet(asm, around);
         }
-        Action::DropOpening => {
+        Action::DropOpening | Action::DropEstablished => {
             const SYN_OR_ACK: u32 = 0x12;
             const SYN: u32 = 0x02;
             asm.jump_if(Condition::NotEqual, R8, TCP, next);
@@ -218,7 +220,11 @@ pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_
             asm.copy(R2, R9).compute(Operation::Add, R2, 13);
             load_bytes(asm, SCRATCH, 1, next);
             asm.load(Width::Byte, R0, R10, SCRATCH).compute_u32(Operation::And, R0, SYN_OR_ACK);
-            asm.jump_if(Condition::NotEqual, R0, SYN, next);
+            let unmeant = match action {
+                Action::DropEstablished => Condition::Equal,
+                _ => Condition::NotEqual,
+            };
+            asm.jump_if(unmeant, R0, SYN, next);
             drop_packet(asm, around);
         }
         Action::Duplicate(probability) => {

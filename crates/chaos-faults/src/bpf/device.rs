@@ -57,8 +57,8 @@ pub struct Device {
     namespace: Option<Namespace>,
     name: String,
     index: u32,
-    /// Bytes before the network header; zero for interfaces without a link layer, such as tun.
-    link_header: u32,
+    /// The kind of link (`ARPHRD_*`).
+    hardware: u16,
     mtu: u32,
 }
 
@@ -68,15 +68,20 @@ impl Device {
     /// # Errors
     /// The namespace cannot be entered, or there is no such interface in it.
     pub fn find(namespace: Option<Namespace>, name: &str) -> Result<Self, BpfError> {
-        let mut device = Self { namespace, name: name.to_owned(), index: 0, link_header: 0, mtu: 0 };
+        let mut device = Self { namespace, name: name.to_owned(), index: 0, hardware: 0, mtu: 0 };
         let wanted = name.to_owned();
-        let (index, link_header, mtu) = device
+        let (index, hardware, mtu) = device
             .inside(move || describe(&wanted))?
             .map_err(|source| BpfError::NoDevice { name: name.to_owned(), source })?;
         device.index = index;
-        device.link_header = link_header;
+        device.hardware = hardware;
         device.mtu = mtu;
         Ok(device)
+    }
+
+    /// Describes an Ethernet-like interface that was just made.
+    pub(crate) fn known(namespace: Option<Namespace>, name: String, index: u32, mtu: u32) -> Self {
+        Self { namespace, name, index, hardware: libc::ARPHRD_ETHER, mtu }
     }
 
     /// Returns the interface's name at the time it was found.
@@ -96,7 +101,16 @@ impl Device {
 
     /// Returns the bytes in front of the network header.
     pub(crate) fn link_header(&self) -> u32 {
-        self.link_header
+        match self.hardware {
+            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => 14,
+            // Interfaces without a link layer, such as tun.
+            _ => 0,
+        }
+    }
+
+    /// Returns whether frames with an Ethernet header can be sent on it to somebody else.
+    pub fn is_ethernet(&self) -> bool {
+        self.hardware == libc::ARPHRD_ETHER
     }
 
     /// Returns the largest packet the interface takes, in bytes without the link header.
@@ -124,8 +138,8 @@ impl Device {
     }
 }
 
-/// Asks the kernel for an interface's number, link header and MTU, in the namespace of this thread.
-fn describe(name: &str) -> io::Result<(u32, u32, u32)> {
+/// Asks the kernel for an interface's number, kind and MTU, in the namespace of this thread.
+fn describe(name: &str) -> io::Result<(u32, u16, u32)> {
     let index = nix::net::if_::if_nametoindex(name)?;
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
     let mut request = request_for(name);
@@ -133,11 +147,7 @@ fn describe(name: &str) -> io::Result<(u32, u32, u32)> {
     let mtu = request_number(&request);
     let mut request = request_for(name);
     interface_ioctl(&socket, libc::SIOCGIFHWADDR as libc::Ioctl, &mut request)?;
-    let link_header = match request_family(&request) {
-        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => 14,
-        _ => 0,
-    };
-    Ok((index, link_header, mtu.max(0).cast_unsigned()))
+    Ok((index, request_family(&request), mtu.max(0).cast_unsigned()))
 }
 
 #[expect(unsafe_code, reason = "ifreq is a C union")]

@@ -1,0 +1,159 @@
+//! Frames as packet sockets pass them on: a `virtio_net_hdr` that says what is left to the hardware, then the bytes.
+
+/// Length of the `virtio_net_hdr` in front of each frame.
+pub(super) const OFFLOADS: usize = 10;
+
+const NEEDS_CHECKSUM: u8 = 1;
+const ETHERNET: usize = 14;
+
+fn u16_at(frame: &[u8], at: usize) -> Option<u16> {
+    frame.get(at..at + 2).map(|two| u16::from_ne_bytes([two[0], two[1]]))
+}
+
+fn byte(frame: &[u8], at: usize) -> Option<usize> {
+    frame.get(at).copied().map(usize::from)
+}
+
+/// How many bytes a frame is on the wire, counting the headers that each of its segments will get.
+pub(super) fn wire_bytes(frame: &[u8]) -> u64 {
+    let length = frame.len().saturating_sub(OFFLOADS);
+    let (Some(segmentation), Some(headers), Some(segment)) =
+        (frame.get(1), u16_at(frame, 2), u16_at(frame, 4))
+    else {
+        return length as u64;
+    };
+    if *segmentation == 0 || segment == 0 {
+        return length as u64;
+    }
+    let (headers, segment) = (usize::from(headers), usize::from(segment));
+    let segments = length.saturating_sub(headers).div_ceil(segment).max(1);
+    (length + (segments - 1) * headers) as u64
+}
+
+/// Puts a VLAN tag that the kernel had taken off back into a frame, and moves what the header in front points to.
+pub(super) fn insert_tag(frame: &mut Vec<u8>, protocol: u16, tag: u16) {
+    const BEHIND_ADDRESSES: usize = OFFLOADS + 12;
+    if frame.len() < BEHIND_ADDRESSES {
+        return;
+    }
+    let (protocol, tag) = (protocol.to_be_bytes(), tag.to_be_bytes());
+    frame.splice(BEHIND_ADDRESSES..BEHIND_ADDRESSES, protocol.into_iter().chain(tag));
+    let offloads = [frame[0], frame[1]];
+    let mut shift = |at: usize| {
+        if let Some(value) = u16_at(frame, at) {
+            frame[at..at + 2].copy_from_slice(&value.saturating_add(4).to_ne_bytes());
+        }
+    };
+    if offloads[0] & NEEDS_CHECKSUM != 0 {
+        shift(6);
+    }
+    if offloads[1] != 0 {
+        shift(2);
+    }
+}
+
+/// Returns whether the frame was sent by the interface with this address.
+pub(super) fn is_from(frame: &[u8], address: [u8; 6]) -> bool {
+    frame.get(OFFLOADS + 6..OFFLOADS + 12) == Some(&address[..])
+}
+
+/// Flips one bit behind the transport header, or none if nothing is behind it.
+pub(super) fn damage(frame: &mut [u8], choice: u64) -> bool {
+    let Some(start) = payload_start(frame) else { return false };
+    let bits = (frame.len().saturating_sub(start) * 8) as u64;
+    if bits == 0 {
+        return false;
+    }
+    let bit = (choice % bits) as usize;
+    frame[start + bit / 8] ^= 1 << (bit % 8);
+    true
+}
+
+/// Where the payload begins; nothing for what is neither IPv4 nor IPv6.
+fn payload_start(frame: &[u8]) -> Option<usize> {
+    let mut at = OFFLOADS + ETHERNET;
+    let mut kind = u16_at(frame, at - 2)?;
+    while kind == 0x8100_u16.to_be() || kind == 0x88a8_u16.to_be() {
+        at += 4;
+        kind = u16_at(frame, at - 2)?;
+    }
+    let (protocol, transport) = if kind == 0x0800_u16.to_be() {
+        let later_fragment = u16_at(frame, at + 6)? & 0x1fff_u16.to_be() != 0;
+        let transport = at + (byte(frame, at)? & 15) * 4;
+        (if later_fragment { 0 } else { byte(frame, at + 9)? }, transport)
+    } else if kind == 0x86dd_u16.to_be() {
+        (byte(frame, at + 6)?, at + 40)
+    } else {
+        return None;
+    };
+    let header = match protocol {
+        6 => (byte(frame, transport + 12)? >> 4) * 4,
+        1 | 17 | 58 => 8,
+        _ => 0,
+    };
+    Some(transport + header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with an IPv4 datagram of four bytes.
+    fn datagram() -> Vec<u8> {
+        let mut frame = vec![0; OFFLOADS];
+        frame.extend([2; 12]);
+        frame.extend([8, 0]);
+        let mut header = [0; 20];
+        header[0] = 0x45;
+        header[9] = 17;
+        frame.extend(header);
+        frame.extend([0; 8]);
+        frame.extend(*b"load");
+        frame
+    }
+
+    #[test]
+    fn damage_is_one_bit_of_the_payload() {
+        for choice in [0, 31, 32, u64::MAX] {
+            let mut frame = datagram();
+            assert!(damage(&mut frame, choice));
+            let at = frame.len() - 4;
+            assert_eq!(frame[..at], datagram()[..at]);
+            let flipped: u32 = frame.iter().zip(datagram()).map(|(new, old)| (new ^ old).count_ones()).sum();
+            assert_eq!(flipped, 1);
+        }
+    }
+
+    #[test]
+    fn frames_that_cannot_be_damaged_stay_whole() {
+        let mut arp = datagram();
+        arp[OFFLOADS + 12..OFFLOADS + 14].copy_from_slice(&[8, 6]);
+        let mut empty = datagram();
+        empty.truncate(empty.len() - 4);
+        for mut frame in [arp, empty, vec![0; 5], vec![]] {
+            assert!(!damage(&mut frame, 3));
+        }
+    }
+
+    #[test]
+    fn every_segment_has_its_headers_on_the_wire() {
+        let mut frame = vec![0; OFFLOADS + 54 + 3000];
+        assert_eq!(wire_bytes(&frame), 3054);
+        frame[1] = 1;
+        frame[2..4].copy_from_slice(&54_u16.to_ne_bytes());
+        frame[4..6].copy_from_slice(&1448_u16.to_ne_bytes());
+        assert_eq!(wire_bytes(&frame), 3054 + 2 * 54);
+    }
+
+    #[test]
+    fn a_tag_goes_behind_the_addresses_and_moves_the_checksum() {
+        let mut frame = datagram();
+        frame[0] = NEEDS_CHECKSUM;
+        frame[6..8].copy_from_slice(&34_u16.to_ne_bytes());
+        insert_tag(&mut frame, 0x8100, 5);
+        assert_eq!(frame[OFFLOADS + 12..OFFLOADS + 18], [0x81, 0, 0, 5, 8, 0]);
+        assert_eq!(u16_at(&frame, 6), Some(38));
+        assert!(damage(&mut frame, 0));
+        assert_eq!(frame[frame.len() - 4], b'l' ^ 1);
+    }
+}

@@ -1,0 +1,261 @@
+//! The thread that holds packets.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+use super::ForwarderError;
+use super::frame;
+use super::own_pair::OwnPair;
+use super::queue::Queue;
+use super::schedule::{Fate, Schedule};
+use super::shape::Shape;
+use super::socket::PacketSocket;
+use crate::bpf::action::{Heartbeat, monotonic_ns};
+use crate::bpf::{Device, Direction};
+
+/// How often the thread gives a sign of life: often enough for one or two to come late.
+const BEAT: u64 = 20_000_000;
+
+/// How many frames are read before those that have come due are sent.
+const AT_ONCE: usize = 32;
+
+/// How long what is under way between the two ends of the pair is given to arrive.
+const STRAGGLERS: Duration = Duration::from_millis(3);
+
+/// What a forwarder did to packets; one packet here can stand for many on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that came.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Packets that were held and have gone on.
+    pub delayed: u64,
+    /// Packets that were lost as asked.
+    pub lost: u64,
+    /// Packets that went on twice as asked.
+    pub duplicated: u64,
+    /// Packets that were damaged as asked.
+    pub corrupted: u64,
+    /// Packets that were lost because too much was held, waited for too long at the rate, or came faster than they could
+    /// be read.
+    pub overflow: u64,
+    /// Packets that the interface refused to send.
+    pub unsent: u64,
+    /// For how long packets that have gone on were held, on average.
+    pub mean_added_delay: Duration,
+}
+
+/// Counters shared with the thread.
+#[derive(Debug, Default)]
+pub(super) struct Meters {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    delayed: AtomicU64,
+    lost: AtomicU64,
+    duplicated: AtomicU64,
+    corrupted: AtomicU64,
+    overflow: AtomicU64,
+    unsent: AtomicU64,
+    added_ns: AtomicU64,
+}
+
+impl Meters {
+    pub(super) fn read(&self) -> Counters {
+        let delayed = self.delayed.load(Relaxed);
+        Counters {
+            packets: self.packets.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            delayed,
+            lost: self.lost.load(Relaxed),
+            duplicated: self.duplicated.load(Relaxed),
+            corrupted: self.corrupted.load(Relaxed),
+            overflow: self.overflow.load(Relaxed),
+            unsent: self.unsent.load(Relaxed),
+            mean_added_delay: Duration::from_nanos(
+                self.added_ns.load(Relaxed).checked_div(delayed).unwrap_or(0),
+            ),
+        }
+    }
+}
+
+fn add(meter: &AtomicU64, amount: u64) {
+    meter.fetch_add(amount, Relaxed);
+}
+
+/// Everything the thread holds.
+pub(super) struct Worker {
+    pair: OwnPair,
+    arriving: PacketSocket,
+    /// Where packets go on; nothing means back through the pair.
+    leaving: Option<PacketSocket>,
+    schedule: Schedule,
+    queue: Queue,
+    heartbeat: Option<Heartbeat>,
+    next_beat: u64,
+    meters: Arc<Meters>,
+    /// Closed at its other end to stop.
+    stop: io::PipeReader,
+}
+
+impl Worker {
+    /// Sets up on this thread, which from then on is in a network namespace of its own; returns the near end of the pair.
+    pub(super) fn open(
+        device: &Device,
+        direction: Direction,
+        shape: Shape,
+        seed: u64,
+        heartbeat: Option<Heartbeat>,
+        meters: Arc<Meters>,
+        stop: io::PipeReader,
+    ) -> Result<(Self, Device), ForwarderError> {
+        let setup =
+            |what| move |source| ForwarderError::Setup { what, device: device.name().to_owned(), source };
+        if let Some(namespace) = device.namespace() {
+            namespace.enter().map_err(setup("enter the network namespace"))?;
+        }
+        // Timers may come late by 50 µs otherwise; nothing else depends on it.
+        nix::sys::prctl::set_timerslack(1).ok();
+        let leaving = match direction {
+            Direction::Egress => {
+                Some(PacketSocket::sender(device.index()).map_err(setup("open a packet socket"))?)
+            }
+            Direction::Ingress => None,
+        };
+        let pair = OwnPair::open(device.namespace()).map_err(setup("make a pair of interfaces"))?;
+        let arriving = PacketSocket::receiver(pair.far_index).map_err(setup("open a packet socket"))?;
+        if let Some(heartbeat) = &heartbeat {
+            heartbeat.beat()?;
+        }
+        let near = pair.near.clone();
+        let queue = Queue::new(shape.limit_bytes);
+        let schedule = Schedule::new(shape, seed);
+        let worker = Self { pair, arriving, leaving, schedule, queue, heartbeat, next_beat: 0, meters, stop };
+        Ok((worker, near))
+    }
+
+    /// Holds packets until told to stop, then sends what is left in the order it was due and removes the pair.
+    pub(super) fn run(mut self) {
+        let mut buffer = Vec::new();
+        loop {
+            let now = monotonic_ns();
+            if now >= self.next_beat {
+                self.beat(now);
+            }
+            self.release(now);
+            let next = self.queue.next_due().unwrap_or(u64::MAX).min(self.next_beat);
+            match self.wait(next.saturating_sub(monotonic_ns())) {
+                Ok(Woken { stopping: true, .. }) => break,
+                Ok(Woken { arrived: true, .. }) => {
+                    self.read(AT_ONCE, &mut buffer);
+                }
+                Ok(Woken { .. }) => {}
+                Err(error) => {
+                    // Without a heartbeat from here on, packets take their ordinary way.
+                    tracing::error!(%error, "a forwarder cannot wait for packets any more");
+                    break;
+                }
+            }
+        }
+        // What was on its way in when the steering ended.
+        std::thread::sleep(STRAGGLERS);
+        self.read(usize::MAX, &mut buffer);
+        self.release(u64::MAX);
+        self.count_overrun();
+        if let Err(error) = self.pair.remove() {
+            tracing::warn!(%error, "the forwarder's pair of interfaces is left to the end of its namespace");
+        }
+    }
+
+    fn beat(&mut self, now: u64) {
+        self.next_beat = now + BEAT;
+        if let Some(heartbeat) = &self.heartbeat
+            && let Err(error) = heartbeat.beat()
+        {
+            tracing::warn!(%error, "a forwarder cannot give a sign of life");
+        }
+        self.count_overrun();
+    }
+
+    fn count_overrun(&self) {
+        add(&self.meters.overflow, self.arriving.take_overrun());
+    }
+
+    /// Sends everything that is due at `now`.
+    fn release(&mut self, now: u64) {
+        let out = self.leaving.as_ref().unwrap_or(&self.arriving);
+        while let Some((arrived, frame)) = self.queue.pop_due(now) {
+            if out.send(&frame).is_err() {
+                add(&self.meters.unsent, 1);
+                continue;
+            }
+            add(&self.meters.delayed, 1);
+            add(&self.meters.added_ns, monotonic_ns().saturating_sub(arrived));
+        }
+    }
+
+    fn wait(&self, nanoseconds: u64) -> io::Result<Woken> {
+        let mut watched = [
+            PollFd::new(self.arriving.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.stop.as_fd(), PollFlags::empty()),
+        ];
+        match ppoll(&mut watched, Some(TimeSpec::from(Duration::from_nanos(nanoseconds))), None) {
+            Ok(_) => {
+                let [arrived, stopping] = watched.map(|watched| watched.any().unwrap_or(true));
+                Ok(Woken { arrived, stopping })
+            }
+            Err(nix::errno::Errno::EINTR) => Ok(Woken { arrived: false, stopping: false }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads frames that have arrived and decides about each; returns how many there were.
+    fn read(&mut self, most: usize, buffer: &mut Vec<u8>) -> usize {
+        for count in 0..most {
+            match self.arriving.receive(buffer) {
+                Ok(true) => self.take(buffer),
+                Ok(false) => return count,
+                // A frame whose segmentation cannot be described to us.
+                Err(_) => add(&self.meters.overflow, 1),
+            }
+        }
+        most
+    }
+
+    fn take(&mut self, frame: &mut [u8]) {
+        if frame::is_from(frame, self.pair.near_address) {
+            return;
+        }
+        let (now, bytes) = (monotonic_ns(), frame::wire_bytes(frame));
+        add(&self.meters.packets, 1);
+        add(&self.meters.bytes, bytes);
+        match self.schedule.decide(now, bytes) {
+            Fate::Lost => add(&self.meters.lost, 1),
+            Fate::Overflow => add(&self.meters.overflow, 1),
+            Fate::Send { due, copy, damage } => {
+                if let Some(copy) = copy {
+                    let room = self.queue.push(now, copy, frame);
+                    add(if room { &self.meters.duplicated } else { &self.meters.overflow }, 1);
+                }
+                if damage.is_some_and(|choice| frame::damage(frame, choice)) {
+                    add(&self.meters.corrupted, 1);
+                }
+                if !self.queue.push(now, due, frame) {
+                    add(&self.meters.overflow, 1);
+                }
+            }
+        }
+    }
+}
+
+/// Why the thread woke.
+struct Woken {
+    arrived: bool,
+    stopping: bool,
+}
