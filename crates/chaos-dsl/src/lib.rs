@@ -4,6 +4,9 @@
 //! 2. [`parse()`] turns text into a [`syntax::File`] and goes on after a mistake, so that one run tells all of them.
 //! 3. [`print()`] turns a tree into the one canonical layout; [`format()`] does both and proves that nothing was lost.
 //!
+//! 4. [`check`] gives a tree its meaning: [`compile()`] and [`compile_file()`] go all the way from text to
+//!    [`chaos_core::model::Experiment`]s.
+//!
 //! The grammar knows shape only: which words a fault or a probe takes is no business of this phase, so a new kind of
 //! fault never touches it. [`syntax`] is the whole border to what follows.
 //!
@@ -17,6 +20,7 @@
 //! assert_eq!(chaos_dsl::format(text).unwrap(), text);
 //! ```
 
+pub mod check;
 pub mod codes;
 pub mod diagnostic;
 pub mod parse;
@@ -26,6 +30,7 @@ pub mod suggest;
 pub mod syntax;
 pub mod words;
 
+pub use check::{Compiled, compile, compile_file};
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Severity};
 pub use parse::{Parsed, parse};

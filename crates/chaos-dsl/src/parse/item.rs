@@ -71,7 +71,13 @@ impl<'a> Cursor<'a> {
     /// Reads a single value: a word, string, number, list, or a range of two of them.
     pub(super) fn value(&mut self, what: &str) -> Result<Item<'a>, Failed> {
         let low = self.single(what)?;
-        let Some(dots) = self.eat(Kind::DotDot) else { return Ok(low) };
+        if self.kind() != Kind::DotDot {
+            return Ok(low);
+        }
+        if low.as_word().is_some_and(|word| words::is_reserved(word.text)) {
+            return Err(self.expected("a value before `..`", Some("a range is written `0ms .. 1s`")));
+        }
+        let dots = self.advance();
         self.operand_follows(dots)?;
         let high = self.single("the upper end of the range")?;
         let span = low.span.to(high.span);
@@ -176,9 +182,11 @@ impl<'a> Cursor<'a> {
                 ));
             }
             items.push(self.value("an item of the list")?);
+            let line_ends = self.kind() == Kind::Newline;
             self.continue_line();
             if self.eat(Kind::Comma).is_none() && self.kind() != Kind::CloseList {
                 return Err(match self.kind() {
+                    _ if line_ends => self.unclosed(open, "]"),
                     Kind::End | Kind::OpenBrace | Kind::CloseBrace => self.unclosed(open, "]"),
                     _ => self.expected("`,` or `]`", Some("items of a list are separated by commas")),
                 });

@@ -29,6 +29,9 @@ impl Cursor<'_> {
         if line_end && brackets > 0 {
             // A bracket stays open: the statement cannot have meant more than its own line.
             self.at = start;
+            while !matches!(self.kind(), Kind::Newline | Kind::End | Kind::OpenBrace | Kind::CloseBrace) {
+                self.advance();
+            }
         }
         self.at = self.at.max(start);
         loop {

@@ -70,6 +70,7 @@ impl<'a> Cursor<'a> {
                         Some(last) if !line_start && last.comment.is_none() => last.comment = Some(comment),
                         _ => leading.push(Trivia::Comment(comment)),
                     }
+                    line_start = false;
                 }
                 Kind::Comma if !statements.is_empty() => {
                     self.advance();

@@ -10,6 +10,7 @@ use crate::words;
 /// Words of other notations in a claim, with what is written here.
 const FOREIGN: &[(&str, &str)] = &[
     ("above", "write `>`"),
+    ("at", "write `<=` for at most, `>=` for at least"),
     ("below", "write `<`"),
     ("between", "write two comparisons: `p >= 1% and p <= 5%`"),
     ("decreases", "write a comparison with the baseline: `<= baseline - 5ms`"),

@@ -193,7 +193,7 @@ impl Scanner {
 
     /// Reads a comment to the end of its line; those of other languages get a diagnostic.
     fn comment<'a>(&mut self, input: Input<'a>) -> Input<'a> {
-        let sign = &input.fragment()[..2.min(input.fragment().len())];
+        let sign = if input.fragment().starts_with('#') { "#" } else { &input.fragment()[..2] };
         if sign == "/*" {
             self.report(
                 Diagnostic::new(Code::ForeignComment, "`/* … */` is no comment here")
@@ -302,8 +302,11 @@ impl Scanner {
             }
             '×' => (Kind::Bad, first.len_utf8(), Code::ForeignSyntax, "write `x`".to_owned()),
             '“' | '”' | '„' | '«' | '»' | '‘' | '’' => {
-                let rest = skip(take_while(|c| c != '\n' && c != '\r')(input));
-                let length = rest.location_offset() - input.location_offset();
+                let closing = |c: char| matches!(c, '”' | '“' | '»' | '’' | '\n' | '\r' | '{');
+                let inner = text[first.len_utf8()..].split(closing).next().unwrap_or_default();
+                let behind = text[first.len_utf8() + inner.len()..].chars().next();
+                let closed = behind.filter(|c| matches!(c, '”' | '“' | '»' | '’')).map_or(0, char::len_utf8);
+                let length = first.len_utf8() + inner.len() + closed;
                 (
                     Kind::Bad,
                     length,

@@ -1,0 +1,279 @@
+//! Tree to model: names, units, and what makes sense.
+//!
+//! The order of work: [`load`] reads the file and all that it uses, [`params`] gives every parameter its value, then each
+//! experiment is checked line by line: [`lab`], [`target`], [`probe`], [`fault`], [`timeline`], [`formula`], and at last
+//! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
+
+mod experiment;
+mod fault;
+mod formula;
+mod lab;
+mod load;
+mod names;
+mod params;
+mod predicate;
+mod probe;
+mod target;
+mod timeline;
+mod value;
+
+use std::path::Path;
+
+use chaos_core::{
+    model::Experiment,
+    span::{Span, Spanned},
+};
+
+use crate::{
+    codes::Code,
+    diagnostic::{Diagnostic, MAX_DIAGNOSTICS},
+    source::SourceMap,
+    suggest,
+    syntax::{Cursor, Item, Statement, Text, Word},
+};
+
+use names::Names;
+use params::Params;
+
+/// A checked file: its experiments, and everything there is to say about it.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// The file and all that it uses.
+    pub sources: SourceMap,
+    /// The experiments; empty when there is an error anywhere.
+    pub experiments: Vec<Experiment>,
+    /// Errors and warnings, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// Returns whether the file can be used.
+    pub fn is_ok(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Checks a file and all that it uses; `set` holds `NAME=VALUE` for its parameters.
+pub fn compile_file(path: &Path, set: &[String]) -> Compiled {
+    let mut sources = SourceMap::new();
+    let (files, out) = load::from_path(path, &mut sources);
+    check(sources, &files, out, set)
+}
+
+/// Checks a text that uses no other file; `name` is what messages call it.
+pub fn compile(name: &str, text: &str, set: &[String]) -> Compiled {
+    let mut sources = SourceMap::new();
+    let (files, out) = load::from_text(name, text, &mut sources);
+    check(sources, &files, out, set)
+}
+
+fn check(
+    sources: SourceMap,
+    files: &[chaos_core::span::FileId],
+    mut out: Vec<Diagnostic>,
+    set: &[String],
+) -> Compiled {
+    let mut experiments = Vec::new();
+    let mut trees = Vec::new();
+    for id in files {
+        let text = sources.file(*id).map_or("", |f| f.text.as_str());
+        let parsed = crate::parse(*id, text);
+        out.extend(parsed.diagnostics);
+        trees.push(parsed.tree);
+    }
+    // The file itself comes last, after what it uses.
+    if let Some((own, used)) = trees.split_last() {
+        let mut checker = Checker { out: Vec::new(), params: Params::default() };
+        let mut shared = Vec::new();
+        for statement in used.iter().flat_map(|t| &t.statements) {
+            checker.shared(statement, true, &mut shared);
+        }
+        let mut written = Vec::new();
+        for statement in &own.statements {
+            match statement.keyword() {
+                "experiment" => written.push(statement),
+                _ => checker.shared(statement, false, &mut shared),
+            }
+        }
+        checker.apply_settings(set);
+        let mut titles = Vec::new();
+        for statement in &written {
+            if let Some(experiment) = checker.experiment(statement, &shared) {
+                if let Some(first) = titles.iter().find(|t: &&Spanned<String>| **t == experiment.name) {
+                    let name = experiment.name.clone();
+                    checker.duplicate("experiment", &name, first.span);
+                }
+                titles.push(experiment.name.clone());
+                experiments.push(experiment);
+            }
+        }
+        if written.is_empty() && out.is_empty() && checker.out.is_empty() {
+            let message = "the file holds no experiment";
+            let end = own.statements.last().map_or(Span::new(own.id, 0, 0), |s| s.span);
+            checker.error(Code::MissingLine, end, message).help =
+                Some("write `experiment \"title\" { … }`".into());
+        }
+        out.append(&mut checker.out);
+    }
+    // Errors before warnings, each in the order of the text; a place is told once.
+    out.sort_by_key(|d| (d.primary.as_ref().map(|l| (l.span.file, l.span.start)), !d.is_error()));
+    out.dedup();
+    out.truncate(MAX_DIAGNOSTICS);
+    if out.iter().any(Diagnostic::is_error) {
+        experiments.clear();
+    }
+    Compiled { sources, experiments, diagnostics: out }
+}
+
+/// What checking carries along.
+struct Checker {
+    out: Vec<Diagnostic>,
+    params: Params,
+}
+
+impl Checker {
+    /// Reports a mistake at a place and returns it, so that help can be added.
+    fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.out.push(Diagnostic::new(code, message).at(span, ""));
+        let last = self.out.len() - 1;
+        &mut self.out[last]
+    }
+
+    /// Reports what was expected where something else, or nothing, stands.
+    fn expected(&mut self, cursor: &Cursor<'_, '_>, what: &str) -> &mut Diagnostic {
+        let found = cursor.peek().map_or_else(|| "nothing".to_owned(), Item::describe);
+        self.error(Code::Misplaced, cursor.span(), format!("expected {what}, found {found}"))
+    }
+
+    /// Reports a name that nothing declares.
+    fn unknown<'c>(&mut self, what: &str, name: Word<'_>, known: impl IntoIterator<Item = &'c str>) {
+        let known: Vec<&str> = known.into_iter().collect();
+        let mut help = suggest::did_you_mean(name.text, known.iter().copied());
+        if help.is_none() && !known.is_empty() && known.len() <= 12 {
+            help = Some(format!(
+                "there is {}",
+                known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        let help = help.or_else(|| Some(format!("declare a {what} of that name first")));
+        self.error(Code::UnknownName, name.span, format!("unknown {what} `{}`", name.text)).help = help;
+    }
+
+    /// Reports a name declared twice.
+    fn duplicate(&mut self, what: &str, name: &Spanned<String>, first: Span) {
+        let error =
+            self.error(Code::DuplicateName, name.span, format!("the {what} `{name}` is declared twice"));
+        error.secondary.push(crate::diagnostic::Label { span: first, message: "first declared here".into() });
+        error.help = Some("rename one of them".into());
+    }
+
+    /// Reports what is left of a statement that should have ended.
+    fn end(&mut self, cursor: &Cursor<'_, '_>, known: &[&str]) {
+        if let Some(item) = cursor.peek() {
+            let help = item.as_word().and_then(|w| suggest::did_you_mean(w.text, known.iter().copied()));
+            let help =
+                help.or_else(|| (!known.is_empty()).then(|| format!("here may stand {}", join_words(known))));
+            self.error(Code::Misplaced, item.span, format!("{} does not belong here", item.describe()))
+                .help = help;
+        }
+    }
+
+    /// Reports something that only a cluster has.
+    fn needs_cluster(&mut self, span: Span, what: &str) {
+        self.error(
+            Code::NeedsCluster,
+            span,
+            format!("{what} needs a cluster, and this version has no Kubernetes support yet"),
+        )
+        .help = Some("targets here are lab hosts, `here`, `netns \"name\"` and `process \"name\"`".into());
+    }
+
+    /// Reports something of the language that this version does not do.
+    fn not_yet(&mut self, span: Span, what: &str) -> &mut Diagnostic {
+        self.error(
+            Code::NotYet,
+            span,
+            format!("{what} is part of the language, but this version cannot do it yet"),
+        )
+    }
+
+    /// Fills the holes of a string with the values of parameters.
+    fn text(&mut self, text: &Text<'_>) -> String {
+        use crate::syntax::Part;
+        let mut filled = String::new();
+        for part in &text.parts {
+            match part {
+                Part::Literal(literal) => filled.push_str(literal),
+                Part::Hole(name) => match self.params.get(name.text) {
+                    Some(param) => filled.push_str(&param.value.to_string()),
+                    None => {
+                        let known = self.params.names();
+                        self.unknown("param", *name, known.iter().map(String::as_str));
+                    }
+                },
+            }
+        }
+        filled
+    }
+
+    /// Takes a string and fills its holes.
+    fn take_string(&mut self, cursor: &mut Cursor<'_, '_>, what: &str) -> Option<Spanned<String>> {
+        match cursor.take_text() {
+            Some((text, span)) => Some(Spanned::new(self.text(text), span)),
+            None => {
+                self.expected(cursor, what);
+                None
+            }
+        }
+    }
+
+    /// Sorts a statement outside of experiments: parameters are read at once, the rest is kept for every experiment.
+    fn shared<'t, 'a>(
+        &mut self,
+        statement: &'t Statement<'a>,
+        used: bool,
+        shared: &mut Vec<&'t Statement<'a>>,
+    ) {
+        match statement.keyword() {
+            "use" => {}
+            "param" => self.param(statement),
+            "probe" | "target" | "fault" => shared.push(statement),
+            "experiment" if used => {}
+            "gameday" | "drill" | "each" | "search" => {
+                let word = format!("`{}`", statement.keyword());
+                self.not_yet(statement.span, &word).help =
+                    Some("write one `experiment` for each case".into());
+            }
+            word @ ("abort" | "blast" | "cluster" | "scope" | "lab") => {
+                self.error(
+                    Code::NotShared,
+                    statement.span,
+                    format!("`{word}` must stand inside of an experiment"),
+                )
+                .help = Some("what limits an experiment is read where it is run: move the line there".into());
+            }
+            word => {
+                let known = ["use", "param", "probe", "target", "fault", "experiment"];
+                let help = suggest::did_you_mean(word, known);
+                let help = help.or_else(|| Some(format!("a file holds {}", join_words(&known))));
+                self.error(
+                    Code::UnknownStatement,
+                    statement.span,
+                    format!("`{word}` cannot stand outside of an experiment"),
+                )
+                .help = help;
+            }
+        }
+    }
+}
+
+/// Lists words for people: `a`, `b` or `c`.
+fn join_words(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => format!("`{one}`"),
+        [most @ .., last] => {
+            format!("{} or `{last}`", most.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "))
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! `experiment "…" { … }`: its lines, which of them are required, and what only shows in the whole.
+
+use chaos_core::{
+    model::{
+        Abort, Evidence, Experiment, Scope, SteadyState, Timeline,
+        scope::{Amount, RadiusLimit, RadiusUnit},
+    },
+    span::{Span, Spanned},
+};
+
+use super::{Checker, Names, predicate::Where};
+use crate::{
+    codes::Code,
+    suggest,
+    syntax::{Cursor, Item, ItemKind, Statement},
+};
+
+/// The first words of an experiment's lines.
+const LINES: &[&str] = &[
+    "owner",
+    "hypothesis",
+    "tags",
+    "impact",
+    "scope",
+    "lab",
+    "blast radius",
+    "param",
+    "target",
+    "probe",
+    "steady state",
+    "fault",
+    "timeline",
+    "duration",
+    "abort",
+    "judge",
+    "expect",
+    "evidence",
+];
+
+/// Lines that may stand only once.
+const ONCE: &[&str] = &[
+    "owner",
+    "hypothesis",
+    "tags",
+    "impact",
+    "scope",
+    "lab",
+    "blast",
+    "steady",
+    "timeline",
+    "duration",
+    "judge",
+    "expect",
+    "evidence",
+];
+
+/// What is gathered while reading an experiment.
+#[derive(Debug, Default)]
+struct Parts {
+    owner: Option<Spanned<String>>,
+    hypothesis: Option<Spanned<String>>,
+    tags: Vec<String>,
+    impact: Option<String>,
+    blast_radius: Vec<RadiusLimit>,
+    targets: Vec<chaos_core::model::Target>,
+    probes: Vec<chaos_core::model::Probe>,
+    faults: Vec<chaos_core::model::Fault>,
+    steady_state: Option<SteadyState>,
+    timeline: Option<(Timeline, bool)>,
+    aborts: Vec<Abort>,
+    expectations: Vec<chaos_core::model::Expectation>,
+    confidence: Option<f64>,
+    evidence: Vec<Spanned<Evidence>>,
+}
+
+impl Checker {
+    /// Checks one experiment; `shared` are probes, targets and faults that stand outside of it.
+    pub(super) fn experiment(
+        &mut self,
+        statement: &Statement<'_>,
+        shared: &[&Statement<'_>],
+    ) -> Option<Experiment> {
+        let mut cursor = statement.cursor();
+        cursor.take();
+        let name = self.take_string(&mut cursor, "the experiment's title in quotes")?;
+        let block = cursor.take_block()?;
+        let lines: Vec<&Statement<'_>> = block.statements.iter().collect();
+        // A scope's targets are lines like those of the experiment itself.
+        let scope = lines.iter().find(|l| l.keyword() == "scope").and_then(|l| l.block());
+        let scoped: Vec<&Statement<'_>> = scope.iter().flat_map(|b| &b.statements).collect();
+        for line in &lines {
+            if line.keyword() == "param" {
+                self.param(line);
+            }
+        }
+        let names = self.names(&lines, &scoped, shared);
+        let title = Span { end: name.span.end, ..statement.span };
+        let mut parts = Parts::default();
+        let mut once: Vec<(&str, Span)> = Vec::new();
+        for line in shared.iter().chain(&scoped).chain(&lines) {
+            let word = line.keyword();
+            if ONCE.contains(&word) {
+                if let Some((_, first)) = once.iter().find(|(w, _)| *w == word) {
+                    let first = *first;
+                    let error = self.error(Code::DuplicateLine, line.span, format!("`{word}` stands twice"));
+                    error
+                        .secondary
+                        .push(crate::diagnostic::Label { span: first, message: "first here".into() });
+                    continue;
+                }
+                let head = Span { end: line.span.start + word.len() as u32, ..line.span };
+                once.push((word, head));
+            }
+            self.line(line, &names, &mut parts, scoped.iter().any(|s| std::ptr::eq(*s, *line)));
+        }
+        self.required(&names, &parts, title);
+        let Parts { steady_state, timeline, hypothesis, .. } = &mut parts;
+        let steady_state = steady_state.take();
+        let timeline = timeline.take();
+        let hypothesis = hypothesis.take();
+        let mut timeline = timeline.map(|(timeline, plain)| {
+            let mut timeline = timeline;
+            let needed = self.long_enough(&parts.expectations, &timeline, plain);
+            if plain {
+                Self::stretch(&mut timeline, needed);
+            }
+            timeline
+        });
+        if let Some(timeline) = &timeline {
+            self.baseline_there(&parts, timeline);
+        }
+        Some(Experiment {
+            name,
+            owner: parts.owner,
+            tags: parts.tags,
+            hypothesis: hypothesis?,
+            impact: parts.impact,
+            params: self.params.all(),
+            scope: names.lab.map_or(Scope::Machine, Scope::Lab),
+            targets: parts.targets,
+            blast_radius: parts.blast_radius,
+            probes: parts.probes,
+            steady_state: steady_state?,
+            faults: parts.faults,
+            timeline: timeline.take()?,
+            aborts: parts.aborts,
+            expectations: parts.expectations,
+            confidence: parts.confidence.unwrap_or(0.95),
+            evidence: parts.evidence,
+            span: statement.span,
+        })
+    }
+
+    /// Gathers the names that the lines of an experiment declare.
+    fn names(
+        &mut self,
+        lines: &[&Statement<'_>],
+        scoped: &[&Statement<'_>],
+        shared: &[&Statement<'_>],
+    ) -> Names {
+        let mut names = Names::default();
+        if let Some(lab) = lines.iter().find(|l| l.keyword() == "lab") {
+            names.lab = self.lab(lab);
+        }
+        for line in shared.iter().chain(scoped).chain(lines) {
+            match line.keyword() {
+                "probe" => {
+                    self.declare("probe", line, &mut names.probes);
+                    let labels = line
+                        .block()
+                        .into_iter()
+                        .flat_map(|b| &b.statements)
+                        .filter(|s| s.keyword() == "label");
+                    if let Some(probe) = line.name() {
+                        names.labels.extend(labels.filter_map(|l| {
+                            Some((probe.text.to_owned(), l.items.get(1)?.as_word()?.text.to_owned()))
+                        }));
+                    }
+                }
+                "fault" => self.declare("fault", line, &mut names.faults),
+                "target" => self.declare("target", line, &mut names.targets),
+                _ => {}
+            }
+        }
+        names
+    }
+
+    fn line(&mut self, line: &Statement<'_>, names: &Names, parts: &mut Parts, scoped: bool) {
+        let mut cursor = line.cursor();
+        cursor.take();
+        match line.keyword() {
+            // Read before all others.
+            "lab" | "param" => {}
+            "scope" if scoped => self.misplaced_line(line, "scope"),
+            "scope" => {
+                if names.lab.is_some() {
+                    self.error(
+                        Code::DuplicateLine,
+                        line.span,
+                        "an experiment has a `lab` or a `scope`, not both",
+                    )
+                    .help =
+                        Some("declare targets of a lab beside it: `target api = hosts api-* pick 1`".into());
+                }
+            }
+            word @ ("cluster" | "namespace" | "context") if scoped => {
+                self.needs_cluster(line.span, &format!("`{word}`"))
+            }
+            "allow" if scoped => {}
+            "owner" => parts.owner = self.one_string(&mut cursor, "the owner in quotes"),
+            "hypothesis" => parts.hypothesis = self.one_string(&mut cursor, "the hypothesis in quotes"),
+            "impact" => parts.impact = self.one_string(&mut cursor, "the impact in quotes").map(|i| i.value),
+            "tags" => {
+                while let Some(item) = cursor.take() {
+                    match &item.kind {
+                        ItemKind::Word(word) => parts.tags.push((*word).to_owned()),
+                        ItemKind::Text(text) => parts.tags.push(self.text(text)),
+                        ItemKind::Symbol(_) => {}
+                        _ => {
+                            self.error(Code::Misplaced, item.span, "a tag is a word").help =
+                                Some("write `tags dns, latency`".into());
+                        }
+                    }
+                }
+            }
+            "blast" => self.blast_radius(line, names, parts),
+            "target" => parts.targets.extend(self.target(line, names)),
+            "probe" => parts.probes.extend(self.probe(line, names)),
+            "fault" => parts.faults.extend(self.fault(line, names)),
+            "steady" => {
+                cursor.take_word("state");
+                let over = self.over(&mut cursor);
+                let mut predicates = Vec::new();
+                let block = cursor.take_block();
+                for line in block.into_iter().flat_map(|b| &b.statements) {
+                    if let Some(formula) = line.formula() {
+                        predicates.extend(self.predicate(
+                            formula,
+                            names,
+                            Where { over, windows: true, baseline: false },
+                        ));
+                    }
+                }
+                if block.is_none_or(|b| b.statements.is_empty()) {
+                    self.error(Code::MissingLine, line.span, "the steady state says nothing").help =
+                        Some("write `steady state over 30s { success(probe) >= 99% }`".into());
+                }
+                parts.steady_state = over.map(|over| SteadyState { over, predicates, span: line.span });
+            }
+            "timeline" | "duration" if parts.timeline.is_some() => {
+                self.error(
+                    Code::DuplicateLine,
+                    line.span,
+                    "an experiment has a `timeline` or a `duration`, not both",
+                );
+            }
+            "timeline" => parts.timeline = self.timeline(line, names).map(|t| (t, false)),
+            "duration" => parts.timeline = self.plain_timeline(line, names).map(|t| (t, true)),
+            "abort" => self.abort(line, &mut cursor, names, parts),
+            "judge" => {
+                cursor.take_word("at");
+                if let Some(share) = self.take_share(&mut cursor, "the confidence", false) {
+                    if (0.5..1.0).contains(&share) {
+                        parts.confidence = Some(share);
+                    } else {
+                        self.error(
+                            Code::OutOfRange,
+                            cursor.previous(),
+                            "a confidence lies between 50% and 100%",
+                        )
+                        .help = Some("write `judge at 95%`".into());
+                    }
+                }
+            }
+            "expect" => {
+                for line in cursor.take_block().into_iter().flat_map(|b| &b.statements) {
+                    if let Some(expectation) = self.expectation(line, names) {
+                        if let Some(first) = parts.expectations.iter().find(|e| e.name == expectation.name) {
+                            let first = first.name.span;
+                            self.duplicate("expectation", &expectation.name.clone(), first);
+                        }
+                        parts.expectations.push(expectation);
+                    }
+                }
+            }
+            "evidence" => self.evidence(&mut cursor, names, parts),
+            word @ ("change" | "only" | "limit" | "rollback" | "each" | "search") => {
+                self.not_yet(line.span, &format!("`{word}`"));
+            }
+            word => {
+                let help = suggest::did_you_mean(word, LINES.iter().copied());
+                let help = help.or_else(|| Some(format!("its lines are {}", super::join_words(LINES))));
+                let at = line.items.first().map_or(line.span, |i| i.span);
+                self.error(Code::UnknownStatement, at, format!("an experiment has no `{word}`")).help = help;
+            }
+        }
+    }
+
+    fn misplaced_line(&mut self, line: &Statement<'_>, word: &str) {
+        self.error(Code::Misplaced, line.span, format!("`{word}` does not belong here"));
+    }
+
+    fn one_string(&mut self, cursor: &mut Cursor<'_, '_>, what: &str) -> Option<Spanned<String>> {
+        let text = self.take_string(cursor, what)?;
+        self.end(cursor, &[]);
+        if text.trim().is_empty() {
+            self.error(Code::MissingLine, text.span, "this says nothing");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn blast_radius(&mut self, line: &Statement<'_>, names: &Names, parts: &mut Parts) {
+        let Some(block) = line.block() else {
+            let cursor = line.cursor();
+            self.expected(&cursor, "limits in braces").help =
+                Some("write `blast radius { at most 1 hosts }`".into());
+            return;
+        };
+        for line in &block.statements {
+            let mut cursor = line.cursor();
+            if cursor.take_words(&["at", "most"]).is_none() {
+                self.expected(&cursor, "`at most`").help = Some("write `at most 1 hosts`".into());
+                continue;
+            }
+            let percent = cursor
+                .peek()
+                .and_then(Item::as_quantity)
+                .is_some_and(|q| q.unit == crate::syntax::Unit::Percentage);
+            let at_most = if percent {
+                self.take_share(&mut cursor, "the limit", true).map(Amount::Share)
+            } else {
+                self.take_count(&mut cursor, "the limit", 0, 1_000_000).map(Amount::Count)
+            };
+            let Some(at_most) = at_most else { continue };
+            cursor.take_word("of");
+            let of = match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
+                // `hosts` alone counts all of them; `hosts api-*` those that match.
+                Some("hosts" | "host") if cursor.rest().len() == 1 => {
+                    cursor.take();
+                    Some(RadiusUnit::Hosts)
+                }
+                Some("processes" | "process") if cursor.rest().len() == 1 => {
+                    cursor.take();
+                    Some(RadiusUnit::Processes)
+                }
+                Some(_) => self.selector(&mut cursor, names).map(RadiusUnit::Of),
+                None => {
+                    self.expected(&cursor, "what is counted").help =
+                        Some("write `at most 1 hosts`, or `at most 50% of api-*`".into());
+                    None
+                }
+            };
+            self.end(&cursor, &[]);
+            if let Some(of) = of {
+                parts.blast_radius.push(RadiusLimit { at_most, of, span: line.span });
+            }
+        }
+        if block.statements.is_empty() {
+            self.error(Code::MissingLine, block.span, "the blast radius has no limit").help =
+                Some("write `at most 1 hosts`".into());
+        }
+    }
+
+    fn abort(&mut self, line: &Statement<'_>, cursor: &mut Cursor<'_, '_>, names: &Names, parts: &mut Parts) {
+        if cursor.take_word("never").is_some() {
+            cursor.take_word("because");
+            let Some(reason) = self.take_string(cursor, "the reason in quotes") else { return };
+            if names.lab.is_none() {
+                self.error(Code::MissingLine, line.span, "`abort never` is for labs").help =
+                    Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
+            }
+            parts.aborts.push(Abort::Never(reason));
+            return;
+        }
+        if let Some(confident) = line.items.iter().find(|i| i.is_word("confident")) {
+            self.not_yet(confident.span, "`abort when confident`").help =
+                Some("leave out `confident`".into());
+            return;
+        }
+        let Some(formula) = line.formula() else {
+            self.expected(cursor, "`when` and a condition").help =
+                Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
+            return;
+        };
+        let place = Where { over: None, windows: true, baseline: false };
+        parts.aborts.extend(self.predicate(formula, names, place).map(Abort::When));
+    }
+
+    fn evidence(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names, parts: &mut Parts) {
+        for line in cursor.take_block().into_iter().flat_map(|b| &b.statements) {
+            let mut cursor = line.cursor();
+            let Some(word) = cursor.take_any_word() else { continue };
+            let item = match word.text {
+                "events" => Some(Evidence::Events),
+                "kernel" | "qdiscs" | "links" => Some(Evidence::Kernel),
+                "logs" => {
+                    cursor.take_word("of");
+                    self.selector(&mut cursor, names).map(Evidence::Logs)
+                }
+                "pods" | "endpointslices" => {
+                    self.needs_cluster(word.span, &format!("`{}`", word.text));
+                    continue;
+                }
+                "packets" => {
+                    self.not_yet(line.span, "`packets`");
+                    continue;
+                }
+                text => {
+                    let help = suggest::did_you_mean(text, ["events", "kernel", "logs"]);
+                    self.error(Code::UnknownName, word.span, format!("unknown evidence `{text}`")).help =
+                        help.or_else(|| Some("there is `events`, `kernel` and `logs of HOST`".into()));
+                    continue;
+                }
+            };
+            self.end(&cursor, &[]);
+            parts.evidence.extend(item.map(|i| Spanned::new(i, line.span)));
+        }
+    }
+
+    /// Reports every required line that is missing.
+    fn required(&mut self, names: &Names, parts: &Parts, title: Span) {
+        let lab = names.lab.is_some();
+        let mut missing = |absent: bool, what: &str, help: &str| {
+            if absent {
+                self.error(Code::MissingLine, title, format!("the experiment has no {what}")).help =
+                    Some(help.to_owned());
+            }
+        };
+        missing(
+            parts.hypothesis.is_none(),
+            "`hypothesis`",
+            "add `hypothesis \"what you believe, in words\"`",
+        );
+        missing(
+            names.probes.is_empty(),
+            "`probe`",
+            "add `probe get = http GET \"http://api:8080/\" from client { … }`",
+        );
+        missing(
+            parts.steady_state.is_none(),
+            "`steady state`",
+            "add `steady state over 30s { success(probe) >= 99% }`",
+        );
+        missing(names.faults.is_empty(), "`fault`", "add `fault slow = delay 100ms on HOST`");
+        missing(parts.timeline.is_none(), "`timeline`", "add `duration 30s`, or a `timeline { … }`");
+        missing(
+            parts.expectations.is_empty(),
+            "`expect`",
+            "add `expect { \"name\": success(probe) >= 99% during FAULT }`",
+        );
+        if !lab {
+            missing(
+                parts.owner.is_none(),
+                "`owner`",
+                "add `owner \"team\"`: outside of a lab somebody answers for it",
+            );
+            missing(
+                parts.blast_radius.is_empty(),
+                "`blast radius`",
+                "add `blast radius { at most 1 hosts }`",
+            );
+            missing(
+                parts.aborts.is_empty(),
+                "`abort` condition",
+                "add `abort when success(probe, over 10s) < 95% for 10s`",
+            );
+        }
+    }
+
+    /// A claim relative to the baseline needs one that is long enough for its window.
+    fn baseline_there(&mut self, parts: &Parts, timeline: &Timeline) {
+        use chaos_core::model::{Claim, Comparison, Predicate, formula::Bound};
+        fn comparisons(claim: &Claim) -> Vec<&Comparison> {
+            match claim {
+                Claim::Statistic { comparison, .. } => vec![comparison],
+                Claim::All(all) | Claim::Any(all) => all.iter().flat_map(comparisons).collect(),
+                Claim::Always { predicate, .. }
+                | Claim::Never { predicate, .. }
+                | Claim::Eventually { predicate, .. }
+                | Claim::Within { predicate, .. }
+                | Claim::Stops { predicate, .. }
+                | Claim::Stays { predicate, .. }
+                | Claim::Settles { predicate, .. } => Predicate::comparisons(predicate),
+            }
+        }
+        let claims = parts.expectations.iter().flat_map(|e| comparisons(&e.claim));
+        let proofs = parts.faults.iter().filter_map(|f| f.proven_by.as_ref());
+        let relative: Vec<Span> = claims
+            .chain(proofs)
+            .filter(|c| matches!(c.bound, Bound::Baseline { .. }))
+            .map(|c| c.span)
+            .collect();
+        if timeline.baseline().is_zero()
+            && let Some(span) = relative.first()
+        {
+            self.error(Code::NoBaseline, *span, "the timeline has no baseline to compare with").help =
+                Some("add `baseline 1m` before the first `inject`".into());
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! `fault NAME = KIND … [and KIND …] on TARGET …`.
+
+use std::time::Duration;
+
+use chaos_core::{
+    model::{
+        Distribution, Fault, FaultSpec, Selector, Traffic, Unit,
+        fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
+    },
+    span::{Span, Spanned},
+};
+
+use super::{Checker, Names, target::CLUSTER_SELECTORS};
+use crate::{
+    codes::Code,
+    suggest,
+    syntax::{Cursor, Item, ItemKind, Statement, Symbol},
+};
+
+/// Kinds of the language that this version does not do, and whether they need a cluster.
+const OTHER_KINDS: &[(&str, bool)] = &[
+    ("certificate", true),
+    ("detach", true),
+    ("dns", false),
+    ("drain", true),
+    ("evict", true),
+    ("flap", false),
+    ("gateway", true),
+    ("http", false),
+    ("networkpolicy", true),
+    ("outage", true),
+    ("patch", true),
+    ("pause", false),
+    ("ramp", false),
+    ("restart", true),
+];
+
+/// The words that may follow a fault's kind.
+const CLAUSES: &[&str] = &["on", "to", "from", "port", "protocol", "egress", "ingress", "both", "and"];
+
+/// What a reordering holds the other packets for, where the file does not say.
+const REORDER_HOLD: Duration = Duration::from_millis(10);
+
+impl Checker {
+    /// Checks one fault.
+    pub(super) fn fault(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Fault> {
+        let name = statement.name()?;
+        let name = Spanned::new(name.text.to_owned(), name.span);
+        let mut cursor = Cursor::new(statement.definition(), statement.span);
+        let mut specs: Vec<Spanned<FaultSpec>> = Vec::new();
+        let mut on = None;
+        let mut traffic = Traffic::default();
+        let mut whole = true;
+        loop {
+            let spec = self.spec(&mut cursor, names, &mut on, &mut traffic);
+            match spec {
+                Some(spec) => {
+                    if let Some(first) = specs.iter().find(|s| s.kind() == spec.kind()) {
+                        let message = format!("`{}` stands twice in one fault", spec.kind());
+                        let first = first.span;
+                        let error = self.error(Code::DuplicateLine, spec.span, message);
+                        error
+                            .secondary
+                            .push(crate::diagnostic::Label { span: first, message: "here first".into() });
+                        error.help = Some("write two faults and inject both".into());
+                    }
+                    specs.push(spec);
+                }
+                None => {
+                    whole = false;
+                    break;
+                }
+            }
+            if cursor.take_word("and").is_none() {
+                break;
+            }
+        }
+        if !whole {
+            return None;
+        }
+        let mut good = true;
+        while good {
+            match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
+                Some("on") if on.is_none() => {
+                    cursor.take();
+                    on = self.selector(&mut cursor, names);
+                    good = on.is_some();
+                }
+                Some("to" | "from") => {
+                    let span = cursor.span();
+                    let from = cursor.take_word("from").is_some();
+                    if !from {
+                        cursor.take();
+                    }
+                    match self.destination(&mut cursor, names) {
+                        Some(destination) => traffic.peers.push(destination),
+                        None => good = false,
+                    }
+                    // What comes from somewhere is what the target receives.
+                    if from && !self.way(&mut traffic, Way::Ingress, span) {
+                        good = false;
+                    }
+                }
+                Some("port") => {
+                    cursor.take();
+                    match self.take_port(&mut cursor) {
+                        Some(port) => traffic.ports.push(port),
+                        None => good = false,
+                    }
+                }
+                Some("protocol") => {
+                    cursor.take();
+                    traffic.protocol = match cursor.take_any_word().map(|w| w.text) {
+                        Some("tcp") => Some(Protocol::Tcp),
+                        Some("udp") => Some(Protocol::Udp),
+                        Some("icmp") => Some(Protocol::Icmp),
+                        _ => {
+                            let span = cursor.previous();
+                            self.error(Code::Misplaced, span, "a protocol is `tcp`, `udp` or `icmp`");
+                            good = false;
+                            None
+                        }
+                    };
+                }
+                Some(word @ ("egress" | "ingress" | "both")) => {
+                    let span = cursor.span();
+                    cursor.take();
+                    let way = match word {
+                        "egress" => Way::Egress,
+                        "ingress" => Way::Ingress,
+                        _ => Way::Both,
+                    };
+                    traffic.direction = way;
+                    let _ = span;
+                }
+                _ => break,
+            }
+        }
+        if !good {
+            return None;
+        }
+        let mut proven_by = None;
+        if let Some(block) = cursor.take_block() {
+            for line in &block.statements {
+                match (line.keyword(), line.formula()) {
+                    ("proven", Some(formula)) => proven_by = self.proof(formula, names),
+                    _ => {
+                        let message = "a fault's block holds only `proven by`";
+                        self.error(Code::UnknownStatement, line.span, message).help =
+                            Some("write `proven by p50(probe.latency) >= baseline + 50ms`".into());
+                    }
+                }
+            }
+        }
+        self.end(&cursor, CLAUSES);
+        let Some(on) = on else {
+            self.error(
+                Code::MissingLine,
+                statement.span,
+                format!("the fault `{name}` does not say on what"),
+            )
+            .help = Some("add `on HOST`, or `on here`".into());
+            return None;
+        };
+        if let Some(port) = traffic.ports.first()
+            && traffic.protocol == Some(Protocol::Icmp)
+        {
+            self.error(
+                Code::Misplaced,
+                statement.span,
+                format!("icmp has no ports, and the fault names port {port}"),
+            );
+            return None;
+        }
+        Some(Fault { name, specs, on, traffic, proven_by, span: statement.span })
+    }
+
+    fn way(&mut self, traffic: &mut Traffic, way: Way, span: Span) -> bool {
+        if traffic.direction == Way::Egress && traffic.peers.len() > 1 {
+            self.error(Code::Misplaced, span, "`to` and `from` in one fault").help =
+                Some("write `to X both` for both directions of one peer, or two faults".into());
+            return false;
+        }
+        if traffic.direction == Way::Egress {
+            traffic.direction = way;
+        }
+        true
+    }
+
+    /// Reads one kind with its settings; `block A to B` and `partition A from B` name their target as well.
+    fn spec(
+        &mut self,
+        cursor: &mut Cursor<'_, '_>,
+        names: &Names,
+        on: &mut Option<Selector>,
+        traffic: &mut Traffic,
+    ) -> Option<Spanned<FaultSpec>> {
+        let Some(kind) = cursor.take_any_word() else {
+            self.expected(cursor, "a kind of fault").help =
+                Some(format!("there is {}", super::join_words(&FaultSpec::KINDS)));
+            return None;
+        };
+        let spec = match kind.text {
+            "delay" => self.delay(cursor)?,
+            "loss" => {
+                let ratio = self.take_share(cursor, "the loss", false)?;
+                let mut burst = None;
+                if cursor.take_words(&["in", "bursts", "of"]).is_some() {
+                    burst = Some(self.take_count(cursor, "the mean length of a burst", 2, 10_000)?);
+                    if cursor.take_word("packets").is_none() {
+                        self.expected(cursor, "`packets`").help =
+                            Some("write `loss 5% in bursts of 8 packets`".into());
+                        return None;
+                    }
+                    if ratio >= 1.0 {
+                        self.error(Code::OutOfRange, cursor.previous(), "a loss of 100% has no bursts");
+                        return None;
+                    }
+                }
+                FaultSpec::Loss { ratio, burst }
+            }
+            "duplicate" => {
+                FaultSpec::Duplicate { ratio: self.take_share(cursor, "the share of duplicates", false)? }
+            }
+            "corrupt" => {
+                FaultSpec::Corrupt { ratio: self.take_share(cursor, "the share of damaged packets", false)? }
+            }
+            "reorder" => {
+                let ratio = self.take_share(cursor, "the share of overtaking packets", false)?;
+                let mut hold = REORDER_HOLD;
+                if cursor.take_word("hold").is_some() {
+                    hold = self.take_duration(cursor, "the time that others are held", false)?;
+                }
+                FaultSpec::Reorder { ratio, hold }
+            }
+            "bandwidth" => self.bandwidth(cursor)?,
+            "block" => {
+                let mut connections = Blocked::All;
+                let mut answer = Refusal::Drop;
+                if !cursor.peek().is_some_and(|i| i.is_word("on")) {
+                    *on = Some(self.selector(cursor, names)?);
+                }
+                loop {
+                    match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
+                        Some("to") => {
+                            cursor.take();
+                            traffic.peers.push(self.destination(cursor, names)?);
+                            continue;
+                        }
+                        Some("new") => connections = Blocked::New,
+                        Some("established") => connections = Blocked::Established,
+                        Some("all") => connections = Blocked::All,
+                        Some("drop") => answer = Refusal::Drop,
+                        Some("reject") => answer = Refusal::Reject,
+                        _ => break,
+                    }
+                    cursor.take();
+                }
+                FaultSpec::Block { connections, answer }
+            }
+            "partition" => {
+                *on = Some(self.selector(cursor, names)?);
+                if cursor.take_word("from").is_some() {
+                    traffic.peers.push(self.destination(cursor, names)?);
+                }
+                traffic.direction = Way::Both;
+                FaultSpec::Partition
+            }
+            word => {
+                let known = FaultSpec::KINDS.iter().copied().chain(OTHER_KINDS.iter().map(|(k, _)| *k));
+                match OTHER_KINDS.iter().find(|(k, _)| *k == word) {
+                    Some((_, true)) => self.needs_cluster(kind.span, &format!("the fault `{word}`")),
+                    Some((_, false)) => {
+                        self.not_yet(kind.span, &format!("the fault `{word}`")).help =
+                            Some(format!("there is {}", super::join_words(&FaultSpec::KINDS)));
+                    }
+                    None if matches!(word, "kill") => self.needs_cluster(kind.span, "the fault `kill`"),
+                    None => {
+                        let help = suggest::did_you_mean(word, known);
+                        self.error(Code::UnknownKind, kind.span, format!("unknown kind of fault `{word}`"))
+                            .help = help
+                            .or_else(|| Some(format!("there is {}", super::join_words(&FaultSpec::KINDS))));
+                    }
+                }
+                return None;
+            }
+        };
+        Some(Spanned::new(spec, kind.span.to(cursor.previous())))
+    }
+
+    fn delay(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<FaultSpec> {
+        let delay = self.take_duration(cursor, "the delay", true)?;
+        let (mut jitter, mut correlation, mut distribution) = (Duration::ZERO, 0.0, Distribution::Uniform);
+        loop {
+            match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
+                Some("jitter") => {
+                    cursor.take();
+                    jitter = self.take_duration(cursor, "the jitter", true)?;
+                    if jitter > delay {
+                        let message =
+                            "the jitter is larger than the delay, and nothing arrives before it was sent";
+                        self.error(Code::OutOfRange, cursor.previous(), message).help =
+                            Some("make the jitter at most the delay".into());
+                        return None;
+                    }
+                }
+                Some("correlation") => {
+                    cursor.take();
+                    correlation = self.take_share(cursor, "the correlation", true)?;
+                }
+                Some("distribution") => {
+                    cursor.take();
+                    distribution = match cursor.take_any_word() {
+                        Some(w) if w.text == "normal" => Distribution::Normal,
+                        Some(w) if w.text == "pareto" => Distribution::Pareto,
+                        Some(w) if w.text == "uniform" => Distribution::Uniform,
+                        _ => {
+                            let span = cursor.previous();
+                            self.error(
+                                Code::Misplaced,
+                                span,
+                                "a distribution is `normal`, `pareto` or `uniform`",
+                            );
+                            return None;
+                        }
+                    };
+                }
+                _ => break,
+            }
+        }
+        if jitter.is_zero() && (correlation > 0.0 || distribution != Distribution::Uniform) {
+            self.error(
+                Code::MissingLine,
+                cursor.previous(),
+                "without `jitter` every packet is delayed alike",
+            )
+            .help = Some("add `jitter 10ms`, or remove the correlation and the distribution".into());
+            return None;
+        }
+        Some(FaultSpec::Delay { delay, jitter, correlation, distribution })
+    }
+
+    fn bandwidth(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<FaultSpec> {
+        let rate = self.take_value(cursor, Unit::BitsPerSecond, "the bandwidth")?;
+        if !(8_000.0..=1e12).contains(&rate.value.value) {
+            self.error(Code::OutOfRange, rate.span, "the bandwidth must lie between 8kbit and 1000gbit")
+                .help = Some("for no traffic at all write `block A to B`".into());
+            return None;
+        }
+        let rate = rate.value.value as u64;
+        // 10 ms worth of bytes, and never less than what one large segment needs.
+        let mut burst = (rate / 800).max(32 * 1024);
+        if cursor.take_word("burst").is_some() {
+            let size = self.take_value(cursor, Unit::Bytes, "the burst")?;
+            if !(1_600.0..=1e9).contains(&size.value.value) {
+                self.error(
+                    Code::OutOfRange,
+                    size.span,
+                    "the burst must hold at least one packet: 1600 bytes or more",
+                );
+                return None;
+            }
+            burst = size.value.value as u64;
+        }
+        Some(FaultSpec::Bandwidth { rate, burst })
+    }
+
+    /// Reads who the other end is, with an optional port.
+    fn destination(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<Destination> {
+        let start = cursor.span();
+        let who = match cursor.peek().map(|i| &i.kind) {
+            Some(ItemKind::Address(address, prefix)) => {
+                let (address, whole) = (*address, if address.is_ipv4() { 32 } else { 128 });
+                let prefix = prefix.unwrap_or(whole);
+                cursor.take();
+                if prefix > whole {
+                    self.error(
+                        Code::BadAddress,
+                        start,
+                        format!("a prefix of this address has at most {whole} bits"),
+                    );
+                    return None;
+                }
+                Who::Network { address, prefix }
+            }
+            Some(ItemKind::Word(word))
+                if CLUSTER_SELECTORS.contains(word) && !names.hosts().iter().any(|h| h == word) =>
+            {
+                self.needs_cluster(start, &format!("`{word}`"));
+                return None;
+            }
+            _ => match self.selector(cursor, names)? {
+                Selector::Here(_) | Selector::Netns(_) | Selector::Process(_) => {
+                    self.error(Code::Misplaced, start, "the other end is an address here").help =
+                        Some("write `to 10.0.0.0/8`, or `to 192.0.2.1:443`".into());
+                    return None;
+                }
+                selector => Who::Objects(selector),
+            },
+        };
+        let mut port = None;
+        if cursor.take_symbol(Symbol::Colon).is_some() {
+            port = Some(self.take_port(cursor)?);
+        }
+        Some(Destination { who, port, span: start.to(cursor.previous()) })
+    }
+}

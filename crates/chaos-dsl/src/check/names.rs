@@ -1,0 +1,116 @@
+//! What an experiment declares, by name.
+
+use chaos_core::{
+    model::Lab,
+    span::{Span, Spanned},
+};
+
+use super::Checker;
+use crate::{
+    codes::Code,
+    syntax::{Statement, Word},
+};
+
+/// The names of an experiment, gathered before any of its lines is checked.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// The lab, where there is one.
+    pub(super) lab: Option<Lab>,
+    /// Probes.
+    pub(super) probes: Vec<Spanned<String>>,
+    /// Faults.
+    pub(super) faults: Vec<Spanned<String>>,
+    /// Named targets.
+    pub(super) targets: Vec<Spanned<String>>,
+    /// Labels of probes: probe and label.
+    pub(super) labels: Vec<(String, String)>,
+}
+
+impl Names {
+    /// Returns the names that hosts can be called by: each copy, and what all copies are called together.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let lab = self.lab.iter().flat_map(|lab| &lab.hosts);
+        lab.flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())).collect()
+    }
+
+    /// Returns the copies that a host's name or glob means.
+    pub(super) fn hosts_matching(&self, pattern: &str) -> Vec<String> {
+        let Some(lab) = &self.lab else { return Vec::new() };
+        if let Some(host) = lab.hosts.iter().find(|h| h.name.value == pattern) {
+            return host.names();
+        }
+        lab.names().into_iter().filter(|name| glob(pattern, name)).collect()
+    }
+}
+
+/// Whether a name matches a pattern in which `*` stands for any characters.
+fn glob(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name
+            .strip_prefix(head)
+            .is_some_and(|rest| (0..=rest.len()).any(|i| rest.get(i..).is_some_and(|r| glob(tail, r)))),
+    }
+}
+
+impl Checker {
+    /// Gathers the name of a definition; a name declared twice is an error.
+    pub(super) fn declare(&mut self, what: &str, statement: &Statement<'_>, into: &mut Vec<Spanned<String>>) {
+        let Some(name) = statement.name() else { return };
+        let name = Spanned::new(name.text.to_owned(), name.span);
+        if let Some(first) = into.iter().find(|n| **n == name) {
+            let first = first.span;
+            self.duplicate(what, &name, first);
+        } else {
+            into.push(name);
+        }
+    }
+
+    /// Finds a declared name; unknown, or declared only further down, is an error.
+    pub(super) fn refer(
+        &mut self,
+        what: &str,
+        name: Word<'_>,
+        known: &[Spanned<String>],
+    ) -> Option<Spanned<String>> {
+        match known.iter().find(|n| n.value == name.text) {
+            None => {
+                self.unknown(what, name, known.iter().map(|n| n.value.as_str()));
+                None
+            }
+            Some(declared) if later(declared.span, name.span) => {
+                let message = format!("the {what} `{}` is used before it is declared", name.text);
+                let declared = declared.span;
+                let error = self.error(Code::UnknownName, name.span, message);
+                error
+                    .secondary
+                    .push(crate::diagnostic::Label { span: declared, message: "declared here".into() });
+                error.help = Some("move the declaration up".into());
+                None
+            }
+            Some(_) => Some(Spanned::new(name.text.to_owned(), name.span)),
+        }
+    }
+}
+
+fn later(declared: Span, used: Span) -> bool {
+    declared.file == used.file && declared.start > used.start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn stars_stand_for_any_characters() {
+        for (pattern, name, matches) in [
+            ("api-*", "api-1", true),
+            ("*", "x", true),
+            ("a*c", "abc", true),
+            ("a*c", "abd", false),
+            ("api", "api-1", false),
+        ] {
+            assert_eq!(glob(pattern, name), matches, "{pattern} {name}");
+        }
+    }
+}

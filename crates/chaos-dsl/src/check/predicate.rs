@@ -1,0 +1,426 @@
+//! Metrics, comparisons and predicates.
+
+use std::time::Duration;
+
+use chaos_core::{
+    model::{
+        Comparison, Field, Function, Metric, Predicate, Quantity, Unit,
+        formula::{Bound, Op},
+        metric::Filter,
+    },
+    span::Spanned,
+};
+
+use super::{Checker, Names};
+use crate::{
+    codes::Code,
+    suggest,
+    syntax::{
+        Baseline, Call, ClauseKind, Compare, CompareOp, Condition, Formula, FormulaKind, Item, ItemKind,
+        Logic, Prefix, Relation, Sign, Term, Word,
+    },
+};
+
+const FUNCTIONS: &[&str] =
+    &["success", "errors", "rate", "count", "p50", "p90", "p95", "p99", "p99.9", "min", "max", "last"];
+const FIELDS: &[&str] = &["latency", "dns", "connect", "ttfb"];
+
+/// What a formula may use where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Where {
+    /// The window of calls that have none of their own.
+    pub(super) over: Option<Duration>,
+    /// Whether a call must have a window.
+    pub(super) windows: bool,
+    /// Whether there is a baseline to compare with.
+    pub(super) baseline: bool,
+}
+
+impl Checker {
+    /// Checks something that is true or false at each instant.
+    pub(super) fn predicate(
+        &mut self,
+        formula: &Formula<'_>,
+        names: &Names,
+        place: Where,
+    ) -> Option<Predicate> {
+        let predicate = match &formula.kind {
+            FormulaKind::Compare(compare) => {
+                if let Some(settles) = &compare.settles {
+                    self.error(Code::ClauseMisfit, settles.span, "`settles` is a claim for `expect`");
+                    return None;
+                }
+                Predicate::Compare(self.comparison(compare, formula, names, place)?)
+            }
+            FormulaKind::Group(inner) => self.predicate(inner, names, place)?,
+            FormulaKind::Prefix(prefix, inner) if prefix.value == Prefix::Not => {
+                Predicate::Not(Box::new(self.predicate(inner, names, place)?))
+            }
+            FormulaKind::Prefix(prefix, _) => {
+                let message = format!("`{}` is a claim for `expect`", prefix.value.as_str());
+                self.error(Code::ClauseMisfit, prefix.span, message).help =
+                    Some("here stands what is true or false at each instant: `success(probe, over 10s) < 95% for 10s`".into());
+                return None;
+            }
+            FormulaKind::Join(logic, all) => {
+                let all: Vec<Option<Predicate>> =
+                    all.iter().map(|f| self.predicate(f, names, place)).collect();
+                let all: Vec<Predicate> = all.into_iter().collect::<Option<_>>()?;
+                match logic {
+                    Logic::And => Predicate::All(all),
+                    Logic::Or => Predicate::Any(all),
+                }
+            }
+            FormulaKind::Holds(term) => {
+                self.bare(term);
+                return None;
+            }
+            FormulaKind::Given(_) | FormulaKind::ForEach(_) => {
+                self.not_yet(formula.span, "`given` and `for each`");
+                return None;
+            }
+        };
+        self.lasting(predicate, formula, names)
+    }
+
+    /// Applies `for 10s`; other clauses do not belong to a predicate.
+    fn lasting(
+        &mut self,
+        mut predicate: Predicate,
+        formula: &Formula<'_>,
+        _names: &Names,
+    ) -> Option<Predicate> {
+        for clause in &formula.clauses {
+            match &clause.kind {
+                ClauseKind::For(item) => {
+                    let value = self.value(item, Unit::Seconds, "the time behind `for`")?;
+                    let lasting = self.duration(value, "the time behind `for`", false)?;
+                    predicate = Predicate::For { predicate: Box::new(predicate), lasting };
+                }
+                other => {
+                    let message = format!("`{}` does not belong to a condition", other.keyword());
+                    self.error(Code::ClauseMisfit, clause.span, message).help = Some(
+                        "conditions are judged at each instant; phases and deadlines belong to `expect`"
+                            .into(),
+                    );
+                    return None;
+                }
+            }
+        }
+        Some(predicate)
+    }
+
+    /// Reports a claim that is no comparison.
+    pub(super) fn bare(&mut self, term: &Term<'_>) {
+        match term {
+            Term::Phrase(items) if items.first().is_some_and(|i| i.is_word("alert")) => {
+                self.not_yet(term.span(), "`alert`").help =
+                    Some("compare a probe's metric with a limit".into());
+            }
+            _ => {
+                self.error(Code::NotAMetric, term.span(), "this is compared with nothing").help =
+                    Some("write a comparison: `success(probe) >= 99%`".into());
+            }
+        }
+    }
+
+    /// Checks a comparison of a metric with a bound.
+    pub(super) fn comparison(
+        &mut self,
+        compare: &Compare<'_>,
+        formula: &Formula<'_>,
+        names: &Names,
+        place: Where,
+    ) -> Option<Comparison> {
+        let op = match compare.op.value {
+            CompareOp::Less => Op::Less,
+            CompareOp::AtMost => Op::AtMost,
+            CompareOp::Greater => Op::Greater,
+            CompareOp::AtLeast => Op::AtLeast,
+            CompareOp::Equal | CompareOp::NotEqual => {
+                let message = format!("`{}` compares measured numbers exactly", compare.op.value.as_str());
+                self.error(Code::ClauseMisfit, compare.op.span, message).help =
+                    Some("write `<=` or `>=`".into());
+                return None;
+            }
+        };
+        let Term::Call(call) = &compare.left else {
+            let message = "a comparison has its metric on the left";
+            self.error(Code::NotAMetric, compare.left.span(), message).help =
+                Some(match (&compare.left, &compare.right) {
+                    (_, Term::Call(_)) => "turn it round: `p95(probe.latency) <= 250ms`".into(),
+                    (Term::Item(item), _) => match item.as_word() {
+                        Some(word) => format!(
+                            "say what of it: `p95({})`, `success({})`",
+                            word.text,
+                            word.text.split('.').next().unwrap_or("probe")
+                        ),
+                        None => "write `p95(probe.latency) <= 250ms`".into(),
+                    },
+                    _ => "write `p95(probe.latency) <= 250ms`".into(),
+                });
+            return None;
+        };
+        let metric = self.metric(call, names, place);
+        let unit = match &metric {
+            Some(metric) => metric.unit(),
+            None => return None,
+        };
+        let metric = metric?;
+        let bound = match &compare.right {
+            Term::Item(item) => {
+                Bound::Constant(self.value(item, unit, &format!("what `{metric}` is compared with"))?.value)
+            }
+            Term::Baseline(baseline) => {
+                if !place.baseline {
+                    self.error(
+                        Code::NoBaseline,
+                        baseline.span,
+                        "there is no baseline to compare with here",
+                    )
+                    .help = Some("write a constant, such as `250ms`".into());
+                    return None;
+                }
+                self.baseline(baseline, unit)?
+            }
+            Term::Call(other) => {
+                self.not_yet(other.span, "a comparison of two metrics").help =
+                    Some("compare each with a limit".into());
+                return None;
+            }
+            Term::Phrase(_) => {
+                self.error(Code::Misplaced, compare.right.span(), "expected one value").help =
+                    Some("write `250ms`, `baseline + 5ms`, `1.5 x baseline` or `120% of baseline`".into());
+                return None;
+            }
+        };
+        let comparison = Comparison { metric, op, bound, span: formula.span };
+        self.decidable(&comparison);
+        Some(comparison)
+    }
+
+    /// Refuses a comparison that no measurement can fail, or none can meet.
+    fn decidable(&mut self, comparison: &Comparison) {
+        let Bound::Constant(limit) = comparison.bound else { return };
+        let (low, high) = match comparison.metric.unit() {
+            Unit::Ratio => (0.0, 1.0),
+            _ => (0.0, f64::INFINITY),
+        };
+        let always = match comparison.op {
+            Op::AtMost => limit.value >= high,
+            Op::Less => limit.value > high,
+            Op::AtLeast => limit.value <= low,
+            Op::Greater => limit.value < low,
+        };
+        let never = match comparison.op {
+            Op::AtMost => limit.value < low,
+            Op::Less => limit.value <= low,
+            Op::AtLeast => limit.value > high,
+            Op::Greater => limit.value >= high,
+        };
+        if always || never {
+            let word = if always { "always" } else { "never" };
+            let message = format!("`{comparison}` {word} holds, whatever is measured");
+            self.error(Code::Undecidable, comparison.span, message).help =
+                Some("choose a limit that a measurement can miss".into());
+        }
+    }
+
+    fn baseline(&mut self, baseline: &Baseline<'_>, unit: Unit) -> Option<Bound> {
+        let mut factor = 1.0;
+        if let Some(item) = &baseline.factor {
+            let percent = item.as_quantity().is_some_and(|q| q.unit == crate::syntax::Unit::Percentage);
+            let value = self.value(item, if percent { Unit::Ratio } else { Unit::Count }, "the factor")?;
+            factor = value.value.value;
+            if factor <= 0.0 {
+                self.error(Code::OutOfRange, item.span, "the factor must be above zero");
+                return None;
+            }
+        }
+        let mut offset = 0.0;
+        if let Some((sign, item)) = &baseline.offset {
+            // Shares differ by percentage points: `baseline + 5%` could mean either, so it is refused.
+            let unit = if unit == Unit::Ratio { Unit::Points } else { unit };
+            let value: Spanned<Quantity> = self.value(item, unit, "the distance from the baseline")?;
+            offset = if *sign == Sign::Minus { -value.value.value } else { value.value.value };
+        }
+        Some(Bound::Baseline { factor, offset })
+    }
+
+    fn metric(&mut self, call: &Call<'_>, names: &Names, place: Where) -> Option<Metric> {
+        let function = self.function(call.function);
+        let Some(word) = call.metric() else {
+            self.error(Code::NotAMetric, call.span, format!("`{}` of what?", call.function.text)).help =
+                Some(format!("write `{}(PROBE…)`", call.function.text));
+            return None;
+        };
+        // A probe's name has no dot, so what follows the first one is a part of its samples.
+        let (probe, field) = match word.text.split_once('.') {
+            Some((probe, field)) => (probe, Some(field)),
+            None => (word.text, None),
+        };
+        let probe = Word {
+            text: probe,
+            span: chaos_core::span::Span { end: word.span.start + probe.len() as u32, ..word.span },
+        };
+        let probe = self.refer("probe", probe, &names.probes);
+        let function = function?;
+        let timed =
+            matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last);
+        let field = match (field, timed) {
+            (None, false) => Field::Latency,
+            (None, true) => {
+                let message = format!("`{}` of which time of `{}`?", call.function.text, word.text);
+                self.error(Code::NotAMetric, word.span, message).help =
+                    Some(format!("write `{}({}.latency)`", call.function.text, word.text));
+                return None;
+            }
+            (Some(_), false) => {
+                let message = format!("`{}` counts whole measurements", call.function.text);
+                let bare = word.text.split('.').next().unwrap_or_default();
+                self.error(Code::NotAMetric, word.span, message).help =
+                    Some(format!("write `{}({bare})`", call.function.text));
+                return None;
+            }
+            (Some("latency"), true) => Field::Latency,
+            (Some("dns"), true) => Field::Dns,
+            (Some("connect"), true) => Field::Connect,
+            (Some("ttfb"), true) => Field::Ttfb,
+            (Some("tls"), true) => {
+                self.not_yet(word.span, "the time of the TLS handshake");
+                return None;
+            }
+            (Some(other), true) => {
+                let help = suggest::did_you_mean(other, FIELDS.iter().copied());
+                self.error(Code::UnknownName, word.span, format!("a probe has no `{other}`")).help =
+                    help.or_else(|| Some(format!("there is {}", super::join_words(FIELDS))));
+                return None;
+            }
+        };
+        let filter = match call.filter() {
+            Some(condition) => {
+                self.filters(condition, names, probe.as_ref().map_or("", |p| p.value.as_str()))?
+            }
+            None => Vec::new(),
+        };
+        let mut over = place.over;
+        if let Some(item) = call.window() {
+            let value = self.value(item, Unit::Seconds, "the window")?;
+            over = Some(self.duration(value, "the window", false)?);
+        }
+        for argument in call.arguments.iter().skip(1) {
+            if !argument.items.first().is_some_and(|i| i.is_word("over")) {
+                self.error(Code::Misplaced, argument.span, "expected `over` and a duration").help =
+                    Some("write `p95(probe.latency, over 10s)`".into());
+                return None;
+            }
+        }
+        if place.windows && over.is_none() {
+            let message = "a condition at each instant needs a window";
+            self.error(Code::NeedsWindow, call.span, message).help =
+                Some(format!("write `{}({}, over 10s)`", call.function.text, word.text));
+            return None;
+        }
+        Some(Metric { function, probe: probe?, field, filter, over, span: call.span })
+    }
+
+    fn function(&mut self, word: Word<'_>) -> Option<Function> {
+        let function = match word.text {
+            "success" => Function::Success,
+            "errors" => Function::Errors,
+            "rate" => Function::Rate,
+            "count" => Function::Count,
+            "min" => Function::Min,
+            "max" => Function::Max,
+            "last" => Function::Last,
+            text => {
+                let percent = text.strip_prefix('p').and_then(|p| p.parse::<f64>().ok());
+                match percent {
+                    // Rounded so that 99.9 becomes the nearest fraction to 0.999 and not 0.9990000000000001.
+                    Some(p) if p > 0.0 && p < 100.0 => Function::Quantile((p * 1e9).round() / 1e11),
+                    Some(_) => {
+                        self.error(Code::OutOfRange, word.span, format!("there is no percentile `{text}`")).help =
+                            Some("percentiles lie between p0 and p100: `p50`, `p95`, `p99.9`; the extremes are `min` and `max`".into());
+                        return None;
+                    }
+                    None => {
+                        let help = suggest::did_you_mean(text, FUNCTIONS.iter().copied());
+                        self.error(Code::UnknownName, word.span, format!("unknown function `{text}`")).help =
+                            help.or_else(|| Some(format!("there is {}", super::join_words(FUNCTIONS))));
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(function)
+    }
+
+    fn filters(&mut self, condition: &Condition<'_>, names: &Names, probe: &str) -> Option<Vec<Filter>> {
+        match condition {
+            Condition::Group(inner) => self.filters(inner, names, probe),
+            Condition::Join(Logic::And, all) => {
+                let all: Vec<Option<Vec<Filter>>> =
+                    all.iter().map(|c| self.filters(c, names, probe)).collect();
+                Some(all.into_iter().collect::<Option<Vec<_>>>()?.concat())
+            }
+            Condition::Join(Logic::Or, _) => {
+                let span = names.probes.first().map_or(chaos_core::span::Span::NONE, |p| p.span);
+                self.error(Code::ClauseMisfit, span, "filters are joined by `and`").help =
+                    Some("write `backend in [\"a\", \"b\"]`".into());
+                None
+            }
+            Condition::Test(test) => {
+                let known: Vec<&str> = names
+                    .labels
+                    .iter()
+                    .filter(|(p, _)| p == probe)
+                    .map(|(_, label)| label.as_str())
+                    .chain(["from", "status"])
+                    .collect();
+                if !known.contains(&test.key.text) {
+                    self.unknown("label", test.key, known);
+                    return None;
+                }
+                let negated = test.negated != (test.relation == Relation::NotEqual);
+                let values = match (test.relation, &test.value) {
+                    (Relation::Equal | Relation::NotEqual | Relation::Is | Relation::In, Some(item)) => {
+                        self.filter_values(item, names)?
+                    }
+                    _ => {
+                        self.error(Code::ClauseMisfit, test.span, "a filter compares with `=`, `!=` or `in`");
+                        return None;
+                    }
+                };
+                let label = Spanned::new(test.key.text.to_owned(), test.key.span);
+                Some(vec![Filter { label, values, negated }])
+            }
+        }
+    }
+
+    /// A filter's values: strings, lists of them, numbers, or hosts by name, which stand for the names of their copies.
+    fn filter_values(&mut self, item: &Item<'_>, names: &Names) -> Option<Vec<String>> {
+        match &item.kind {
+            ItemKind::Text(text) => Some(vec![self.text(text)]),
+            ItemKind::Quantity(q) => Some(vec![q.text.to_owned()]),
+            ItemKind::List(items) => {
+                let all: Vec<Option<Vec<String>>> =
+                    items.iter().map(|i| self.filter_values(i, names)).collect();
+                Some(all.into_iter().collect::<Option<Vec<_>>>()?.concat())
+            }
+            ItemKind::Word(word) => {
+                let hosts = names.hosts_matching(word);
+                if hosts.is_empty() {
+                    let name = Word { text: word, span: item.span };
+                    let known = names.hosts();
+                    self.unknown("host", name, known.iter().map(String::as_str));
+                    return None;
+                }
+                Some(hosts)
+            }
+            _ => {
+                self.error(Code::Misplaced, item.span, "expected a string, a list of strings or a host");
+                None
+            }
+        }
+    }
+}

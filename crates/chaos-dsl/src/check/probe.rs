@@ -1,0 +1,399 @@
+//! `probe NAME = KIND … from TARGET { … }`.
+
+use std::time::Duration;
+
+use chaos_core::{
+    model::{
+        Connections, Probe, ProbeKind, Unit,
+        probe::{Condition, HeaderValue, Label, LabelSource},
+    },
+    span::Spanned,
+};
+
+use super::{Checker, Names};
+use crate::{
+    codes::Code,
+    suggest,
+    syntax::{self, Cursor, Item, ItemKind, Logic, Relation, Statement, Symbol},
+};
+
+const KINDS: &[&str] = &["http", "tcp", "dns"];
+const CLUSTER_KINDS: &[&str] = &["kube", "envoy", "requests"];
+const LATER_KINDS: &[&str] = &["tls", "grpc", "exec", "prometheus", "alert"];
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
+const SETTINGS: &[&str] = &["connections", "rate", "timeout", "header", "body", "ok", "label", "server"];
+
+/// The most measurements per second of one probe and place.
+const MAX_RATE: f64 = 100_000.0;
+
+impl Checker {
+    /// Checks one probe.
+    pub(super) fn probe(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Probe> {
+        let name = statement.name()?;
+        let name = Spanned::new(name.text.to_owned(), name.span);
+        let mut cursor = Cursor::new(statement.definition(), statement.span);
+        let Some(kind) = cursor.take_any_word() else {
+            self.expected(&cursor, "a kind of probe").help = Some("write `http`, `tcp` or `dns`".into());
+            return None;
+        };
+        let mut parsed = match kind.text {
+            "http" => self.http(&mut cursor),
+            "tcp" => self
+                .take_string(&mut cursor, "a host and port in quotes")
+                .and_then(|address| self.host_and_port(&address).then_some(ProbeKind::Tcp { address })),
+            "dns" => self.dns(&mut cursor),
+            word => {
+                if CLUSTER_KINDS.contains(&word) {
+                    self.needs_cluster(kind.span, &format!("a probe of kind `{word}`"));
+                } else if LATER_KINDS.contains(&word) {
+                    self.not_yet(kind.span, &format!("a probe of kind `{word}`")).help =
+                        Some("there is `http`, `tcp` and `dns`".into());
+                } else {
+                    let help = suggest::did_you_mean(word, KINDS.iter().copied());
+                    self.error(Code::UnknownKind, kind.span, format!("unknown kind of probe `{word}`"))
+                        .help = help.or_else(|| Some("there is `http`, `tcp` and `dns`".into()));
+                }
+                return None;
+            }
+        };
+        let mut from = None;
+        if cursor.take_word("from").is_some() {
+            from = self.selector(&mut cursor, names);
+        } else if names.lab.is_some() {
+            let span = cursor.span();
+            self.error(
+                Code::MissingLine,
+                span,
+                format!("the probe `{name}` does not say where it is sent from"),
+            )
+            .help = Some("add `from HOST`; the runner itself is not on the lab's network".into());
+        }
+        let mut probe = Probe {
+            name,
+            kind: parsed.clone().unwrap_or(ProbeKind::Custom { prober: String::new() }),
+            from,
+            rate: 10.0,
+            timeout: Duration::from_secs(5),
+            connections: Connections::Fresh,
+            ok_when: None,
+            labels: Vec::new(),
+            span: statement.span,
+        };
+        let mut connections = None;
+        if let Some(block) = cursor.take_block() {
+            let mut seen: Vec<&str> = Vec::new();
+            for line in &block.statements {
+                let word = line.keyword();
+                if !SETTINGS.contains(&word) {
+                    let help = suggest::did_you_mean(word, SETTINGS.iter().copied());
+                    let help = help.or_else(|| Some(format!("a probe has {}", super::join_words(SETTINGS))));
+                    self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`")).help =
+                        help;
+                    continue;
+                }
+                if seen.contains(&word) && !matches!(word, "header" | "label") {
+                    self.error(Code::DuplicateLine, line.span, format!("`{word}` stands twice"));
+                    continue;
+                }
+                seen.push(word);
+                let mut cursor = line.cursor();
+                cursor.take();
+                match word {
+                    "connections" => connections = self.connections(&mut cursor),
+                    "rate" => {
+                        if let Some(rate) = self.take_value(&mut cursor, Unit::PerSecond, "the rate") {
+                            if rate.value.value <= 0.0 || rate.value.value > MAX_RATE {
+                                let message = format!("the rate must lie between 0/s and {MAX_RATE}/s");
+                                self.error(Code::OutOfRange, rate.span, message);
+                            } else {
+                                probe.rate = rate.value.value;
+                            }
+                        }
+                    }
+                    "timeout" => {
+                        if let Some(timeout) = self.take_duration(&mut cursor, "the timeout", false) {
+                            probe.timeout = timeout;
+                        }
+                    }
+                    "ok" => {
+                        cursor.take_word("when");
+                        match cursor.take_condition() {
+                            Some(condition) => probe.ok_when = self.condition(condition),
+                            None => {
+                                self.expected(&cursor, "a condition").help =
+                                    Some("write `ok when status 200 and body contains \"total\"`".into());
+                            }
+                        }
+                    }
+                    "label" => self.label(&mut cursor, &mut probe.labels),
+                    "server" => {
+                        let server = self.take_string(&mut cursor, "the server in quotes");
+                        match &mut parsed {
+                            Some(ProbeKind::Dns { server: place, .. }) => *place = server,
+                            _ => self.misfit(line, "`server` belongs to a dns probe"),
+                        }
+                    }
+                    "header" => match &mut parsed {
+                        Some(ProbeKind::Http { headers, .. }) => {
+                            if let Some(header) = self.header(&mut cursor) {
+                                headers.push(header);
+                            }
+                        }
+                        _ => self.misfit(line, "`header` belongs to an http probe"),
+                    },
+                    _ => match &mut parsed {
+                        Some(ProbeKind::Http { body, .. }) => {
+                            if let Some(span) = cursor.take_word("file") {
+                                self.not_yet(span, "`body file`").help =
+                                    Some("write the body itself: `body \"…\"`".into());
+                                cursor.take();
+                            } else {
+                                *body = self
+                                    .take_string(&mut cursor, "the body in quotes")
+                                    .map(|b| b.value.into_bytes());
+                            }
+                        }
+                        _ => self.misfit(line, "`body` belongs to an http probe"),
+                    },
+                }
+                self.end(&cursor, &[]);
+            }
+        }
+        self.end(&cursor, &["from"]);
+        match (connections, &parsed) {
+            (Some(chosen), _) => probe.connections = chosen,
+            (None, Some(ProbeKind::Http { .. })) => {
+                self.error(Code::MissingLine, statement.span, "an http probe says how it uses connections").help =
+                    Some("add `connections reuse 10`, or `connections fresh`: which of them is often the very question".into());
+            }
+            _ => {}
+        }
+        probe.kind = parsed?;
+        Some(probe)
+    }
+
+    fn misfit(&mut self, line: &Statement<'_>, message: &str) {
+        self.error(Code::Misplaced, line.span, message);
+    }
+
+    fn http(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {
+        let method = match cursor.peek().and_then(Item::as_word) {
+            Some(word) if METHODS.contains(&word.text) => {
+                cursor.take();
+                word.text.to_owned()
+            }
+            Some(word) if METHODS.contains(&word.text.to_uppercase().as_str()) => {
+                let upper = word.text.to_uppercase();
+                self.error(
+                    Code::Misplaced,
+                    word.span,
+                    format!("the method `{}` is written in capitals", word.text),
+                )
+                .help = Some(format!("write `{upper}`"));
+                cursor.take();
+                upper
+            }
+            Some(word) if word.text != "from" => {
+                let help = suggest::did_you_mean(word.text, METHODS.iter().copied());
+                self.error(Code::Misplaced, word.span, format!("unknown method `{}`", word.text)).help =
+                    help.or_else(|| Some("write `GET`, `POST` or another method in capitals".into()));
+                cursor.take();
+                return None;
+            }
+            _ => "GET".to_owned(),
+        };
+        let url = self.take_string(cursor, "a URL in quotes")?;
+        let Some(rest) = url.strip_prefix("http://") else {
+            if url.starts_with("https://") {
+                self.not_yet(url.span, "https").help = Some("probe a plain `http://` port".into());
+            } else {
+                self.error(Code::BadAddress, url.span, format!("`{url}` is no URL")).help =
+                    Some("write the whole URL: `\"http://api:8080/path\"`".into());
+            }
+            return None;
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(h, p)| (h, Some(p)));
+        let port_is_bad = port.is_some_and(|p| p.parse::<u16>().map_or(true, |p| p == 0));
+        if host.is_empty() || port_is_bad || rest.contains(char::is_whitespace) || authority.contains('@') {
+            self.error(Code::BadAddress, url.span, format!("`{url}` is no URL that can be asked")).help =
+                Some("write it as `\"http://host:port/path\"`".into());
+            return None;
+        }
+        Some(ProbeKind::Http { method, url, headers: Vec::new(), body: None })
+    }
+
+    fn dns(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {
+        let mut record = "A".to_owned();
+        if let Some(word) = cursor.peek().and_then(Item::as_word) {
+            if !RECORDS.contains(&word.text) {
+                let help = suggest::did_you_mean(word.text, RECORDS.iter().copied());
+                self.error(Code::UnknownKind, word.span, format!("unknown record type `{}`", word.text))
+                    .help = help.or_else(|| Some(format!("there is {}", super::join_words(RECORDS))));
+                cursor.take();
+                return None;
+            }
+            record = word.text.to_owned();
+            cursor.take();
+        }
+        let name = self.take_string(cursor, "the name to ask for, in quotes")?;
+        if name.is_empty() || name.len() > 253 || name.split('.').any(|l| l.len() > 63) {
+            self.error(Code::BadAddress, name.span, format!("`{name}` is no name that can be asked for"));
+            return None;
+        }
+        Some(ProbeKind::Dns { record, name, server: None })
+    }
+
+    fn host_and_port(&mut self, address: &Spanned<String>) -> bool {
+        let good = address
+            .rsplit_once(':')
+            .is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0));
+        if !good {
+            self.error(Code::BadAddress, address.span, format!("`{address}` is no host and port")).help =
+                Some("write `\"db:6379\"`".into());
+        }
+        good
+    }
+
+    fn connections(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<Connections> {
+        if cursor.take_word("fresh").is_some() {
+            return Some(Connections::Fresh);
+        }
+        if cursor.take_word("reuse").is_some() {
+            return self.take_count(cursor, "the number of connections", 1, 100_000).map(Connections::Reuse);
+        }
+        self.expected(cursor, "`reuse` and a number, or `fresh`");
+        None
+    }
+
+    fn header(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<(String, HeaderValue)> {
+        let name = self.take_string(cursor, "the header field's name in quotes")?;
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        {
+            self.error(Code::BadAddress, name.span, format!("`{name}` cannot be a header field's name"));
+            return None;
+        }
+        if cursor.take_symbol(Symbol::Equals).is_none() {
+            self.expected(cursor, "`=` and its value");
+            return None;
+        }
+        if cursor.take_words(&["secret", "env"]).is_some() {
+            let variable = self.take_string(cursor, "the variable's name in quotes")?;
+            return Some((name.value, HeaderValue::SecretEnv(variable.value)));
+        }
+        let value = self.take_string(cursor, "its value in quotes, or `secret env \"NAME\"`")?;
+        Some((name.value, HeaderValue::Plain(value.value)))
+    }
+
+    fn label(&mut self, cursor: &mut Cursor<'_, '_>, labels: &mut Vec<Label>) {
+        let Some(name) = cursor.take_any_word() else {
+            self.expected(cursor, "the label's name").help =
+                Some("write `label backend = header \"x-served-by\"`".into());
+            return;
+        };
+        let name = Spanned::new(name.text.to_owned(), name.span);
+        cursor.take_symbol(Symbol::Equals);
+        let source = if cursor.take_word("header").is_some() {
+            self.take_string(cursor, "the header field's name in quotes")
+                .map(|n| LabelSource::Header(n.value))
+        } else if cursor.take_word("status").is_some() {
+            Some(LabelSource::Status)
+        } else if cursor.take_word("peer").is_some() {
+            Some(LabelSource::Peer)
+        } else {
+            self.expected(cursor, "`header \"name\"`, `status` or `peer`");
+            None
+        };
+        if let Some(first) = labels.iter().find(|l| l.name == name) {
+            let first = first.name.span;
+            self.duplicate("label", &name, first);
+        } else if let Some(source) = source {
+            labels.push(Label { name, source });
+        }
+    }
+
+    fn condition(&mut self, condition: &syntax::Condition<'_>) -> Option<Condition> {
+        match condition {
+            syntax::Condition::Group(inner) => self.condition(inner),
+            syntax::Condition::Join(logic, all) => {
+                let all: Vec<Condition> = all.iter().filter_map(|c| self.condition(c)).collect();
+                Some(match logic {
+                    Logic::And => Condition::All(all),
+                    Logic::Or => Condition::Any(all),
+                })
+            }
+            syntax::Condition::Test(test) => {
+                let negated = test.negated != (test.relation == Relation::NotEqual);
+                let found = self.test(test)?;
+                Some(if negated { Condition::Not(Box::new(found)) } else { found })
+            }
+        }
+    }
+
+    fn test(&mut self, test: &syntax::Test<'_>) -> Option<Condition> {
+        let text = |checker: &mut Self| match test.value.as_ref().and_then(Item::as_text) {
+            Some(text) => Some(checker.text(text)),
+            None => {
+                checker.error(
+                    Code::Misplaced,
+                    test.span,
+                    format!("`{}` is compared with a string", test.key.text),
+                );
+                None
+            }
+        };
+        match (test.key.text, test.relation) {
+            ("status", Relation::Is | Relation::Equal | Relation::NotEqual | Relation::In) => {
+                let ranges = self.statuses(test.value.as_ref()?)?;
+                Some(Condition::Status(ranges))
+            }
+            ("status", Relation::Less | Relation::AtMost | Relation::Greater | Relation::AtLeast) => {
+                let limit = self.status(test.value.as_ref()?)?;
+                Some(Condition::Status(vec![match test.relation {
+                    Relation::Less => (0, limit.saturating_sub(1)),
+                    Relation::AtMost => (0, limit),
+                    Relation::Greater => (limit + 1, u16::MAX),
+                    _ => (limit, u16::MAX),
+                }]))
+            }
+            ("body", Relation::Contains) => text(self).map(Condition::BodyContains),
+            ("answer", Relation::Is | Relation::Equal | Relation::NotEqual | Relation::Contains) => {
+                text(self).map(Condition::Answer)
+            }
+            ("header", Relation::Equal | Relation::NotEqual | Relation::Is) => {
+                let name = test.of.as_ref().and_then(Item::as_text).map(|t| self.text(t));
+                let value = text(self);
+                Some(Condition::Header(name?, value?))
+            }
+            (key, _) => {
+                let help = suggest::did_you_mean(key, ["status", "body", "header", "answer"]);
+                self.error(Code::Misplaced, test.span, format!("`{key}` cannot be tested like this")).help = help.or_else(|| {
+                    Some("write `status 200`, `status in [200, 204]`, `body contains \"…\"`, `header \"name\" = \"…\"` or `answer \"10.0.0.1\"`".into())
+                });
+                None
+            }
+        }
+    }
+
+    fn statuses(&mut self, item: &Item<'_>) -> Option<Vec<(u16, u16)>> {
+        match &item.kind {
+            ItemKind::List(items) => {
+                items.iter().map(|i| self.statuses(i).and_then(|r| r.first().copied())).collect()
+            }
+            ItemKind::Range(ends) => Some(vec![(self.status(&ends.0)?, self.status(&ends.1)?)]),
+            _ => self.status(item).map(|s| vec![(s, s)]),
+        }
+    }
+
+    fn status(&mut self, item: &Item<'_>) -> Option<u16> {
+        let value = self.value(item, Unit::Count, "the status")?;
+        let number = value.value.value;
+        if number.fract() != 0.0 || !(100.0..=599.0).contains(&number) {
+            self.error(Code::OutOfRange, value.span, format!("{value} is no HTTP status"));
+            return None;
+        }
+        Some(number as u16)
+    }
+}
