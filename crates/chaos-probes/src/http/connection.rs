@@ -22,7 +22,7 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::unconstrained};
 
 use super::wire::{Meter, Wire};
 use crate::failure::Failure;
@@ -61,8 +61,13 @@ impl Connection {
 
     /// Returns whether the connection can take a request, as far as is known.
     pub(super) fn is_usable(&mut self) -> bool {
-        // Nobody is woken if an idle connection closes: it is looked at again before it is used.
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        // Nobody is woken if an idle connection closes: it is looked at again before it is used. A task that has
+        // used up its share would be told to come back later, and a good connection would pass for a bad one.
+        let mut look = pin!(unconstrained(poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })));
+        let _ = look.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         !self.ended && self.sender.is_ready()
     }
 
@@ -77,7 +82,8 @@ impl Connection {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Unanswered> {
         self.meter.begin();
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // Unconstrained, because a task that has used up its share is put off through its waker, and here that is none.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         let (driver, ended) = (&mut self.driver, &mut self.ended);
         let answered = poll_fn(|cx| {
             if !*ended {

@@ -60,6 +60,21 @@ async fn no_more_idle_connections_are_kept_than_allowed() {
 }
 
 #[tokio::test]
+async fn hundreds_of_requests_fit_into_one_task() {
+    // A task that does so much at once runs out of its share of the runtime again and again.
+    let server = Server::start(|_, _| answer("200 OK", "hello")).await;
+    let mut probe = http("GET", &server.url(), &[]);
+    probe.connections = Connections::Reuse(300);
+    let prober = open(&probe, &here(&[], &[])).await;
+    for _ in 0..3 {
+        let all = futures_util::future::join_all((0..300).map(|_| prober.once()));
+        let seen = tokio::time::timeout(Duration::from_secs(20), all).await.expect("no request hangs");
+        assert!(seen.iter().all(|seen| seen.outcome == Outcome::Ok));
+    }
+    assert_eq!(server.accepted(), 300);
+}
+
+#[tokio::test]
 async fn a_connection_closed_while_idle_is_not_used_again() {
     let server =
         Server::start(|_, _| [answer("200 OK", "x"), vec![Step::Close]].into_iter().flatten().collect())
