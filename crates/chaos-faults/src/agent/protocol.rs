@@ -1,0 +1,264 @@
+//! What runner and agent say to each other: length-delimited frames of JSON.
+//!
+//! A frame is four bytes of length, most significant first, and that many bytes of JSON, [`LARGEST_FRAME`] at most. The
+//! runner speaks first, with [`Request::Hello`]; the agent answers every [`Call`] with a [`Message::Answer`] of the same
+//! number, in any order, and says by itself when it ended a fault.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use chaos_core::{
+    injector::{Ask, Denied, Effect, InjectError, Offer, Undo},
+    place::{Object, Place},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio_util::codec::LengthDelimitedCodec;
+
+/// The version of this protocol; an agent of another version is not used.
+pub const VERSION: u32 = 1;
+
+/// The longest frame, in bytes; a longer one ends the conversation.
+pub const LARGEST_FRAME: usize = 1 << 20;
+
+/// How often the runner gives a sign of life.
+pub const HEARTBEAT: Duration = Duration::from_millis(200);
+
+/// How long either side waits for a sign of life of the other before it acts on its own.
+pub const SILENCE: Duration = Duration::from_secs(2);
+
+/// A numbered request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The runner's number for it, which the answer bears.
+    pub number: u64,
+    /// What is asked for.
+    pub request: Request,
+}
+
+/// What the runner asks of the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Opens the conversation.
+    Hello {
+        /// The runner's [`VERSION`].
+        version: u32,
+    },
+    /// Is a sign of life.
+    Ping,
+    /// Asks how something could be done here.
+    Offer {
+        /// What.
+        ask: Ask,
+        /// The only backends that may be offered; empty means all.
+        only: Vec<String>,
+    },
+    /// Asks for the prior state.
+    Prepare {
+        /// The id of the undo record.
+        id: String,
+        /// What was offered.
+        offer: Offer,
+        /// Where.
+        site: Site,
+        /// How long after injection the fault ends by itself.
+        deadline: Duration,
+    },
+    /// Asks to put a prepared fault in place.
+    Inject {
+        /// Its record.
+        undo: Undo,
+    },
+    /// Asks to put the prior state back.
+    Revert {
+        /// The record.
+        undo: Undo,
+    },
+    /// Asks what a fault did so far.
+    Effect {
+        /// Its record.
+        undo: Undo,
+    },
+    /// Asks what the kernel says of a place.
+    Evidence {
+        /// Which.
+        site: Site,
+    },
+    /// Ends the conversation; what is still in place is reverted first.
+    Bye,
+}
+
+/// A place, as far as an agent needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Which object.
+    pub object: Object,
+    /// A path that opens its network namespace; none for the agent's own.
+    pub namespace: Option<PathBuf>,
+    /// The interface to use, where it is known beforehand.
+    pub interface: Option<String>,
+}
+
+impl From<&Place> for Site {
+    fn from(place: &Place) -> Self {
+        Site {
+            object: place.object.clone(),
+            namespace: place.namespace.as_ref().map(|namespace| namespace.path.clone()),
+            interface: place.interface.clone(),
+        }
+    }
+}
+
+/// What the agent says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Message {
+    /// The answer to a call.
+    Answer {
+        /// The call's number.
+        number: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// A fault is no longer in place, although nobody asked for that.
+    Ended {
+        /// The id of its undo record.
+        id: String,
+        /// Why the agent ended it, or what happened to it.
+        reason: String,
+        /// Why it could not be taken back; none when it was.
+        failure: Option<String>,
+        /// What it did until then.
+        effect: Option<Effect>,
+    },
+    /// What the agent received was not understood; it reverts everything and ends.
+    Garbled {
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+/// An answer to a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To a hello.
+    Hello {
+        /// The agent's [`VERSION`].
+        version: u32,
+    },
+    /// To a ping.
+    Pong,
+    /// How it can be done.
+    Offers(Vec<Offer>),
+    /// It cannot be done.
+    Denied(Denied),
+    /// The record to keep before anything is changed.
+    Prepared(Box<Undo>),
+    /// It is in place.
+    Injected,
+    /// The prior state is back.
+    Reverted(Effect),
+    /// What a fault did so far.
+    Effect(Effect),
+    /// What the kernel says, a line each.
+    Evidence(Vec<String>),
+    /// The agent ends, nothing of it is left.
+    Bye,
+    /// It failed.
+    Failed(InjectError),
+}
+
+/// Why a frame could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// The bytes are not what is expected here.
+    #[error("a frame of {length} bytes is not understood: {source}")]
+    Malformed {
+        /// How long it was.
+        length: usize,
+        /// What was wrong with it.
+        source: serde_json::Error,
+    },
+    /// A message is too long to be sent.
+    #[error("a message of {0} bytes is longer than a frame may be ({LARGEST_FRAME})")]
+    TooLong(usize),
+    /// A message cannot be written as JSON.
+    #[error("a message cannot be written: {0}")]
+    Unwritable(serde_json::Error),
+}
+
+/// Returns the codec that cuts a stream into frames; longer ones than [`LARGEST_FRAME`] are an error of the stream.
+pub fn frames() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(LARGEST_FRAME).new_codec()
+}
+
+/// Reads the content of one frame.
+///
+/// # Errors
+/// [`ProtocolError::Malformed`] for anything that is not exactly one message.
+pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, ProtocolError> {
+    serde_json::from_slice(frame).map_err(|source| ProtocolError::Malformed { length: frame.len(), source })
+}
+
+/// Writes the content of one frame.
+///
+/// # Errors
+/// [`ProtocolError::TooLong`] when it does not fit one.
+pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, ProtocolError> {
+    let bytes = serde_json::to_vec(message).map_err(ProtocolError::Unwritable)?;
+    if bytes.len() > LARGEST_FRAME {
+        return Err(ProtocolError::TooLong(bytes.len()));
+    }
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, BytesMut};
+    use proptest::prelude::*;
+    use tokio_util::codec::{Decoder, Encoder};
+
+    use super::*;
+
+    #[test]
+    fn a_call_survives_the_way() {
+        let call = Call { number: 7, request: Request::Hello { version: VERSION } };
+        let mut wire = BytesMut::new();
+        frames().encode(encode(&call).unwrap(), &mut wire).unwrap();
+        let frame = frames().decode(&mut wire).unwrap().unwrap();
+        assert_eq!(decode::<Call>(&frame).unwrap(), call);
+        assert_eq!(&frame[..], br#"{"number":7,"request":{"hello":{"version":1}}}"#);
+    }
+
+    #[test]
+    fn a_frame_in_pieces_waits_for_the_rest() {
+        let mut wire = BytesMut::from(&[0, 0, 0, 5, b'h', b'e'][..]);
+        let mut codec = frames();
+        assert!(codec.decode(&mut wire).unwrap().is_none());
+        wire.put_slice(b"llo");
+        assert_eq!(&codec.decode(&mut wire).unwrap().unwrap()[..], b"hello");
+    }
+
+    #[test]
+    fn a_length_beyond_the_limit_is_refused_before_anything_is_kept() {
+        let mut wire = BytesMut::from(&u32::MAX.to_be_bytes()[..]);
+        assert!(frames().decode(&mut wire).is_err());
+        assert!(matches!(encode(&"x".repeat(LARGEST_FRAME)), Err(ProtocolError::TooLong(_))));
+    }
+
+    #[test]
+    fn trailing_bytes_are_no_message() {
+        assert!(decode::<Call>(br#"{"number":1,"request":"ping"}"#).is_ok());
+        assert!(decode::<Call>(br#"{"number":1,"request":"ping"}{}"#).is_err());
+        assert!(decode::<Call>(&b"[".repeat(100_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = decode::<Call>(&bytes);
+            let _ = decode::<Message>(&bytes);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What an agent must undo, newest last.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chaos_core::injector::{Effect, Undo};
+use tokio::time::Instant;
+
+/// How many effects of reverted faults are remembered, so that a long-lived agent does not grow.
+const REMEMBERED: usize = 4096;
+
+/// The faults in place, in the order they were injected, each with the moment it ends by itself.
+#[derive(Debug, Default)]
+pub(crate) struct Stack {
+    held: Vec<Held>,
+    /// What reverted faults did; they are asked for it afterwards.
+    done: BTreeMap<String, Effect>,
+}
+
+#[derive(Debug)]
+struct Held {
+    undo: Undo,
+    until: Instant,
+}
+
+impl Stack {
+    /// Puts a record on top, before its fault is put in place; the same id again only moves its deadline.
+    pub(crate) fn push(&mut self, undo: Undo, deadline: Duration) {
+        let until = Instant::now() + deadline;
+        self.done.remove(&undo.id);
+        match self.held.iter_mut().find(|held| held.undo.id == undo.id) {
+            Some(held) => held.until = until,
+            None => self.held.push(Held { undo, until }),
+        }
+    }
+
+    /// Takes a record off and remembers what its fault did.
+    pub(crate) fn remove(&mut self, id: &str, effect: Effect) {
+        self.held.retain(|held| held.undo.id != id);
+        if self.done.len() >= REMEMBERED {
+            self.done.pop_first();
+        }
+        self.done.insert(id.to_owned(), effect);
+    }
+
+    /// Returns what a reverted fault did.
+    pub(crate) fn done(&self, id: &str) -> Option<&Effect> {
+        self.done.get(id)
+    }
+
+    /// Returns whether a record is on the stack.
+    pub(crate) fn holds(&self, id: &str) -> bool {
+        self.held.iter().any(|held| held.undo.id == id)
+    }
+
+    /// Returns all records, newest first: the order in which they are reverted.
+    pub(crate) fn newest_first(&self) -> Vec<Undo> {
+        self.held.iter().rev().map(|held| held.undo.clone()).collect()
+    }
+
+    /// Returns when the next fault ends by itself.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.held.iter().map(|held| held.until).min()
+    }
+
+    /// Returns the records whose time is up, newest first.
+    pub(crate) fn expired(&self) -> Vec<Undo> {
+        let now = Instant::now();
+        self.held.iter().rev().filter(|held| held.until <= now).map(|held| held.undo.clone()).collect()
+    }
+
+    /// Gives a fault that could not be reverted another try after a while.
+    pub(crate) fn postpone(&mut self, id: &str, by: Duration) {
+        if let Some(held) = self.held.iter_mut().find(|held| held.undo.id == id) {
+            held.until = Instant::now() + by;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_core::{
+        injector::{Ask, Hold, Offer, PacketMatch},
+        place::{Object, ObjectKind},
+    };
+
+    use super::*;
+
+    fn undo(id: &str) -> Undo {
+        let ask = Ask {
+            fault: "slow".into(),
+            object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
+            specs: vec![],
+            directions: vec![],
+            matches: PacketMatch::default(),
+            seed: 0,
+        };
+        Undo {
+            id: id.into(),
+            injector: "network".into(),
+            offer: Offer {
+                backend: "tcx".into(),
+                ask,
+                hold: Hold::Kernel,
+                does: vec![],
+                undoes: String::new(),
+                because: vec![],
+            },
+            namespace: None,
+            namespace_inode: None,
+            state: serde_json::Value::Null,
+            line: String::new(),
+        }
+    }
+
+    fn ids(undos: Vec<Undo>) -> Vec<String> {
+        undos.into_iter().map(|undo| undo.id).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_last_goes_first() {
+        let mut stack = Stack::default();
+        for id in ["a", "b", "c"] {
+            stack.push(undo(id), Duration::from_secs(10));
+        }
+        stack.remove("b", Effect::default());
+        stack.push(undo("a"), Duration::from_secs(20));
+        assert_eq!(ids(stack.newest_first()), ["c", "a"]);
+        assert!(stack.holds("a") && !stack.holds("b"));
+        assert!(stack.done("b").is_some() && stack.done("a").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_takes_only_its_own() {
+        let mut stack = Stack::default();
+        assert_eq!(stack.next_deadline(), None);
+        stack.push(undo("a"), Duration::from_secs(10));
+        stack.push(undo("b"), Duration::from_secs(5));
+        stack.push(undo("c"), Duration::from_secs(5));
+        assert_eq!(stack.next_deadline(), Some(Instant::now() + Duration::from_secs(5)));
+        assert!(stack.expired().is_empty());
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(ids(stack.expired()), ["c", "b"]);
+        stack.postpone("c", Duration::from_secs(2));
+        assert_eq!(ids(stack.expired()), ["b"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The mechanisms by which network faults are done, each with its doing and undoing side by side.
+//!
+//! 1. [`Mechanism`] names them, [`Abilities`] says which are to be had here.
+//! 2. [`tcx`] loses, doubles and damages in a program on the interface; [`netem`](tree) and tbf queue below an own root;
+//!    [`forwarder`] holds packets in user space.
+//! 3. [`ground`] opens the namespace a fault is in, and proves that it is again as it was.
+
+mod abilities;
+pub(crate) mod forwarder;
+pub(crate) mod ground;
+pub(crate) mod holds;
+pub(crate) mod layers;
+pub(crate) mod tcx;
+pub(crate) mod tree;
+
+use std::fmt;
+
+pub use abilities::Abilities;
+
+/// A way to do network faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// A BPF program on the interface, on a TCX link.
+    Tcx,
+    /// The kernel's network emulator, below an own root qdisc.
+    Netem,
+    /// The kernel's token bucket, below an own root qdisc.
+    Tbf,
+    /// User space, to which packets are redirected.
+    Forwarder,
+}
+
+/// The names of all mechanisms, as offers and command lines have them.
+pub const NAMES: [&str; 4] = ["tcx", "netem", "tbf", "forwarder"];
+
+impl Mechanism {
+    /// All of them.
+    pub const ALL: [Mechanism; 4] = [Mechanism::Tcx, Mechanism::Netem, Mechanism::Tbf, Mechanism::Forwarder];
+
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
+
+    /// Finds one by name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What may end the faults of an agent if everything else fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// The kernel, or else the agent itself: it is a process of its own that outlives its runner.
+    Agent,
+    /// The kernel only: the agent would die together with its runner.
+    KernelOnly,
+}

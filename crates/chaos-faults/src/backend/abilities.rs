@@ -1,0 +1,97 @@
+//! Which mechanisms are to be had here.
+
+use std::collections::BTreeMap;
+
+use chaos_core::injector::{Denied, Hold};
+
+use super::Mechanism;
+use crate::{
+    bpf::{self, Support},
+    capability::{self, Capability},
+    netlink::tree::Root,
+};
+
+/// Which mechanisms work with this kernel and these rights, found out by trying in throw-away namespaces.
+#[derive(Clone, Debug)]
+pub struct Abilities {
+    mechanisms: BTreeMap<Mechanism, Result<Hold, Denied>>,
+    /// What can steer below an own root qdisc.
+    pub(crate) root: Option<Root>,
+    capabilities: Vec<Capability>,
+}
+
+impl Abilities {
+    /// Tries everything; takes some milliseconds and touches no namespace but its own throw-away ones.
+    pub async fn probe() -> Self {
+        // Both are short, but neither is to keep a runtime from its other work.
+        let support = tokio::task::spawn_blocking(bpf::probe).await;
+        let support = support.unwrap_or_else(|error| Support::No {
+            reason: format!("the trial failed: {error}"),
+            remedy: "try again".into(),
+        });
+        let mut capabilities = vec![match support {
+            Support::Yes => Capability::available("tcx"),
+            Support::No { reason, remedy } => Capability::missing("tcx", reason, remedy),
+        }];
+        capabilities.extend(capability::probe().await);
+        Self::of(capabilities)
+    }
+
+    /// Concludes from capabilities, those of [`capability::NAMES`] and `tcx`, which mechanisms work.
+    pub fn of(capabilities: Vec<Capability>) -> Self {
+        let need = |names: &[&str]| -> Result<(), Denied> {
+            for name in names {
+                let missing = |reason: String, remedy| {
+                    let permission = reason.contains("ermi");
+                    Denied { reason, remedy, permission }
+                };
+                match capabilities.iter().find(|capability| capability.name == *name) {
+                    Some(found) if found.available => {}
+                    Some(found) => {
+                        let reason = found.reason.clone().unwrap_or_else(|| format!("there is no `{name}` here"));
+                        return Err(missing(reason, found.remedy.clone()));
+                    }
+                    None => return Err(missing(format!("`{name}` was not tried"), None)),
+                }
+            }
+            Ok(())
+        };
+        let root = match (need(&["prio"]), need(&["htb"])) {
+            (Ok(()), _) => Ok(Root::Prio),
+            (_, Ok(())) => Ok(Root::Htb),
+            (Err(denied), _) => Err(denied),
+        };
+        let tree = |leaf: &str| {
+            need(&[leaf, "u32"]).and_then(|()| root.clone()).map(|_| Hold::Agent)
+        };
+        let forwarder = need(&["network-namespace", "veth", "packet-socket"]).and_then(|()| {
+            match (need(&["tcx"]), need(&["clsact", "u32", "mirred"])) {
+                (Ok(()), _) => Ok(Hold::Kernel),
+                (_, Ok(())) => Ok(Hold::Agent),
+                (Err(denied), _) => Err(denied),
+            }
+        });
+        let mechanisms = BTreeMap::from([
+            (Mechanism::Tcx, need(&["tcx"]).map(|()| Hold::Kernel)),
+            (Mechanism::Netem, tree("netem")),
+            (Mechanism::Tbf, tree("tbf")),
+            (Mechanism::Forwarder, forwarder),
+        ]);
+        Abilities { mechanisms, root: root.ok(), capabilities }
+    }
+
+    /// Returns what would end a fault of this mechanism, or why it does not work.
+    ///
+    /// # Errors
+    /// It does not work here.
+    pub fn hold(&self, mechanism: Mechanism) -> Result<Hold, Denied> {
+        self.mechanisms.get(&mechanism).cloned().unwrap_or_else(|| {
+            Err(Denied { reason: format!("`{mechanism}` was not tried"), remedy: None, permission: false })
+        })
+    }
+
+    /// Returns everything that was tried, for `doctor`.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+}

@@ -1,0 +1,321 @@
+//! Delay, jitter, reordering and rate in user space, behind a BPF program or behind filters.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chaos_core::injector::{Direction, Effect, Hold, InjectError, Undo};
+
+use super::{
+    ground::{Ground, Interface, State, bpf_failed, failed},
+    holds::Holds,
+    layers::Share,
+};
+use crate::{
+    bpf::{Deadline, Device},
+    forwarder::{
+        Counters, Forwarder, ForwarderError, TcxSteering,
+        steering::{Entry, Steering, SteeringError},
+    },
+    netlink::{
+        filter::{self, Hook, SLOTS, Verdict},
+    },
+    network,
+};
+
+/// The faults whose packets this process holds.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarders {
+    active: BTreeMap<String, Vec<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    forwarder: Option<Forwarder>,
+    index: u32,
+    direction: Direction,
+    /// The set of filters that leads packets in, where no program does.
+    slot: Option<u16>,
+    counted: Counters,
+}
+
+/// Refuses interfaces that packets cannot be sent on past the queue.
+pub(crate) fn check(interfaces: &[Interface]) -> Result<(), InjectError> {
+    match interfaces.iter().find(|interface| interface.loopback) {
+        None => Ok(()),
+        Some(loopback) => Err(InjectError {
+            message: format!(
+                "traffic of this fault stays on the loopback `{}`, whose packets a forwarder cannot hold",
+                loopback.name
+            ),
+            help: Some("name destinations outside this network namespace, or use `--backend netem` where there is one".into()),
+            permission: false,
+        }),
+    }
+}
+
+fn refused(error: ForwarderError) -> InjectError {
+    let permission = matches!(
+        &error,
+        ForwarderError::Setup { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied
+    );
+    InjectError { message: error.to_string(), help: None, permission }
+}
+
+/// Remembers where packets are to be led, for filters that are added right after.
+#[derive(Debug)]
+struct FilterSteering {
+    near: Arc<Mutex<Option<u32>>>,
+}
+
+impl Steering for FilterSteering {
+    fn wants_heartbeat(&self) -> bool {
+        false
+    }
+
+    fn engage(&mut self, entry: &Entry) -> Result<(), SteeringError> {
+        *self.near.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry.near.index());
+        Ok(())
+    }
+
+    fn disengage(&mut self) -> Result<(), SteeringError> {
+        Ok(())
+    }
+}
+
+impl Forwarders {
+    /// Starts a forwarder for every share of every interface and direction, least specific first.
+    pub(crate) async fn inject(
+        &mut self,
+        undo: &Undo,
+        state: &State,
+        ground: &Ground,
+        holds: &mut Holds,
+        shares: &[(Interface, Direction, Vec<Share>)],
+    ) -> Result<(), InjectError> {
+        if self.active.contains_key(&undo.id) {
+            return Ok(());
+        }
+        self.active.insert(undo.id.clone(), Vec::new());
+        let ask = &undo.offer.ask;
+        let until = Deadline::after(state.deadline);
+        let mut seed = ask.seed;
+        for (interface, direction, shares) in shares {
+            let device = ground.device(interface.index).await?;
+            // The newest rule is asked first, so the one for all the rest comes first.
+            for share in shares.iter().rev() {
+                let mut shape = network::shape(&ask.specs).map_err(InjectError::new)?;
+                shape.delay += share.below;
+                seed = seed.wrapping_add(1);
+                let running = match undo.offer.hold {
+                    Hold::Kernel => {
+                        let key = holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
+                        let hold = holds.get(key).ok_or_else(|| InjectError::new("the program is gone"))?;
+                        let steering = TcxSteering::new(hold, share.matches.clone(), Some(until));
+                        let forwarder = start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
+                        Running {
+                            forwarder: Some(forwarder),
+                            index: interface.index,
+                            direction: *direction,
+                            slot: None,
+                            counted: Counters::default(),
+                        }
+                    }
+                    Hold::Agent => {
+                        let near = Arc::new(Mutex::new(None));
+                        let steering = FilterSteering { near: Arc::clone(&near) };
+                        let forwarder = start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
+                        let near = near.lock().unwrap_or_else(PoisonError::into_inner).take();
+                        let near = near.ok_or_else(|| InjectError::new("the forwarder has no way in"))?;
+                        let slot = self.free_slot(interface.index, *direction)?;
+                        // On the list first, so that a revert finds what is half there.
+                        self.active.entry(undo.id.clone()).or_default().push(Running {
+                            forwarder: Some(forwarder),
+                            index: interface.index,
+                            direction: *direction,
+                            slot: Some(slot),
+                            counted: Counters::default(),
+                        });
+                        let rules = filter::compile(&share.matches, *direction)
+                            .map_err(|error| InjectError::new(error.to_string()))?;
+                        let connection = &ground.connection;
+                        connection.ensure_clsact(interface.index).await.map_err(failed)?;
+                        connection
+                            .add_filters(interface.index, hook(*direction), slot, &rules, Verdict::Redirect(near))
+                            .await
+                            .map_err(failed)?;
+                        continue;
+                    }
+                };
+                self.active.entry(undo.id.clone()).or_default().push(running);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a set of filters that is asked before all others.
+    fn free_slot(&self, index: u32, direction: Direction) -> Result<u16, InjectError> {
+        let used: BTreeSet<u16> = self
+            .active
+            .values()
+            .flatten()
+            .filter(|running| (running.index, running.direction) == (index, direction))
+            .filter_map(|running| running.slot)
+            .collect();
+        let lowest = used.first().copied().unwrap_or(SLOTS);
+        lowest.checked_sub(1).ok_or_else(|| InjectError::new("too many faults on one interface"))
+    }
+
+    /// Leads packets past again, sends what is held, and removes what was made.
+    pub(crate) async fn revert(
+        &mut self,
+        undo: &Undo,
+        state: &State,
+        ground: Option<&Ground>,
+        holds: &mut Holds,
+    ) -> Result<Effect, InjectError> {
+        let mut all = self.active.remove(&undo.id);
+        let mut failure = None;
+        for running in all.iter_mut().flatten().rev() {
+            if let (Some(slot), Some(ground)) = (running.slot, ground) {
+                let removed = ground.connection.delete_filters(running.index, hook(running.direction), slot).await;
+                match removed {
+                    Err(error) if !error.is_absent() => {
+                        failure.get_or_insert(failed(error));
+                        continue;
+                    }
+                    _ => running.slot = None,
+                }
+            }
+            let Some(forwarder) = running.forwarder.take() else { continue };
+            let gone = forwarder.device().index();
+            let stopped = tokio::task::spawn_blocking(move || {
+                let counters = forwarder.counters();
+                forwarder.stop().map_err(|error| (counters, error))
+            })
+            .await;
+            match stopped {
+                Ok(Ok(counters)) => running.counted = counters,
+                Ok(Err((counters, error))) => {
+                    running.counted = counters;
+                    // With the interface its steering is gone as well.
+                    let there = match ground {
+                        Some(ground) => ground.link(gone).await?.is_some(),
+                        None => false,
+                    };
+                    if there {
+                        failure.get_or_insert(refused(error));
+                    }
+                }
+                Err(error) => {
+                    failure.get_or_insert(InjectError::new(format!("the forwarder could not be stopped: {error}")));
+                }
+            }
+        }
+        let met = effect(all.as_deref().unwrap_or_default());
+        if let Some(failure) = failure {
+            self.active.insert(undo.id.clone(), all.unwrap_or_default());
+            return Err(failure);
+        }
+        let known = all.is_some();
+        holds.tidy();
+        if let Some(ground) = ground.filter(|_| undo.offer.hold == Hold::Agent) {
+            self.clean(state, ground, known).await?;
+        }
+        Ok(met)
+    }
+
+    /// Removes filters that an agent left that is dead, and the hook if it was not there before and nobody uses it.
+    async fn clean(&self, state: &State, ground: &Ground, known: bool) -> Result<(), InjectError> {
+        for interface in &state.interfaces {
+            if ground.link(interface.index).await?.is_none() {
+                continue;
+            }
+            let ours = self.active.values().flatten().any(|running| running.index == interface.index);
+            if !known && !ours {
+                for direction in [Direction::Egress, Direction::Ingress] {
+                    let left = ground.connection.filters(interface.index, hook(direction)).await;
+                    let left = match left {
+                        Err(error) if error.is_absent() => continue,
+                        left => left.map_err(failed)?,
+                    };
+                    if left.iter().any(filter::Filter::is_own) {
+                        for slot in 0..SLOTS {
+                            let hook = hook(direction);
+                            ground.connection.delete_filters(interface.index, hook, slot).await.map_err(failed)?;
+                        }
+                    }
+                }
+            }
+            if !interface.qdiscs.iter().any(|qdisc| qdisc.kind == "clsact") {
+                ground.connection.delete_clsact_if_unused(interface.index).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the counters.
+    pub(crate) fn effect(&mut self, undo: &Undo) -> Effect {
+        let running = self.active.get_mut(&undo.id).map(Vec::as_mut_slice).unwrap_or_default();
+        for running in running.iter_mut() {
+            if let Some(forwarder) = &running.forwarder {
+                running.counted = forwarder.counters();
+            }
+        }
+        effect(running)
+    }
+
+    /// Returns the faults whose thread no longer runs.
+    pub(crate) fn dead(&self) -> Vec<String> {
+        let dead = |running: &Running| running.forwarder.as_ref().is_some_and(|forwarder| !forwarder.is_alive());
+        self.active.iter().filter(|(_, all)| all.iter().any(dead)).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// Starts one on a thread that may wait for the kernel.
+async fn start(
+    device: Device,
+    direction: Direction,
+    shape: crate::forwarder::Shape,
+    steering: Box<dyn Steering>,
+    seed: u64,
+) -> Result<Forwarder, InjectError> {
+    tokio::task::spawn_blocking(move || Forwarder::start(device, direction, shape, steering, seed))
+        .await
+        .map_err(|error| InjectError::new(format!("the forwarder could not be started: {error}")))?
+        .map_err(refused)
+}
+
+fn hook(direction: Direction) -> Hook {
+    match direction {
+        Direction::Egress => Hook::Egress,
+        Direction::Ingress => Hook::Ingress,
+    }
+}
+
+fn effect(all: &[Running]) -> Effect {
+    let sum = |field: fn(&Counters) -> u64| all.iter().map(|running| field(&running.counted)).sum::<u64>();
+    let (met, delayed) = (sum(|counters| counters.packets), sum(|counters| counters.delayed));
+    let (lost, doubled) = (sum(|counters| counters.lost), sum(|counters| counters.duplicated));
+    let (damaged, overflow) = (sum(|counters| counters.corrupted), sum(|counters| counters.overflow));
+    let held: f64 = all
+        .iter()
+        .map(|running| running.counted.mean_added_delay.as_secs_f64() * running.counted.delayed as f64)
+        .sum();
+    let added = (delayed > 0).then(|| Duration::from_secs_f64(held / delayed as f64));
+    let mut line = format!("{met} packets met it");
+    if let Some(added) = added {
+        line += &format!(", {delayed} were held for {:.3} ms on average", added.as_secs_f64() * 1e3);
+    }
+    for (count, word) in [(lost, "lost"), (doubled, "doubled"), (damaged, "damaged")] {
+        if count > 0 {
+            line += &format!(", {count} {word}");
+        }
+    }
+    if overflow > 0 {
+        line += &format!(", {overflow} lost because the queue was full");
+    }
+    Effect { seen: Some(met), met, changed: delayed.max(lost + doubled + damaged), added_delay: added, line }
+}

@@ -1,0 +1,298 @@
+//! The network namespace a fault is in: opened, looked at, and proven to be again as it was.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chaos_core::injector::{InjectError, Peer, Undo};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bpf,
+    netlink::{Connection, Handle, Link, Namespace, NetlinkError},
+};
+
+/// An open namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) connection: Connection,
+}
+
+/// An interface as it was before a fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Interface {
+    /// Its name then.
+    pub(crate) name: String,
+    /// Its number, by which it is found again.
+    pub(crate) index: u32,
+    /// Its largest packet.
+    pub(crate) mtu: u32,
+    /// Whether it is the loopback.
+    pub(crate) loopback: bool,
+    /// Its qdiscs, without what passed through them.
+    pub(crate) qdiscs: Vec<Standing>,
+}
+
+/// A qdisc that stands on an interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) parent: Handle,
+    pub(crate) handle: Handle,
+    pub(crate) kind: String,
+    pub(crate) options: Vec<u8>,
+}
+
+impl Standing {
+    pub(crate) fn is_own(&self) -> bool {
+        self.handle.is_own()
+    }
+
+    /// Returns whether the kernel attached it by itself, so that another root may take its place and leave it again.
+    pub(crate) fn is_default(&self) -> bool {
+        self.handle == Handle::NONE
+    }
+}
+
+/// What an undo record keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// After which time the fault ends by itself.
+    pub(crate) deadline: Duration,
+    /// The interfaces it is on, as they were.
+    pub(crate) interfaces: Vec<Interface>,
+}
+
+impl State {
+    pub(crate) fn of(undo: &Undo) -> Result<Self, InjectError> {
+        Self::deserialize(&undo.state).map_err(|error| {
+            InjectError::new(format!("the undo record `{}` cannot be read: {error}", undo.id))
+        })
+    }
+}
+
+/// Turns an error of netlink into one for people.
+pub(crate) fn failed(error: NetlinkError) -> InjectError {
+    let permission = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+    let help = permission.then(|| "run as root, or grant CAP_NET_ADMIN and CAP_SYS_ADMIN".into());
+    InjectError { message: error.to_string(), help, permission }
+}
+
+/// Turns an error of BPF into one for people.
+pub(crate) fn bpf_failed(error: bpf::BpfError) -> InjectError {
+    let permission = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+    InjectError { message: error.to_string(), help: None, permission }
+}
+
+impl Ground {
+    /// Opens a namespace by path; none is the one this process is in.
+    pub(crate) async fn open(path: Option<&Path>) -> Result<Self, InjectError> {
+        let namespace = match path {
+            Some(path) => Namespace::open(path),
+            None => Namespace::current(),
+        };
+        Self::enter(namespace.map_err(failed)?).await
+    }
+
+    async fn enter(namespace: Namespace) -> Result<Self, InjectError> {
+        Ok(Ground { connection: Connection::open(&namespace).await.map_err(failed)? })
+    }
+
+    /// Opens the namespace of an undo record; none if that namespace no longer exists, and everything in it with it.
+    pub(crate) async fn find(undo: &Undo) -> Result<Option<Self>, InjectError> {
+        let recorded = match &undo.namespace {
+            Some(path) => Namespace::open(path),
+            None => Namespace::current(),
+        };
+        let is_it = |namespace: &Namespace| undo.namespace_inode.is_none_or(|inode| namespace.identity().1 == inode);
+        match recorded {
+            Ok(namespace) if is_it(&namespace) => return Self::enter(namespace).await.map(Some),
+            // The path may lead elsewhere by now while the namespace lives on.
+            _ => {}
+        }
+        let Some(inode) = undo.namespace_inode else {
+            return recorded.map(|_| None).map_err(failed);
+        };
+        let found = tokio::task::spawn_blocking(move || search(inode)).await.ok().flatten();
+        match found {
+            Some(path) => {
+                let namespace = Namespace::open(path).map_err(failed)?;
+                if is_it(&namespace) { Self::enter(namespace).await.map(Some) } else { Ok(None) }
+            }
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn inode(&self) -> u64 {
+        self.connection.namespace().identity().1
+    }
+
+    /// Finds an interface again; none if it is gone.
+    pub(crate) async fn link(&self, index: u32) -> Result<Option<Link>, InjectError> {
+        match self.connection.link_by_index(index).await {
+            Ok(link) => Ok(Some(link)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Opens an interface for BPF and for forwarding.
+    pub(crate) async fn device(&self, index: u32) -> Result<bpf::Device, InjectError> {
+        use std::os::fd::AsFd;
+        let link = self.connection.link_by_index(index).await.map_err(failed)?;
+        let descriptor = self.connection.namespace().as_fd().try_clone_to_owned();
+        let descriptor = descriptor
+            .map_err(|error| InjectError::new(format!("cannot keep the network namespace open: {error}")))?;
+        bpf::Device::find(Some(bpf::Namespace::from_fd(descriptor)), &link.name).map_err(bpf_failed)
+    }
+
+    /// Returns the interfaces whose packets are meant: the one named, those that lead to the peers, or all that have an
+    /// address.
+    pub(crate) async fn interfaces(
+        &self,
+        named: Option<&str>,
+        peers: &[Peer],
+    ) -> Result<Vec<Interface>, InjectError> {
+        let links = self.connection.links().await.map_err(failed)?;
+        let chosen: Vec<Link> = if let Some(name) = named {
+            vec![self.connection.link_by_name(name).await.map_err(failed)?]
+        } else {
+            let mut wanted = Vec::new();
+            let mut everywhere = peers.is_empty();
+            for peer in peers {
+                match self.towards(peer, &links).await? {
+                    Some(found) => wanted.extend(found),
+                    None => everywhere = true,
+                }
+            }
+            let in_use = |link: &Link| everywhere && link.up && !link.loopback && !link.addresses.is_empty();
+            links.into_iter().filter(|link| wanted.contains(&link.index) || in_use(link)).collect()
+        };
+        if chosen.is_empty() {
+            return Err(InjectError {
+                message: "no interface that is up carries an address, so there is no traffic to put a fault on".into(),
+                help: Some("set an interface up, or name its namespace in the target".into()),
+                permission: false,
+            });
+        }
+        let mut interfaces = Vec::new();
+        for link in chosen {
+            let qdiscs = self.standing(link.index).await?;
+            let Link { name, index, mtu, loopback, .. } = link;
+            interfaces.push(Interface { name, index, mtu, loopback, qdiscs });
+        }
+        Ok(interfaces)
+    }
+
+    /// Returns the interfaces that lead to a peer; none means any of them can.
+    async fn towards(&self, peer: &Peer, links: &[Link]) -> Result<Option<Vec<u32>>, InjectError> {
+        if peer.prefix == 0 {
+            return Ok(None);
+        }
+        let whole = if peer.network.is_ipv4() { 32 } else { 128 };
+        let address = if peer.prefix < whole { first_host(peer.network) } else { peer.network };
+        let route = self.connection.route_to(address).await.map_err(failed)?;
+        let mut found = if route.local {
+            // Traffic to an own address stays on the loopback, whichever interface has it.
+            links.iter().filter(|link| link.loopback).map(|link| link.index).collect()
+        } else {
+            vec![route.index]
+        };
+        if peer.prefix < whole {
+            let inside = |link: &&Link| link.addresses.iter().any(|(own, _)| contains(peer, *own));
+            found.extend(links.iter().filter(inside).map(|link| link.index));
+        }
+        Ok(Some(found))
+    }
+
+    /// Returns the qdiscs of an interface, in a fixed order.
+    pub(crate) async fn standing(&self, index: u32) -> Result<Vec<Standing>, InjectError> {
+        let qdiscs = self.connection.qdiscs(index).await.map_err(failed)?;
+        let mut standing: Vec<_> = qdiscs
+            .into_iter()
+            .map(|qdisc| Standing {
+                parent: qdisc.parent,
+                handle: qdisc.handle,
+                kind: qdisc.kind,
+                options: qdisc.options,
+            })
+            .collect();
+        standing.sort();
+        Ok(standing)
+    }
+
+    /// Proves that the interfaces of a record are again as they were, as far as no other fault of ours is on them.
+    pub(crate) async fn prove(&self, state: &State) -> Result<(), InjectError> {
+        for before in &state.interfaces {
+            if self.link(before.index).await?.is_none() {
+                continue;
+            }
+            let now = self.standing(before.index).await?;
+            if now.iter().chain(&before.qdiscs).any(Standing::is_own) || now == before.qdiscs {
+                continue;
+            }
+            return Err(InjectError {
+                message: format!(
+                    "interface `{}` does not have the qdiscs it had before: now {}, before {}",
+                    before.name,
+                    list(&now),
+                    list(&before.qdiscs)
+                ),
+                help: Some("somebody else changed them meanwhile; compare with `tc qdisc show`".into()),
+                permission: false,
+            });
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn list(qdiscs: &[Standing]) -> String {
+    let names: Vec<_> = qdiscs.iter().map(|qdisc| format!("`{} {}`", qdisc.kind, qdisc.handle)).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// Looks for a namespace by its number among those of processes and the named ones.
+fn search(inode: u64) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let is_it = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|metadata| metadata.ino() == inode);
+    let entries = |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let processes = entries("/proc")
+        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|entry| entry.path().join("ns/net"));
+    entries("/run/netns").map(|entry| entry.path()).chain(processes).find(is_it)
+}
+
+fn first_host(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() | 1).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() | 1).into(),
+    }
+}
+
+pub(super) fn contains(peer: &Peer, address: IpAddr) -> bool {
+    let (network, address, length) = match (peer.network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            (u128::from(network.to_bits()), u128::from(address.to_bits()), 32)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
+        _ => return false,
+    };
+    let ignored = length - u32::from(peer.prefix).min(length);
+    (network ^ address).checked_shr(ignored).unwrap_or(0) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let peer = |network: &str, prefix| Peer { network: network.parse().unwrap(), prefix, port: None };
+        assert!(contains(&peer("10.1.0.0", 16), "10.1.255.3".parse().unwrap()));
+        assert!(!contains(&peer("10.1.0.0", 16), "10.2.0.3".parse().unwrap()));
+        assert!(contains(&peer("::", 0), "fe80::1".parse().unwrap()));
+        assert!(!contains(&peer("::", 0), "1.2.3.4".parse().unwrap()));
+        assert!(!contains(&peer("fe80::1", 128), "fe80::2".parse().unwrap()));
+    }
+}

@@ -1,0 +1,163 @@
+//! Faults that hold packets, on top of each other.
+//!
+//! A packet goes through one queue only, so of two faults on the same packets only one would act. The delays of a lab's
+//! links lie below every fault on its hosts, so that must not be: where the lower one is a plain delay, the upper one does
+//! both for the packets they share. Other combinations are refused.
+
+use std::time::Duration;
+
+use chaos_core::{
+    injector::{Direction, InjectError, PacketMatch, Peer},
+    model::FaultSpec,
+};
+
+use super::Mechanism;
+
+/// A fault that holds packets, on one device and direction.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    pub(crate) id: String,
+    pub(crate) namespace: u64,
+    pub(crate) index: u32,
+    pub(crate) direction: Direction,
+    pub(crate) matches: PacketMatch,
+    pub(crate) mechanism: Mechanism,
+    /// Its delay, if it does nothing else.
+    pub(crate) plain: Option<Duration>,
+}
+
+/// Some of a fault's packets, and by how much another fault below delays them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) matches: PacketMatch,
+    pub(crate) below: Duration,
+}
+
+/// Returns the delay of a fault that does nothing else.
+pub(crate) fn plain_delay(specs: &[FaultSpec]) -> Option<Duration> {
+    match specs {
+        [FaultSpec::Delay { delay, jitter, .. }] if jitter.is_zero() => Some(*delay),
+        _ => None,
+    }
+}
+
+/// Splits the packets of a fault by what is below; of several shares that a packet is in, the first one counts.
+pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Share>, InjectError> {
+    let same = |layer: &&Layer| {
+        (layer.namespace, layer.index, layer.direction) == (upper.namespace, upper.index, upper.direction)
+            && layer.id != upper.id
+    };
+    let mut shares: Vec<Share> = Vec::new();
+    let refuse = |lower: &Layer, why: &str| InjectError {
+        message: format!("`{}` holds packets that `{}` holds already, {why}", upper.id, lower.id),
+        help: Some("join both with `and` in one fault, or let them apply to different packets".into()),
+        permission: false,
+    };
+    for lower in all.iter().filter(same) {
+        let Some(common) = intersection(&upper.matches, &lower.matches) else { continue };
+        let Some(below) = lower.plain else {
+            return Err(refuse(lower, "and only a plain delay can be below another fault"));
+        };
+        let bypassed = lower.mechanism == Mechanism::Forwarder && upper.mechanism != Mechanism::Forwarder;
+        if bypassed {
+            return Err(refuse(lower, &format!("past the queue that `{}` would use", upper.mechanism)));
+        }
+        if shares.iter().any(|share| intersection(&share.matches, &common).is_some()) {
+            return Err(refuse(lower, "and so does a third fault"));
+        }
+        shares.push(Share { matches: common, below });
+    }
+    shares.push(Share { matches: upper.matches.clone(), below: Duration::ZERO });
+    Ok(shares)
+}
+
+/// Returns a match for the packets that both match, or one that is too wide where that cannot be said: two different sets
+/// of ports, of which a packet may have one at either end. Nothing if there is no such packet.
+fn intersection(one: &PacketMatch, other: &PacketMatch) -> Option<PacketMatch> {
+    let protocol = match (one.protocol, other.protocol) {
+        (Some(a), Some(b)) if a != b => return None,
+        (a, b) => a.or(b),
+    };
+    let peers = if one.peers.is_empty() || other.peers.is_empty() {
+        one.peers.iter().chain(&other.peers).copied().collect()
+    } else {
+        let pairs = one.peers.iter().flat_map(|a| other.peers.iter().filter_map(|b| narrower(a, b)));
+        let mut peers: Vec<_> = pairs.collect();
+        peers.sort();
+        peers.dedup();
+        if peers.is_empty() {
+            return None;
+        }
+        peers
+    };
+    let ports = if one.ports.is_empty() { other.ports.clone() } else { one.ports.clone() };
+    Some(PacketMatch { peers, ports, protocol })
+}
+
+/// Returns the packets of both peers as one.
+fn narrower(a: &Peer, b: &Peer) -> Option<Peer> {
+    let port = match (a.port, b.port) {
+        (Some(a), Some(b)) if a != b => return None,
+        (a, b) => a.or(b),
+    };
+    let (wide, narrow) = if a.prefix <= b.prefix { (a, b) } else { (b, a) };
+    super::ground::contains(wide, narrow.network).then_some(Peer { port, ..*narrow })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(network: &str, prefix: u8) -> Peer {
+        Peer { network: network.parse().unwrap(), prefix, port: None }
+    }
+
+    fn layer(id: &str, mechanism: Mechanism, peers: &[Peer], plain: Option<u64>) -> Layer {
+        Layer {
+            id: id.into(),
+            namespace: 1,
+            index: 2,
+            direction: Direction::Egress,
+            matches: PacketMatch { peers: peers.to_vec(), ..PacketMatch::default() },
+            mechanism,
+            plain: plain.map(Duration::from_millis),
+        }
+    }
+
+    #[test]
+    fn a_fault_above_the_delays_of_links_adds_to_each() {
+        let (a, b) = (peer("10.0.0.1", 32), peer("10.0.1.1", 32));
+        let below = [
+            layer("link-a", Mechanism::Netem, &[a], Some(20)),
+            layer("link-b", Mechanism::Netem, &[b], Some(30)),
+        ];
+        let shares = stack(&layer("slow", Mechanism::Netem, &[], Some(100)), &below).unwrap();
+        let expected: Vec<_> = shares.iter().map(|share| (share.matches.peers.clone(), share.below)).collect();
+        let ms = Duration::from_millis;
+        assert_eq!(expected, [(vec![a], ms(20)), (vec![b], ms(30)), (vec![], ms(0))]);
+        let one = stack(&layer("slow", Mechanism::Forwarder, &[peer("10.0.0.0", 24)], None), &below).unwrap();
+        assert_eq!(one.len(), 2);
+        assert_eq!(one[0].matches.peers, [a]);
+    }
+
+    #[test]
+    fn apart_is_apart() {
+        let below = [layer("link-a", Mechanism::Forwarder, &[peer("10.0.0.1", 32)], None)];
+        let upper = layer("slow", Mechanism::Netem, &[peer("10.0.0.2", 32)], None);
+        assert_eq!(stack(&upper, &below).unwrap().len(), 1);
+        let elsewhere = Layer { index: 9, ..layer("slow", Mechanism::Netem, &[], None) };
+        assert_eq!(stack(&elsewhere, &below).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_combined_is_refused() {
+        let upper = layer("slow", Mechanism::Netem, &[], Some(5));
+        let jittery = [layer("other", Mechanism::Netem, &[], None)];
+        assert_eq!(
+            stack(&upper, &jittery).unwrap_err().message,
+            "`slow` holds packets that `other` holds already, and only a plain delay can be below another fault"
+        );
+        let past = [layer("other", Mechanism::Forwarder, &[], Some(5))];
+        assert!(stack(&upper, &past).unwrap_err().message.ends_with("past the queue that `netem` would use"));
+    }
+}

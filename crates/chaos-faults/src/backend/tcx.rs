@@ -1,0 +1,103 @@
+//! Loss, duplication, damage and refusal in a BPF program on the interface.
+
+use std::collections::BTreeMap;
+
+use chaos_core::injector::{Effect, InjectError, Undo};
+
+use super::{
+    ground::{Ground, State, bpf_failed},
+    holds::{Holds, Key},
+};
+use crate::{
+    bpf::{Counters, Deadline, Rule, RuleId},
+    network,
+};
+
+/// The faults that this process holds by programs.
+#[derive(Debug, Default)]
+pub(crate) struct Tcx {
+    active: BTreeMap<String, Vec<Placed>>,
+}
+
+/// One effect on one device and direction.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    key: Key,
+    rule: RuleId,
+    /// Which of the joined effects; a packet that one of them loses never meets the next.
+    spec: usize,
+}
+
+impl Tcx {
+    /// Adds the rules, all of them or none.
+    pub(crate) async fn inject(
+        &mut self,
+        undo: &Undo,
+        state: &State,
+        ground: &Ground,
+        holds: &mut Holds,
+    ) -> Result<(), InjectError> {
+        if self.active.contains_key(&undo.id) {
+            return Ok(());
+        }
+        let placed = self.active.entry(undo.id.clone()).or_default();
+        let ask = &undo.offer.ask;
+        let until = Deadline::after(state.deadline);
+        for interface in &state.interfaces {
+            let device = ground.device(interface.index).await?;
+            for direction in &ask.directions {
+                let key = holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
+                for (spec, asked) in ask.specs.iter().enumerate() {
+                    let action = network::action(asked).map_err(InjectError::new)?;
+                    let rule = Rule { matching: ask.matches.clone(), action, deadline: Some(until) };
+                    let rule = holds.add(key, rule).map_err(bpf_failed)?;
+                    // The kernel confirms by the counters that the rule is there.
+                    holds.counters(key, rule).map_err(bpf_failed)?;
+                    placed.push(Placed { key, rule, spec });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rules off; a program without rules goes as a whole.
+    pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Effect, InjectError> {
+        let mut met = BTreeMap::new();
+        if let Some(placed) = self.active.get_mut(&undo.id) {
+            while let Some(last) = placed.last().copied() {
+                add(&mut met, last.spec, holds.remove(last.key, last.rule).map_err(bpf_failed)?);
+                placed.pop();
+            }
+            self.active.remove(&undo.id);
+        }
+        holds.tidy();
+        Ok(effect(&met))
+    }
+
+    /// Reads the counters.
+    pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Effect, InjectError> {
+        let mut met = BTreeMap::new();
+        for placed in self.active.get(&undo.id).into_iter().flatten() {
+            add(&mut met, placed.spec, holds.counters(placed.key, placed.rule).map_err(bpf_failed)?);
+        }
+        Ok(effect(&met))
+    }
+}
+
+fn add(met: &mut BTreeMap<usize, Counters>, spec: usize, counters: Counters) {
+    let sum = met.entry(spec).or_default();
+    sum.seen += counters.seen;
+    sum.hit += counters.hit;
+}
+
+fn effect(met: &BTreeMap<usize, Counters>) -> Effect {
+    let seen = met.values().map(|counters| counters.seen).max().unwrap_or(0);
+    let changed = met.values().map(|counters| counters.hit).sum();
+    Effect {
+        seen: Some(seen),
+        met: seen,
+        changed,
+        added_delay: None,
+        line: format!("{seen} packets met it, {changed} of them were changed"),
+    }
+}

@@ -1,0 +1,274 @@
+//! The kernel's own queues, netem and tbf, below an own root qdisc.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chaos_core::{
+    injector::{Effect, InjectError, PacketMatch, Undo},
+    model::FaultSpec,
+};
+
+use super::{
+    Mechanism,
+    ground::{Ground, Interface, State, failed, list},
+    layers::Share,
+};
+use crate::{
+    netlink::{
+        QdiscOptions, QdiscStatistics,
+        tree::{Branch, MOST_BRANCHES, Root, Tree},
+    },
+    network,
+};
+
+/// The own roots that this process made.
+#[derive(Debug, Default)]
+pub(crate) struct Trees {
+    /// By namespace and interface; newest fault first, as of several branches that match the first one counts.
+    standing: BTreeMap<(u64, u32), Vec<Grown>>,
+}
+
+/// What a fault has in a tree.
+#[derive(Clone, Debug)]
+struct Grown {
+    id: String,
+    branches: Vec<Branch>,
+    /// What was counted before the tree was made anew for another fault.
+    counted: QdiscStatistics,
+}
+
+/// Refuses interfaces whose root qdisc somebody chose.
+pub(crate) fn check(mechanism: Mechanism, interfaces: &[Interface]) -> Result<(), InjectError> {
+    for interface in interfaces {
+        let foreign = interface.qdiscs.iter().find(|qdisc| {
+            qdisc.parent == crate::netlink::Handle::ROOT && !qdisc.is_default() && !qdisc.is_own()
+        });
+        if let Some(foreign) = foreign {
+            return Err(InjectError {
+                message: format!(
+                    "interface `{}` already has the root qdisc `{} {}`, which somebody set and {mechanism} would replace",
+                    interface.name, foreign.kind, foreign.handle
+                ),
+                help: Some(format!(
+                    "use a backend that leaves the queue alone (`--backend tcx`, `--backend forwarder`), or remove it: `tc qdisc del dev {} root`",
+                    interface.name
+                )),
+                permission: false,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Makes the qdisc that packets of a share pass.
+fn qdisc(
+    mechanism: Mechanism,
+    specs: &[FaultSpec],
+    below: Duration,
+    seed: u64,
+    mtu: u32,
+) -> Result<QdiscOptions, String> {
+    if mechanism == Mechanism::Tbf && below.is_zero() {
+        return network::token_bucket(specs, mtu).map(QdiscOptions::Tbf);
+    }
+    let mut netem = network::netem(specs, seed)?;
+    netem.delay += below;
+    Ok(netem.with_sufficient_limit().into())
+}
+
+impl Trees {
+    /// Makes the tree of each interface anew with the fault's branches in front.
+    pub(crate) async fn inject(
+        &mut self,
+        mechanism: Mechanism,
+        undo: &Undo,
+        ground: &Ground,
+        root: Root,
+        shares: &[(Interface, Vec<Share>)],
+    ) -> Result<(), InjectError> {
+        let ask = &undo.offer.ask;
+        for (interface, shares) in shares {
+            let key = (ground.inode(), interface.index);
+            let mut branches = Vec::new();
+            for Share { matches, below } in shares {
+                let qdisc = qdisc(mechanism, &ask.specs, *below, ask.seed, interface.mtu).map_err(InjectError::new)?;
+                branches.push(Branch { matches: matches.clone(), qdisc });
+            }
+            let before = self.standing.get(&key).cloned().unwrap_or_default();
+            if before.iter().any(|grown| grown.id == undo.id) {
+                continue;
+            }
+            if before.is_empty() {
+                let now = ground.standing(interface.index).await?;
+                if now.iter().any(super::ground::Standing::is_own) {
+                    return Err(InjectError {
+                        message: format!(
+                            "interface `{}` still carries a fault of another run: {}",
+                            interface.name,
+                            list(&now)
+                        ),
+                        help: Some("wait for that run to end, or finish it with `chaos restore`".into()),
+                        permission: false,
+                    });
+                }
+            }
+            let mut after = self.counted(ground, interface.index, before.clone()).await?;
+            after.insert(0, Grown { id: undo.id.clone(), branches, counted: QdiscStatistics::default() });
+            if after.iter().map(|grown| grown.branches.len()).sum::<usize>() > MOST_BRANCHES {
+                return Err(InjectError::new(format!(
+                    "interface `{}` would have more than {MOST_BRANCHES} different queues of faults",
+                    interface.name
+                )));
+            }
+            // Owed a revert from here on, also half done.
+            self.standing.insert(key, after.clone());
+            if let Err(error) = stand(ground, interface.index, root, &after).await {
+                self.standing.insert(key, before.clone());
+                stand(ground, interface.index, root, &before).await?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the fault's branches off, and the root with the last of them.
+    pub(crate) async fn revert(
+        &mut self,
+        undo: &Undo,
+        state: &State,
+        ground: Option<&Ground>,
+        root: Root,
+    ) -> Result<Effect, InjectError> {
+        let Some(ground) = ground else {
+            self.standing.values_mut().for_each(|grown| grown.retain(|grown| grown.id != undo.id));
+            return Ok(effect(&undo.offer.ask.specs, &QdiscStatistics::default()));
+        };
+        let mut sum = QdiscStatistics::default();
+        for interface in &state.interfaces {
+            let key = (ground.inode(), interface.index);
+            if ground.link(interface.index).await?.is_none() {
+                self.standing.remove(&key);
+                continue;
+            }
+            match self.standing.get(&key).cloned().filter(|grown| !grown.is_empty()) {
+                None => {
+                    self.standing.remove(&key);
+                    // An own root that this process did not make was left by an agent that is dead.
+                    ground.connection.remove_tree(interface.index).await.map_err(failed)?;
+                }
+                Some(before) => {
+                    let mut counted = self.counted(ground, interface.index, before).await?;
+                    let gone: Vec<_> = counted.extract_if(.., |grown| grown.id == undo.id).collect();
+                    if gone.is_empty() {
+                        continue;
+                    }
+                    stand(ground, interface.index, root, &counted).await?;
+                    gone.iter().for_each(|gone| add(&mut sum, &gone.counted));
+                    if counted.is_empty() {
+                        self.standing.remove(&key);
+                    } else {
+                        self.standing.insert(key, counted);
+                    }
+                }
+            }
+        }
+        Ok(effect(&undo.offer.ask.specs, &sum))
+    }
+
+    /// Reads what passed through the fault's branches.
+    pub(crate) async fn effect(&self, undo: &Undo, state: &State, ground: &Ground) -> Result<Effect, InjectError> {
+        let mut sum = QdiscStatistics::default();
+        for interface in &state.interfaces {
+            let Some(grown) = self.standing.get(&(ground.inode(), interface.index)) else { continue };
+            let counted = self.counted(ground, interface.index, grown.clone()).await?;
+            for grown in counted.iter().filter(|grown| grown.id == undo.id) {
+                add(&mut sum, &grown.counted);
+            }
+        }
+        Ok(effect(&undo.offer.ask.specs, &sum))
+    }
+
+    /// Adds what the kernel counted until now to what each fault has on its account.
+    async fn counted(&self, ground: &Ground, index: u32, mut all: Vec<Grown>) -> Result<Vec<Grown>, InjectError> {
+        if all.is_empty() {
+            return Ok(all);
+        }
+        let qdiscs = ground.connection.qdiscs(index).await.map_err(failed)?;
+        let mut number = 0_u8;
+        for grown in &mut all {
+            for _ in &grown.branches {
+                if let Some(found) = qdiscs.iter().find(|qdisc| qdisc.handle == Tree::child(number)) {
+                    add(&mut grown.counted, &found.statistics);
+                }
+                number += 1;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Puts a tree in the place of the present own one, or none, and reads it back.
+async fn stand(ground: &Ground, index: u32, root: Root, all: &[Grown]) -> Result<(), InjectError> {
+    let branches: Vec<_> = all.iter().flat_map(|grown| grown.branches.clone()).collect();
+    let connection = &ground.connection;
+    connection.remove_tree(index).await.map_err(failed)?;
+    if branches.is_empty() {
+        return Ok(());
+    }
+    let tree = Tree { root, branches };
+    connection.install_tree(index, &tree).await.map_err(failed)?;
+    let now = connection.qdiscs(index).await.map_err(failed)?;
+    for (number, branch) in (0_u8..).zip(&tree.branches) {
+        let there = now.iter().find(|qdisc| qdisc.handle == Tree::child(number));
+        let same = match (&branch.qdisc, there.and_then(|qdisc| qdisc.decoded.as_ref())) {
+            (QdiscOptions::Netem(asked), Some(QdiscOptions::Netem(found))) => asked.matches(found),
+            (QdiscOptions::Tbf(asked), Some(QdiscOptions::Tbf(found))) => asked.matches(found),
+            _ => false,
+        };
+        if !same {
+            return Err(InjectError::new(format!(
+                "interface {index} has {} instead of the asked for {:?}",
+                there.map_or("no such qdisc".into(), |qdisc| format!("{:?}", qdisc.decoded)),
+                branch.qdisc
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn add(sum: &mut QdiscStatistics, more: &QdiscStatistics) {
+    sum.bytes += more.bytes;
+    sum.packets = sum.packets.wrapping_add(more.packets);
+    sum.drops = sum.drops.wrapping_add(more.drops);
+    sum.overlimits = sum.overlimits.wrapping_add(more.overlimits);
+    sum.requeues = sum.requeues.wrapping_add(more.requeues);
+    sum.queued_packets = more.queued_packets;
+    sum.queued_bytes = more.queued_bytes;
+}
+
+fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Effect {
+    let met = u64::from(counted.packets) + u64::from(counted.drops) + u64::from(counted.queued_packets);
+    let holds = |spec: &FaultSpec| matches!(spec, FaultSpec::Delay { .. } | FaultSpec::Reorder { .. });
+    let limits = |spec: &FaultSpec| matches!(spec, FaultSpec::Bandwidth { .. });
+    let (changed, line) = if specs.iter().any(holds) {
+        (met, format!("{met} packets were held, {} lost", counted.drops))
+    } else if specs.iter().any(limits) {
+        let waited = u64::from(counted.overlimits);
+        (
+            waited.min(met).max(counted.drops.into()),
+            format!("{met} packets ({} bytes) were let through the limit, {} lost by it", counted.bytes, counted.drops),
+        )
+    } else if specs.iter().any(|spec| matches!(spec, FaultSpec::Loss { .. } | FaultSpec::Block { .. })) {
+        (counted.drops.into(), format!("{met} packets met it, {} were lost", counted.drops))
+    } else {
+        // netem does not count what it doubles or damages.
+        (met, format!("{met} packets met it"))
+    };
+    Effect { seen: Some(met), met, changed, added_delay: None, line }
+}
+
+/// Says whether the root's filters can tell these packets; some matches only a program can express.
+pub(crate) fn can_match(matches: &PacketMatch) -> Result<(), String> {
+    crate::netlink::filter::compile(matches, chaos_core::injector::Direction::Egress)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,216 @@
+//! Does what an injector promises, inside this process: the part of the agent that touches the world.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chaos_core::{
+    injector::{Ask, Denied, Effect, InjectError, Offer, Undo},
+    model::FaultSpec,
+};
+
+use crate::{
+    agent::protocol::Site,
+    backend::{
+        Abilities, Holding, Mechanism, forwarder,
+        forwarder::Forwarders,
+        ground::{Ground, State, failed},
+        holds::Holds,
+        layers::{self, Layer},
+        tcx::Tcx,
+        tree,
+        tree::Trees,
+    },
+    evidence,
+    netlink::tree::Root,
+    network,
+};
+
+/// The name under which undo records of network faults find their injector.
+pub const NAME: &str = "network";
+
+/// How often the forwarders are looked after.
+const ROUND: Duration = Duration::from_millis(200);
+
+/// Everything this process holds, and what it can do.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    holding: Holding,
+    abilities: Option<Abilities>,
+    holds: Holds,
+    tcx: Tcx,
+    trees: Trees,
+    forwarders: Forwarders,
+    layers: Vec<Layer>,
+    /// What faults did that were taken back, or taken down with a namespace.
+    last: BTreeMap<String, Effect>,
+}
+
+/// Returns after which time a prepared fault ends by itself.
+pub(crate) fn deadline_of(undo: &Undo) -> Result<Duration, InjectError> {
+    State::of(undo).map(|state| state.deadline)
+}
+
+fn mechanism_of(offer: &Offer) -> Result<Mechanism, InjectError> {
+    Mechanism::named(&offer.backend).ok_or_else(|| InjectError {
+        message: format!("there is no backend `{}` in this version", offer.backend),
+        help: Some("use the version of `chaos` that made the record".into()),
+        permission: false,
+    })
+}
+
+impl Machine {
+    pub(crate) fn new(holding: Holding) -> Self {
+        Machine {
+            holding,
+            abilities: None,
+            holds: Holds::default(),
+            tcx: Tcx::default(),
+            trees: Trees::default(),
+            forwarders: Forwarders::default(),
+            layers: Vec::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    async fn abilities(&mut self) -> &Abilities {
+        if self.abilities.is_none() {
+            self.abilities = Some(Abilities::probe().await);
+        }
+        self.abilities.as_ref().expect("invariant: it was just filled")
+    }
+
+    pub(crate) async fn offer(&mut self, ask: &Ask, only: &[String]) -> Result<Vec<Offer>, Denied> {
+        let holding = self.holding;
+        network::choose(ask, self.abilities().await, holding, only)
+    }
+
+    pub(crate) async fn prepare(
+        &mut self,
+        id: &str,
+        offer: &Offer,
+        site: &Site,
+        deadline: Duration,
+    ) -> Result<Undo, InjectError> {
+        let mechanism = mechanism_of(offer)?;
+        let ground = Ground::open(site.namespace.as_deref()).await?;
+        let ask = &offer.ask;
+        let interfaces = ground.interfaces(site.interface.as_deref(), &ask.matches.peers).await?;
+        match mechanism {
+            Mechanism::Tcx => {}
+            Mechanism::Netem | Mechanism::Tbf => {
+                tree::check(mechanism, &interfaces)?;
+                tree::can_match(&ask.matches).map_err(InjectError::new)?;
+            }
+            Mechanism::Forwarder => forwarder::check(&interfaces)?,
+        }
+        let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
+        let what: Vec<_> = ask.specs.iter().map(FaultSpec::to_string).collect();
+        let state = State { deadline, interfaces };
+        let unwritable =
+            |error| InjectError::new(format!("the undo record of `{id}` cannot be written: {error}"));
+        Ok(Undo {
+            id: id.into(),
+            injector: NAME.into(),
+            offer: offer.clone(),
+            namespace: site.namespace.clone(),
+            namespace_inode: Some(ground.inode()),
+            state: serde_json::to_value(&state).map_err(unwritable)?,
+            line: format!(
+                "take `{}` off {} of {} ({mechanism}, {})",
+                what.join(" and "),
+                names.join(", "),
+                ask.object,
+                offer.hold
+            ),
+        })
+    }
+
+    pub(crate) async fn inject(&mut self, undo: &Undo) -> Result<(), InjectError> {
+        let mechanism = mechanism_of(&undo.offer)?;
+        let state = State::of(undo)?;
+        let ground = Ground::find(undo).await?.ok_or_else(|| InjectError {
+            message: format!("the network namespace of {} is gone", undo.offer.ask.object),
+            help: Some("its last process ended; plan anew".into()),
+            permission: false,
+        })?;
+        self.last.remove(&undo.id);
+        if mechanism == Mechanism::Tcx {
+            return self.tcx.inject(undo, &state, &ground, &mut self.holds).await;
+        }
+        let mut all = Vec::new();
+        for interface in &state.interfaces {
+            for direction in &undo.offer.ask.directions {
+                let layer = Layer {
+                    id: undo.id.clone(),
+                    namespace: ground.inode(),
+                    index: interface.index,
+                    direction: *direction,
+                    matches: undo.offer.ask.matches.clone(),
+                    mechanism,
+                    plain: layers::plain_delay(&undo.offer.ask.specs),
+                };
+                let shares = layers::stack(&layer, &self.layers)?;
+                all.push((interface.clone(), *direction, shares, layer));
+            }
+        }
+        self.layers.extend(all.iter().map(|(.., layer)| layer.clone()));
+        if mechanism == Mechanism::Forwarder {
+            let shares: Vec<_> = all.into_iter().map(|(interface, way, shares, _)| (interface, way, shares)).collect();
+            return self.forwarders.inject(undo, &state, &ground, &mut self.holds, &shares).await;
+        }
+        let root = self.abilities().await.root.ok_or_else(|| {
+            InjectError::new("this kernel has neither `prio` nor `htb` to steer packets below a root qdisc")
+        })?;
+        let shares: Vec<_> = all.into_iter().map(|(interface, _, shares, _)| (interface, shares)).collect();
+        self.trees.inject(mechanism, undo, &ground, root, &shares).await
+    }
+
+    pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
+        let mechanism = mechanism_of(&undo.offer)?;
+        let state = State::of(undo)?;
+        let ground = Ground::find(undo).await?;
+        let effect = match mechanism {
+            Mechanism::Tcx => self.tcx.revert(undo, &mut self.holds)?,
+            Mechanism::Netem | Mechanism::Tbf => {
+                let root = self.abilities.as_ref().and_then(|abilities| abilities.root).unwrap_or(Root::Prio);
+                self.trees.revert(undo, &state, ground.as_ref(), root).await?
+            }
+            Mechanism::Forwarder => {
+                self.forwarders.revert(undo, &state, ground.as_ref(), &mut self.holds).await?
+            }
+        };
+        self.layers.retain(|layer| layer.id != undo.id);
+        if let Some(ground) = &ground {
+            ground.prove(&state).await?;
+        }
+        Ok(effect)
+    }
+
+    pub(crate) async fn effect(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
+        let mechanism = mechanism_of(&undo.offer)?;
+        let effect = match mechanism {
+            Mechanism::Tcx => self.tcx.effect(undo, &self.holds)?,
+            Mechanism::Forwarder => self.forwarders.effect(undo),
+            Mechanism::Netem | Mechanism::Tbf => match Ground::find(undo).await? {
+                Some(ground) => self.trees.effect(undo, &State::of(undo)?, &ground).await?,
+                None => self.last.get(&undo.id).cloned().unwrap_or_default(),
+            },
+        };
+        self.last.insert(undo.id.clone(), effect.clone());
+        Ok(effect)
+    }
+
+    /// Waits until a fault breaks by itself; returns its id and what happened.
+    pub(crate) async fn lost(&self) -> (String, String) {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            if let Some(id) = self.forwarders.dead().into_iter().next() {
+                return (id, "the thread that holds its packets ended".into());
+            }
+        }
+    }
+
+    pub(crate) async fn evidence(&self, site: &Site) -> Result<Vec<String>, InjectError> {
+        let ground = Ground::open(site.namespace.as_deref()).await?;
+        evidence::collect(&ground).await.map_err(failed)
+    }
+}

@@ -1,0 +1,292 @@
+//! Finds objects on this machine: itself, its named network namespaces, its processes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use chaos_core::{
+    environment::EnvironmentError,
+    inventory::{Inventory, InventoryError},
+    model::Selector,
+    place::{Namespace, Object, ObjectKind, Place},
+    span::Span,
+};
+
+use crate::netlink::{self, Connection};
+
+/// Where `ip netns` keeps named namespaces.
+const NAMED: &str = "/run/netns";
+
+/// This machine as it is. Only reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MachineInventory;
+
+#[async_trait]
+impl Inventory for MachineInventory {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+        match selector {
+            Selector::Here(_) => {
+                let addresses = addresses(Path::new("/proc/thread-self/ns/net")).await;
+                Ok(vec![Object { kind: ObjectKind::Here, name: "here".into(), addresses }])
+            }
+            Selector::Netns(name) => named(&name.value, name.span).await.map(|object| vec![object]),
+            Selector::Process(name) => processes(&name.value, name.span).await,
+            Selector::Hosts(name) => Err(error(
+                format!("`{name}` is a host of a lab, and the scope is this machine"),
+                "say `here`, `netns \"NAME\"` or `process \"NAME\"`, or declare a lab",
+                name.span,
+            )),
+            Selector::Named(name) => Err(error(
+                format!("no target is named `{name}`"),
+                &format!("declare it: `target {name} = …`"),
+                name.span,
+            )),
+        }
+    }
+}
+
+fn error(message: String, help: &str, span: Span) -> InventoryError {
+    InventoryError { message, help: Some(help.into()), span }
+}
+
+/// Returns the addresses of a namespace that others can reach; none where it may not be entered.
+async fn addresses(path: &Path) -> Vec<IpAddr> {
+    let found = async {
+        let connection = Connection::open(&netlink::Namespace::open(path)?).await?;
+        connection.links().await
+    };
+    let links = match found.await {
+        Ok(links) => links,
+        Err(error) => {
+            tracing::debug!(%error, path = %path.display(), "no addresses");
+            Vec::new()
+        }
+    };
+    let outside = |address: &IpAddr| match address {
+        IpAddr::V4(address) => !address.is_loopback(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    };
+    links
+        .into_iter()
+        .filter(|link| !link.loopback)
+        .flat_map(|link| link.addresses)
+        .map(|(address, _)| address)
+        .filter(outside)
+        .collect()
+}
+
+async fn named(name: &str, span: Span) -> Result<Object, InventoryError> {
+    let path = named_path(name);
+    if name.contains('/') || !path.exists() {
+        let mut known: Vec<_> = std::fs::read_dir(NAMED)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| format!("`{}`", entry.file_name().to_string_lossy()))
+            .collect();
+        known.sort();
+        let help = if known.is_empty() {
+            format!("make it with `ip netns add {name}`")
+        } else {
+            format!("there are {}", known.join(", "))
+        };
+        return Err(error(format!("there is no network namespace `{name}` in {NAMED}"), &help, span));
+    }
+    let addresses = addresses(&path).await;
+    Ok(Object { kind: ObjectKind::Netns, name: name.into(), addresses })
+}
+
+fn named_path(name: &str) -> PathBuf {
+    Path::new(NAMED).join(name)
+}
+
+/// A process: its number alone may be another's by the time it is used, number and start time never are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Process {
+    pid: u32,
+    /// Clock ticks between boot and its start.
+    started: u64,
+}
+
+/// Finds the processes of a name, one object for each namespace they are in.
+async fn processes(name: &str, span: Span) -> Result<Vec<Object>, InventoryError> {
+    let mut by_namespace: BTreeMap<u64, Process> = BTreeMap::new();
+    let mut unreadable = 0;
+    for process in all_processes().into_iter().filter(|process| is_called(process.pid, name)) {
+        match namespace_inode(process.pid) {
+            Some(inode) => drop(by_namespace.entry(inode).or_insert(process)),
+            None => unreadable += 1,
+        }
+    }
+    let found: BTreeSet<Process> = by_namespace.into_values().collect();
+    if found.is_empty() {
+        return Err(if unreadable > 0 {
+            error(
+                format!("the network namespace of `{name}` cannot be looked at"),
+                "run as root, or as the user it runs as",
+                span,
+            )
+        } else {
+            error(
+                format!("no process is called `{name}`"),
+                "use the name that `ps -e` shows, or the name of its executable",
+                span,
+            )
+        });
+    }
+    let mut objects = Vec::new();
+    for process in found {
+        let addresses = addresses(&namespace_path(process.pid)).await;
+        let name = format!("{name}[{}@{}]", process.pid, process.started);
+        objects.push(Object { kind: ObjectKind::Process, name, addresses });
+    }
+    Ok(objects)
+}
+
+fn namespace_path(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/ns/net"))
+}
+
+fn namespace_inode(pid: u32) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(namespace_path(pid)).ok().map(|metadata| metadata.ino())
+}
+
+fn all_processes() -> Vec<Process> {
+    let mut found: Vec<_> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some(Process { pid, started: started(pid)? }))
+        .collect();
+    found.sort();
+    found
+}
+
+fn started(pid: u32) -> Option<u64> {
+    parse_started(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads the start time out of `/proc/PID/stat`. The name in it may hold anything, also parentheses and spaces.
+fn parse_started(stat: &str) -> Option<u64> {
+    const BEHIND_NAME: usize = 19;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(BEHIND_NAME)?.parse().ok()
+}
+
+fn is_called(pid: u32, name: &str) -> bool {
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // The kernel keeps 15 bytes of it.
+    if comm.trim_end_matches('\n') == name {
+        return true;
+    }
+    let executable = std::fs::read_link(format!("/proc/{pid}/exe"));
+    executable.is_ok_and(|path| path.file_name().is_some_and(|file| file == name))
+}
+
+/// Returns where an object of this machine is.
+///
+/// # Errors
+/// It is gone, or another process has its number by now; hosts of a lab are not found here.
+pub fn machine_place(object: &Object) -> Result<Place, EnvironmentError> {
+    let gone = |message: String| EnvironmentError {
+        message,
+        help: Some("it ended or was restarted since it was looked up; plan anew".into()),
+        permission: false,
+    };
+    let path = match object.kind {
+        ObjectKind::Here => None,
+        ObjectKind::Netns => Some(named_path(&object.name)),
+        ObjectKind::Process => {
+            let process = parse_process(&object.name)
+                .ok_or_else(|| gone(format!("`{}` is not the name of a process object", object.name)))?;
+            if started(process.pid) != Some(process.started) {
+                return Err(gone(format!("process {} is gone", object.name)));
+            }
+            Some(namespace_path(process.pid))
+        }
+        ObjectKind::Host => {
+            return Err(EnvironmentError {
+                message: format!("`{}` is a host of a lab, not of this machine", object.name),
+                help: None,
+                permission: false,
+            });
+        }
+    };
+    let namespace = match path {
+        None => None,
+        Some(path) => {
+            let file = std::fs::File::open(&path).map_err(|error| EnvironmentError {
+                message: format!("cannot open the network namespace of {object}, `{}`: {error}", path.display()),
+                help: Some("run as root, or see whether it still exists".into()),
+                permission: error.kind() == std::io::ErrorKind::PermissionDenied,
+            })?;
+            if let Some(process) = parse_process(&object.name).filter(|_| object.kind == ObjectKind::Process)
+                && started(process.pid) != Some(process.started)
+            {
+                // Between the first look and the opening another process may have got the number.
+                return Err(gone(format!("process {} is gone", object.name)));
+            }
+            Some(Namespace { path, descriptor: Some(std::sync::Arc::new(file.into())) })
+        }
+    };
+    Ok(Place { object: object.clone(), namespace, interface: None, names: Default::default() })
+}
+
+/// Reads `NAME[PID@START]`.
+fn parse_process(name: &str) -> Option<Process> {
+    let (pid, started) = name.strip_suffix(']')?.rsplit_once('[')?.1.split_once('@')?;
+    Some(Process { pid: pid.parse().ok()?, started: started.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_time_is_found_behind_any_name() {
+        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
+        assert_eq!(parse_started(&format!("7 (a) b) {rest}")), Some(4242));
+        assert_eq!(parse_started("7 (a"), None);
+    }
+
+    #[test]
+    fn a_process_object_names_number_and_start() {
+        assert_eq!(parse_process("web [x][12@99]"), Some(Process { pid: 12, started: 99 }));
+        assert_eq!(parse_process("web[12]"), None);
+    }
+
+    #[tokio::test]
+    async fn this_very_process_is_found_and_placed() {
+        let exe = std::env::current_exe().unwrap();
+        let name = exe.file_name().unwrap().to_str().unwrap().to_owned();
+        let found = MachineInventory.find(&Selector::Process(name.as_str().into())).await.unwrap();
+        let own = namespace_inode(std::process::id());
+        let places: Vec<_> = found.iter().map(|object| machine_place(object).unwrap()).collect();
+        let inode = |place: &Place| {
+            use std::os::unix::fs::MetadataExt;
+            std::fs::metadata(&place.namespace.as_ref().unwrap().path).unwrap().ino()
+        };
+        assert!(places.iter().any(|place| Some(inode(place)) == own), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn a_process_with_a_reused_number_is_not_taken_for_the_one_that_was_meant() {
+        let name = format!("x[{}@1]", std::process::id());
+        let object = Object { kind: ObjectKind::Process, name, addresses: vec![] };
+        assert!(machine_place(&object).unwrap_err().message.ends_with("is gone"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_said() {
+        let none = MachineInventory.find(&Selector::Process("no-such-process-name".into())).await.unwrap_err();
+        assert_eq!(none.message, "no process is called `no-such-process-name`");
+        let none = MachineInventory.find(&Selector::Netns("no-such-netns".into())).await.unwrap_err();
+        assert!(none.message.starts_with("there is no network namespace `no-such-netns`"));
+        let none = MachineInventory.find(&Selector::Hosts("api".into())).await.unwrap_err();
+        assert!(none.help.unwrap().contains("declare a lab"));
+    }
+}

@@ -1,0 +1,206 @@
+//! Which mechanism does which part of a fault.
+
+use chaos_core::{
+    injector::{Ask, Denied, Direction, Hold, Offer},
+    model::FaultSpec,
+};
+
+use crate::backend::{Abilities, Holding, Mechanism};
+
+/// An Ethernet interface's MTU, for trying whether a token bucket can be made before the interface is known.
+const USUAL_MTU: u32 = 1500;
+
+/// Splits an ask among mechanisms, best first, and says why not others.
+///
+/// What a program on the interface can do, it does: it counts, and the kernel ends it with its holder. All the rest is
+/// done by one other mechanism, since a packet goes through one queue only.
+///
+/// # Errors
+/// Some part can be done by none.
+pub(crate) fn choose(
+    ask: &Ask,
+    abilities: &Abilities,
+    holding: Holding,
+    only: &[String],
+) -> Result<Vec<Offer>, Denied> {
+    if let Some(unknown) = only.iter().find(|name| Mechanism::named(name).is_none()) {
+        return Err(Denied {
+            reason: format!("there is no backend `{unknown}`"),
+            remedy: Some(format!("use one of {}", crate::backend::NAMES.join(", "))),
+            permission: false,
+        });
+    }
+    let choice = Choice { ask, abilities, holding, only };
+    let (mut programmed, mut shaped) = (Vec::new(), Vec::new());
+    let mut because = Vec::new();
+    for spec in &ask.specs {
+        // Only what would prefer the program is worth a word when it cannot be had.
+        let prefers = super::order(spec).first() == Some(&Mechanism::Tcx);
+        match choice.judge(Mechanism::Tcx, std::slice::from_ref(spec)) {
+            Ok(_) if prefers => programmed.push(spec.clone()),
+            Err(denied) if prefers => {
+                add_reason(&mut because, Mechanism::Tcx, &denied);
+                shaped.push(spec.clone());
+            }
+            _ => shaped.push(spec.clone()),
+        }
+    }
+    let mut offers = Vec::new();
+    if !programmed.is_empty() {
+        offers.push(choice.offer(Mechanism::Tcx, Hold::Kernel, programmed, Vec::new()));
+    }
+    if !shaped.is_empty() {
+        offers.push(choice.shaper(shaped, because)?);
+    }
+    Ok(offers)
+}
+
+fn add_reason(because: &mut Vec<String>, mechanism: Mechanism, denied: &Denied) {
+    let line = format!("not {mechanism}: {}", denied.reason);
+    if !because.contains(&line) {
+        because.push(line);
+    }
+}
+
+struct Choice<'a> {
+    ask: &'a Ask,
+    abilities: &'a Abilities,
+    holding: Holding,
+    only: &'a [String],
+}
+
+impl Choice<'_> {
+    /// Finds the one mechanism that does all of these.
+    fn shaper(&self, specs: Vec<FaultSpec>, mut because: Vec<String>) -> Result<Offer, Denied> {
+        let order = specs.first().map_or(&[][..], super::order);
+        let mut last: Option<Denied> = None;
+        for mechanism in order.iter().copied().filter(|mechanism| *mechanism != Mechanism::Tcx) {
+            match self.judge(mechanism, &specs) {
+                Ok(hold) => return Ok(self.offer(mechanism, hold, specs, because)),
+                Err(denied) => {
+                    add_reason(&mut because, mechanism, &denied);
+                    // A missing right is the most useful thing to hear of.
+                    if !last.as_ref().is_some_and(|last| last.permission) {
+                        last = Some(denied);
+                    }
+                }
+            }
+        }
+        let what: Vec<_> = specs.iter().map(ToString::to_string).collect();
+        let last = last.unwrap_or_else(|| Denied { reason: String::new(), remedy: None, permission: false });
+        Err(Denied {
+            reason: format!("no backend can do `{}` here: {}", what.join(" and "), because.join("; ")),
+            ..last
+        })
+    }
+
+    /// Says what would end these faults if this mechanism did them, or why it cannot.
+    fn judge(&self, mechanism: Mechanism, specs: &[FaultSpec]) -> Result<Hold, Denied> {
+        let cannot = |reason: String| Denied { reason, remedy: None, permission: false };
+        if !self.only.is_empty() && !self.only.iter().any(|name| name == mechanism.name()) {
+            return Err(Denied {
+                reason: format!("only {} was asked for", self.only.join(", ")),
+                remedy: Some("allow another backend".into()),
+                permission: false,
+            });
+        }
+        for spec in specs {
+            if !super::order(spec).contains(&mechanism) {
+                return Err(cannot(format!("it cannot do `{spec}`")));
+            }
+        }
+        let expressed = match mechanism {
+            Mechanism::Tcx => specs.iter().try_for_each(|spec| super::action(spec).map(drop)),
+            Mechanism::Netem => super::netem(specs, 0).map(drop),
+            Mechanism::Tbf => super::token_bucket(specs, USUAL_MTU).map(drop),
+            Mechanism::Forwarder => super::shape(specs).map(drop),
+        };
+        expressed.map_err(cannot)?;
+        if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf)
+            && self.ask.directions.contains(&Direction::Ingress)
+        {
+            return Err(cannot("it sees only what is sent, and what is received is asked for too".into()));
+        }
+        let hold = self.abilities.hold(mechanism)?;
+        if hold == Hold::Agent && self.holding == Holding::KernelOnly {
+            return Err(Denied {
+                reason: "it would stay when this process dies, and there is no agent of its own to end it".into(),
+                remedy: Some("hand in the path of an executable that offers agents".into()),
+                permission: false,
+            });
+        }
+        let passes = |spec: &FaultSpec| !matches!(spec, FaultSpec::Partition | FaultSpec::Block { .. });
+        if mechanism == Mechanism::Forwarder
+            && hold == Hold::Agent
+            && self.ask.directions.contains(&Direction::Ingress)
+            && specs.iter().all(passes)
+        {
+            // A filter that led held packets back in would lead them out again.
+            return Err(cannot("without BPF only what is sent can be redirected and go on afterwards".into()));
+        }
+        Ok(hold)
+    }
+
+    fn offer(&self, mechanism: Mechanism, hold: Hold, specs: Vec<FaultSpec>, because: Vec<String>) -> Offer {
+        let packets = packets(self.ask);
+        let how = match (mechanism, hold) {
+            (Mechanism::Tcx, _) => "by a BPF program on the interface (TCX link)",
+            (Mechanism::Netem, _) => "by the kernel's network emulator (netem) below an own root qdisc",
+            (Mechanism::Tbf, _) => "by the kernel's token bucket (tbf) below an own root qdisc",
+            (Mechanism::Forwarder, Hold::Kernel) => {
+                "in user space, to which a BPF program (TCX link) redirects packets"
+            }
+            (Mechanism::Forwarder, Hold::Agent) => {
+                "in user space, to which filters (clsact, u32, mirred) redirect packets"
+            }
+        };
+        let does = specs.iter().map(|spec| format!("{spec} of {packets}, {how}")).collect();
+        let undoes = match (mechanism, hold) {
+            (_, Hold::Kernel) => "closes the link, which also ends with the agent, however it dies".into(),
+            (Mechanism::Forwarder, Hold::Agent) => "removes its own filters and its own pair of interfaces".into(),
+            (_, Hold::Agent) => format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT),
+        };
+        let ask = Ask { specs, ..self.ask.clone() };
+        Offer { backend: mechanism.name().into(), ask, hold, does, undoes, because }
+    }
+}
+
+/// Describes the packets of an ask, for people.
+fn packets(ask: &Ask) -> String {
+    let way = match ask.directions[..] {
+        [Direction::Egress] => "it sends",
+        [Direction::Ingress] => "it receives",
+        _ => "it sends and receives",
+    };
+    let protocol = ask.matches.protocol.map_or(String::new(), |protocol| {
+        format!("{} ", format!("{protocol:?}").to_lowercase())
+    });
+    let mut text = format!("{protocol}packets that {way}");
+    if !ask.matches.ports.is_empty() {
+        let ports: Vec<_> = ask.matches.ports.iter().map(ToString::to_string).collect();
+        text += &format!(" on port {}", ports.join(", "));
+    }
+    if !ask.matches.peers.is_empty() {
+        let peers: Vec<_> = ask.matches.peers.iter().take(4).map(peer).collect();
+        let more = ask.matches.peers.len().saturating_sub(peers.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text += &format!(", other end {}{more}", peers.join(", "));
+    }
+    text
+}
+
+fn peer(peer: &chaos_core::injector::Peer) -> String {
+    let whole = if peer.network.is_ipv4() { 32 } else { 128 };
+    let mut text = peer.network.to_string();
+    if peer.prefix != whole {
+        text += &format!("/{}", peer.prefix);
+    }
+    if let Some(port) = peer.port {
+        text += &format!(" port {port}");
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "choice_tests.rs"]
+mod tests;

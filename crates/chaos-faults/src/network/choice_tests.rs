@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use chaos_core::{
+    injector::PacketMatch,
+    model::{
+        Distribution,
+        fault::{Blocked, Refusal},
+    },
+    place::{Object, ObjectKind},
+};
+
+use super::*;
+use crate::capability::Capability;
+
+fn abilities(missing: &[&str]) -> Abilities {
+    let all = std::iter::once("tcx").chain(crate::capability::NAMES);
+    Abilities::of(
+        all.map(|name| {
+            if missing.contains(&name) {
+                Capability::missing(name, format!("this kernel has no `{name}`"), "another kernel")
+            } else {
+                Capability::available(name)
+            }
+        })
+        .collect(),
+    )
+}
+
+const DELAY: FaultSpec = FaultSpec::Delay {
+    delay: Duration::from_millis(50),
+    jitter: Duration::ZERO,
+    correlation: 0.0,
+    distribution: Distribution::Uniform,
+};
+const LOSS: FaultSpec = FaultSpec::Loss { ratio: 0.1, burst: None };
+const RATE: FaultSpec = FaultSpec::Bandwidth { rate: 1_000_000, burst: 15_000 };
+const REORDER: FaultSpec = FaultSpec::Reorder { ratio: 0.1, hold: Duration::from_millis(10) };
+const BLOCK: FaultSpec = FaultSpec::Block { connections: Blocked::All, answer: Refusal::Drop };
+const REJECT: FaultSpec = FaultSpec::Block { connections: Blocked::All, answer: Refusal::Reject };
+
+fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
+    Ask {
+        fault: "f".into(),
+        object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
+        specs: specs.to_vec(),
+        directions: directions.to_vec(),
+        matches: PacketMatch::default(),
+        seed: 1,
+    }
+}
+
+/// Writes a choice as `tcx(loss 10%)/kernel + …`, or the refusal.
+fn chosen(specs: &[FaultSpec], directions: &[Direction], missing: &[&str]) -> String {
+    match choose(&ask(specs, directions), &abilities(missing), Holding::Agent, &[]) {
+        Ok(offers) => {
+            let offers: Vec<_> = offers
+                .iter()
+                .map(|offer| {
+                    let kinds: Vec<_> = offer.ask.specs.iter().map(FaultSpec::kind).collect();
+                    format!("{}({}) {}", offer.backend, kinds.join(","), offer.hold)
+                })
+                .collect();
+            offers.join(" + ")
+        }
+        Err(denied) => format!("denied: {}", denied.reason),
+    }
+}
+
+#[test]
+fn each_kernel_gets_the_best_it_has() {
+    const E: &[Direction] = &[Direction::Egress];
+    const I: &[Direction] = &[Direction::Ingress];
+    let both: &[Direction] = &[Direction::Egress, Direction::Ingress];
+    let user_namespace = &["tcx", "netem"];
+    let table: &[(&[FaultSpec], &[Direction], &[&str], &str)] = &[
+        (&[DELAY], E, &[], "netem(delay) agent-held"),
+        (&[DELAY], E, &["netem"], "forwarder(delay) kernel-held"),
+        (&[DELAY], I, &[], "forwarder(delay) kernel-held"),
+        (&[DELAY], E, user_namespace, "forwarder(delay) agent-held"),
+        (&[LOSS], E, &[], "tcx(loss) kernel-held"),
+        (&[LOSS], E, &["tcx"], "netem(loss) agent-held"),
+        (&[LOSS], E, user_namespace, "forwarder(loss) agent-held"),
+        (&[LOSS, DELAY], E, &[], "tcx(loss) kernel-held + netem(delay) agent-held"),
+        (&[DELAY, LOSS], E, &["netem"], "tcx(loss) kernel-held + forwarder(delay) kernel-held"),
+        (&[RATE], E, &[], "tbf(bandwidth) agent-held"),
+        (&[RATE], E, &["tbf", "netem"], "forwarder(bandwidth) kernel-held"),
+        (&[DELAY, RATE], E, &[], "netem(delay,bandwidth) agent-held"),
+        (&[RATE, DELAY], E, &[], "netem(bandwidth,delay) agent-held"),
+        (&[DELAY, RATE], E, &["netem"], "forwarder(delay,bandwidth) kernel-held"),
+        (&[DELAY, REORDER], E, &[], "netem(delay,reorder) agent-held"),
+        (&[REORDER], E, &[], "netem(reorder) agent-held"),
+        (&[BLOCK], E, &[], "tcx(block) kernel-held"),
+        (&[FaultSpec::Partition], both, &[], "tcx(partition) kernel-held"),
+        (&[FaultSpec::Partition], both, user_namespace, "forwarder(partition) agent-held"),
+    ];
+    for (specs, directions, missing, expected) in table {
+        assert_eq!(chosen(specs, directions, missing), *expected, "{specs:?} {directions:?} {missing:?}");
+    }
+}
+
+#[test]
+fn what_was_not_chosen_is_said_and_why() {
+    let offers = choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(&["netem"]), Holding::Agent, &[]).unwrap();
+    assert_eq!(offers[0].because, ["not netem: this kernel has no `netem`"]);
+    assert_eq!(
+        offers[0].does,
+        ["delay 50ms of packets that it sends, in user space, to which a BPF program (TCX link) redirects packets"]
+    );
+}
+
+#[test]
+fn what_nobody_can_do_is_denied_with_every_reason() {
+    let denied = chosen(&[DELAY], &[Direction::Egress], &["netem", "veth"]);
+    assert_eq!(
+        denied,
+        "denied: no backend can do `delay 50ms` here: not netem: this kernel has no `netem`; \
+         not forwarder: this kernel has no `veth`"
+    );
+    let reject = chosen(&[REJECT], &[Direction::Egress], &[]);
+    assert!(reject.contains("cannot answer the sender"), "{reject}");
+    let ingress = chosen(&[LOSS], &[Direction::Ingress], &["tcx", "netem"]);
+    assert!(ingress.contains("not forwarder: without BPF only what is sent"), "{ingress}");
+}
+
+#[test]
+fn a_choice_can_be_forced() {
+    let only = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        choose(&ask(&[LOSS], &[Direction::Egress]), &abilities(&[]), Holding::Agent, &names)
+            .map(|offers| offers[0].backend.clone())
+            .map_err(|denied| denied.reason)
+    };
+    assert_eq!(only(&["forwarder"]).unwrap(), "forwarder");
+    assert_eq!(only(&["netem", "tbf"]).unwrap(), "netem");
+    assert!(only(&["tbf"]).unwrap_err().contains("not forwarder: only tbf was asked for"));
+    assert_eq!(only(&["iptables"]).unwrap_err(), "there is no backend `iptables`");
+}
+
+#[test]
+fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
+    let offers =
+        choose(&ask(&[LOSS, DELAY], &[Direction::Egress]), &abilities(&[]), Holding::KernelOnly, &[]).unwrap();
+    assert!(offers.iter().all(|offer| offer.hold == Hold::Kernel));
+    assert!(offers[1].because[0].starts_with("not netem: it would stay when this process dies"), "{offers:?}");
+}
