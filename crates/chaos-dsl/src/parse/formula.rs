@@ -257,9 +257,13 @@ impl<'a> Cursor<'a> {
                     Some("write `settles to <= baseline + 10ms`"),
                 ));
             }
-            if matches!(left, Term::Item(ref item) if item.as_quantity().is_some())
-                || matches!(left, Term::Baseline(_))
-            {
+            let needs_one = match &left {
+                Term::Item(item) => item.as_quantity().is_some(),
+                Term::Baseline(_) => true,
+                Term::Call(_) => self.kind() == Kind::Number,
+                Term::Phrase(_) => false,
+            };
+            if needs_one {
                 return Err(
                     self.expected("a comparison", Some("a claim compares a metric: `success(probe) >= 99%`"))
                 );
