@@ -8,8 +8,10 @@ mod pair;
 use std::time::{Duration, Instant};
 
 use chaos_faults::bpf::action::Action;
+use chaos_faults::bpf::cgroup::{ConnectBlock, Refusal};
 use chaos_faults::bpf::{
-    Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Probability, Protocol, Rule, link,
+    Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Probability, Protocol, Rule, Support, link,
+    probe,
 };
 use nix::sys::signal::Signal;
 use pair::{Holder, Pair, blast, one};
@@ -350,6 +352,51 @@ fn a_refusal_says_what_and_why() {
     );
     assert!(hold.is_empty());
     assert!(Hold::open(va, Direction::Egress).is_err());
+}
+
+#[test]
+fn connects_of_a_cgroup_fail_with_the_error_asked_for() {
+    if let Support::No { reason, .. } = probe() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let unified = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let place = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| std::path::PathBuf::from(place))
+    });
+    let Some(unified) = unified else {
+        println!("skipped: no version 2 cgroup hierarchy is mounted");
+        return;
+    };
+    let group = unified.join(format!("chaos-test-{}", std::process::id()));
+    if let Err(error) = std::fs::create_dir(&group) {
+        println!("skipped: no cgroup can be made: {error}");
+        return;
+    }
+    let [first, second] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [blocked, free] = [&first, &second].map(|listener| listener.local_addr().unwrap().port());
+    let connect = |inside: bool, port: u16| {
+        let join =
+            if inside { format!("echo $$ >{}/cgroup.procs; ", group.display()) } else { String::new() };
+        let script = format!("{join}exec 3<>/dev/tcp/127.0.0.1/{port}");
+        let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        output.status.success().then_some(()).ok_or(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let peers = [peer("::1", 128, None).peers, peer("127.0.0.0", 8, Some(blocked)).peers].concat();
+    let matching = PacketMatch { peers, protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
+    let block = ConnectBlock::open(&group, &matching, Refusal::HostUnreachable, None);
+    let found = block.map(|block| {
+        let found = (connect(true, blocked), connect(true, free), connect(false, blocked));
+        (found, block.counters().unwrap())
+    });
+    let after = connect(true, blocked);
+    std::fs::remove_dir(&group).unwrap();
+    let ((refused, other_port, other_group), counters) = found.unwrap();
+    assert!(refused.as_ref().is_err_and(|message| message.contains("No route to host")), "{refused:?}");
+    assert_eq!((other_port, other_group, after), (Ok(()), Ok(()), Ok(())));
+    assert_eq!((counters.seen, counters.hit), (1, 1));
 }
 
 /// Sends until something arrives, for five seconds at most, and says when that was.

@@ -23,7 +23,7 @@ use crate::bpf::{Device, Direction};
 const BEAT: u64 = 20_000_000;
 
 /// How many frames are read before those that have come due are sent.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 
 /// How long what is under way between the two ends of the pair is given to arrive.
 const STRAGGLERS: Duration = Duration::from_millis(3);
