@@ -210,23 +210,35 @@ impl LabInit {
         Ok(command)
     }
 
-    /// Starts every program, then waits until all are ready.
+    /// Starts every program and waits until all are ready; DNS servers first, since others look up names at once.
     async fn start_all(&self) -> Result<(), BringUpError> {
-        for host in &self.boot.layout.hosts {
-            for (index, program) in host.programs.iter().enumerate() {
-                let running = self.start(host, index)?;
-                let slot = Slot { host: host.name.clone(), index, program: program.clone(), running };
-                self.slots.borrow_mut().push(Rc::new(RefCell::new(slot)));
-            }
-        }
-        let slots = self.slots.borrow().clone();
-        let waiting = slots.iter().map(|slot| self.ready(slot));
-        futures_util::future::try_join_all(waiting).await?;
+        self.start_where(|program| matches!(program, Program::Dns)).await?;
+        self.start_where(|program| !matches!(program, Program::Dns)).await?;
+        let slots = {
+            let mut slots = self.slots.borrow_mut();
+            // In declared order within each host, as the runner counts them.
+            slots.sort_by_key(|slot| slot.borrow().index);
+            slots.clone()
+        };
         // One that was ready early may have ended while others were waited for.
         for slot in &slots {
             Slot::alive(slot).await?;
         }
         Ok(())
+    }
+
+    async fn start_where(&self, chosen: impl Fn(&Program) -> bool) -> Result<(), BringUpError> {
+        let mut started = Vec::new();
+        for host in &self.boot.layout.hosts {
+            for (index, program) in host.programs.iter().enumerate().filter(|(_, p)| chosen(p)) {
+                let running = self.start(host, index)?;
+                let slot = Slot { host: host.name.clone(), index, program: program.clone(), running };
+                let slot = Rc::new(RefCell::new(slot));
+                self.slots.borrow_mut().push(Rc::clone(&slot));
+                started.push(slot);
+            }
+        }
+        futures_util::future::try_join_all(started.iter().map(|slot| self.ready(slot))).await.map(drop)
     }
 
     async fn ready(&self, slot: &RefCell<Slot>) -> Result<(), BringUpError> {

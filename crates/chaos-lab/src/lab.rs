@@ -130,6 +130,8 @@ pub struct HostHandle {
     pub addresses: [IpAddr; 2],
     /// Its network namespace.
     pub namespace: Namespace,
+    /// A path that opens the namespace for as long as the lab is up, also from other processes of the same user.
+    pub namespace_path: PathBuf,
     /// Its interface towards the switch, in its own namespace.
     pub interface: &'static str,
     /// The other end of that, in the switch's namespace.
@@ -141,6 +143,7 @@ pub struct HostHandle {
 pub struct Lab {
     hosts: Vec<HostHandle>,
     names: Names,
+    dns: Vec<IpAddr>,
     switch: Namespace,
     links: Vec<model::Link>,
     record: LabRecord,
@@ -188,8 +191,9 @@ impl Lab {
         events: broadcast::Sender<LabEvent>,
         links: Vec<model::Link>,
     ) -> Result<Self, LabError> {
+        let path = |descriptor: i32| PathBuf::from(format!("/proc/{}/fd/{descriptor}", holder.pid()));
         let open = |what: &str, descriptor: i32| {
-            Namespace::open(format!("/proc/{}/fd/{descriptor}", holder.pid()))
+            Namespace::open(path(descriptor))
                 .map_err(|source| LabError::Open { what: what.to_owned(), source })
         };
         let pids = holder
@@ -204,6 +208,7 @@ impl Lab {
                 group: host.group.clone(),
                 addresses: host.addresses(),
                 namespace: open(&format!("the network of host `{}`", host.name), place.network)?,
+                namespace_path: path(place.network),
                 interface: HOST_INTERFACE,
                 switch_interface: host.switch_port.clone(),
             });
@@ -218,6 +223,7 @@ impl Lab {
             switch: open("the switch", up.switch)?,
             record: LabRecord { holder: holder.pid(), hosts: records },
             names: layout.names,
+            dns: layout.dns,
             programs: Mutex::new(programs),
             hosts,
             links,
@@ -245,6 +251,11 @@ impl Lab {
     /// Returns what all names of the lab stand for.
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Returns the addresses of the hosts that run the built-in DNS server, on port 53.
+    pub fn dns(&self) -> &[IpAddr] {
+        &self.dns
     }
 
     /// Returns the network namespace of the switch, which holds the other end of every host's interface.

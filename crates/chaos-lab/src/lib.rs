@@ -10,6 +10,8 @@
 //! 4. [`Lab`] gives the runner the hosts' namespaces, what names stand for ([`resolver`]), and news of programs that die.
 //! 5. When the runner ends, orderly or not, the input ends, and the kernel takes everything down: nothing is on disk.
 //!
+//! [`LabEnvironment`] makes all of that the world of a run.
+//!
 //! It works as root, and for an ordinary user after [`enter_user_namespace`].
 //!
 //! ```no_run
@@ -31,7 +33,9 @@
 //! ```
 
 pub mod address;
+pub mod environment;
 pub mod init;
+pub mod inventory;
 mod lab;
 mod link;
 pub mod namespace;
@@ -41,6 +45,8 @@ pub mod resolver;
 pub mod serve;
 pub mod shell;
 
+pub use environment::LabEnvironment;
+pub use inventory::LabInventory;
 pub use lab::{DownError, HostHandle, Lab, LabError, LabEvent, ProgramHandle, Programs};
 pub use namespace::{Namespace, UserNamespaceError, enter_user_namespace};
 pub use process::Death;

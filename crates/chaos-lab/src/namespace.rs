@@ -150,3 +150,22 @@ fn explain(doing: &'static str, source: io::Error) -> UserNamespaceError {
         _ => UserNamespaceError::Other { doing, source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_is_told_so() {
+        // The test itself may be the only other thread there is.
+        let error = std::thread::spawn(|| enter_user_namespace().unwrap_err()).join().unwrap();
+        assert!(error.to_string().contains("single thread"), "{error}");
+    }
+
+    #[test]
+    fn work_runs_where_it_is_told_and_the_caller_stays() {
+        let here = Namespace::current().unwrap();
+        let inside = here.run(|| Namespace::current().unwrap().inode().unwrap()).unwrap();
+        assert_eq!(inside, here.inode().unwrap());
+    }
+}

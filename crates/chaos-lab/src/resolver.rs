@@ -39,16 +39,18 @@ impl Names {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Returns every name without the domain, in order, with what it stands for.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[IpAddr])> {
+        self.0.iter().map(|(name, addresses)| (name.as_str(), addresses.as_slice()))
+    }
+
     /// Writes the hosts file of `host`.
     ///
     /// Where the lab has a DNS server it only names the host itself, so that faults on DNS are felt.
     pub(crate) fn hosts_file(&self, host: &HostLayout, dns: &[IpAddr]) -> String {
         let mut text = String::from("127.0.0.1 localhost\n::1 localhost\n");
-        let entries: Vec<(&str, &[IpAddr])> = if dns.is_empty() {
-            self.0.iter().map(|(name, addresses)| (name.as_str(), addresses.as_slice())).collect()
-        } else {
-            vec![(&host.name, self.resolve(&host.name))]
-        };
+        let entries: Vec<(&str, &[IpAddr])> =
+            if dns.is_empty() { self.iter().collect() } else { vec![(&host.name, self.resolve(&host.name))] };
         for (name, addresses) in entries {
             for address in addresses {
                 writeln!(text, "{address} {name} {name}.{DOMAIN}").expect("a string takes every write");

@@ -1,0 +1,96 @@
+//! Finding the hosts of a lab, before it exists and while it is up: addresses follow from the declaration alone.
+
+use async_trait::async_trait;
+use chaos_core::inventory::{Inventory, InventoryError};
+use chaos_core::model::{self, Selector};
+use chaos_core::place::{Object, ObjectKind};
+use chaos_core::span::Span;
+
+use crate::address::{HostLayout, Layout, LayoutError};
+
+/// The hosts of a declared lab.
+#[derive(Clone, Debug)]
+pub struct LabInventory {
+    hosts: Vec<HostLayout>,
+}
+
+impl LabInventory {
+    /// Lays out the declaration.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the declaration cannot become a lab.
+    pub fn new(lab: &model::Lab) -> Result<Self, LayoutError> {
+        Ok(LabInventory { hosts: Layout::new(lab)?.hosts })
+    }
+}
+
+#[async_trait]
+impl Inventory for LabInventory {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+        let Selector::Hosts(pattern) = selector else {
+            return Err(error(
+                format!("`{selector}` is outside of the lab"),
+                "name one of its hosts",
+                selector.span(),
+            ));
+        };
+        let wanted = |host: &&HostLayout| host.group == pattern.value || matches(&pattern.value, &host.name);
+        let found: Vec<Object> = self.hosts.iter().filter(wanted).map(object).collect();
+        if found.is_empty() {
+            let known: Vec<_> = self.hosts.iter().map(|h| format!("`{}`", h.name)).collect();
+            let help = format!("its hosts are {}", known.join(", "));
+            return Err(error(format!("the lab has no host `{pattern}`"), &help, pattern.span));
+        }
+        Ok(found)
+    }
+}
+
+fn object(host: &HostLayout) -> Object {
+    Object { kind: ObjectKind::Host, name: host.name.clone(), addresses: host.addresses().to_vec() }
+}
+
+fn error(message: String, help: &str, span: Span) -> InventoryError {
+    InventoryError { message, help: Some(help.to_owned()), span }
+}
+
+/// Whether a name matches a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len()).any(|i| rest.get(i..).is_some_and(|rest| matches(tail, rest)))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory() -> LabInventory {
+        let host = |name: &str, copies| model::Host { name: name.into(), copies, programs: vec![] };
+        let hosts = vec![host("client", None), host("api", Some(3))];
+        LabInventory::new(&model::Lab { hosts, ..model::Lab::default() }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn finds_copies_globs_and_single_hosts() {
+        let inventory = inventory();
+        let names = async |pattern: &str| match inventory.find(&Selector::Hosts(pattern.into())).await {
+            Ok(found) => found.into_iter().map(|o| o.name).collect::<Vec<_>>().join(" "),
+            Err(e) => e.to_string(),
+        };
+        assert_eq!(names("api").await, "api-1 api-2 api-3");
+        assert_eq!(names("api-*").await, "api-1 api-2 api-3");
+        assert_eq!(names("*-2").await, "api-2");
+        assert_eq!(names("client").await, "client");
+        assert_eq!(names("db").await, "the lab has no host `db`");
+    }
+
+    #[tokio::test]
+    async fn what_is_outside_of_the_lab_is_refused() {
+        let error = inventory().find(&Selector::Here(Span::NONE)).await.unwrap_err();
+        assert_eq!(error.message, "`here` is outside of the lab");
+    }
+}
