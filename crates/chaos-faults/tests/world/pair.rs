@@ -44,7 +44,8 @@ impl Pair {
         }
         // The first packet of each pair of addresses waits for its neighbour; that is not what any test is about.
         for host in ["10.99.0.2", "10.99.0.3", "fd00::2", "fd00::3"] {
-            pair.exchange(host, 9);
+            let reached = (0..20).any(|_| pair.exchange(host, 9).is_some());
+            assert!(reached, "{host} is not reached over a link without any fault");
         }
         Some(pair)
     }
@@ -131,7 +132,10 @@ pub(crate) fn payload(number: u32) -> [u8; 100] {
 }
 
 /// Runs something on a thread inside a namespace.
-pub(crate) fn inside<T: Send + 'static>(namespace: &Namespace, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn inside<T: Send + 'static>(
+    namespace: &Namespace,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let namespace = namespace.clone();
     std::thread::spawn(move || {
         namespace.enter().unwrap();
