@@ -1,7 +1,7 @@
 //! How many requests per second one core sends through an HTTP prober.
 //!
-//! `throughput serve 127.0.0.1:8099` answers `hello` to every request. `throughput URL [CONNECTIONS] [SECONDS] [fresh]`
-//! keeps so many requests under way from one thread and prints requests per second, and per second of processor time,
+//! `throughput serve 127.0.0.1:8099` answers `hello` to every request.
+//! `throughput URL [CONNECTIONS] [SECONDS] [fresh] [netns=PATH]` keeps so many under way from one thread and prints requests per second, and per second of processor time,
 //! which is what to compare with other load generators on a busy machine.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use chaos_core::{
     model::{Connections, Probe, ProbeKind},
-    place::{Names, Object, ObjectKind, Place},
+    place::{Names, Namespace, Object, ObjectKind, Place},
     probe::{Outcome, Prober, Probers},
     span::{Span, Spanned},
 };
@@ -32,10 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         [url, rest @ ..] => {
             let number = |at: usize| rest.get(at).map(|text| text.parse::<u32>()).transpose();
             let (connections, seconds) = (number(0)?.unwrap_or(50), number(1)?.unwrap_or(5));
-            runtime.block_on(measure(url, connections, seconds, rest.contains(&"fresh")))
+            runtime.block_on(measure(url, connections, seconds, rest))
         }
         [] => {
-            Err("write `throughput serve ADDRESS` or `throughput URL [CONNECTIONS] [SECONDS] [fresh]`".into())
+            Err("write `throughput serve ADDRESS` or `throughput URL [CONNECTIONS] [SECONDS] [fresh] [netns=PATH]`".into())
         }
     }
 }
@@ -52,7 +52,12 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn measure(url: &str, connections: u32, seconds: u32, fresh: bool) -> Result<(), Box<dyn Error>> {
+async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Result<(), Box<dyn Error>> {
+    let fresh = rest.contains(&"fresh");
+    let namespace = rest
+        .iter()
+        .find_map(|word| word.strip_prefix("netns="))
+        .map(|path| Namespace { path: path.into(), descriptor: None });
     let text = |value: &str| Spanned::new(value.to_owned(), Span::NONE);
     let probe = Probe {
         name: text("throughput"),
@@ -67,7 +72,7 @@ async fn measure(url: &str, connections: u32, seconds: u32, fresh: bool) -> Resu
     };
     let here = Place {
         object: Object { kind: ObjectKind::Here, name: "here".into(), addresses: Vec::new() },
-        namespace: None,
+        namespace,
         interface: None,
         names: Arc::new(Names::default()),
     };
