@@ -44,3 +44,6 @@ impl JournalError {
         JournalError { message: message.into(), help: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

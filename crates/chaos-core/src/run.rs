@@ -49,3 +49,6 @@ pub struct Finished {
     /// The exact samples of every probe, in the order of their intended starts.
     pub samples: Samples,
 }
+
+#[cfg(test)]
+mod tests;

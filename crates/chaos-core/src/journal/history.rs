@@ -1,4 +1,7 @@
 //! Replaying a journal into what is still owed.
+//!
+//! A replay never loses a debt. Notes are written beside the work and may be lost on a full disk, so a step that cannot
+//! follow the one before is an oddity to report, not a reason to leave a fault in place; only a confirmed revert pays.
 
 use super::{Entry, Header, IllegalStep, Step, state::State};
 use crate::injector::Undo;
@@ -23,24 +26,28 @@ pub struct History {
     pub parts: Vec<Past>,
     /// Whether the last entry says that the run is over.
     pub ended: bool,
+    /// What does not fit together.
+    pub oddities: Vec<Oddity>,
 }
 
-/// Why entries do not make a history.
+/// The journal is newer than this program, so what it owes cannot be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal has format {found}, and this program reads up to format {}", super::entry::VERSION)]
+pub struct TooNew {
+    /// The journal's format.
+    pub found: u32,
+}
+
+/// Something in a journal that does not fit together: an entry was lost, or two processes wrote at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HistoryError {
-    /// The format is newer than this program.
-    #[error("the journal has format {found}, and this program reads up to format {}", super::entry::VERSION)]
-    TooNew {
-        /// The journal's format.
-        found: u32,
-    },
-    /// A part is prepared that still owes a revert.
+pub enum Oddity {
+    /// A part is prepared that still owes a revert; the later debt counts.
     #[error("part `{id}` is prepared again while a revert of it is owed")]
     Twice {
         /// The part.
         id: String,
     },
-    /// An entry is about a part that was never prepared.
+    /// An entry is about a part that was never prepared, so nothing of it was ever in place.
     #[error("part `{id}` was never prepared")]
     Unprepared {
         /// The part.
@@ -58,7 +65,7 @@ pub enum HistoryError {
 
 impl History {
     /// Replays entries from the first to the last.
-    pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<History, HistoryError> {
+    pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<History, TooNew> {
         let mut history = History::default();
         for entry in entries {
             history.record(entry)?;
@@ -66,46 +73,53 @@ impl History {
         Ok(history)
     }
 
-    /// Takes in the next entry; on an error the history is as before.
-    pub fn record(&mut self, entry: &Entry) -> Result<(), HistoryError> {
+    /// Takes in the next entry.
+    pub fn record(&mut self, entry: &Entry) -> Result<(), TooNew> {
         self.ended = matches!(entry, Entry::Ended { .. });
         match entry {
             Entry::Run(header) if header.version > super::entry::VERSION => {
-                return Err(HistoryError::TooNew { found: header.version });
+                return Err(TooNew { found: header.version });
             }
             Entry::Run(header) => self.header = Some(header.clone()),
-            Entry::Ended { .. } => {}
-            Entry::Prepared { undo } => {
-                // A timeline may inject a fault again after its rollback; the later debt is the one that counts.
-                if self.parts.iter().any(|p| p.undo.id == undo.id && p.state.is_owed()) {
-                    return Err(HistoryError::Twice { id: undo.id.clone() });
-                }
-                self.parts.retain(|p| p.undo.id != undo.id);
-                self.parts.push(Past { undo: (**undo).clone(), state: State::Prepared, error: None });
-            }
+            Entry::Prepared { undo } => self.prepare(undo),
             other => {
-                let Some((id, step)) = other.step() else { return Ok(()) };
-                let Some(past) = self.parts.iter_mut().find(|p| p.undo.id == id) else {
-                    // What could not be written down as prepared was never injected, yet its revert is tried and noted.
-                    let reverts = matches!(step, Step::Reverting | Step::Reverted | Step::RevertFailed);
-                    return if reverts {
-                        Ok(())
-                    } else {
-                        Err(HistoryError::Unprepared { id: id.to_owned() })
-                    };
-                };
-                past.state = past
-                    .state
-                    .next(step)
-                    .map_err(|source| HistoryError::Illegal { id: id.to_owned(), source })?;
-                past.error = match other {
-                    Entry::RevertFailed { error, .. } => Some(error.clone()),
-                    _ if step == Step::Reverted => None,
-                    _ => past.error.take(),
-                };
+                if let Some((id, step)) = other.step() {
+                    self.step(id, step, other);
+                }
             }
         }
         Ok(())
+    }
+
+    fn prepare(&mut self, undo: &Undo) {
+        // A timeline may inject a fault again after its rollback; the later debt is the one that counts.
+        if self.parts.iter().any(|p| p.undo.id == undo.id && p.state.is_owed()) {
+            self.oddities.push(Oddity::Twice { id: undo.id.clone() });
+        }
+        self.parts.retain(|p| p.undo.id != undo.id);
+        self.parts.push(Past { undo: undo.clone(), state: State::Prepared, error: None });
+    }
+
+    fn step(&mut self, id: &str, step: Step, entry: &Entry) {
+        let Some(past) = self.parts.iter_mut().find(|p| p.undo.id == id) else {
+            self.oddities.push(Oddity::Unprepared { id: id.to_owned() });
+            return;
+        };
+        match past.state.next(step) {
+            Ok(state) => past.state = state,
+            Err(source) => {
+                self.oddities.push(Oddity::Illegal { id: id.to_owned(), source });
+                // A paid debt does not come back without being prepared; an owed one moves on to what the step says.
+                if past.state.is_owed() {
+                    past.state = step.leads_to();
+                }
+            }
+        }
+        match entry {
+            Entry::RevertFailed { error, .. } => past.error = Some(error.clone()),
+            Entry::Reverted { .. } => past.error = None,
+            _ => {}
+        }
     }
 
     /// Returns what is owed a revert, in the order to pay it: the last prepared first.

@@ -75,6 +75,20 @@ impl State {
     }
 }
 
+impl Step {
+    /// Returns the state that a step leads to, from wherever it is legal.
+    pub fn leads_to(self) -> State {
+        match self {
+            Step::Prepared => State::Prepared,
+            Step::Injecting => State::Injecting,
+            Step::Injected => State::Active,
+            Step::Reverting => State::Reverting,
+            Step::Reverted => State::Reverted,
+            Step::RevertFailed => State::RevertFailed,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +123,7 @@ mod tests {
         for state in STATES.into_iter().filter(|s| s.is_owed()) {
             for step in STEPS {
                 if let Ok(next) = state.next(step) {
+                    assert_eq!(next, step.leads_to());
                     assert_eq!(!next.is_owed(), step == Step::Reverted, "{state:?} {step:?}");
                 }
             }

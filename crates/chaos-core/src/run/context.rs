@@ -26,7 +26,7 @@ use super::{
 use crate::{
     environment::Environment,
     injector::{InjectError, Injector},
-    journal::Registration,
+    journal::{Entry, JournalError, Registration},
     place::{Object, Place},
     plan::Plan,
     time::Nanos,
@@ -102,6 +102,30 @@ impl Context {
                 let limit = humantime::format_duration(limit);
                 Err(InjectError::new(format!("{what} did not finish within {limit}")))
             }
+        }
+    }
+
+    /// Appends to the journal and waits until it is kept, but not for ever.
+    pub(crate) async fn write(&self, entry: Entry) -> Result<(), JournalError> {
+        let limit = self.policy.journal;
+        tokio::time::timeout(limit, self.scribe.write(entry)).await.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(limit);
+            Err(JournalError::new(format!("the journal's disk did not answer within {limit}")))
+        })
+    }
+
+    /// Finds out where an object is, now.
+    pub(crate) fn find_place(
+        &self,
+        object: Object,
+    ) -> impl Future<Output = Result<Place, InjectError>> + Send + 'static {
+        let environment = self.environment.clone();
+        async move {
+            environment.place(&object).await.map_err(|e| InjectError {
+                message: e.message,
+                help: e.help,
+                permission: e.permission,
+            })
         }
     }
 

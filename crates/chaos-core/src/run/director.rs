@@ -90,7 +90,7 @@ impl Director {
 
     /// Writes the header; a journal that cannot be written refuses the run.
     async fn open_journal(&self) -> Result<(), Ending> {
-        self.ctx.scribe.write(Entry::Run(self.header.clone())).await.map_err(|e| Ending::Refused {
+        self.ctx.write(Entry::Run(self.header.clone())).await.map_err(|e| Ending::Refused {
             by: Refusal::Journal,
             reason: e.message,
             help: e.help,
@@ -157,11 +157,14 @@ impl Director {
         if let Some(place) = self.places.get(object) {
             return Ok(place.clone());
         }
-        let place = self.ctx.environment.place(object).await.map_err(|e| Ending::Refused {
-            by: if e.permission { Refusal::Permission } else { Refusal::Environment },
-            reason: e.message,
-            help: e.help,
-        })?;
+        let find = self.ctx.find_place(object.clone());
+        let what = "finding the place of a target";
+        let place =
+            self.ctx.call(what, self.ctx.policy.prepare, find).await.map_err(|e| Ending::Refused {
+                by: if e.permission { Refusal::Permission } else { Refusal::Environment },
+                reason: e.message,
+                help: e.help,
+            })?;
         self.places.insert(object.clone(), place.clone());
         Ok(place)
     }

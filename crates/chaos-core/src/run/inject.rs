@@ -36,14 +36,7 @@ impl Context {
             );
             self.cause(AbortKind::Inject, reason)
         })?;
-        let environment = self.environment.clone();
-        let find = async move {
-            environment.place(&object).await.map_err(|e| InjectError {
-                message: e.message,
-                help: e.help,
-                permission: e.permission,
-            })
-        };
+        let find = self.find_place(object);
         let place = self.step_of(index, "finding its place", self.policy.prepare, find).await?;
         let prepare = {
             let (injector, part) = (injector.clone(), part.clone());
@@ -54,7 +47,7 @@ impl Context {
         self.parts.step(index, Step::Prepared, self.now(), Some(owed), &undo.line);
         let written = async {
             let entry = Entry::Prepared { undo: Box::new(undo.clone()) };
-            self.scribe.write(entry).await.map_err(|e| InjectError {
+            self.write(entry).await.map_err(|e| InjectError {
                 message: format!("{}; so nothing was injected", e.message),
                 help: e.help,
                 permission: false,

@@ -1,0 +1,251 @@
+use std::io::Write as _;
+
+use super::{registry::RunEntry, *};
+use crate::{
+    injector::{Ask, Hold, Offer, PacketMatch, Undo},
+    place::{Object, ObjectKind},
+};
+
+fn object(kind: ObjectKind, name: &str) -> Object {
+    Object { kind, name: name.into(), addresses: Vec::new() }
+}
+
+fn undo(id: &str) -> Undo {
+    let ask = Ask {
+        fault: "f".into(),
+        object: object(ObjectKind::Netns, "blue"),
+        specs: Vec::new(),
+        directions: Vec::new(),
+        matches: PacketMatch::default(),
+        seed: 1,
+    };
+    let offer = Offer {
+        backend: "b".into(),
+        ask,
+        hold: Hold::Agent,
+        does: Vec::new(),
+        undoes: String::new(),
+        because: Vec::new(),
+    };
+    Undo {
+        id: id.into(),
+        injector: "i".into(),
+        offer,
+        namespace: None,
+        namespace_inode: Some(4_026_531_840),
+        state: serde_json::json!({"handle": 1}),
+        line: "delete it".into(),
+    }
+}
+
+fn prepared(id: &str) -> Entry {
+    Entry::Prepared { undo: Box::new(undo(id)) }
+}
+
+fn header() -> Entry {
+    Entry::Run(header_of("r"))
+}
+
+fn header_of(run: &str) -> Header {
+    Header {
+        version: entry::VERSION,
+        run: run.into(),
+        experiment: "x".into(),
+        owner: None,
+        started: jiff::Timestamp::UNIX_EPOCH,
+        pid: 1,
+        plan: String::new(),
+        targets: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_journal_reads_back_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = FileJournal::create(&path).unwrap();
+    let entries = [
+        header(),
+        prepared("a"),
+        Entry::Injecting { id: "a".into() },
+        prepared("b"),
+        Entry::Reverting { id: "b".into() },
+        Entry::RevertFailed { id: "b".into(), error: "no".into() },
+        Entry::Reverting { id: "a".into() },
+        Entry::Reverted { id: "a".into() },
+    ];
+    for entry in &entries {
+        journal.append(entry).await.unwrap();
+    }
+    let lines = FileJournal::read(&path).unwrap();
+    assert_eq!(lines.iter().map(|l| &l.entry).collect::<Vec<_>>(), entries.iter().collect::<Vec<_>>());
+    let (_, history) = FileJournal::reopen(&path).unwrap();
+    assert_eq!(history.owed().len(), 1);
+    assert_eq!(history.owed()[0].error.as_deref(), Some("no"));
+    assert!(!history.ended);
+}
+
+#[tokio::test]
+async fn a_torn_last_line_is_passed_over_and_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = FileJournal::create(&path).unwrap();
+    journal.append(&header()).await.unwrap();
+    journal.append(&prepared("a")).await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    // Wherever a crash cuts the file, what was whole before the cut is read.
+    for cut in 0..whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let ends = whole[..cut].iter().filter(|b| **b == b'\n').count();
+        assert_eq!(FileJournal::read(&path).unwrap().len(), ends, "cut at {cut}");
+    }
+    std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+    let (journal, history) = FileJournal::reopen(&path).unwrap();
+    assert_eq!(history.parts.len(), 0);
+    journal.append(&prepared("c")).await.unwrap();
+    let lines = FileJournal::read(&path).unwrap();
+    assert_eq!(lines[1].entry, prepared("c"));
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_an_error_and_not_a_shorter_debt() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = FileJournal::create(&path).unwrap();
+    for entry in [header(), prepared("a"), prepared("b")] {
+        journal.append(&entry).await.unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("\"entry\":\"prepared\"", "\"entry\":\"prepar", 1)).unwrap();
+    let error = FileJournal::read(&path).unwrap_err();
+    assert!(error.message.contains("is damaged: line 1 cannot be read"), "{error}");
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&path, format!("{}\n{}\n", lines[0], lines[2])).unwrap();
+    let error = FileJournal::read(&path).unwrap_err();
+    assert!(error.message.contains("line 1 says that it is number 2"), "{error}");
+}
+
+#[tokio::test]
+async fn room_is_reserved_before_anything_is_prepared() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = FileJournal::create(&path).unwrap();
+    let blocks = || std::fs::metadata(&path).unwrap().blocks() * 512;
+    assert!(blocks() >= 64 * 1024, "{}", blocks());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    for n in 0..10 {
+        journal.append(&prepared(&format!("p{n}"))).await.unwrap();
+    }
+    assert!(blocks() >= 64 * 1024 + 10 * 16 * 1024, "{}", blocks());
+    let long = Entry::RevertFailed { id: "p1".into(), error: "é".repeat(100_000) };
+    journal.append(&Entry::Reverting { id: "p1".into() }).await.unwrap();
+    journal.append(&long).await.unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < 20_000);
+    assert_eq!(FileJournal::read(&path).unwrap().len(), 12);
+}
+
+#[test]
+fn a_journal_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    std::fs::File::create(&path).unwrap().write_all(b"mine").unwrap();
+    let error = FileJournal::create(&path).unwrap_err();
+    assert!(error.message.starts_with("cannot make the journal `"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+}
+
+#[test]
+fn histories_never_lose_a_debt() {
+    let replay = |entries: &[Entry]| {
+        let history = History::replay(entries).unwrap();
+        let owed = history.owed().len();
+        (owed, history.oddities.iter().map(|o| o.to_string()).collect::<Vec<_>>().join("; "))
+    };
+    let injecting = || Entry::Injecting { id: "a".into() };
+    let (reverting, reverted) = (Entry::Reverting { id: "a".into() }, Entry::Reverted { id: "a".into() });
+    assert_eq!(replay(&[injecting()]), (0, "part `a` was never prepared".into()));
+    let twice = "part `a` is prepared again while a revert of it is owed".to_owned();
+    assert_eq!(replay(&[prepared("a"), prepared("a")]), (1, twice));
+    let illegal = "part `a`: step `Injecting` cannot follow state `Injecting`".to_owned();
+    assert_eq!(replay(&[prepared("a"), injecting(), injecting()]), (1, illegal));
+    // The note that reverting began was lost; the confirmation pays all the same.
+    assert_eq!(replay(&[prepared("a"), reverted.clone()]).0, 0);
+    // Paid and prepared again.
+    let again = [prepared("a"), reverting.clone(), reverted, prepared("a"), injecting()];
+    assert_eq!(replay(&again), (1, String::new()));
+    let new = Entry::Run(Header { version: entry::VERSION + 1, ..header_of("r") });
+    assert!(History::replay([&new]).unwrap_err().to_string().starts_with("the journal has format 2"));
+}
+
+fn run(id: &str, targets: Vec<Object>) -> RunEntry {
+    RunEntry {
+        run: id.into(),
+        experiment: "x".into(),
+        owner: None,
+        pid: 42,
+        started: jiff::Timestamp::UNIX_EPOCH,
+        journal: "/journal".into(),
+        targets,
+    }
+}
+
+#[test]
+fn two_runs_on_one_target_exclude_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path().join("deep/state")).unwrap();
+    let blue = || vec![object(ObjectKind::Netns, "blue"), object(ObjectKind::Host, "api-1")];
+    let first = registry.register(&run("one", blue())).unwrap();
+    let error = registry.register(&run("two", blue())).unwrap_err();
+    assert_eq!(error.to_string(), "run `one` (process 42) is already on netns blue");
+    assert_eq!(error.help().unwrap(), "wait for it, or end it with `chaos stop one`");
+    // Each lab has hosts of its own, and other namespaces are other targets.
+    let other = registry
+        .register(&run("three", vec![object(ObjectKind::Netns, "green"), object(ObjectKind::Host, "api-1")]))
+        .unwrap();
+    assert_eq!(registry.runs().unwrap().iter().map(|r| r.alive).collect::<Vec<_>>(), [true, true]);
+    drop(first);
+    let error = registry.register(&run("two", blue())).unwrap_err();
+    assert_eq!(error.to_string(), "run `one`, which is no longer alive, has not put netns blue back");
+    registry.claim("one").unwrap().unwrap().finish().unwrap();
+    registry.register(&run("two", blue())).unwrap().finish().unwrap();
+    other.finish().unwrap();
+    assert_eq!(registry.runs().unwrap(), []);
+}
+
+#[test]
+fn stop_requests_are_counted_and_stopping_all_blocks_new_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).unwrap();
+    let one = registry.register(&run("one", Vec::new())).unwrap();
+    let two = registry.register(&run("two", Vec::new())).unwrap();
+    assert_eq!(one.stops_asked(), 0);
+    registry.stop("one").unwrap();
+    registry.stop("one").unwrap();
+    assert_eq!((one.stops_asked(), two.stops_asked()), (2, 0));
+    assert_eq!(registry.stop_all().unwrap().len(), 2);
+    assert_eq!((one.stops_asked(), two.stops_asked()), (3, 1));
+    assert!(matches!(registry.register(&run("three", Vec::new())), Err(RegistryError::Blocked)));
+    assert!(registry.is_blocked() && registry.release().unwrap() && !registry.release().unwrap());
+    one.finish().unwrap();
+    let again = registry.register(&run("one", Vec::new())).unwrap();
+    assert_eq!(again.stops_asked(), 0);
+    assert_eq!(
+        registry.stop("none").unwrap_err().to_string(),
+        "no run `none` is known here; known: one, two"
+    );
+    for id in ["", "../x", "a/b", ".hidden", "a b"] {
+        assert!(matches!(registry.stop(id), Err(RegistryError::BadId { .. })), "{id}");
+    }
+}
+
+#[test]
+fn an_entry_that_was_never_written_is_swept_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).unwrap();
+    std::fs::write(folder.path().join("half.run"), "{\"run\": \"ha").unwrap();
+    assert_eq!(registry.runs().unwrap(), []);
+    assert!(!folder.path().join("half.run").exists());
+    std::fs::write(folder.path().join("odd.run"), "[]").unwrap();
+    assert!(matches!(registry.runs(), Err(RegistryError::Io { what: "read", .. })));
+}

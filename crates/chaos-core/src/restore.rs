@@ -1,0 +1,230 @@
+//! Paying what dead runs owe: their journals are replayed, and what is owed is reverted in reverse order.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    injector::{InjectError, Injector, Undo},
+    journal::{Entry, FileJournal, History, Journal, JournalError, Registry, RegistryError},
+};
+
+/// How long restoring waits for what.
+#[derive(Clone, Debug)]
+pub struct RestorePolicy {
+    /// How long one attempt to revert a part may take.
+    pub revert: Duration,
+    /// How often a part is tried.
+    pub attempts: u32,
+    /// The pause before everything that failed is tried again; it doubles each time.
+    pub pause: Duration,
+}
+
+impl Default for RestorePolicy {
+    fn default() -> Self {
+        RestorePolicy { revert: Duration::from_secs(10), attempts: 4, pause: Duration::from_millis(250) }
+    }
+}
+
+/// What became of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredRun {
+    /// The run's id.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// Its journal.
+    pub journal: PathBuf,
+    /// What was done.
+    pub outcome: Outcome,
+}
+
+/// What restoring did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing was owed.
+    NothingToDo,
+    /// The run is alive and puts things back by itself; it was not touched.
+    StillRunning {
+        /// Its process.
+        pid: u32,
+    },
+    /// Everything that was owed is back.
+    Restored {
+        /// What was put back, a line each.
+        parts: Vec<String>,
+    },
+    /// Something is still owed.
+    NotRestored {
+        /// What was put back, a line each.
+        parts: Vec<String>,
+        /// What was not, and why, a line each.
+        left: Vec<String>,
+    },
+    /// The journal cannot be read, so what is owed is not known.
+    Unreadable {
+        /// Why not.
+        reason: String,
+        /// The likely fix.
+        help: Option<String>,
+    },
+}
+
+impl Outcome {
+    /// Returns whether nothing is owed any more, as far as is known.
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Outcome::NothingToDo | Outcome::Restored { .. } | Outcome::StillRunning { .. })
+    }
+}
+
+/// Restores one run of the machine's list, or all of them; never touches one whose process is alive.
+///
+/// A run that owes nothing any more is taken off the list.
+pub async fn restore(
+    registry: &Registry,
+    run: Option<&str>,
+    injectors: &[Arc<dyn Injector>],
+    policy: &RestorePolicy,
+) -> Result<Vec<RestoredRun>, RegistryError> {
+    let all = run.is_none();
+    let known: Vec<String> = match run {
+        Some(run) => vec![run.to_owned()],
+        None => registry.runs()?.into_iter().map(|r| r.entry.run).collect(),
+    };
+    let mut restored = Vec::new();
+    for run in known {
+        let claimed = match registry.claim(&run) {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => {
+                let alive = registry.runs()?.into_iter().find(|r| r.entry.run == run);
+                restored.extend(alive.map(|r| RestoredRun {
+                    run: r.entry.run,
+                    experiment: r.entry.experiment,
+                    journal: r.entry.journal,
+                    outcome: Outcome::StillRunning { pid: r.entry.pid },
+                }));
+                continue;
+            }
+            // It ended between being listed and being claimed.
+            Err(RegistryError::Unknown { .. }) if all => continue,
+            Err(e) => return Err(e),
+        };
+        let entry = claimed.entry().clone();
+        let outcome = match restore_journal(&entry.journal, injectors, policy).await {
+            Ok(outcome) => outcome,
+            Err(e) => Outcome::Unreadable { reason: e.message, help: e.help },
+        };
+        if outcome.is_clean() {
+            claimed.finish()?;
+        }
+        restored.push(RestoredRun {
+            run: entry.run,
+            experiment: entry.experiment,
+            journal: entry.journal,
+            outcome,
+        });
+    }
+    Ok(restored)
+}
+
+/// Restores what a journal file says is owed; whoever calls makes sure that its run is over.
+pub async fn restore_journal(
+    path: &Path,
+    injectors: &[Arc<dyn Injector>],
+    policy: &RestorePolicy,
+) -> Result<Outcome, JournalError> {
+    let owned = path.to_owned();
+    let (journal, history) = tokio::task::spawn_blocking(move || FileJournal::reopen(owned))
+        .await
+        .map_err(|e| JournalError::new(format!("reading the journal failed: {e}")))??;
+    Ok(pay(&history, &journal, injectors, policy).await)
+}
+
+/// Reverts everything that a history owes, the last prepared first, and writes down what came of it.
+///
+/// A journal that cannot be written to keeps nothing from being reverted: reverting once more than needed does no harm.
+pub async fn pay(
+    history: &History,
+    journal: &dyn Journal,
+    injectors: &[Arc<dyn Injector>],
+    policy: &RestorePolicy,
+) -> Outcome {
+    let mut owed: Vec<Undo> = history.owed().into_iter().map(|p| p.undo.clone()).collect();
+    if owed.is_empty() {
+        return Outcome::NothingToDo;
+    }
+    let (mut parts, mut errors) = (Vec::new(), BTreeMap::new());
+    let mut pause = policy.pause;
+    for attempt in 0..policy.attempts.max(1) {
+        if attempt > 0 {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        let mut left = Vec::new();
+        for undo in owed {
+            note(journal, Entry::Reverting { id: undo.id.clone() }).await;
+            match revert(&undo, injectors, policy.revert).await {
+                Ok(()) => {
+                    note(journal, Entry::Reverted { id: undo.id.clone() }).await;
+                    parts.push(format!("{}: {}", undo.id, undo.line));
+                }
+                Err(e) => {
+                    note(journal, Entry::RevertFailed { id: undo.id.clone(), error: e.message.clone() })
+                        .await;
+                    errors.insert(undo.id.clone(), e);
+                    left.push(undo);
+                }
+            }
+        }
+        owed = left;
+        if owed.is_empty() {
+            break;
+        }
+    }
+    note(journal, Entry::Ended { restored: owed.is_empty() }).await;
+    if owed.is_empty() {
+        return Outcome::Restored { parts };
+    }
+    let why = |undo: &Undo| {
+        let (message, help) =
+            errors.get(&undo.id).map_or(("not tried", None), |e| (&*e.message, e.help.as_deref()));
+        let help = help.map(|h| format!(" ({h})")).unwrap_or_default();
+        format!("{} on {}: {message}{help}", undo.id, undo.offer.ask.object)
+    };
+    Outcome::NotRestored { parts, left: owed.iter().map(why).collect() }
+}
+
+async fn revert(undo: &Undo, injectors: &[Arc<dyn Injector>], limit: Duration) -> Result<(), InjectError> {
+    let Some(injector) = injectors.iter().find(|i| i.name() == undo.injector).cloned() else {
+        return Err(InjectError::new(format!("there is no injector `{}` here to revert it", undo.injector)));
+    };
+    let undo = undo.clone();
+    // On a task of its own, so that one that panics does not keep the others in place.
+    let mut task = tokio::spawn(async move { injector.revert(&undo).await });
+    match tokio::time::timeout(limit, &mut task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(e)) => Err(InjectError::new(format!("reverting failed: {e}"))),
+        Err(_) => {
+            task.abort();
+            Err(InjectError::new(format!(
+                "reverting did not finish within {}",
+                humantime::format_duration(limit)
+            )))
+        }
+    }
+}
+
+async fn note(journal: &dyn Journal, entry: Entry) {
+    if let Err(e) = journal.append(&entry).await {
+        tracing::warn!("the journal of a restored run: {e}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The scripted world behind each of the crate's traits.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{Door, World};
+use crate::{
+    environment::{Environment, EnvironmentError},
+    injector::{Ask, Denied, Effect, Hold, InjectError, Injector, Offer, Undo},
+    inventory::{Inventory, InventoryError},
+    journal::{Entry, Journal, JournalError},
+    model::{self, Selector},
+    place::{Names, Object, ObjectKind, Place},
+    probe::{Observation, ProbeError, Prober, Probers},
+};
+
+#[async_trait]
+impl Injector for World {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+        Ok(vec![Offer {
+            backend: "scripted".into(),
+            ask: ask.clone(),
+            hold: Hold::Agent,
+            does: ask.specs.iter().map(|s| s.to_string()).collect(),
+            undoes: "strike it from the ledger".into(),
+            because: Vec::new(),
+        }])
+    }
+
+    async fn prepare(
+        &self,
+        id: &str,
+        offer: &Offer,
+        _place: &Place,
+        _deadline: Duration,
+    ) -> Result<Undo, InjectError> {
+        let undo = Undo {
+            id: id.to_owned(),
+            injector: "scripted".into(),
+            offer: offer.clone(),
+            namespace: None,
+            namespace_inode: None,
+            state: serde_json::Value::Null,
+            line: format!("strike {id} from the ledger"),
+        };
+        self.play(Door::Prepare, id, |inner| {
+            inner.undos.push(undo.clone());
+            undo
+        })
+        .await
+        .map_err(InjectError::new)
+    }
+
+    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+        self.play(Door::Inject, &undo.id, |inner| inner.put(&undo.id)).await.map_err(InjectError::new)
+    }
+
+    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+        self.play(Door::Revert, &undo.id, |inner| inner.take(&undo.id)).await.map_err(InjectError::new)
+    }
+
+    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+        let effect = |inner: &mut super::Inner| Effect {
+            seen: Some(inner.met),
+            met: inner.met,
+            changed: inner.met,
+            added_delay: None,
+            line: format!("met {} packets", inner.met),
+        };
+        self.play(Door::Effect, &undo.id, effect).await.map_err(InjectError::new)
+    }
+
+    async fn lost(&self) -> String {
+        said(&self.lost).await
+    }
+
+    async fn evidence(&self, place: &Place) -> Vec<String> {
+        vec![format!("{}: {} in place", place.object, self.in_place().len())]
+    }
+}
+
+#[async_trait]
+impl Environment for World {
+    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+        progress("building the world");
+        self.play(Door::Up, "environment", |inner| inner.put("environment")).await.map_err(environment)
+    }
+
+    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError> {
+        let place = Place {
+            object: object.clone(),
+            namespace: None,
+            interface: None,
+            names: Arc::new(Names::default()),
+        };
+        self.play(Door::Place, &object.name, |_| place).await.map_err(environment)
+    }
+
+    async fn broken(&self) -> String {
+        said(&self.broken).await
+    }
+
+    async fn logs(&self, object: &Object) -> Vec<String> {
+        vec![format!("{object} says hello")]
+    }
+
+    async fn down(&self) -> Result<(), EnvironmentError> {
+        self.play(Door::Down, "environment", |inner| inner.take("environment")).await.map_err(environment)
+    }
+}
+
+#[async_trait]
+impl Inventory for World {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+        let object = |kind, name: &str| Object {
+            kind,
+            name: name.to_owned(),
+            addresses: vec![IpAddr::from([192, 0, 2, 1])],
+        };
+        Ok(vec![match selector {
+            Selector::Here(_) => object(ObjectKind::Here, "here"),
+            Selector::Hosts(name) => object(ObjectKind::Host, name),
+            Selector::Netns(name) | Selector::Named(name) => object(ObjectKind::Netns, name),
+            Selector::Process(name) => object(ObjectKind::Process, name),
+        }])
+    }
+}
+
+#[async_trait]
+impl Journal for World {
+    async fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        let about = entry.step().map_or_else(String::new, |(id, step)| format!("{step:?} {id}"));
+        self.play(Door::Append, &about, |inner| inner.entries.push(entry.clone()))
+            .await
+            .map_err(JournalError::new)
+    }
+}
+
+#[async_trait]
+impl Probers for World {
+    async fn open(&self, probe: &model::Probe, _place: &Place) -> Result<Arc<dyn Prober>, ProbeError> {
+        let world = self.clone();
+        let prober = move |_: &mut super::Inner| Arc::new(world) as Arc<dyn Prober>;
+        self.play(Door::Open, &probe.name, prober).await.map_err(|message| ProbeError { message, help: None })
+    }
+}
+
+#[async_trait]
+impl Prober for World {
+    async fn once(&self) -> Observation {
+        let answer = |inner: &mut super::Inner| (inner.service.clone(), inner.in_place.clone());
+        match self.play(Door::Once, "", answer).await {
+            Ok((service, in_place)) => {
+                let reply = service(&in_place);
+                tokio::time::sleep(reply.after).await;
+                reply.observation
+            }
+            Err(why) => Observation::failed(why),
+        }
+    }
+}
+
+async fn said(word: &tokio::sync::watch::Sender<Option<String>>) -> String {
+    match word.subscribe().wait_for(Option::is_some).await.map(|w| w.clone()) {
+        Ok(Some(why)) => why,
+        _ => std::future::pending().await,
+    }
+}
+
+fn environment(message: String) -> EnvironmentError {
+    EnvironmentError { message, help: None, permission: false }
+}
