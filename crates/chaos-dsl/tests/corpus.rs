@@ -15,7 +15,7 @@ fn render(name: &str, text: &str) -> String {
         .with_links(false);
     let mut out = String::new();
     for diagnostic in parse(file, text).diagnostics {
-        handler.render_report(&mut out, &Report::new(&diagnostic, &sources)).unwrap();
+        handler.render_report(&mut out, &Report::new(&diagnostic, &sources)).expect("a diagnostic renders");
         out.push('\n');
     }
     out
