@@ -2,7 +2,7 @@
 //!
 //! 1. [`Mechanism`] names them, [`Abilities`] says which are to be had here.
 //! 2. [`tcx`] loses, doubles and damages in a program on the interface; [`netem`](tree) and tbf queue below an own root;
-//!    [`forwarder`] holds packets in user space.
+//!    [`forwarder`] holds packets in user space, [`nft`] refuses them and tells the sender.
 //! 3. [`ground`] opens the namespace a fault is in, and proves that it is again as it was.
 
 mod abilities;
@@ -10,6 +10,7 @@ pub(crate) mod forwarder;
 pub(crate) mod ground;
 pub(crate) mod holds;
 pub(crate) mod layers;
+pub(crate) mod nft;
 pub(crate) mod tcx;
 pub(crate) mod tree;
 
@@ -28,14 +29,17 @@ pub enum Mechanism {
     Tbf,
     /// User space, to which packets are redirected.
     Forwarder,
+    /// An own nf_tables table, for refusals that tell the sender.
+    Nft,
 }
 
 /// The names of all mechanisms, as offers and command lines have them.
-pub const NAMES: [&str; 4] = ["tcx", "netem", "tbf", "forwarder"];
+pub const NAMES: [&str; 5] = ["tcx", "netem", "tbf", "forwarder", "nft"];
 
 impl Mechanism {
     /// All of them.
-    pub const ALL: [Mechanism; 4] = [Mechanism::Tcx, Mechanism::Netem, Mechanism::Tbf, Mechanism::Forwarder];
+    pub const ALL: [Mechanism; 5] =
+        [Mechanism::Tcx, Mechanism::Netem, Mechanism::Tbf, Mechanism::Forwarder, Mechanism::Nft];
 
     /// Returns its name.
     pub fn name(self) -> &'static str {

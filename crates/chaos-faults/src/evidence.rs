@@ -60,7 +60,10 @@ pub(crate) async fn collect(ground: &Ground) -> Result<Vec<String>, NetlinkError
             // Below Linux 6.6, and without the right, there is nothing to be seen.
             let Ok(attached) = bpf::link::attached(&device, direction) else { continue };
             for program in attached {
-                lines.push(format!("tcx {name} {direction:?} program {} link {}", program.program, program.link));
+                lines.push(format!(
+                    "tcx {name} {direction:?} program {} link {}",
+                    program.program, program.link
+                ));
             }
         }
     }

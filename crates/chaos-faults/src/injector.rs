@@ -15,6 +15,7 @@ use crate::{
         ground::{Ground, State, failed},
         holds::Holds,
         layers::{self, Layer},
+        nft::Nft,
         tcx::Tcx,
         tree,
         tree::Trees,
@@ -37,6 +38,7 @@ pub(crate) struct Machine {
     abilities: Option<Abilities>,
     holds: Holds,
     tcx: Tcx,
+    nft: Nft,
     trees: Trees,
     forwarders: Forwarders,
     layers: Vec<Layer>,
@@ -64,6 +66,7 @@ impl Machine {
             abilities: None,
             holds: Holds::default(),
             tcx: Tcx::default(),
+            nft: Nft::default(),
             trees: Trees::default(),
             forwarders: Forwarders::default(),
             layers: Vec::new(),
@@ -96,6 +99,7 @@ impl Machine {
         let interfaces = ground.interfaces(site.interface.as_deref(), &ask.matches.peers).await?;
         match mechanism {
             Mechanism::Tcx => {}
+            Mechanism::Nft => tree::can_match(&ask.matches).map_err(InjectError::new)?,
             Mechanism::Netem | Mechanism::Tbf => {
                 tree::check(mechanism, &interfaces)?;
                 tree::can_match(&ask.matches).map_err(InjectError::new)?;
@@ -136,6 +140,9 @@ impl Machine {
         if mechanism == Mechanism::Tcx {
             return self.tcx.inject(undo, &state, &ground, &mut self.holds).await;
         }
+        if mechanism == Mechanism::Nft {
+            return self.nft.inject(undo, &ground);
+        }
         let mut all = Vec::new();
         for interface in &state.interfaces {
             for direction in &undo.offer.ask.directions {
@@ -154,7 +161,8 @@ impl Machine {
         }
         self.layers.extend(all.iter().map(|(.., layer)| layer.clone()));
         if mechanism == Mechanism::Forwarder {
-            let shares: Vec<_> = all.into_iter().map(|(interface, way, shares, _)| (interface, way, shares)).collect();
+            let shares: Vec<_> =
+                all.into_iter().map(|(interface, way, shares, _)| (interface, way, shares)).collect();
             return self.forwarders.inject(undo, &state, &ground, &mut self.holds, &shares).await;
         }
         let root = self.abilities().await.root.ok_or_else(|| {
@@ -170,6 +178,7 @@ impl Machine {
         let ground = Ground::find(undo).await?;
         let effect = match mechanism {
             Mechanism::Tcx => self.tcx.revert(undo, &mut self.holds)?,
+            Mechanism::Nft => self.nft.revert(undo, ground.as_ref())?,
             Mechanism::Netem | Mechanism::Tbf => {
                 let root = self.abilities.as_ref().and_then(|abilities| abilities.root).unwrap_or(Root::Prio);
                 self.trees.revert(undo, &state, ground.as_ref(), root).await?
@@ -189,6 +198,7 @@ impl Machine {
         let mechanism = mechanism_of(&undo.offer)?;
         let effect = match mechanism {
             Mechanism::Tcx => self.tcx.effect(undo, &self.holds)?,
+            Mechanism::Nft => self.nft.effect(undo)?,
             Mechanism::Forwarder => self.forwarders.effect(undo),
             Mechanism::Netem | Mechanism::Tbf => match Ground::find(undo).await? {
                 Some(ground) => self.trees.effect(undo, &State::of(undo)?, &ground).await?,
@@ -200,7 +210,7 @@ impl Machine {
     }
 
     /// Waits until a fault breaks by itself; returns its id and what happened.
-    pub(crate) async fn lost(&self) -> (String, String) {
+    pub(crate) async fn lost(&mut self) -> (String, String) {
         loop {
             tokio::time::sleep(ROUND).await;
             if let Some(id) = self.forwarders.dead().into_iter().next() {
@@ -209,7 +219,7 @@ impl Machine {
         }
     }
 
-    pub(crate) async fn evidence(&self, site: &Site) -> Result<Vec<String>, InjectError> {
+    pub(crate) async fn evidence(site: &Site) -> Result<Vec<String>, InjectError> {
         let ground = Ground::open(site.namespace.as_deref()).await?;
         evidence::collect(&ground).await.map_err(failed)
     }

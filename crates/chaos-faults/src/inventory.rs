@@ -220,7 +220,10 @@ pub fn machine_place(object: &Object) -> Result<Place, EnvironmentError> {
         None => None,
         Some(path) => {
             let file = std::fs::File::open(&path).map_err(|error| EnvironmentError {
-                message: format!("cannot open the network namespace of {object}, `{}`: {error}", path.display()),
+                message: format!(
+                    "cannot open the network namespace of {object}, `{}`: {error}",
+                    path.display()
+                ),
                 help: Some("run as root, or see whether it still exists".into()),
                 permission: error.kind() == std::io::ErrorKind::PermissionDenied,
             })?;
@@ -282,7 +285,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_there_is_said() {
-        let none = MachineInventory.find(&Selector::Process("no-such-process-name".into())).await.unwrap_err();
+        let none =
+            MachineInventory.find(&Selector::Process("no-such-process-name".into())).await.unwrap_err();
         assert_eq!(none.message, "no process is called `no-such-process-name`");
         let none = MachineInventory.find(&Selector::Netns("no-such-netns".into())).await.unwrap_err();
         assert!(none.message.starts_with("there is no network namespace `no-such-netns`"));

@@ -10,7 +10,7 @@
 //! No `tc` or `ip` process is started, and nothing is ever flushed: what is added carries an own handle or an own
 //! priority ([`handle::OWN_MAJOR`], [`filter::OWN_PRIORITY`]) and only that is removed.
 
-mod attribute;
+pub(crate) mod attribute;
 pub mod connection;
 pub mod distribution;
 pub mod error;

@@ -13,7 +13,7 @@ mod loss;
 mod partition;
 mod reorder;
 
-use chaos_core::model::FaultSpec;
+use chaos_core::model::{FaultSpec, fault::Refusal};
 
 pub(crate) use self::choice::choose;
 use crate::{
@@ -32,7 +32,8 @@ pub(crate) fn order(spec: &FaultSpec) -> &'static [Mechanism] {
         FaultSpec::Corrupt { .. } => corrupt::ORDER,
         FaultSpec::Reorder { .. } => reorder::ORDER,
         FaultSpec::Bandwidth { .. } => bandwidth::ORDER,
-        FaultSpec::Block { .. } => block::ORDER,
+        FaultSpec::Block { answer: Refusal::Reject, .. } => block::ORDER_REJECT,
+        FaultSpec::Block { answer: Refusal::Drop, .. } => block::ORDER,
         FaultSpec::Partition => partition::ORDER,
     }
 }

@@ -190,7 +190,15 @@ impl Injector for AgentInjector {
 
     async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
         self.known.injected().remove(&undo.id);
-        let effect = match self.call(Request::Revert { undo: undo.clone() }).await? {
+        let request = || Request::Revert { undo: undo.clone() };
+        let session = self.session().await?;
+        let answer = match session.call(request(), LONGEST_CALL).await {
+            // The agent died over it; a fresh one knows all it needs from the record.
+            Err(_) if !session.is_alive() => self.call(request()).await?,
+            Ok(Answer::Failed(error)) | Err(error) => return Err(error),
+            Ok(answer) => answer,
+        };
+        let effect = match answer {
             Answer::Reverted(effect) => effect,
             other => return Err(unexpected(&other)),
         };

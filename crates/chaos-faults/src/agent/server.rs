@@ -77,7 +77,8 @@ where
 pub fn serve_standard_streams() -> std::io::Result<Stop> {
     // Ctrl-C at the terminal is for the runner, which decides. A session leader has its own session already.
     nix::unistd::setsid().ok();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     let ended = runtime.block_on(async {
         let stop = signalled()?;
         Ok(serve(tokio::io::stdin(), tokio::io::stdout(), Holding::Agent, stop).await)
@@ -149,7 +150,8 @@ async fn read(
 async fn write(output: impl AsyncWrite + Unpin, mut to_say: mpsc::UnboundedReceiver<Message>) {
     let mut frames = FramedWrite::new(output, protocol::frames());
     while let Some(message) = to_say.recv().await {
-        let frame = protocol::encode(&message).or_else(|error| protocol::encode(&unsayable(&message, &error)));
+        let frame =
+            protocol::encode(&message).or_else(|error| protocol::encode(&unsayable(&message, &error)));
         let Ok(frame) = frame else { continue };
         if SinkExt::<Bytes>::send(&mut frames, frame).await.is_err() {
             return;
@@ -214,7 +216,10 @@ impl Agent {
     async fn answer(&mut self, call: Call) -> Option<String> {
         let number = call.number;
         if !self.greeted && !matches!(call.request, Request::Hello { .. }) {
-            self.say(number, Answer::Failed(InjectError::new("the first request to an agent must be a hello")));
+            self.say(
+                number,
+                Answer::Failed(InjectError::new("the first request to an agent must be a hello")),
+            );
             return Some("the runner did not begin with a hello".into());
         }
         let failed = Answer::Failed;
@@ -222,8 +227,9 @@ impl Agent {
             Request::Hello { version } => {
                 self.say(number, Answer::Hello { version: VERSION });
                 self.greeted = version == VERSION;
-                return (!self.greeted)
-                    .then(|| format!("the runner speaks version {version} of the protocol, the agent {VERSION}"));
+                return (!self.greeted).then(|| {
+                    format!("the runner speaks version {version} of the protocol, the agent {VERSION}")
+                });
             }
             Request::Bye => {
                 let left = self.unwind("the runner said goodbye").await;
@@ -252,7 +258,7 @@ impl Agent {
                 None => self.machine.effect(&undo).await.map_or_else(failed, Answer::Effect),
             },
             Request::Evidence { site } => {
-                self.machine.evidence(&site).await.map_or_else(failed, Answer::Evidence)
+                Machine::evidence(&site).await.map_or_else(failed, Answer::Evidence)
             }
         };
         self.say(number, answer);

@@ -1,6 +1,6 @@
 //! Ways to start an agent and to reach it.
 
-use std::{ffi::OsString, path::PathBuf, process::Stdio, sync::Arc};
+use std::{ffi::OsString, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::injector::InjectError;
@@ -12,6 +12,9 @@ use tokio::{
 
 use super::server;
 use crate::backend::Holding;
+
+/// How long an agent that is ending may take to put things back.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A way to start an agent.
 ///
@@ -43,7 +46,8 @@ pub trait Grip: Send + Sync {
     /// Ends it, whatever state it is in, and waits until it is gone.
     async fn kill(&self);
 
-    /// Returns what is known of its end, after it ended: its status, its last words.
+    /// Waits until it has ended, killing it if that takes long, and returns what is known of its end: its status, its last
+    /// words.
     async fn last_words(&self) -> String;
 }
 
@@ -118,11 +122,14 @@ impl Grip for ChildGrip {
 
     async fn last_words(&self) -> String {
         let mut child = self.child.lock().await;
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(1), child.wait()).await;
+        let waited = tokio::time::timeout(FAREWELL, child.wait()).await;
         let status = match waited {
             Ok(Ok(status)) => status.to_string(),
             Ok(Err(error)) => format!("its end is unknown: {error}"),
-            Err(_) => "it closed its output and did not end".into(),
+            Err(_) => {
+                child.kill().await.ok();
+                "it did not end by itself and was killed".into()
+            }
         };
         let words = self.words.lock().await;
         if words.is_empty() { status } else { format!("{status}, saying `{words}`") }
@@ -146,8 +153,12 @@ impl Transport for OwnThread {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 match runtime {
                     Ok(runtime) => {
-                        let serving =
-                            server::serve(agent_input, agent_output, Holding::KernelOnly, std::future::pending());
+                        let serving = server::serve(
+                            agent_input,
+                            agent_output,
+                            Holding::KernelOnly,
+                            std::future::pending(),
+                        );
                         drop(runtime.block_on(serving));
                     }
                     Err(error) => tracing::error!(%error, "the agent's thread has no runtime"),

@@ -33,11 +33,20 @@ impl Abilities {
             Support::Yes => Capability::available("tcx"),
             Support::No { reason, remedy } => Capability::missing("tcx", reason, remedy),
         }];
+        let nft = tokio::task::spawn_blocking(super::nft::trial).await;
+        capabilities.push(match nft.unwrap_or_else(|error| Err(format!("the trial failed: {error}"))) {
+            Ok(()) => Capability::available("nft"),
+            Err(reason) => Capability::missing(
+                "nft",
+                format!("no nf_tables table of its own with a reject rule can be made: {reason}"),
+                "run as root on Linux 5.12 or newer with nf_tables and nft_reject",
+            ),
+        });
         capabilities.extend(capability::probe().await);
         Self::of(capabilities)
     }
 
-    /// Concludes from capabilities, those of [`capability::NAMES`] and `tcx`, which mechanisms work.
+    /// Concludes from capabilities, those of [`capability::NAMES`], `tcx` and `nft`, which mechanisms work.
     pub fn of(capabilities: Vec<Capability>) -> Self {
         let need = |names: &[&str]| -> Result<(), Denied> {
             for name in names {
@@ -48,7 +57,8 @@ impl Abilities {
                 match capabilities.iter().find(|capability| capability.name == *name) {
                     Some(found) if found.available => {}
                     Some(found) => {
-                        let reason = found.reason.clone().unwrap_or_else(|| format!("there is no `{name}` here"));
+                        let reason =
+                            found.reason.clone().unwrap_or_else(|| format!("there is no `{name}` here"));
                         return Err(missing(reason, found.remedy.clone()));
                     }
                     None => return Err(missing(format!("`{name}` was not tried"), None)),
@@ -61,9 +71,7 @@ impl Abilities {
             (_, Ok(())) => Ok(Root::Htb),
             (Err(denied), _) => Err(denied),
         };
-        let tree = |leaf: &str| {
-            need(&[leaf, "u32"]).and_then(|()| root.clone()).map(|_| Hold::Agent)
-        };
+        let tree = |leaf: &str| need(&[leaf, "u32"]).and_then(|()| root.clone()).map(|_| Hold::Agent);
         let forwarder = need(&["network-namespace", "veth", "packet-socket"]).and_then(|()| {
             match (need(&["tcx"]), need(&["clsact", "u32", "mirred"])) {
                 (Ok(()), _) => Ok(Hold::Kernel),
@@ -76,6 +84,7 @@ impl Abilities {
             (Mechanism::Netem, tree("netem")),
             (Mechanism::Tbf, tree("tbf")),
             (Mechanism::Forwarder, forwarder),
+            (Mechanism::Nft, need(&["nft"]).map(|()| Hold::Kernel)),
         ]);
         Abilities { mechanisms, root: root.ok(), capabilities }
     }
@@ -88,6 +97,11 @@ impl Abilities {
         self.mechanisms.get(&mechanism).cloned().unwrap_or_else(|| {
             Err(Denied { reason: format!("`{mechanism}` was not tried"), remedy: None, permission: false })
         })
+    }
+
+    /// Returns every mechanism with what would end its faults, or why it does not work, for `doctor`.
+    pub fn mechanisms(&self) -> impl Iterator<Item = (&'static str, &Result<Hold, Denied>)> {
+        self.mechanisms.iter().map(|(mechanism, found)| (mechanism.name(), found))
     }
 
     /// Returns everything that was tried, for `doctor`.

@@ -19,9 +19,7 @@ use crate::{
         Counters, Forwarder, ForwarderError, TcxSteering,
         steering::{Entry, Steering, SteeringError},
     },
-    netlink::{
-        filter::{self, Hook, SLOTS, Verdict},
-    },
+    netlink::filter::{self, Hook, SLOTS, Verdict},
     network,
 };
 
@@ -111,10 +109,12 @@ impl Forwarders {
                 seed = seed.wrapping_add(1);
                 let running = match undo.offer.hold {
                     Hold::Kernel => {
-                        let key = holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
+                        let key =
+                            holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
                         let hold = holds.get(key).ok_or_else(|| InjectError::new("the program is gone"))?;
                         let steering = TcxSteering::new(hold, share.matches.clone(), Some(until));
-                        let forwarder = start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
+                        let forwarder =
+                            start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
                         Running {
                             forwarder: Some(forwarder),
                             index: interface.index,
@@ -126,7 +126,8 @@ impl Forwarders {
                     Hold::Agent => {
                         let near = Arc::new(Mutex::new(None));
                         let steering = FilterSteering { near: Arc::clone(&near) };
-                        let forwarder = start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
+                        let forwarder =
+                            start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
                         let near = near.lock().unwrap_or_else(PoisonError::into_inner).take();
                         let near = near.ok_or_else(|| InjectError::new("the forwarder has no way in"))?;
                         let slot = self.free_slot(interface.index, *direction)?;
@@ -143,7 +144,13 @@ impl Forwarders {
                         let connection = &ground.connection;
                         connection.ensure_clsact(interface.index).await.map_err(failed)?;
                         connection
-                            .add_filters(interface.index, hook(*direction), slot, &rules, Verdict::Redirect(near))
+                            .add_filters(
+                                interface.index,
+                                hook(*direction),
+                                slot,
+                                &rules,
+                                Verdict::Redirect(near),
+                            )
                             .await
                             .map_err(failed)?;
                         continue;
@@ -180,7 +187,8 @@ impl Forwarders {
         let mut failure = None;
         for running in all.iter_mut().flatten().rev() {
             if let (Some(slot), Some(ground)) = (running.slot, ground) {
-                let removed = ground.connection.delete_filters(running.index, hook(running.direction), slot).await;
+                let removed =
+                    ground.connection.delete_filters(running.index, hook(running.direction), slot).await;
                 match removed {
                     Err(error) if !error.is_absent() => {
                         failure.get_or_insert(failed(error));
@@ -191,14 +199,11 @@ impl Forwarders {
             }
             let Some(forwarder) = running.forwarder.take() else { continue };
             let gone = forwarder.device().index();
-            let stopped = tokio::task::spawn_blocking(move || {
-                let counters = forwarder.counters();
-                forwarder.stop().map_err(|error| (counters, error))
-            })
-            .await;
+            let stopped =
+                tokio::task::spawn_blocking(move || (forwarder.counters(), forwarder.stop().err())).await;
             match stopped {
-                Ok(Ok(counters)) => running.counted = counters,
-                Ok(Err((counters, error))) => {
+                Ok((counters, None)) => running.counted = counters,
+                Ok((counters, Some(error))) => {
                     running.counted = counters;
                     // With the interface its steering is gone as well.
                     let there = match ground {
@@ -210,7 +215,9 @@ impl Forwarders {
                     }
                 }
                 Err(error) => {
-                    failure.get_or_insert(InjectError::new(format!("the forwarder could not be stopped: {error}")));
+                    failure.get_or_insert(InjectError::new(format!(
+                        "the forwarder could not be stopped: {error}"
+                    )));
                 }
             }
         }
@@ -228,7 +235,7 @@ impl Forwarders {
     }
 
     /// Removes filters that an agent left that is dead, and the hook if it was not there before and nobody uses it.
-    async fn clean(&self, state: &State, ground: &Ground, known: bool) -> Result<(), InjectError> {
+    async fn clean(&mut self, state: &State, ground: &Ground, known: bool) -> Result<(), InjectError> {
         for interface in &state.interfaces {
             if ground.link(interface.index).await?.is_none() {
                 continue;
@@ -244,7 +251,11 @@ impl Forwarders {
                     if left.iter().any(filter::Filter::is_own) {
                         for slot in 0..SLOTS {
                             let hook = hook(direction);
-                            ground.connection.delete_filters(interface.index, hook, slot).await.map_err(failed)?;
+                            ground
+                                .connection
+                                .delete_filters(interface.index, hook, slot)
+                                .await
+                                .map_err(failed)?;
                         }
                     }
                 }
@@ -269,7 +280,8 @@ impl Forwarders {
 
     /// Returns the faults whose thread no longer runs.
     pub(crate) fn dead(&self) -> Vec<String> {
-        let dead = |running: &Running| running.forwarder.as_ref().is_some_and(|forwarder| !forwarder.is_alive());
+        let dead =
+            |running: &Running| running.forwarder.as_ref().is_some_and(|forwarder| !forwarder.is_alive());
         self.active.iter().filter(|(_, all)| all.iter().any(dead)).map(|(id, _)| id.clone()).collect()
     }
 }

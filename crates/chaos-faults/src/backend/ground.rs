@@ -105,7 +105,8 @@ impl Ground {
             Some(path) => Namespace::open(path),
             None => Namespace::current(),
         };
-        let is_it = |namespace: &Namespace| undo.namespace_inode.is_none_or(|inode| namespace.identity().1 == inode);
+        let is_it =
+            |namespace: &Namespace| undo.namespace_inode.is_none_or(|inode| namespace.identity().1 == inode);
         match recorded {
             Ok(namespace) if is_it(&namespace) => return Self::enter(namespace).await.map(Some),
             // The path may lead elsewhere by now while the namespace lives on.
@@ -171,7 +172,9 @@ impl Ground {
         };
         if chosen.is_empty() {
             return Err(InjectError {
-                message: "no interface that is up carries an address, so there is no traffic to put a fault on".into(),
+                message:
+                    "no interface that is up carries an address, so there is no traffic to put a fault on"
+                        .into(),
                 help: Some("set an interface up, or name its namespace in the target".into()),
                 permission: false,
             });

@@ -18,7 +18,12 @@ pub(crate) struct Holds(BTreeMap<Key, Arc<Mutex<Hold>>>);
 
 impl Holds {
     /// Returns the program of a device and direction, attaching one if none is there yet.
-    pub(crate) fn open(&mut self, namespace: u64, device: Device, direction: Direction) -> Result<Key, BpfError> {
+    pub(crate) fn open(
+        &mut self,
+        namespace: u64,
+        device: Device,
+        direction: Direction,
+    ) -> Result<Key, BpfError> {
         let key = (namespace, device.index(), direction);
         if let std::collections::btree_map::Entry::Vacant(vacant) = self.0.entry(key) {
             vacant.insert(Arc::new(Mutex::new(Hold::open(device, direction)?)));

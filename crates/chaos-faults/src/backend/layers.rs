@@ -132,7 +132,8 @@ mod tests {
             layer("link-b", Mechanism::Netem, &[b], Some(30)),
         ];
         let shares = stack(&layer("slow", Mechanism::Netem, &[], Some(100)), &below).unwrap();
-        let expected: Vec<_> = shares.iter().map(|share| (share.matches.peers.clone(), share.below)).collect();
+        let expected: Vec<_> =
+            shares.iter().map(|share| (share.matches.peers.clone(), share.below)).collect();
         let ms = Duration::from_millis;
         assert_eq!(expected, [(vec![a], ms(20)), (vec![b], ms(30)), (vec![], ms(0))]);
         let one = stack(&layer("slow", Mechanism::Forwarder, &[peer("10.0.0.0", 24)], None), &below).unwrap();

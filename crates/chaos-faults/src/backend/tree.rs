@@ -90,7 +90,8 @@ impl Trees {
             let key = (ground.inode(), interface.index);
             let mut branches = Vec::new();
             for Share { matches, below } in shares {
-                let qdisc = qdisc(mechanism, &ask.specs, *below, ask.seed, interface.mtu).map_err(InjectError::new)?;
+                let qdisc = qdisc(mechanism, &ask.specs, *below, ask.seed, interface.mtu)
+                    .map_err(InjectError::new)?;
                 branches.push(Branch { matches: matches.clone(), qdisc });
             }
             let before = self.standing.get(&key).cloned().unwrap_or_default();
@@ -175,7 +176,12 @@ impl Trees {
     }
 
     /// Reads what passed through the fault's branches.
-    pub(crate) async fn effect(&self, undo: &Undo, state: &State, ground: &Ground) -> Result<Effect, InjectError> {
+    pub(crate) async fn effect(
+        &self,
+        undo: &Undo,
+        state: &State,
+        ground: &Ground,
+    ) -> Result<Effect, InjectError> {
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
             let Some(grown) = self.standing.get(&(ground.inode(), interface.index)) else { continue };
@@ -188,7 +194,12 @@ impl Trees {
     }
 
     /// Adds what the kernel counted until now to what each fault has on its account.
-    async fn counted(&self, ground: &Ground, index: u32, mut all: Vec<Grown>) -> Result<Vec<Grown>, InjectError> {
+    async fn counted(
+        &self,
+        ground: &Ground,
+        index: u32,
+        mut all: Vec<Grown>,
+    ) -> Result<Vec<Grown>, InjectError> {
         if all.is_empty() {
             return Ok(all);
         }
@@ -255,7 +266,10 @@ fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Effect {
         let waited = u64::from(counted.overlimits);
         (
             waited.min(met).max(counted.drops.into()),
-            format!("{met} packets ({} bytes) were let through the limit, {} lost by it", counted.bytes, counted.drops),
+            format!(
+                "{met} packets ({} bytes) were let through the limit, {} lost by it",
+                counted.bytes, counted.drops
+            ),
         )
     } else if specs.iter().any(|spec| matches!(spec, FaultSpec::Loss { .. } | FaultSpec::Block { .. })) {
         (counted.drops.into(), format!("{met} packets met it, {} were lost", counted.drops))

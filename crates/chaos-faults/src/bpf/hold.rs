@@ -100,7 +100,7 @@ impl Hold {
         Ok(Self { device, direction, rules, next: 0, link })
     }
 
-    /// Adds a rule behind the present ones; rules that redirect come after all others.
+    /// Adds a rule behind the present ones; rules that redirect come after all others, the newest of them first.
     ///
     /// # Errors
     /// The kernel refuses; the present rules stay as they are.
@@ -196,7 +196,7 @@ fn write(
         let (redirects, others): (Vec<_>, Vec<_>) =
             rules.iter().partition(|(_, installed)| installed.rule.action.is_redirect());
         let ordered: Vec<_> =
-            others.into_iter().chain(redirects).map(|(id, installed)| (id, installed, asm.label())).collect();
+            others.into_iter().chain(redirects.into_iter().rev()).map(|(id, installed)| (id, installed, asm.label())).collect();
         for (id, installed, behind) in &ordered {
             if matches!(installed.rule.action, Action::Duplicate(_)) {
                 let other = asm.label();

@@ -12,6 +12,9 @@ use crate::{
 /// The program on the interface counts and ends with its holder; the queues only know "all".
 pub(super) const ORDER: &[Mechanism] = &[Mechanism::Tcx, Mechanism::Netem, Mechanism::Forwarder];
 
+/// Only a table answers the sender.
+pub(super) const ORDER_REJECT: &[Mechanism] = &[Mechanism::Nft];
+
 pub(super) fn action(connections: Blocked, answer: Refusal) -> Result<bpf::Action, String> {
     if answer == Refusal::Reject {
         return Err("a program on the interface cannot answer the sender".into());

@@ -31,9 +31,13 @@ pub(crate) fn choose(
         });
     }
     let choice = Choice { ask, abilities, holding, only };
-    let (mut programmed, mut shaped) = (Vec::new(), Vec::new());
+    let (mut programmed, mut shaped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let mut because = Vec::new();
     for spec in &ask.specs {
+        if super::order(spec) == [Mechanism::Nft] {
+            refused.push(spec.clone());
+            continue;
+        }
         // Only what would prefer the program is worth a word when it cannot be had.
         let prefers = super::order(spec).first() == Some(&Mechanism::Tcx);
         match choice.judge(Mechanism::Tcx, std::slice::from_ref(spec)) {
@@ -48,6 +52,9 @@ pub(crate) fn choose(
     let mut offers = Vec::new();
     if !programmed.is_empty() {
         offers.push(choice.offer(Mechanism::Tcx, Hold::Kernel, programmed, Vec::new()));
+    }
+    if !refused.is_empty() {
+        offers.push(choice.one_of(&[Mechanism::Nft], refused, Vec::new())?);
     }
     if !shaped.is_empty() {
         offers.push(choice.shaper(shaped, because)?);
@@ -71,10 +78,22 @@ struct Choice<'a> {
 
 impl Choice<'_> {
     /// Finds the one mechanism that does all of these.
-    fn shaper(&self, specs: Vec<FaultSpec>, mut because: Vec<String>) -> Result<Offer, Denied> {
+    fn shaper(&self, specs: Vec<FaultSpec>, because: Vec<String>) -> Result<Offer, Denied> {
         let order = specs.first().map_or(&[][..], super::order);
+        let shapers: Vec<_> =
+            order.iter().copied().filter(|mechanism| *mechanism != Mechanism::Tcx).collect();
+        self.one_of(&shapers, specs, because)
+    }
+
+    /// Takes the first mechanism that does all of these.
+    fn one_of(
+        &self,
+        order: &[Mechanism],
+        specs: Vec<FaultSpec>,
+        mut because: Vec<String>,
+    ) -> Result<Offer, Denied> {
         let mut last: Option<Denied> = None;
-        for mechanism in order.iter().copied().filter(|mechanism| *mechanism != Mechanism::Tcx) {
+        for mechanism in order.iter().copied() {
             match self.judge(mechanism, &specs) {
                 Ok(hold) => return Ok(self.offer(mechanism, hold, specs, because)),
                 Err(denied) => {
@@ -114,6 +133,7 @@ impl Choice<'_> {
             Mechanism::Netem => super::netem(specs, 0).map(drop),
             Mechanism::Tbf => super::token_bucket(specs, USUAL_MTU).map(drop),
             Mechanism::Forwarder => super::shape(specs).map(drop),
+            Mechanism::Nft => Ok(()),
         };
         expressed.map_err(cannot)?;
         if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf)
@@ -124,7 +144,8 @@ impl Choice<'_> {
         let hold = self.abilities.hold(mechanism)?;
         if hold == Hold::Agent && self.holding == Holding::KernelOnly {
             return Err(Denied {
-                reason: "it would stay when this process dies, and there is no agent of its own to end it".into(),
+                reason: "it would stay when this process dies, and there is no agent of its own to end it"
+                    .into(),
                 remedy: Some("hand in the path of an executable that offers agents".into()),
                 permission: false,
             });
@@ -136,7 +157,9 @@ impl Choice<'_> {
             && specs.iter().all(passes)
         {
             // A filter that led held packets back in would lead them out again.
-            return Err(cannot("without BPF only what is sent can be redirected and go on afterwards".into()));
+            return Err(cannot(
+                "without BPF only what is sent can be redirected and go on afterwards".into(),
+            ));
         }
         Ok(hold)
     }
@@ -147,6 +170,7 @@ impl Choice<'_> {
             (Mechanism::Tcx, _) => "by a BPF program on the interface (TCX link)",
             (Mechanism::Netem, _) => "by the kernel's network emulator (netem) below an own root qdisc",
             (Mechanism::Tbf, _) => "by the kernel's token bucket (tbf) below an own root qdisc",
+            (Mechanism::Nft, _) => "by an nf_tables table that belongs to the agent's socket",
             (Mechanism::Forwarder, Hold::Kernel) => {
                 "in user space, to which a BPF program (TCX link) redirects packets"
             }
@@ -156,8 +180,13 @@ impl Choice<'_> {
         };
         let does = specs.iter().map(|spec| format!("{spec} of {packets}, {how}")).collect();
         let undoes = match (mechanism, hold) {
+            (Mechanism::Nft, _) => {
+                "closes the socket, and its table with it, which also end with the agent".into()
+            }
             (_, Hold::Kernel) => "closes the link, which also ends with the agent, however it dies".into(),
-            (Mechanism::Forwarder, Hold::Agent) => "removes its own filters and its own pair of interfaces".into(),
+            (Mechanism::Forwarder, Hold::Agent) => {
+                "removes its own filters and its own pair of interfaces".into()
+            }
             (_, Hold::Agent) => format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT),
         };
         let ask = Ask { specs, ..self.ask.clone() };
@@ -172,9 +201,10 @@ fn packets(ask: &Ask) -> String {
         [Direction::Ingress] => "it receives",
         _ => "it sends and receives",
     };
-    let protocol = ask.matches.protocol.map_or(String::new(), |protocol| {
-        format!("{} ", format!("{protocol:?}").to_lowercase())
-    });
+    let protocol = ask
+        .matches
+        .protocol
+        .map_or(String::new(), |protocol| format!("{} ", format!("{protocol:?}").to_lowercase()));
     let mut text = format!("{protocol}packets that {way}");
     if !ask.matches.ports.is_empty() {
         let ports: Vec<_> = ask.matches.ports.iter().map(ToString::to_string).collect();

@@ -13,7 +13,7 @@ use super::*;
 use crate::capability::Capability;
 
 fn abilities(missing: &[&str]) -> Abilities {
-    let all = std::iter::once("tcx").chain(crate::capability::NAMES);
+    let all = ["tcx", "nft"].into_iter().chain(crate::capability::NAMES);
     Abilities::of(
         all.map(|name| {
             if missing.contains(&name) {
@@ -72,7 +72,8 @@ fn each_kernel_gets_the_best_it_has() {
     const I: &[Direction] = &[Direction::Ingress];
     let both: &[Direction] = &[Direction::Egress, Direction::Ingress];
     let user_namespace = &["tcx", "netem"];
-    let table: &[(&[FaultSpec], &[Direction], &[&str], &str)] = &[
+    type Case<'a> = (&'a [FaultSpec], &'a [Direction], &'a [&'a str], &'a str);
+    let table: &[Case<'_>] = &[
         (&[DELAY], E, &[], "netem(delay) agent-held"),
         (&[DELAY], E, &["netem"], "forwarder(delay) kernel-held"),
         (&[DELAY], I, &[], "forwarder(delay) kernel-held"),
@@ -90,6 +91,8 @@ fn each_kernel_gets_the_best_it_has() {
         (&[DELAY, REORDER], E, &[], "netem(delay,reorder) agent-held"),
         (&[REORDER], E, &[], "netem(reorder) agent-held"),
         (&[BLOCK], E, &[], "tcx(block) kernel-held"),
+        (&[REJECT], E, &[], "nft(block) kernel-held"),
+        (&[REJECT, DELAY], E, &[], "nft(block) kernel-held + netem(delay) agent-held"),
         (&[FaultSpec::Partition], both, &[], "tcx(partition) kernel-held"),
         (&[FaultSpec::Partition], both, user_namespace, "forwarder(partition) agent-held"),
     ];
@@ -100,11 +103,14 @@ fn each_kernel_gets_the_best_it_has() {
 
 #[test]
 fn what_was_not_chosen_is_said_and_why() {
-    let offers = choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(&["netem"]), Holding::Agent, &[]).unwrap();
+    let offers =
+        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(&["netem"]), Holding::Agent, &[]).unwrap();
     assert_eq!(offers[0].because, ["not netem: this kernel has no `netem`"]);
     assert_eq!(
         offers[0].does,
-        ["delay 50ms of packets that it sends, in user space, to which a BPF program (TCX link) redirects packets"]
+        [
+            "delay 50ms of packets that it sends, in user space, to which a BPF program (TCX link) redirects packets"
+        ]
     );
 }
 
@@ -116,8 +122,8 @@ fn what_nobody_can_do_is_denied_with_every_reason() {
         "denied: no backend can do `delay 50ms` here: not netem: this kernel has no `netem`; \
          not forwarder: this kernel has no `veth`"
     );
-    let reject = chosen(&[REJECT], &[Direction::Egress], &[]);
-    assert!(reject.contains("cannot answer the sender"), "{reject}");
+    let reject = chosen(&[REJECT], &[Direction::Egress], &["nft"]);
+    assert!(reject.contains("not nft: this kernel has no `nft`"), "{reject}");
     let ingress = chosen(&[LOSS], &[Direction::Ingress], &["tcx", "netem"]);
     assert!(ingress.contains("not forwarder: without BPF only what is sent"), "{ingress}");
 }
@@ -139,7 +145,11 @@ fn a_choice_can_be_forced() {
 #[test]
 fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
     let offers =
-        choose(&ask(&[LOSS, DELAY], &[Direction::Egress]), &abilities(&[]), Holding::KernelOnly, &[]).unwrap();
+        choose(&ask(&[LOSS, DELAY], &[Direction::Egress]), &abilities(&[]), Holding::KernelOnly, &[])
+            .unwrap();
     assert!(offers.iter().all(|offer| offer.hold == Hold::Kernel));
-    assert!(offers[1].because[0].starts_with("not netem: it would stay when this process dies"), "{offers:?}");
+    assert!(
+        offers[1].because[0].starts_with("not netem: it would stay when this process dies"),
+        "{offers:?}"
+    );
 }

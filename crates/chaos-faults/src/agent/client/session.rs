@@ -40,7 +40,10 @@ pub(super) struct Session {
 
 impl Session {
     /// Starts an agent and greets it.
-    pub(super) async fn start(transport: &dyn Transport, known: Arc<Known>) -> Result<Arc<Self>, InjectError> {
+    pub(super) async fn start(
+        transport: &dyn Transport,
+        known: Arc<Known>,
+    ) -> Result<Arc<Self>, InjectError> {
         let started = transport.start().await?;
         let (says, to_say) = mpsc::unbounded_channel();
         let session = Arc::new(Session {
@@ -220,8 +223,9 @@ async fn watch_over(
             session.take(message);
         }
         let end = if end == "it ended" { format!("{end}: {words}") } else { end };
+        // In this order: whoever acts on the loss must get a new agent.
+        session.over.send_replace(Some(end.clone()));
         session.known.agent_gone(&end);
-        session.over.send_replace(Some(end));
         session.waiting().clear();
     }
 }

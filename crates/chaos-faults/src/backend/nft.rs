@@ -1,0 +1,137 @@
+//! Refusals that tell the sender, by an own nf_tables table.
+//!
+//! The table belongs to the socket that made it, so the kernel takes it away with the agent, however that dies (Linux
+//! 5.12 and later, which the trial finds out).
+
+mod message;
+
+use std::collections::BTreeMap;
+
+use chaos_core::{
+    injector::{Direction, Effect, InjectError, PacketMatch, Undo},
+    model::{FaultSpec, fault::Blocked},
+};
+
+use self::message::Table;
+use super::ground::Ground;
+use crate::netlink::{Namespace, filter};
+
+/// The faults that this process holds by tables.
+#[derive(Debug, Default)]
+pub(crate) struct Nft {
+    active: BTreeMap<String, Table>,
+}
+
+impl Nft {
+    /// Makes the fault's table, and reads its rules back.
+    pub(crate) fn inject(&mut self, undo: &Undo, ground: &Ground) -> Result<(), InjectError> {
+        if self.active.contains_key(&undo.id) {
+            return Ok(());
+        }
+        let mut rules = Vec::new();
+        for spec in &undo.offer.ask.specs {
+            let FaultSpec::Block { connections, .. } = spec else {
+                return Err(InjectError::new(format!("a table cannot do `{spec}`")));
+            };
+            rules.extend(compile(&undo.offer.ask.matches, &undo.offer.ask.directions, *connections)?);
+        }
+        let table = Table::make(ground.connection.namespace(), &name(&undo.id), &rules).map_err(refused)?;
+        let there = table.counted().map_err(refused)?.len();
+        if there != rules.len() {
+            return Err(InjectError::new(format!("the kernel has {there} of {} rules", rules.len())));
+        }
+        self.active.insert(undo.id.clone(), table);
+        Ok(())
+    }
+
+    /// Removes the fault's table; one of an agent that is dead is gone already.
+    pub(crate) fn revert(&mut self, undo: &Undo, ground: Option<&Ground>) -> Result<Effect, InjectError> {
+        let Some(table) = self.active.remove(&undo.id) else { return Ok(effect(0)) };
+        let met = table.counted().map(|counted| counted.iter().sum()).unwrap_or(0);
+        let namespace = ground.map(|ground| ground.connection.namespace().clone());
+        drop(table);
+        if let Some(namespace) = namespace
+            && message::exists(&namespace, &name(&undo.id)).map_err(refused)?
+        {
+            return Err(InjectError::new(format!("the table `{}` is still there", name(&undo.id))));
+        }
+        Ok(effect(met))
+    }
+
+    /// Reads the counters.
+    pub(crate) fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+        let Some(table) = self.active.get(&undo.id) else { return Ok(effect(0)) };
+        Ok(effect(table.counted().map_err(refused)?.iter().sum()))
+    }
+}
+
+/// Makes a table with a refusal in a throw-away namespace.
+///
+/// # Errors
+/// Why that cannot be done.
+pub(crate) fn trial() -> Result<(), String> {
+    let namespace = Namespace::create().map_err(|error| error.to_string())?;
+    let rules = compile(&PacketMatch::default(), &[Direction::Egress], Blocked::All);
+    let rules = rules.map_err(|error| error.to_string())?;
+    let table = Table::make(&namespace, "chaos_trial", &rules);
+    let counted = table.and_then(|table| table.counted());
+    counted.map(drop).map_err(|error| error.to_string())
+}
+
+fn refused(error: std::io::Error) -> InjectError {
+    InjectError {
+        message: format!("the kernel refused the fault's nf_tables table: {error}"),
+        help: None,
+        permission: error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
+}
+
+fn effect(met: u64) -> Effect {
+    let line = format!("{met} packets were refused, their senders told");
+    Effect { seen: Some(met), met, changed: met, added_delay: None, line }
+}
+
+/// Makes a name that the `nft` program can print.
+fn name(id: &str) -> String {
+    let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
+    let plain: String = id.chars().map(plain).take(200).collect();
+    format!("chaos_{plain}")
+}
+
+/// How a refused sender is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// By a reset; for TCP only.
+    Reset(Blocked),
+    /// By an ICMP or ICMPv6 "port unreachable"; for all but TCP.
+    Unreachable,
+}
+
+/// A rule of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) direction: Direction,
+    pub(crate) packets: filter::Rule,
+    pub(crate) told: Told,
+}
+
+/// Without connections there are none to tell apart, so of `new` and `established` only TCP is meant.
+fn compile(
+    matches: &PacketMatch,
+    directions: &[Direction],
+    connections: Blocked,
+) -> Result<Vec<Refusal>, InjectError> {
+    let mut rules = Vec::new();
+    for direction in directions {
+        let packets =
+            filter::compile(matches, *direction).map_err(|error| InjectError::new(error.to_string()))?;
+        for packets in packets {
+            let rule = |told| Refusal { direction: *direction, packets: packets.clone(), told };
+            rules.push(rule(Told::Reset(connections)));
+            if connections == Blocked::All {
+                rules.push(rule(Told::Unreachable));
+            }
+        }
+    }
+    Ok(rules)
+}

@@ -1,0 +1,28 @@
+//! This machine as the world of a run: nothing is made and nothing unmade.
+
+use async_trait::async_trait;
+use chaos_core::{
+    environment::{Environment, EnvironmentError},
+    place::{Object, Place},
+};
+
+use crate::inventory::machine_place;
+
+/// The machine that the runner is on, as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MachineEnvironment;
+
+#[async_trait]
+impl Environment for MachineEnvironment {
+    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+        Ok(())
+    }
+
+    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError> {
+        machine_place(object)
+    }
+
+    async fn down(&self) -> Result<(), EnvironmentError> {
+        Ok(())
+    }
+}

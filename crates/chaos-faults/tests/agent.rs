@@ -1,0 +1,35 @@
+//! Faults through an agent on a real kernel: what each does, that nothing of it stays, and what happens when the agent,
+//! its runner or the connection between them dies.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[expect(dead_code, reason = "other suites use the rest of it")]
+#[path = "world/pair.rs"]
+mod pair;
+#[path = "agent/harness.rs"]
+mod harness;
+#[path = "agent/death.rs"]
+mod death;
+#[path = "agent/effects.rs"]
+mod effects;
+#[path = "agent/foreign.rs"]
+mod foreign;
+#[path = "agent/layers.rs"]
+mod layers;
+
+/// The agent that the tests start: this very program, told to be one.
+#[test]
+#[ignore = "is started by the other tests"]
+fn agent_process() {
+    use std::io::Write;
+    if std::env::var_os("CHAOS_TEST_AGENT").is_none() {
+        return;
+    }
+    // The test harness has written to standard output; the real one is kept on descriptor 3.
+    std::io::stdout().flush().unwrap();
+    let output = std::fs::File::options().write(true).open("/proc/self/fd/3").unwrap();
+    nix::unistd::dup2_stdout(&output).unwrap();
+    drop(output);
+    nix::unistd::close(3).unwrap();
+    chaos_faults::agent::serve_standard_streams().unwrap();
+    std::process::exit(0);
+}

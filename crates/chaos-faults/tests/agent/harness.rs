@@ -1,0 +1,205 @@
+//! Two hosts, an agent, and what a runner does with them.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use chaos_core::{
+    injector::{Ask, Direction, InjectError, Injector, Offer, PacketMatch, Protocol, Undo},
+    model::{
+        Distribution, FaultSpec,
+        fault::{Blocked, Refusal},
+    },
+    place::{Namespace, Object, ObjectKind, Place},
+};
+use chaos_faults::agent::{AgentInjector, ChildProcess};
+use nix::{sys::signal::Signal, unistd::Pid};
+
+use crate::pair::{self, Pair};
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) pair: Pair,
+    pub(crate) injector: AgentInjector,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Option<Self> {
+        let pair = Pair::new()?;
+        let folder = tempfile::tempdir().unwrap();
+        let injector = injector(&folder.path().join("pid"));
+        Some(World { pair, injector, folder })
+    }
+
+    /// Only offers one backend, or says why that is not to be had here.
+    pub(crate) async fn with(backend: &str, specs: &[FaultSpec]) -> Option<Self> {
+        let mut world = Self::new()?;
+        world.injector = world.another().only([backend]);
+        match world.injector.offer(&ask(specs, &[Direction::Egress])).await {
+            Ok(_) => Some(world),
+            Err(denied) => {
+                println!("skipped: {denied}");
+                None
+            }
+        }
+    }
+
+    /// A runner of its own, as `chaos restore` is one.
+    pub(crate) fn another(&self) -> AgentInjector {
+        injector(&self.folder.path().join("pid"))
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            object: object(),
+            namespace: Some(Namespace { path: pair::path(&self.pair.a).into(), descriptor: None }),
+            interface: None,
+            names: Default::default(),
+        }
+    }
+
+    /// The agent that was started last.
+    pub(crate) fn agent(&self) -> Pid {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        Pid::from_raw(pid.trim().parse().unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        nix::sys::signal::kill(self.agent(), signal).unwrap();
+    }
+
+    pub(crate) async fn offers(&self, specs: &[FaultSpec], directions: &[Direction]) -> Vec<Offer> {
+        self.injector.offer(&ask(specs, directions)).await.unwrap()
+    }
+
+    pub(crate) async fn prepare(&self, id: &str, offer: &Offer) -> Result<Undo, InjectError> {
+        self.injector.prepare(id, offer, &self.place(), DEADLINE).await
+    }
+
+    /// Puts all parts of a fault on what `a` sends in place.
+    pub(crate) async fn inject(&self, id: &str, specs: &[FaultSpec]) -> Vec<Undo> {
+        let mut undos = Vec::new();
+        for (number, offer) in self.offers(specs, &[Direction::Egress]).await.iter().enumerate() {
+            let undo = self.prepare(&format!("{id}/{number}"), offer).await.unwrap();
+            self.injector.inject(&undo).await.unwrap();
+            undos.push(undo);
+        }
+        undos
+    }
+
+    pub(crate) async fn revert(&self, undos: &[Undo]) {
+        for undo in undos.iter().rev() {
+            self.injector.revert(undo).await.unwrap();
+        }
+    }
+
+    /// What the kernel says of both hosts, without what changes by itself: counters.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let hosts = [("a", &self.pair.a, self.pair.va()), ("b", &self.pair.b, self.pair.vb())];
+        let mut lines = Vec::new();
+        for (host, namespace, device) in hosts {
+            for command in ["ip -o link", "ip -o address", "tc qdisc", "tc filter show dev lo"] {
+                lines.extend(pair::run(namespace, command).lines().map(|line| format!("{host} {line}")));
+            }
+            for direction in [Direction::Egress, Direction::Ingress] {
+                let attached = chaos_faults::bpf::link::attached(&device, direction).unwrap();
+                lines.extend(attached.iter().map(|program| format!("{host} {direction:?} {program:?}")));
+            }
+        }
+        lines
+    }
+
+    /// Waits until the world is as it was: a forwarder's namespace is taken down by the kernel when it has time.
+    pub(crate) async fn assert_as_before(&self, before: &[String]) {
+        let end = Instant::now() + Duration::from_secs(5);
+        while self.dump() != before && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(self.dump(), before);
+    }
+
+    /// Sends a datagram from `a` and returns for how long it was under way.
+    pub(crate) fn exchange(&self) -> Option<Duration> {
+        self.pair.exchange("10.99.0.2", 4000)
+    }
+
+    /// Returns the shortest of three, since a busy machine only ever adds.
+    pub(crate) fn shortest(&self) -> Duration {
+        (0..3).filter_map(|_| self.exchange()).min().expect("at least one of three datagrams arrives")
+    }
+
+    /// Waits until the agent that was started last is gone.
+    pub(crate) async fn assert_agent_gone(&self) {
+        let pid = self.agent();
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+        };
+        let end = Instant::now() + Duration::from_secs(6);
+        while alive() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!alive(), "the agent {pid} still runs");
+    }
+}
+
+fn injector(pid: &std::path::Path) -> AgentInjector {
+    AgentInjector::new(agent(pid.to_owned()))
+}
+
+/// This program as an agent, whose number is written to a file.
+pub(crate) fn agent(pid: PathBuf) -> ChildProcess {
+    let program = std::env::current_exe().unwrap();
+    let line = format!(
+        "echo $$ > {}; exec 3>&1 >/dev/null; CHAOS_TEST_AGENT=1 exec {} --exact agent_process --ignored --nocapture",
+        pid.display(),
+        program.display()
+    );
+    ChildProcess::new("/bin/sh", ["-c".to_owned(), line])
+}
+
+fn object() -> Object {
+    Object { kind: ObjectKind::Netns, name: "a".into(), addresses: vec![] }
+}
+
+/// Datagrams only: what the kernel multicasts by itself must not spoil counts.
+pub(crate) fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
+    Ask {
+        fault: "fault".into(),
+        object: object(),
+        specs: specs.to_vec(),
+        directions: directions.to_vec(),
+        matches: PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() },
+        seed: 7,
+    }
+}
+
+pub(crate) const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+pub(crate) fn delay(milliseconds: u64) -> FaultSpec {
+    jitter(milliseconds, 0)
+}
+
+pub(crate) fn jitter(milliseconds: u64, jitter: u64) -> FaultSpec {
+    FaultSpec::Delay {
+        delay: Duration::from_millis(milliseconds),
+        jitter: Duration::from_millis(jitter),
+        correlation: 0.0,
+        distribution: Distribution::Normal,
+    }
+}
+
+pub(crate) fn loss(ratio: f64) -> FaultSpec {
+    FaultSpec::Loss { ratio, burst: None }
+}
+
+pub(crate) fn block(connections: Blocked) -> FaultSpec {
+    FaultSpec::Block { connections, answer: Refusal::Drop }
+}
+
+pub(crate) fn bandwidth(rate: u64) -> FaultSpec {
+    FaultSpec::Bandwidth { rate, burst: 3_000 }
+}

@@ -1,0 +1,39 @@
+//! Faults on top of each other.
+
+use std::time::Duration;
+
+use chaos_core::injector::{Direction, Injector, PacketMatch, Peer};
+
+use crate::harness::{DEADLINE, World, ask, delay, jitter};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delay_above_that_of_a_link_adds_to_it() {
+    let Some(world) = World::new() else { return };
+    let before = world.dump();
+    let ms = Duration::from_millis;
+    let mut link = ask(&[delay(40)], &[Direction::Egress]);
+    let peer = Peer { network: "10.99.0.2".parse().unwrap(), prefix: 32, port: None };
+    link.matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+    let offer = world.injector.offer(&link).await.unwrap().remove(0);
+    let link = world.injector.prepare("link-a-b", &offer, &world.place(), DEADLINE).await.unwrap();
+    world.injector.inject(&link).await.unwrap();
+    let below = world.shortest();
+    let undos = world.inject("slow", &[delay(50)]).await;
+    let (both, other) = (world.shortest(), world.pair.exchange("10.99.0.3", 4000).unwrap());
+    println!("{below:?} by the link, {both:?} with the fault, {other:?} to another host");
+    assert!(below >= ms(40) && both >= ms(90) && other >= ms(50));
+    assert!(other < both);
+    world.revert(&undos).await;
+    let below = world.shortest();
+    assert!((ms(40)..ms(90)).contains(&below), "{below:?}");
+    // Of two that are no plain delays only one could act.
+    let jittery = world.inject("jittery", &[jitter(20, 5)]).await;
+    let offer = world.offers(&[delay(50)], &[Direction::Egress]).await.remove(0);
+    let second = world.prepare("second", &offer).await.unwrap();
+    let error = world.injector.inject(&second).await.unwrap_err();
+    assert!(error.message.starts_with("`second` holds packets that `jittery/0` holds already"), "{error}");
+    world.injector.revert(&second).await.unwrap();
+    world.revert(&jittery).await;
+    world.injector.revert(&link).await.unwrap();
+    world.assert_as_before(&before).await;
+}
