@@ -70,6 +70,9 @@ pub struct Judged {
     pub verdict: Verdict,
     /// What was measured, one line for people.
     pub measured: String,
+    /// Each elementary claim of it with its numbers, in the order of the file.
+    #[serde(default)]
+    pub findings: Vec<crate::verdict::judge::Finding>,
 }
 
 /// What came of an expectation.

@@ -1,0 +1,199 @@
+//! The standard judge: what an experiment claims, on what a run measured.
+//!
+//! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals.
+//! 2. [`course`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
+//! 3. [`statistic`] judges one number of a phase, [`temporal`] how signals behave in time; `and` and `or` of claims are
+//!    three-valued.
+//! 4. [`guard`] watches abort conditions while the run goes on.
+//! 5. [`finding`] is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
+
+mod course;
+mod finding;
+mod guard;
+mod limit;
+mod metric;
+mod statistic;
+mod temporal;
+mod wording;
+
+pub use finding::{Closest, Finding};
+
+use self::{course::Course, limit::Limit, wording::Measured};
+use super::{Confidence, Interval, Outcome, Truth};
+use crate::{
+    model::{Claim, Comparison, Experiment, Phase, Predicate},
+    run::{
+        judge::{Guard, Judge},
+        record::PredicateResult,
+        view::{Judged, RunView, Samples, Verdict},
+    },
+    span::Span,
+    time::{Nanos, nanos},
+};
+
+/// Judges by the semantics of the language: signals in three-valued temporal logic, phase statistics with confidence.
+///
+/// It keeps no state, so that judging a record again gives the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standard;
+
+impl Standard {
+    /// Makes the judge.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Judge for Standard {
+    fn guard(&self, predicate: &Predicate, _experiment: &Experiment) -> Box<dyn Guard> {
+        Box::new(guard::Watcher::new(predicate))
+    }
+
+    /// Judges each predicate with the block's time as the window of all its metrics; `baseline` cannot be spoken of here.
+    fn steady(
+        &self,
+        experiment: &Experiment,
+        samples: &Samples,
+        from: Nanos,
+        to: Nanos,
+    ) -> Vec<PredicateResult> {
+        let judged = |predicate: &Predicate| {
+            let (truth, measured) = steadily(predicate, samples, from, to);
+            PredicateResult {
+                text: predicate.to_string(),
+                held: (truth != Truth::Unknown).then_some(truth == Truth::True),
+                measured: measured.join("; "),
+                span: span(predicate),
+            }
+        };
+        experiment.steady_state.predicates.iter().map(judged).collect()
+    }
+
+    fn proven(&self, condition: &Comparison, fault: &str, view: &RunView<'_>) -> Option<bool> {
+        let phase = Phase::Fault(Some(fault.to_owned()));
+        let span = view.phases.iter().rev().find(|span| span.phase == phase)?;
+        let end = span.end.min(view.end);
+        // A window, where one is written, looks back from the end, but never to before the fault.
+        let start = match condition.metric.over {
+            Some(over) => span.start.max(end.saturating_sub(nanos(over))),
+            None => span.start,
+        };
+        let baseline = view.phase(&Phase::Baseline).map(|b| (b.start, b.end.min(view.end)));
+        let limit = Limit::of(condition, view.samples, baseline, Some(end.saturating_sub(start)));
+        let observations = metric::observations(&condition.metric, view.samples, end);
+        let value = metric::number(&condition.metric, &[(start, end)], &observations)?;
+        match limit::relation(condition.op).truth(value, Interval::exactly(limit.value?)) {
+            Truth::True => Some(true),
+            Truth::False => Some(false),
+            Truth::Unknown => None,
+        }
+    }
+
+    fn judge(&self, experiment: &Experiment, view: &RunView<'_>) -> Vec<Judged> {
+        let course = Course::new(experiment, view);
+        let judged = |expectation: &crate::model::Expectation| {
+            let mut findings = Vec::new();
+            let outcome = claimed(&course, &expectation.claim, &mut findings);
+            let measured: Vec<&str> = findings.iter().map(|f| f.sentence.as_str()).collect();
+            Judged {
+                name: expectation.name.value.clone(),
+                claim: expectation.claim.to_string(),
+                span: expectation.span,
+                verdict: verdict(&outcome, &findings),
+                measured: measured.join("; "),
+                findings,
+            }
+        };
+        experiment.expectations.iter().map(judged).collect()
+    }
+}
+
+/// Judges a claim; leaves a finding for each elementary claim in it.
+fn claimed(course: &Course<'_>, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
+    match claim {
+        Claim::All(all) => all.iter().fold(Outcome::Passed, |o, c| o.and(claimed(course, c, findings))),
+        Claim::Any(any) => any.iter().fold(Outcome::Failed, |o, c| o.or(claimed(course, c, findings))),
+        Claim::Statistic { comparison, during, observed } => {
+            let finding = statistic::judge(course, comparison, during, *observed);
+            keep(finding, claim, findings)
+        }
+        temporal => keep(temporal::judge(course, temporal), claim, findings),
+    }
+}
+
+fn keep(mut finding: Finding, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
+    finding.claim = claim.to_string();
+    let outcome = finding.outcome.clone();
+    findings.push(finding);
+    outcome
+}
+
+/// The whole expectation's verdict; its reasons are those of the parts that left it open.
+fn verdict(outcome: &Outcome, findings: &[Finding]) -> Verdict {
+    match outcome {
+        Outcome::Passed => Verdict::Passed,
+        Outcome::Failed => Verdict::Failed,
+        Outcome::Inconclusive { .. } => {
+            let mut reasons: Vec<String> = Vec::new();
+            for reason in findings.iter().flat_map(|f| &f.reasons) {
+                if !reasons.contains(reason) {
+                    reasons.push(reason.clone());
+                }
+            }
+            Verdict::Inconclusive { reasons }
+        }
+    }
+}
+
+/// The place of a predicate: from its first comparison to its last.
+fn span(predicate: &Predicate) -> Span {
+    predicate.comparisons().iter().fold(Span::NONE, |span, c| span.to(c.span))
+}
+
+/// The confidence that an experiment asks of its expectations.
+fn confidence(experiment: &Experiment) -> Confidence {
+    if experiment.confidence.is_finite() {
+        Confidence::of(experiment.confidence)
+    } else {
+        Confidence::default()
+    }
+}
+
+/// Judges a predicate on all of `[from, to)` at once; also says what each of its metrics was.
+fn steadily(predicate: &Predicate, samples: &Samples, from: Nanos, to: Nanos) -> (Truth, Vec<String>) {
+    let together = |all: &[Predicate], empty: Truth, combine: fn(Truth, Truth) -> Truth| {
+        all.iter().map(|p| steadily(p, samples, from, to)).fold(
+            (empty, Vec::new()),
+            |(truth, mut said), (next, more)| {
+                said.extend(more);
+                (combine(truth, next), said)
+            },
+        )
+    };
+    match predicate {
+        Predicate::Compare(comparison) => {
+            let limit = Limit::of(comparison, samples, None, None);
+            let observations = metric::observations(&comparison.metric, samples, to);
+            let value = metric::number(&comparison.metric, &[(from, to)], &observations);
+            let truth = match (value, limit.value) {
+                (Some(value), Some(limit)) => {
+                    limit::relation(comparison.op).truth(value, Interval::exactly(limit))
+                }
+                _ => Truth::Unknown,
+            };
+            (truth, vec![Measured { comparison, limit: &limit, value }.to_string()])
+        }
+        // The block's time is the window: what holds of it as a whole has held for all of it.
+        Predicate::For { predicate, .. } => steadily(predicate, samples, from, to),
+        Predicate::Not(predicate) => {
+            let (truth, said) = steadily(predicate, samples, from, to);
+            (truth.negated(), said)
+        }
+        Predicate::All(all) => together(all, Truth::True, Truth::min),
+        Predicate::Any(any) => together(any, Truth::False, Truth::max),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! Abort conditions, watched while the run goes on.
+//!
+//! A guard's windows are over the instants at which measurements *ended*: a guard acts on what it has been told, and a
+//! measurement that timed out ended only after the timeout, by when a shorter window over intended starts would have moved
+//! past it and never see a total outage. Windows run straight through the edges of phases.
+//!
+//! Each evaluation takes time in proportion to the size of the condition, not to what happened: instead of the past it
+//! keeps, for each `for`, since when what is inside has been true and until when it was false. It is exact: a test
+//! compares it with evaluating the formula over the whole past.
+
+use super::super::{
+    Interval, Truth,
+    steps::{Nanos, shifted},
+    window::{LiveWindow, Observation, Windowed},
+};
+use super::{
+    limit::{Limit, relation},
+    metric::{self, statistic},
+    wording::{Measured, lasting},
+};
+use crate::{
+    model::{Comparison, Predicate},
+    probe::Sample,
+    run::{judge::Guard, view::Samples},
+    time::nanos,
+};
+
+/// Watches one abort condition.
+pub(super) struct Watcher {
+    leaves: Vec<Leaf>,
+    node: Node,
+    /// The node as it was before the latest instant: of several looks at one instant the last counts.
+    before: Node,
+    now: Option<Nanos>,
+}
+
+/// One comparison.
+struct Leaf {
+    comparison: Comparison,
+    limit: Limit,
+    window: LiveWindow,
+    value: Option<Interval>,
+    truth: Truth,
+    /// Since when it has had this truth.
+    since: Nanos,
+}
+
+impl Watcher {
+    pub(super) fn new(predicate: &Predicate) -> Self {
+        let mut leaves = Vec::new();
+        let node = Node::new(predicate, &mut leaves);
+        Watcher { leaves, before: node.clone(), node, now: None }
+    }
+
+    /// Returns how the condition stands at `now`; time goes forward only.
+    pub(super) fn evaluate(&mut self, now: Nanos) -> Truth {
+        let now = self.now.map_or(now, |latest| latest.max(now));
+        if self.now == Some(now) {
+            self.node.clone_from(&self.before);
+        } else {
+            self.before.clone_from(&self.node);
+        }
+        self.now = Some(now);
+        for leaf in &mut self.leaves {
+            leaf.read(now);
+        }
+        let truths: Vec<Truth> = self.leaves.iter().map(|leaf| leaf.truth).collect();
+        self.node.advance(now, &truths);
+        self.node.truth()
+    }
+
+    /// Says what was measured where it speaks for the condition.
+    fn said(&self, now: Nanos) -> String {
+        let mut witnesses = Vec::new();
+        self.node.witnesses(&mut witnesses);
+        let said = |index: usize| {
+            let Leaf { comparison, limit, value, since, .. } = &self.leaves[index];
+            let measured = Measured { comparison, limit, value: *value };
+            format!("{measured}{}", lasting(now.saturating_sub(*since)))
+        };
+        let said: Vec<String> = witnesses.into_iter().map(said).collect();
+        said.join(", and ")
+    }
+}
+
+impl Guard for Watcher {
+    fn observe(&mut self, probe: &str, sample: &Sample) {
+        for leaf in self.leaves.iter_mut().filter(|leaf| leaf.comparison.metric.probe.value == probe) {
+            if let Some(seen) = metric::observation(&leaf.comparison.metric, sample) {
+                leaf.window.observe(Observation { intended: seen.completed, ..seen });
+            }
+        }
+    }
+
+    fn baseline(&mut self, samples: &Samples, from: Nanos, to: Nanos) {
+        for leaf in &mut self.leaves {
+            leaf.limit = Limit::of(&leaf.comparison, samples, Some((from, to)), None);
+        }
+    }
+
+    fn fires(&mut self, now: Nanos) -> Option<String> {
+        let fires = self.evaluate(now) == Truth::True;
+        fires.then(|| self.said(self.now.unwrap_or(now)))
+    }
+}
+
+impl Leaf {
+    fn new(comparison: &Comparison) -> Self {
+        let window = comparison.metric.over.map_or(Nanos::MAX, nanos);
+        Leaf {
+            comparison: comparison.clone(),
+            limit: Limit::from_baseline(comparison, None),
+            window: LiveWindow::new(Windowed::new(statistic(comparison.metric.function), window)),
+            value: None,
+            truth: Truth::Unknown,
+            since: Nanos::MIN,
+        }
+    }
+
+    fn read(&mut self, now: Nanos) {
+        self.value = self.window.evaluate(now);
+        let truth = match (self.value, self.limit.value) {
+            (Some(value), Some(limit)) => relation(self.comparison.op).truth(value, Interval::exactly(limit)),
+            _ => Truth::Unknown,
+        };
+        if truth != self.truth {
+            (self.truth, self.since) = (truth, now);
+        }
+    }
+}
+
+/// A formula over the past with what it must remember.
+#[derive(Clone)]
+enum Node {
+    Leaf { index: usize, truth: Truth },
+    Not(Box<Node>),
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    For(Box<Node>, Lasting),
+}
+
+/// A change of truth at an instant.
+type Change = (Nanos, Truth);
+
+impl Node {
+    fn new(predicate: &Predicate, leaves: &mut Vec<Leaf>) -> Self {
+        let mut all = |parts: &[Predicate]| parts.iter().map(|part| Node::new(part, leaves)).collect();
+        match predicate {
+            Predicate::All(parts) => Node::All(all(parts)),
+            Predicate::Any(parts) => Node::Any(all(parts)),
+            Predicate::Not(part) => Node::Not(Box::new(Node::new(part, leaves))),
+            Predicate::For { predicate, lasting } => {
+                let node = Node::new(predicate, leaves);
+                let lasting = Lasting::new(nanos(*lasting), node.truth());
+                Node::For(Box::new(node), lasting)
+            }
+            Predicate::Compare(comparison) => {
+                leaves.push(Leaf::new(comparison));
+                Node::Leaf { index: leaves.len() - 1, truth: Truth::Unknown }
+            }
+        }
+    }
+
+    fn truth(&self) -> Truth {
+        match self {
+            Node::Leaf { truth, .. } => *truth,
+            Node::Not(node) => node.truth().negated(),
+            Node::All(nodes) => nodes.iter().map(Node::truth).min().unwrap_or(Truth::True),
+            Node::Any(nodes) => nodes.iter().map(Node::truth).max().unwrap_or(Truth::False),
+            Node::For(_, lasting) => lasting.truth,
+        }
+    }
+
+    /// Goes on to `now`, where comparisons get new truths; returns how the node's own truth changed on the way.
+    fn advance(&mut self, now: Nanos, truths: &[Truth]) -> Vec<Change> {
+        match self {
+            Node::Leaf { index, truth } => {
+                *truth = truths[*index];
+                vec![(now, *truth)]
+            }
+            Node::Not(node) => {
+                node.advance(now, truths).into_iter().map(|(at, truth)| (at, truth.negated())).collect()
+            }
+            Node::All(nodes) => together(nodes, now, truths, |all| all.iter().copied().min(), Truth::True),
+            Node::Any(nodes) => together(nodes, now, truths, |any| any.iter().copied().max(), Truth::False),
+            Node::For(node, lasting) => {
+                let changes = node.advance(now, truths);
+                lasting.advance(now, &changes)
+            }
+        }
+    }
+
+    /// Collects the comparisons that speak for the present truth.
+    fn witnesses(&self, found: &mut Vec<usize>) {
+        match self {
+            Node::Leaf { index, .. } => found.push(*index),
+            Node::Not(node) | Node::For(node, _) => node.witnesses(found),
+            Node::All(nodes) => nodes.iter().for_each(|node| node.witnesses(found)),
+            Node::Any(nodes) => {
+                let truth = self.truth();
+                nodes.iter().filter(|node| node.truth() == truth).for_each(|node| node.witnesses(found));
+            }
+        }
+    }
+}
+
+/// Advances all parts and combines their truths at each instant at which one changed.
+fn together(
+    nodes: &mut [Node],
+    now: Nanos,
+    truths: &[Truth],
+    combine: fn(&[Truth]) -> Option<Truth>,
+    empty: Truth,
+) -> Vec<Change> {
+    let mut present: Vec<Truth> = nodes.iter().map(Node::truth).collect();
+    let mut changes: Vec<(Nanos, usize, Truth)> = Vec::new();
+    for (index, node) in nodes.iter_mut().enumerate() {
+        changes.extend(node.advance(now, truths).into_iter().map(|(at, truth)| (at, index, truth)));
+    }
+    changes.sort_by_key(|(at, ..)| *at);
+    let mut out: Vec<Change> = Vec::new();
+    for (at, index, truth) in changes {
+        present[index] = truth;
+        let whole = combine(&present).unwrap_or(empty);
+        match out.last_mut() {
+            Some(last) if last.0 == at => last.1 = whole,
+            _ => out.push((at, whole)),
+        }
+    }
+    out
+}
+
+/// `p for T`: whether p was true on all of `[t - T, t]`.
+#[derive(Clone)]
+struct Lasting {
+    length: Nanos,
+    /// The truth of p, and since when it has been so.
+    inner: Truth,
+    since: Nanos,
+    /// The instant at which p was last no longer false.
+    false_until: Option<Nanos>,
+    /// The truth of the whole, and up to where it is known.
+    truth: Truth,
+    at: Nanos,
+}
+
+impl Lasting {
+    fn new(length: Nanos, inner: Truth) -> Self {
+        let truth = inner;
+        Lasting { length, inner, since: Nanos::MIN, false_until: None, truth, at: Nanos::MIN }
+    }
+
+    /// The truth at an instant at or after the last change of p.
+    fn at(&self, instant: Nanos) -> Truth {
+        // A stretch that ends at `e` meets the closed window `[t - T, t]` when `e > t - T`.
+        let start = shifted(instant, self.length.saturating_neg());
+        if self.inner == Truth::False || self.false_until.is_some_and(|until| until > start) {
+            Truth::False
+        } else if self.inner == Truth::True && self.since <= start {
+            Truth::True
+        } else {
+            Truth::Unknown
+        }
+    }
+
+    fn advance(&mut self, now: Nanos, changes: &[Change]) -> Vec<Change> {
+        let mut out = Vec::new();
+        let last = changes.last().map_or(self.inner, |(_, truth)| *truth);
+        for (at, truth) in changes.iter().copied().chain([(now, last)]) {
+            // Between changes of p, what was false, or not yet true, leaves the window.
+            let mut leaving = [self.false_until, (self.inner == Truth::True).then_some(self.since)]
+                .map(|end| end.filter(|end| *end > Nanos::MIN).map(|end| shifted(end, self.length)));
+            leaving.sort_unstable();
+            for instant in leaving.into_iter().flatten().filter(|i| self.at < *i && *i < at) {
+                out.push((instant, self.at(instant)));
+            }
+            if truth != self.inner {
+                if self.inner == Truth::False {
+                    self.false_until = Some(at);
+                }
+                (self.inner, self.since) = (truth, at);
+            }
+            out.push((at, self.at(at)));
+            self.at = at;
+        }
+        self.truth = self.at(now);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! What a comparison allows, as a number.
+
+use super::super::{interval::Comparison as Relation, monitor::Scale};
+use super::metric::{self, Stretch};
+use super::wording::show;
+use crate::{
+    model::{
+        Comparison, Function, Unit,
+        formula::{Bound, Op},
+    },
+    run::view::Samples,
+    time::{Nanos, nanos},
+};
+
+/// The right side of a comparison, made a number where it speaks of the baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Limit {
+    /// The number; none where the baseline gives none.
+    pub(super) value: Option<f64>,
+    /// The number of the baseline, where it is spoken of.
+    pub(super) baseline: Option<f64>,
+    /// For people: `13.2ms (baseline 3.2ms + 10ms)`.
+    pub(super) text: String,
+    /// What margins are measured against.
+    pub(super) scale: Scale,
+}
+
+impl Limit {
+    /// Resolves a comparison's right side; the baseline's number is taken once, over the whole `baseline`. `length` is that
+    /// of what it will be compared with, where the metric has no window.
+    pub(super) fn of(
+        comparison: &Comparison,
+        samples: &Samples,
+        baseline: Option<Stretch>,
+        length: Option<Nanos>,
+    ) -> Self {
+        let number = match comparison.bound {
+            Bound::Constant(_) => None,
+            Bound::Baseline { .. } => baseline.and_then(|stretch| {
+                let window = comparison.metric.over.map(nanos).or(length);
+                metric::baseline_number(&comparison.metric, samples, stretch, window)
+            }),
+        };
+        Self::from_baseline(comparison, number)
+    }
+
+    /// Resolves a comparison's right side with the baseline's number, where there is one yet.
+    pub(super) fn from_baseline(comparison: &Comparison, baseline: Option<f64>) -> Self {
+        let unit = comparison.metric.unit();
+        let quantum = match unit {
+            Unit::Seconds => 0.001,
+            Unit::Ratio | Unit::Points => 0.01,
+            _ => 1.0,
+        };
+        match comparison.bound {
+            Bound::Constant(quantity) => {
+                let best = comparison.metric.function == Function::Success && !comparison.op.is_upper_bound();
+                let ideal = if best { 1.0 } else { 0.0 };
+                Limit {
+                    value: Some(quantity.value).filter(|v| !v.is_nan()),
+                    baseline: None,
+                    text: show(quantity.value, quantity.unit),
+                    scale: Scale { ideal, quantum },
+                }
+            }
+            Bound::Baseline { factor, offset } => {
+                let value = baseline.map(|b| factor * b + offset).filter(|v| !v.is_nan());
+                let whole = comparison.to_string();
+                let relative = whole[comparison.metric.to_string().len()..].trim_start();
+                let relative = relative.trim_start_matches(['<', '>', '=']).trim_start();
+                let text = match (baseline, value) {
+                    (Some(b), Some(value)) => {
+                        let b = show(b, unit);
+                        format!(
+                            "{} ({})",
+                            show(value, unit),
+                            relative.replacen("baseline", &format!("baseline {b}"), 1)
+                        )
+                    }
+                    _ => relative.to_owned(),
+                };
+                Limit { value, baseline, text, scale: Scale { ideal: baseline.unwrap_or(0.0), quantum } }
+            }
+        }
+    }
+}
+
+/// Returns the relation as the mathematics names it.
+pub(super) fn relation(op: Op) -> Relation {
+    match op {
+        Op::Less => Relation::Below,
+        Op::AtMost => Relation::AtMost,
+        Op::Greater => Relation::Above,
+        Op::AtLeast => Relation::AtLeast,
+    }
+}

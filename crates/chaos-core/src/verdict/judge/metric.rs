@@ -1,0 +1,185 @@
+//! What a metric looks at: samples, filtered and reduced to what judging needs.
+
+use super::super::{
+    Interval,
+    quantile::Distribution,
+    signal::{Blank, Signal},
+    steps::shifted,
+    window::{Answer, Observation, Statistic, Windowed, distribution, trials, within},
+};
+use crate::{
+    model::{Experiment, Field, Function, Metric, Unit, metric::Filter},
+    probe::{Outcome, Sample},
+    run::view::Samples,
+    time::{Nanos, nanos},
+};
+
+/// The most values that a signal is made of, so that no course of time, however long, exhausts the memory.
+const MOST_TICKS: i64 = 1_000_000;
+/// The finest grid of a signal.
+const FINEST: Nanos = 10_000_000;
+/// The coarsest grid of a signal.
+const COARSEST: Nanos = 1_000_000_000;
+
+/// A stretch `[start, end)`.
+pub(super) type Stretch = (Nanos, Nanos);
+
+/// Returns what the metric looks at of samples meant to start before `until`, in the order of intended starts.
+pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> Vec<Observation> {
+    let Some(samples) = samples.get(&metric.probe.value) else { return Vec::new() };
+    let mut seen: Vec<Observation> =
+        samples.iter().filter(|s| s.intended < until).filter_map(|s| observation(metric, s)).collect();
+    if !seen.is_sorted_by_key(|o| o.intended) {
+        seen.sort_by_key(|o| o.intended);
+    }
+    seen
+}
+
+/// Returns what the metric looks at of one sample, none where it does not count.
+///
+/// A sample that has no value of the field, such as the time to connect over a connection that was reused, does not count.
+/// Of a timeout only the latency is bounded; its other times are unknown.
+pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observation> {
+    if !metric.filter.iter().all(|filter| matches(filter, sample)) {
+        return None;
+    }
+    let seen = &sample.observation;
+    let latency = sample.latency.as_secs_f64();
+    let answer = match seen.outcome {
+        Outcome::Ok if metric.unit() != Unit::Seconds => Answer::Ok(latency),
+        Outcome::Ok => Answer::Ok(match metric.field {
+            Field::Latency => latency,
+            Field::Dns => seen.dns?.as_secs_f64(),
+            Field::Connect => seen.connect?.as_secs_f64(),
+            Field::Ttfb => seen.ttfb?.as_secs_f64(),
+        }),
+        Outcome::Failed => Answer::Failed,
+        Outcome::TimedOut if metric.field == Field::Latency => Answer::TimedOut(latency),
+        Outcome::TimedOut => Answer::TimedOut(0.0),
+        Outcome::NotRun => Answer::NotRun,
+    };
+    let completed = sample.intended.saturating_add(nanos(sample.latency));
+    Some(Observation { intended: sample.intended, completed, answer })
+}
+
+/// A label that a sample does not have equals nothing, so that only `!=` and `not in` match it. What a measurement that
+/// could not be taken would have seen nobody knows: it may match.
+fn matches(filter: &Filter, sample: &Sample) -> bool {
+    let listed = |value: &str| filter.values.iter().any(|v| v == value);
+    let seen = &sample.observation;
+    let found = match filter.label.as_str() {
+        "from" => listed(&sample.from),
+        _ if seen.outcome == Outcome::NotRun => return true,
+        "status" => seen.status.is_some_and(|status| listed(&status.to_string())),
+        label => seen.labels.iter().any(|(name, value)| **name == *label && listed(value)),
+    };
+    found != filter.negated
+}
+
+/// Returns how the function is computed over a window.
+pub(super) fn statistic(function: Function) -> Statistic {
+    match function {
+        Function::Success => Statistic::Success,
+        Function::Errors => Statistic::Errors,
+        Function::Rate => Statistic::Rate,
+        Function::Count => Statistic::Count,
+        Function::Quantile(q) => Statistic::Quantile(q),
+        Function::Min => Statistic::Min,
+        Function::Max => Statistic::Max,
+        Function::Last => Statistic::Last,
+    }
+}
+
+/// Returns the observations within any of the stretches, each once, in order.
+pub(super) fn during(stretches: &[Stretch], observations: &[Observation]) -> Vec<Observation> {
+    if let [(start, end)] = stretches {
+        return within(observations, *start, *end).to_vec();
+    }
+    let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
+    observations.iter().filter(inside).copied().collect()
+}
+
+/// Returns the metric over whole stretches as it was observed; none with fewer samples than give it a meaning.
+pub(super) fn number(
+    metric: &Metric,
+    stretches: &[Stretch],
+    observations: &[Observation],
+) -> Option<Interval> {
+    let seen = during(stretches, observations);
+    let trials = trials(&seen);
+    let (made, all) = (trials.made() as f64, (trials.made() + trials.unknown) as f64);
+    let values = || -> Option<Distribution> {
+        let known = seen.iter().filter(|o| o.answer != Answer::NotRun && o.value().is_some()).count();
+        (known >= statistic(metric.function).least_samples()).then(|| distribution(&seen))
+    };
+    match metric.function {
+        Function::Success => trials.share(),
+        Function::Errors => trials.inverted().share(),
+        Function::Count => Some(Interval::new(made, all)),
+        Function::Rate => {
+            let seconds =
+                stretches.iter().map(|(s, e)| e.saturating_sub(*s).max(0) as f64 / 1e9).sum::<f64>();
+            (seconds > 0.0).then(|| Interval::new(made / seconds, all / seconds))
+        }
+        Function::Quantile(q) => values()?.quantile(q),
+        Function::Min => values().map(|d| d.order_statistic(1)),
+        Function::Max => values().map(|d| d.order_statistic(d.len() as u64)),
+        Function::Last => seen.iter().rev().find_map(Observation::value),
+    }
+}
+
+/// Returns the metric over the baseline as one number, none where there is no such number: too few samples, or a quantile
+/// beyond the timeout. Measurements that could not be taken do not count.
+///
+/// A count grows with time, so it is that of an average stretch as long as `window`, what it will be compared with.
+pub(super) fn baseline_number(
+    metric: &Metric,
+    samples: &Samples,
+    baseline: Stretch,
+    window: Option<Nanos>,
+) -> Option<f64> {
+    let mut seen = observations(metric, samples, baseline.1);
+    seen.retain(|o| o.answer != Answer::NotRun);
+    let value = number(metric, &[baseline], &seen).filter(|v| v.is_exact() && v.lo.is_finite())?.lo;
+    let length = baseline.1.saturating_sub(baseline.0);
+    match (metric.function, window) {
+        (Function::Count, _) if length <= 0 => None,
+        (Function::Count, Some(window)) => Some(value * window as f64 / length as f64),
+        _ => Some(value),
+    }
+}
+
+/// Returns the metric over a sliding window; windows restart at `edges`, in the order of time, and everything meant to
+/// start before `end` is known.
+///
+/// Where the probe took no measurement at all for a whole window, and for longer than its schedule explains, nothing is
+/// known, also not that there was nothing to count.
+pub(super) fn signal(
+    metric: &Metric,
+    experiment: &Experiment,
+    samples: &Samples,
+    edges: &[Nanos],
+    end: Nanos,
+) -> Signal {
+    let window = metric.over.map_or(Nanos::MAX / 4, nanos);
+    let settled = shifted(end, -1);
+    let first = edges.first().copied().unwrap_or(settled);
+    let tick = (window / 10).clamp(FINEST, COARSEST).max(settled.saturating_sub(first).max(0) / MOST_TICKS);
+    let seen = observations(metric, samples, end);
+    let mut signal = Windowed::new(statistic(metric.function), window).signal(&seen, edges, tick, settled);
+    let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
+    let hush = window.max(every);
+    let taken = |s: &&Sample| s.observation.outcome != Outcome::NotRun && (first..end).contains(&s.intended);
+    let mut instants: Vec<Nanos> =
+        samples.get(&metric.probe.value).into_iter().flatten().filter(taken).map(|s| s.intended).collect();
+    instants.push(end);
+    instants.sort_unstable();
+    let mut heard = first;
+    for instant in instants {
+        if instant.saturating_sub(heard) > hush {
+            signal = signal.blanked(shifted(heard, hush), instant, Blank::Gap);
+        }
+        heard = instant;
+    }
+    signal
+}
