@@ -8,11 +8,12 @@
 //!    successes, against a limit or against the baseline. [`sequential`] tests may be looked at at any time.
 //!
 //! Both end in a [`confidence::Outcome`] and say by their [`margin`] how close it was. [`binomial`] is the arithmetic
-//! underneath.
+//! underneath; [`judge`] applies all of it to what an experiment claims.
 
 pub mod binomial;
 pub mod confidence;
 pub mod interval;
+pub mod judge;
 pub mod margin;
 pub mod monitor;
 pub mod proportion;

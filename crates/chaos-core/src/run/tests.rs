@@ -92,6 +92,7 @@ impl Judge for PlainJudge {
             span: e.span,
             verdict: verdict(),
             measured: String::new(),
+            findings: Vec::new(),
         };
         experiment.expectations.iter().map(judged).collect()
     }
