@@ -1,0 +1,24 @@
+//! What a run says afterwards: folds of its [`Record`](crate::run::Record), for people and for machines.
+//!
+//! 1. [`outcome`] is the one place that ranks what came of a run; exit codes follow it.
+//! 2. [`text`] is what a person reads in five seconds.
+//! 3. [`json`] is everything, with a schema.
+//! 4. [`line`] are styled lines: text and colour are folds of the same pieces.
+//! 5. [`underline`] is what a renderer of the scenario underlines.
+//!
+//! Nothing here prints.
+
+pub mod json;
+pub mod line;
+pub mod outcome;
+pub mod text;
+pub mod underline;
+
+mod fault;
+
+pub use line::{Line, Piece, Style};
+pub use outcome::{Overall, Verdict, result};
+pub use underline::{Underline, underlines};
+
+#[cfg(test)]
+mod tests;

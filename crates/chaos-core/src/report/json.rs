@@ -1,0 +1,53 @@
+//! Everything that is known of a run, for machines, with a versioned schema.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Overall, result};
+use crate::run::Record;
+
+/// A record with what came of it; its `version` is that of the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "chaos run record")]
+pub struct Document {
+    /// What came of the run.
+    pub result: Overall,
+    /// Everything that it rests on.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+impl Document {
+    /// Adds what came of a run to its record.
+    pub fn new(record: Record) -> Document {
+        Document { result: result(&record), record }
+    }
+}
+
+/// Borrows what [`Document`] owns, so that writing copies nothing.
+#[derive(Serialize)]
+struct View<'a> {
+    result: Overall,
+    #[serde(flatten)]
+    record: &'a Record,
+}
+
+/// Writes a run as one JSON object, indented.
+pub fn write(record: &Record, mut out: impl io::Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, &View { result: result(record), record })?;
+    out.write_all(b"\n")
+}
+
+/// Reads what [`write`] has written.
+pub fn read(text: &str) -> Result<Document, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// Returns the JSON schema of what [`write`] writes (draft 2020-12).
+pub fn schema() -> schemars::Schema {
+    schemars::generate::SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<Document>()
+}
