@@ -16,7 +16,7 @@ use chaos_core::{
 use chaos_faults::agent::AgentInjector;
 
 use crate::{
-    harness::{BOTH, DEADLINE, World, ask, bandwidth, block, delay, jitter, loss},
+    harness::{BOTH, DEADLINE, World, ask, bandwidth, block, delay, fresh_port, jitter, loss},
     pair::{self, blast},
 };
 
@@ -31,7 +31,8 @@ async fn through(world: &World, specs: &[FaultSpec]) -> (usize, usize, usize) {
 async fn through_for(world: &World, specs: &[FaultSpec]) -> ((usize, usize, usize), Duration) {
     let before = world.dump();
     let undos = world.inject("one", specs).await;
-    let (sender, receiver) = (world.pair.sender("10.99.0.2", 4001), world.pair.receiver("10.99.0.2", 4001));
+    let port = fresh_port();
+    let (sender, receiver) = (world.pair.sender("10.99.0.2", port), world.pair.receiver("10.99.0.2", port));
     let start = Instant::now();
     let (arrived, damaged) = blast(&sender, &receiver, SENT);
     let elapsed = start.elapsed();
@@ -85,16 +86,16 @@ async fn every_fault_does_what_it_says_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delay_is_as_long_as_asked_and_measured() {
     let Some(world) = World::new() else { return };
-    let plain = world.shortest();
+    let plain = world.typical();
     let undos = world.inject("slow", &[delay(60)]).await;
-    let delayed = world.shortest();
+    let delayed = world.typical();
     println!("{plain:?} without, {delayed:?} with 60 ms by {}", undos[0].offer.backend);
     assert!(delayed >= Duration::from_millis(60), "{delayed:?}");
     if let Some(added) = world.injector.effect(&undos[0]).await.unwrap().added_delay {
         assert!((Duration::from_millis(60)..Duration::from_secs(1)).contains(&added), "{added:?}");
     }
     world.revert(&undos).await;
-    assert!(world.shortest() < Duration::from_millis(60));
+    assert!(world.typical() < Duration::from_millis(60));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,7 +204,11 @@ async fn a_rejected_sender_is_told_at_once() {
         assert!(connect(4005).is_err());
         world.signal(nix::sys::signal::Signal::SIGKILL);
         world.assert_agent_gone().await;
-        assert_eq!(connect(4005), Ok(()), "the table outlived its agent");
+        // Its last thread takes the table along, a little after the first is gone.
+        let end = Instant::now() + Duration::from_secs(5);
+        while connect(4005).is_err() {
+            assert!(Instant::now() < end, "the table outlived its agent");
+        }
         world.injector.revert(&undo).await.unwrap();
     }
 }
@@ -216,7 +221,7 @@ async fn filters_lead_to_the_forwarder_where_there_is_no_bpf() {
     offer.hold = Hold::Agent;
     let undo = world.prepare("filters", &offer).await.unwrap();
     world.injector.inject(&undo).await.unwrap();
-    let delayed = world.shortest();
+    let delayed = world.typical();
     assert!(delayed >= Duration::from_millis(30), "{delayed:?}");
     assert!(pair::run(&world.pair.a, "tc filter show dev va egress").contains("mirred"));
     assert!(world.injector.effect(&undo).await.unwrap().met >= 3);

@@ -17,14 +17,14 @@ async fn a_delay_above_that_of_a_link_adds_to_it() {
     let offer = world.injector.offer(&link).await.unwrap().remove(0);
     let link = world.injector.prepare("link-a-b", &offer, &world.place(), DEADLINE).await.unwrap();
     world.injector.inject(&link).await.unwrap();
-    let below = world.shortest();
+    let below = world.typical();
     let undos = world.inject("slow", &[delay(50)]).await;
-    let (both, other) = (world.shortest(), world.pair.exchange("10.99.0.3", 4000).unwrap());
+    let (both, other) = (world.typical(), world.exchange_with("10.99.0.3").unwrap());
     println!("{below:?} by the link, {both:?} with the fault, {other:?} to another host");
     assert!(below >= ms(40) && both >= ms(90) && other >= ms(50));
     assert!(other < both);
     world.revert(&undos).await;
-    let below = world.shortest();
+    let below = world.typical();
     assert!((ms(40)..ms(90)).contains(&below), "{below:?}");
     // Of two that are no plain delays only one could act.
     let jittery = world.inject("jittery", &[jitter(20, 5)]).await;
