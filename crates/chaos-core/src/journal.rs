@@ -16,7 +16,7 @@ pub mod state;
 pub use entry::{Entry, Header, Line};
 pub use file::FileJournal;
 pub use history::History;
-pub use registry::{Registration, Registry, RegistryError};
+pub use registry::{KnownRun, Registration, Registry, RegistryError, RunEntry};
 pub use state::{IllegalStep, State, Step};
 
 use async_trait::async_trait;

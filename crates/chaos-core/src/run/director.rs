@@ -103,8 +103,8 @@ impl Director {
         self.raise_environment().await?;
         self.ctx.emit(What::EnvironmentUp);
         self.watch_environment();
-        for injector in self.ctx.injectors.values().cloned() {
-            let ctx = self.ctx.clone();
+        for injector in self.ctx.injectors.values() {
+            let (ctx, injector) = (self.ctx.clone(), injector.clone());
             self.watchers.spawn(async move {
                 let why = injector.lost().await;
                 ctx.interrupt.trip(&ctx.cause(AbortKind::Lost, why));

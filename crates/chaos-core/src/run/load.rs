@@ -19,7 +19,10 @@ use tokio::{
     time::{Sleep, sleep_until, timeout_at},
 };
 
-use super::clock::Clock;
+use super::{
+    clock::Clock,
+    pacer::{self, Pacer},
+};
 use crate::{
     probe::{Observation, Outcome, Prober, Sample},
     time::{Nanos, duration, nanos},
@@ -53,11 +56,13 @@ impl Stream {
 
 /// Sends one stream until `stop` turns true, then waits for what is under way; each sample goes to `sink` when it is over.
 ///
-/// A prober that panics makes a measurement that could not be taken; the stream goes on.
+/// A prober that panics makes a measurement that could not be taken; the stream goes on. Without a pacer, starts are late
+/// by up to a millisecond or two, which is recorded.
 pub async fn drive<P: Prober + ?Sized>(
     prober: &P,
     stream: &Stream,
     clock: Clock,
+    pacer: Option<&Pacer>,
     mut stop: watch::Receiver<bool>,
     mut sink: impl FnMut(Sample),
 ) {
@@ -71,6 +76,8 @@ pub async fn drive<P: Prober + ?Sized>(
         let _ = stop.wait_for(|stop| *stop).await;
     });
     let mut stopped = false;
+    // What the pacer was last asked for.
+    let mut asked = Nanos::MIN;
     poll_fn(|cx: &mut Context<'_>| {
         for _ in 0..TURN {
             while let Poll::Ready(Some(sample)) = under_way.poll_next_unpin(cx) {
@@ -106,6 +113,11 @@ pub async fn drive<P: Prober + ?Sized>(
             // At the limit the timer stands for the moment at which the oldest one waiting is past its timeout.
             let due = if intended > now { intended } else { intended + nanos(stream.timeout) };
             if poll_timer(timer.as_mut(), clock, due, cx).is_pending() {
+                let at = due.max(now + nanos(pacer::STEP));
+                if let Some(pacer) = pacer.filter(|_| asked <= now || at < asked) {
+                    asked = at;
+                    pacer.wake_after(duration(at - now), cx.waker().clone());
+                }
                 return Poll::Pending;
             }
         }

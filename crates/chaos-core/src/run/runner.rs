@@ -25,6 +25,7 @@ use crate::{
     plan::Plan,
     probe::Probers,
     time::nanos,
+    verdict::judge::Standard,
 };
 
 /// Everything that a run is done with.
@@ -94,7 +95,7 @@ impl RunnerBuilder {
         self
     }
 
-    /// Sets who judges.
+    /// Sets who judges; without one it is the [standard judge](Standard).
     pub fn judge(mut self, judge: Arc<dyn Judge>) -> Self {
         self.judge = Some(judge);
         self
@@ -139,7 +140,7 @@ impl RunnerBuilder {
             injectors: self.injectors.into_iter().map(|i| (i.name().to_owned(), i)).collect(),
             probers: self.probers.ok_or(MissingPart("probers"))?,
             journal: self.journal.ok_or(MissingPart("journal"))?,
-            judge: self.judge.ok_or(MissingPart("judge"))?,
+            judge: self.judge.unwrap_or_else(|| Arc::new(Standard::new())),
             sinks: self.sinks,
             policy: self.policy.unwrap_or_default(),
             restore_command: self.restore_command.unwrap_or_else(|| format!("chaos restore {id}")),

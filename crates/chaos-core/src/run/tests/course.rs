@@ -61,7 +61,7 @@ async fn a_run_goes_through_its_timeline_and_puts_everything_back() {
     // 45 s of steady state and timeline at 20 a second, each one once.
     assert!((899..=901).contains(&samples["get"].len()), "{}", samples["get"].len());
     assert_eq!(record.probes[0].phases[0].count, 200);
-    assert_eq!(record.exercised["first"], true);
+    assert!(record.exercised["first"]);
     assert!(stage.world.history().ended);
     assert_consistent(&stage, &Finished { record, samples });
 }
@@ -145,7 +145,7 @@ async fn a_fault_that_met_nothing_proves_nothing() {
     stage.world.meet(0);
     let finished = stage.run().await;
     assert_eq!(finished.record.completion, Completion::Completed);
-    assert_eq!(finished.record.exercised["first"], false);
+    assert!(!finished.record.exercised["first"]);
     assert!(matches!(finished.record.expectations[0].verdict, Verdict::Inconclusive { .. }));
     assert!(finished.record.warnings.iter().any(|w| w.contains("`first` met no traffic")));
 }
@@ -175,4 +175,47 @@ async fn dropping_a_run_puts_everything_back() {
     assert_eq!(stage.world.in_place().len(), 3);
     tokio::time::sleep(seconds(60)).await;
     assert!(stage.world.is_pristine());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_standard_judge_sees_what_the_run_saw() {
+    let mut stage = Stage::new();
+    stage.judge = Arc::new(crate::verdict::judge::Standard::new());
+    let finished = stage.run().await;
+    assert_eq!(finished.record.completion, Completion::Completed, "{:#?}", finished.record.steady);
+    assert_eq!(
+        finished.record.expectations[0].verdict,
+        Verdict::Passed,
+        "{:?}",
+        finished.record.expectations
+    );
+    assert!(finished.record.steady.iter().all(|s| s.held));
+    assert_consistent(&stage, &finished);
+
+    // One measurement in five is lost while a fault is in place: the expectation fails, the abort condition stays quiet.
+    let mut stage = Stage::new();
+    stage.judge = Arc::new(crate::verdict::judge::Standard::new());
+    let count = std::sync::atomic::AtomicU32::new(0);
+    stage.world.serve(move |in_place| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let lost = in_place.len() > 1 && number.is_multiple_of(5);
+        if lost { Reply::failed(Duration::from_millis(1)) } else { Reply::ok(Duration::from_millis(1)) }
+    });
+    let finished = stage.run().await;
+    assert_eq!(finished.record.completion, Completion::Completed);
+    assert_eq!(finished.record.expectations[0].verdict, Verdict::Failed);
+
+    // All of them are: the abort condition takes the fault away.
+    let mut stage = Stage::new();
+    stage.judge = Arc::new(crate::verdict::judge::Standard::new());
+    stage.world.serve(|in_place| match in_place {
+        [_, _, ..] => Reply::failed(Duration::from_millis(1)),
+        _ => Reply::ok(Duration::from_millis(1)),
+    });
+    let finished = stage.run().await;
+    let cause = finished.record.abort.clone().unwrap();
+    assert_eq!(cause.kind, crate::run::record::AbortKind::Condition);
+    let held = cause.at - finished.record.mark(&Event::Starts("first".into())).unwrap();
+    assert!(duration(held) < seconds(4), "{held}");
+    assert_consistent(&stage, &finished);
 }

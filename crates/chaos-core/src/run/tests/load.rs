@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     probe::{Observation, Prober},
     run::{
-        Clock,
+        Clock, Pacer,
         load::{Stream, drive},
     },
     time::nanos,
@@ -23,8 +23,8 @@ fn stream(rate: f64, timeout: Duration, limit: usize) -> Stream {
 /// Sends for a time, then drains; returns the samples in the order of their intended starts.
 async fn send(prober: &dyn Prober, stream: Stream, time: Duration) -> Vec<Sample> {
     let (stop, stopping) = watch::channel(false);
-    let mut samples = Vec::new();
-    let driving = drive(prober, &stream, Clock::start(), stopping, |s| samples.push(s));
+    let (mut samples, pacer) = (Vec::new(), Pacer::start());
+    let driving = drive(prober, &stream, Clock::start(), pacer.as_ref(), stopping, |s| samples.push(s));
     let stopping = async {
         tokio::time::sleep(time).await;
         stop.send_replace(true);
@@ -150,7 +150,7 @@ async fn a_stalled_runner_blames_itself() {
     let clock = Clock::start();
     let stream = stream(100.0, seconds(1), 4096);
     let mut samples = Vec::new();
-    let driving = drive(&Instant, &stream, clock, stopping, |s| samples.push(s));
+    let driving = drive(&Instant, &stream, clock, None, stopping, |s| samples.push(s));
     let stalling = async {
         tokio::time::sleep(seconds(5)).await;
         // Time goes on, and nothing of the runner does.
@@ -175,4 +175,33 @@ fn schedules_do_not_drift() {
     let stream = stream(3.0, seconds(1), 1);
     assert_eq!(stream.intended(3 * 86_400), nanos(seconds(86_400)));
     assert_eq!(stream.intended(1), 333_333_333);
+}
+
+/// On the real clock; what the machine allows differs, so only the order of magnitude is held to.
+#[tokio::test]
+async fn starts_are_punctual_on_a_real_clock() {
+    let samples = send(&Instant, stream(100.0, seconds(1), 4096), seconds(2)).await;
+    let mut late: Vec<Duration> = samples.iter().map(|s| s.late).collect();
+    late.sort();
+    println!("median lateness {:?}, most {:?}", late[late.len() / 2], late[late.len() - 1]);
+    assert!(late[late.len() / 2] < Duration::from_millis(50));
+}
+
+/// A figure for `docs/performance.md`: how many starts a second one thread manages beside its prober.
+#[tokio::test]
+#[ignore = "a measurement, meaningful with optimisation only"]
+async fn starts_per_second() {
+    for rate in [10_000.0, 50_000.0, 100_000.0, 200_000.0, 500_000.0] {
+        let before = std::time::Instant::now();
+        let samples = send(&Instant, stream(rate, seconds(1), 4096), seconds(3)).await;
+        let mut late: Vec<Duration> = samples.iter().map(|s| s.late).collect();
+        late.sort();
+        let not_run = samples.iter().filter(|s| s.observation.outcome == Outcome::NotRun).count();
+        println!(
+            "{rate}/s: {:.0}/s done, {not_run} not run, lateness p50 {:?} p99 {:?}",
+            samples.len() as f64 / before.elapsed().as_secs_f64(),
+            late[late.len() / 2],
+            late[late.len() * 99 / 100]
+        );
+    }
 }
