@@ -33,6 +33,7 @@ use crate::{
 };
 
 use names::Names;
+pub(crate) use names::glob;
 use params::Params;
 
 /// A checked file: its experiments, and everything there is to say about it.

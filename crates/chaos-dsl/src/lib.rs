@@ -6,6 +6,7 @@
 //!
 //! 4. [`check`] gives a tree its meaning: [`compile()`] and [`compile_file()`] go all the way from text to
 //!    [`chaos_core::model::Experiment`]s.
+//! 5. [`explain()`] says what a checked experiment means, in plain English.
 //!
 //! The grammar knows shape only: which words a fault or a probe takes is no business of this phase, so a new kind of
 //! fault never touches it. [`syntax`] is the whole border to what follows.
@@ -23,6 +24,7 @@
 pub mod check;
 pub mod codes;
 pub mod diagnostic;
+pub mod explain;
 pub mod parse;
 pub mod print;
 pub mod source;
@@ -33,6 +35,7 @@ pub mod words;
 pub use check::{Compiled, compile, compile_file};
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Severity};
+pub use explain::explain;
 pub use parse::{Parsed, parse};
 pub use print::{format, print};
 pub use source::SourceMap;

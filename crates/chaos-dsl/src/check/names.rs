@@ -44,7 +44,7 @@ impl Names {
 }
 
 /// Whether a name matches a pattern in which `*` stands for any characters.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, tail)) => name

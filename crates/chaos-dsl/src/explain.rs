@@ -1,0 +1,228 @@
+//! A checked experiment in plain English, for somebody who did not write it.
+//!
+//! [`explain()`] is pure: the same experiment always gives the same text. It says nothing that only planning can know (which
+//! objects a pick draws); [`schedule`] computes when each step begins, [`place`] says where, [`measure`] what is measured,
+//! [`fault`] what is injected, [`claim`] what each expectation means, down to its formula and the samples it needs.
+
+mod claim;
+mod fault;
+mod measure;
+mod page;
+mod place;
+mod schedule;
+mod words;
+
+use std::time::Duration;
+
+use chaos_core::{
+    model::{Abort, Experiment, Predicate, Selector, Step},
+    run::Policy,
+};
+
+use page::{Page, time};
+use schedule::{Schedule, clock};
+
+/// Says an experiment in plain English: what happens when, what it takes to judge it, what ends it and what is put back.
+///
+/// ```
+/// let text = std::fs::read_to_string("../../scenarios/quickstart.chaos").unwrap();
+/// let compiled = chaos_dsl::compile("quickstart.chaos", &text, &[]);
+/// let words = chaos_dsl::explain(&compiled.experiments[0]);
+/// assert!(words.contains("0:12  inject slow_api"), "{words}");
+/// ```
+#[must_use]
+pub fn explain(experiment: &Experiment) -> String {
+    let schedule = Schedule::new(experiment);
+    let mut page = Page::default();
+    head(experiment, &mut page);
+    place::explain(experiment, &mut page);
+    measure::explain(experiment, &mut page);
+    steady_state(experiment, &mut page);
+    fault::explain(experiment, &mut page);
+    timeline(experiment, &schedule, &mut page);
+    put_back(experiment, &schedule, &mut page);
+    aborts(experiment, &mut page);
+    page.section("What is expected");
+    for expectation in &experiment.expectations {
+        claim::explain(experiment, &schedule, expectation, &mut page);
+    }
+    verdict(experiment, &mut page);
+    evidence(experiment, &mut page);
+    page.finish()
+}
+
+fn head(experiment: &Experiment, page: &mut Page) {
+    page.title(&experiment.name);
+    let mut fields = vec![("hypothesis", experiment.hypothesis.value.clone())];
+    fields.extend(experiment.impact.clone().map(|impact| ("impact", impact)));
+    let nobody = || "nobody is named".to_owned();
+    fields.push(("owner", experiment.owner.as_ref().map_or_else(nobody, |o| o.value.clone())));
+    if !experiment.tags.is_empty() {
+        fields.push(("tags", experiment.tags.join(", ")));
+    }
+    for param in &experiment.params {
+        let mut text = format!("{} = {}", param.name, param.value);
+        if param.value != param.default {
+            text.push_str(&format!(", changed for this run from {}", param.default));
+        }
+        if let Some((low, high)) = param.range {
+            text.push_str(&format!("; a run may set {low} to {high}"));
+        }
+        fields.push(("param", text));
+    }
+    page.fields(&fields);
+}
+
+fn steady_state(experiment: &Experiment, page: &mut Page) {
+    let steady = &experiment.steady_state;
+    page.section("What must hold before");
+    page.text(&format!(
+        "The healthy system is watched for {}. Unless all of this was observed, nothing is injected and the run is refused. \
+         The same is asked again after everything was put back; until it holds, the run does not count as restored.",
+        time(steady.over)
+    ));
+    for predicate in &steady.predicates {
+        page.item(&format!("{}: {}", predicate, words::predicate(predicate)));
+    }
+}
+
+fn timeline(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
+    page.section("When what happens");
+    page.text("Planned times; what injecting and putting back take comes on top.");
+    let mut rows =
+        vec![(schedule.start(), format!("steady state, watched for {}", time(experiment.steady_state.over)))];
+    for (at, step) in schedule.steps() {
+        rows.push((
+            *at,
+            match step {
+                Step::Baseline(d) => {
+                    format!("baseline for {}: the healthy system, to compare with", time(*d))
+                }
+                Step::Inject(name) => match experiment.fault(name) {
+                    Some(fault) => format!("inject {name}: {}", fault::short(fault)),
+                    None => format!("inject {name}"),
+                },
+                Step::Hold(d) => format!("hold for {}", time(*d)),
+                Step::Rollback(None) => "roll back all that is in place".to_owned(),
+                Step::Rollback(Some(name)) => format!("roll back {name}"),
+                Step::Watch(d) => format!("watch the recovery for {}", time(*d)),
+            },
+        ));
+    }
+    if schedule.again() > Duration::ZERO {
+        let at = schedule.end().saturating_sub(schedule.again());
+        rows.push((at, format!("watch {} more, to see the steady state again", time(schedule.again()))));
+    }
+    rows.push((schedule.end(), "steady state judged again, verdicts, end".to_owned()));
+    let width = rows.iter().map(|(at, _)| clock(*at).len()).max().unwrap_or_default();
+    for (at, what) in rows {
+        page.row(&format!("{:>width$}", clock(at)), &what);
+    }
+}
+
+fn put_back(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
+    let policy = Policy::default();
+    page.section("What is put back, and how");
+    let order: Vec<String> = schedule.injected().iter().rev().map(|f| (*f).to_owned()).collect();
+    let order = if order.len() > 1 {
+        format!(" What was injected last goes first: {}.", order.join(", then "))
+    } else {
+        String::new()
+    };
+    page.text(&format!(
+        "Every fault, automatically: at its rollback, and at once when the run is aborted, stopped or fails.{order} A removal \
+         that does not succeed is tried again for up to {}. Requests that failed meanwhile stay failed; nothing else is left.",
+        time(policy.revert_patience)
+    ));
+    if experiment.lab().is_some() {
+        page.text("The lab itself, with all of its hosts and programs, is gone at the end of the run.");
+    }
+}
+
+fn aborts(experiment: &Experiment, page: &mut Page) {
+    let tick = Policy::default().tick;
+    page.section("What ends it early");
+    for abort in &experiment.aborts {
+        match abort {
+            Abort::Never(reason) => page.item(&format!("No condition of its own, because {reason}.")),
+            Abort::When(predicate) => {
+                page.item(&format!("When {predicate}: {}.", words::predicate(predicate)));
+                let (window, lasting) = (words::longest_window(predicate), words::persistence(predicate));
+                page.detail(&format!(
+                    "Takes effect at the latest {} after it has become true of every request: a window of {}, {}a tick of {}.",
+                    time(window + lasting + tick),
+                    time(window),
+                    if lasting.is_zero() { String::new() } else { format!("{} of persistence, ", time(lasting)) },
+                    time(tick)
+                ));
+                for note in blind_spots(experiment, predicate) {
+                    page.detail(&note);
+                }
+            }
+        }
+    }
+    if experiment.aborts.is_empty() {
+        page.item("No condition is written down.");
+    }
+    page.item("In any case: a request to stop, a broken environment, or an agent that is lost.");
+    if experiment.faults.iter().any(|f| f.proven_by.is_some()) {
+        page.item(&format!(
+            "A fault whose `proven by` has not come true {} after its injection; the run is then inconclusive.",
+            time(Policy::default().proven_within)
+        ));
+    }
+    page.text("Conditions are judged from the baseline until everything is put back.");
+}
+
+/// What an abort condition sees late, or not at all: a request that hangs is known to have failed only at its timeout.
+fn blind_spots(experiment: &Experiment, predicate: &Predicate) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for comparison in predicate.comparisons() {
+        let metric = &comparison.metric;
+        let (Some(window), Some(probe)) = (metric.over, experiment.probe(&metric.probe)) else { continue };
+        let note = if probe.timeout >= window {
+            format!(
+                "A request of {} that hangs is known to have failed after {}, and has by then left the window of {}: this \
+                 condition sees no hanging request. A window above {} would.",
+                probe.name,
+                time(probe.timeout),
+                time(window),
+                time(probe.timeout)
+            )
+        } else {
+            format!(
+                "Where requests of {} hang instead of failing, up to {} later: each is known to have failed only then.",
+                probe.name,
+                time(probe.timeout)
+            )
+        };
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn verdict(experiment: &Experiment, page: &mut Page) {
+    let all = match experiment.expectations.len() {
+        1 => "it passed".to_owned(),
+        2 => "both of them passed".to_owned(),
+        n => format!("all {n} of them passed"),
+    };
+    page.text(&format!(
+        "Each expectation passes, fails, or stays inconclusive. The run is a success only if it completed, everything is \
+         restored, and {all}."
+    ));
+}
+
+fn evidence(experiment: &Experiment, page: &mut Page) {
+    use chaos_core::model::Evidence;
+    page.section("What is recorded");
+    page.item("Every event of the run, with its measurements and verdicts.");
+    page.item("What the kernel says of the places that are touched, before, during and after.");
+    for evidence in &experiment.evidence {
+        if let Evidence::Logs(Selector::Hosts(name) | Selector::Named(name)) = &evidence.value {
+            page.item(&format!("The output of the programs on {name}."));
+        }
+    }
+}

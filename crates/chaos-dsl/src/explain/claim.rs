@@ -1,0 +1,372 @@
+//! What each expectation means: in words, as a formula, and what it takes to decide it.
+
+use std::time::Duration;
+
+use chaos_core::{
+    model::{Claim, Comparison, Event, Expectation, Experiment, Function, Phase, Predicate, formula::Bound},
+    verdict::{proportion::samples_to_confirm, quantile::least_samples},
+};
+
+use super::{
+    page::{Page, time},
+    place,
+    schedule::{Schedule, clock},
+    words,
+};
+
+/// The chance of an error that windows are sized for, whatever confidence the expectations ask for.
+const WINDOW_TAIL: f64 = 0.05;
+
+/// Says what an expectation claims and what it takes to decide it.
+pub(super) fn explain(
+    experiment: &Experiment,
+    schedule: &Schedule,
+    expectation: &Expectation,
+    page: &mut Page,
+) {
+    page.item(&format!("\"{}\"", expectation.name));
+    page.detail(&sentence(&format!("{}.", in_words(&expectation.claim, experiment.confidence))));
+    page.named("formula", &formula(&expectation.claim, schedule));
+    page.named("horizon", &horizon(&expectation.claim, schedule));
+    let mut samples: Vec<String> = Vec::new();
+    needs(experiment, schedule, &expectation.claim, &mut samples);
+    samples.dedup();
+    for line in samples {
+        page.named("samples", &line);
+    }
+    let decided = decided(&expectation.claim, schedule);
+    page.named(
+        "verdict",
+        &format!("passes at {} at the earliest, fails at {}", at(decided.pass), at(decided.fail)),
+    );
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+fn at(instant: Option<Duration>) -> String {
+    instant.map_or_else(|| "no planned moment".to_owned(), clock)
+}
+
+/// Says a claim in words.
+fn in_words(claim: &Claim, confidence: f64) -> String {
+    let list = |all: &[Claim], word: &str| {
+        all.iter().map(|c| in_words(c, confidence)).collect::<Vec<_>>().join(&format!("; {word} "))
+    };
+    match claim {
+        Claim::Statistic { comparison, during, observed } => format!(
+            "{}, taken as one number {}; {}",
+            words::comparison(comparison),
+            words::phase(during),
+            if *observed {
+                "the observed number decides".to_owned()
+            } else {
+                format!("judged with {} confidence", chaos_core::model::Quantity::ratio(confidence))
+            }
+        ),
+        Claim::Always { predicate, during } => {
+            format!("at every instant {}: {}", words::phase(during), words::predicate(predicate))
+        }
+        Claim::Never { predicate, during } => {
+            format!("at no instant {}: {}", words::phase(during), words::predicate(predicate))
+        }
+        Claim::Eventually { predicate, within, during } => format!(
+            "at some instant {}, at most {} after its start: {}",
+            words::phase(during),
+            time(*within),
+            words::predicate(predicate)
+        ),
+        Claim::Within { predicate, within, after } => format!(
+            "at most {} after {}, at some instant: {}",
+            time(*within),
+            words::event(after),
+            words::predicate(predicate)
+        ),
+        Claim::Stops { predicate, within, after } => format!(
+            "from {} after {} to the end it is no more so that {}",
+            time(*within),
+            words::event(after),
+            words::predicate(predicate)
+        ),
+        Claim::Stays { predicate, lasting, after } => format!(
+            "for {} after {}, without interruption: {}",
+            time(*lasting),
+            words::event(after),
+            words::predicate(predicate)
+        ),
+        Claim::Settles { predicate, within, lasting, after } => format!(
+            "at most {} after {} it comes to be, and stays so {}: {}",
+            time(*within),
+            words::event(after),
+            lasting.map_or_else(|| "to the end".to_owned(), |d| format!("for {}", time(d))),
+            words::predicate(predicate)
+        ),
+        Claim::All(all) => list(all, "and"),
+        Claim::Any(all) => list(all, "or"),
+    }
+}
+
+/// How long after the start of a phase, or after an event, a predicate is first known.
+fn known_after(predicate: &Predicate) -> Duration {
+    words::longest_window(predicate)
+}
+
+fn length(schedule: &Schedule, phase: &Phase) -> Option<Duration> {
+    schedule.phase(phase).map(|(start, end)| end.saturating_sub(start))
+}
+
+/// Writes a claim in the core notation: closed intervals, counted from the instant behind `@`.
+fn formula(claim: &Claim, schedule: &Schedule) -> String {
+    let start = |phase: &Phase| match phase {
+        Phase::Fault(Some(name)) => format!("start of {name}"),
+        Phase::Fault(None) => "start of the first fault".to_owned(),
+        Phase::Baseline => "start of baseline".to_owned(),
+        Phase::Watch => "start of watch".to_owned(),
+        Phase::WholeRun => "start of the run".to_owned(),
+    };
+    let list = |all: &[Claim], word: &str| {
+        all.iter()
+            .map(|c| format!("({})", formula(c, schedule)))
+            .collect::<Vec<_>>()
+            .join(&format!(" {word} "))
+    };
+    let whole = |predicate: &Predicate, during: &Phase, negated: bool| {
+        let until = length(schedule, during).map_or_else(|| "end".to_owned(), time);
+        let not = if negated { "not " } else { "" };
+        format!(
+            "always[{},{until}] {not}({}) @ {}",
+            time(known_after(predicate)),
+            words::core(predicate),
+            start(during)
+        )
+    };
+    match claim {
+        Claim::Statistic { comparison, during, observed: true } => {
+            format!("{comparison} @ {during}, observed")
+        }
+        Claim::Statistic { comparison, during, observed: false } => format!("{comparison} @ {during}"),
+        Claim::Always { predicate, during } => whole(predicate, during, false),
+        Claim::Never { predicate, during } => whole(predicate, during, true),
+        Claim::Eventually { predicate, within, during } => {
+            format!("eventually[0s,{}] ({}) @ {}", time(*within), words::core(predicate), start(during))
+        }
+        Claim::Within { predicate, within, after } => {
+            format!("eventually[0s,{}] ({}) @ each {after}", time(*within), words::core(predicate))
+        }
+        Claim::Stops { predicate, within, after } => {
+            format!("always[{},end] not ({}) @ each {after}", time(*within), words::core(predicate))
+        }
+        Claim::Stays { predicate, lasting, after } => {
+            format!("always[0s,{}] ({}) @ each {after}", time(*lasting), words::core(predicate))
+        }
+        Claim::Settles { predicate, within, lasting, after } => format!(
+            "eventually[0s,{}] always[0s,{}] ({}) @ each {after}",
+            time(*within),
+            lasting.map_or_else(|| "end".to_owned(), time),
+            words::core(predicate)
+        ),
+        Claim::All(all) => list(all, "and"),
+        Claim::Any(all) => list(all, "or"),
+    }
+}
+
+/// Says how far a claim looks.
+fn horizon(claim: &Claim, schedule: &Schedule) -> String {
+    match claim {
+        Claim::Statistic { during, .. } | Claim::Always { during, .. } | Claim::Never { during, .. } => {
+            match length(schedule, during) {
+                Some(length) => format!("{}, {}", time(length), words::phase(during)),
+                None => format!("none: nothing happens {}", words::phase(during)),
+            }
+        }
+        Claim::Eventually { within, during, .. } => {
+            format!("{} from its start {}", time(*within), words::phase(during))
+        }
+        Claim::Within { within, after, .. } => format!("{} after {}", time(*within), words::event(after)),
+        Claim::Stops { after, .. } | Claim::Settles { lasting: None, after, .. } => {
+            format!("from {} to the end of the run", words::event(after))
+        }
+        Claim::Stays { lasting, after, .. } => format!("{} after {}", time(*lasting), words::event(after)),
+        Claim::Settles { within, lasting: Some(lasting), after, .. } => {
+            format!("{} after {}", time(*within + *lasting), words::event(after))
+        }
+        Claim::All(all) | Claim::Any(all) => {
+            let mut each: Vec<String> = all.iter().map(|c| horizon(c, schedule)).collect();
+            each.dedup();
+            each.join("; ")
+        }
+    }
+}
+
+/// The earliest moments that a claim can be decided at, each way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Decided {
+    pass: Option<Duration>,
+    fail: Option<Duration>,
+}
+
+/// Computes when a claim can be decided at the earliest, counted from the start of the run.
+fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
+    // Every one of several events must do to pass; one that does not is enough to fail.
+    let after = |event: &Event, pass: Duration, fail: Duration| {
+        let instants = schedule.instants(event);
+        Decided {
+            pass: instants.iter().max().map(|at| *at + pass),
+            fail: instants.iter().min().map(|at| *at + fail),
+        }
+    };
+    let first = |predicate: &Predicate| known_after(predicate) + words::persistence(predicate);
+    match claim {
+        Claim::Statistic { during, .. } => {
+            let end = schedule.phase(during).map(|(_, end)| end);
+            Decided { pass: end, fail: end }
+        }
+        Claim::Always { predicate, during } | Claim::Never { predicate, during } => Decided {
+            pass: schedule.phase(during).map(|(_, end)| end),
+            fail: schedule.phase(during).map(|(start, _)| start + known_after(predicate)),
+        },
+        Claim::Eventually { predicate, within, during } => {
+            let start = schedule.phase(during).map(|(start, _)| start);
+            Decided { pass: start.map(|s| s + first(predicate)), fail: start.map(|s| s + *within) }
+        }
+        Claim::Within { predicate, within, after: event } => after(event, first(predicate), *within),
+        Claim::Stops { within, after: event, .. } => Decided {
+            pass: (!schedule.instants(event).is_empty()).then(|| schedule.end()),
+            fail: after(event, Duration::ZERO, *within).fail,
+        },
+        Claim::Stays { predicate, lasting, after: event } => {
+            after(event, (*lasting).max(known_after(predicate)), known_after(predicate))
+        }
+        Claim::Settles { predicate, within, lasting: Some(lasting), after: event } => {
+            after(event, first(predicate) + *lasting, *within)
+        }
+        Claim::Settles { within, lasting: None, after: event, .. } => Decided {
+            pass: (!schedule.instants(event).is_empty()).then(|| schedule.end()),
+            fail: after(event, Duration::ZERO, *within).fail,
+        },
+        Claim::All(all) | Claim::Any(all) => {
+            let each: Vec<Decided> = all.iter().map(|c| decided(c, schedule)).collect();
+            // A moment that never comes is later than all others.
+            let latest = |times: Vec<Option<Duration>>| {
+                times.into_iter().collect::<Option<Vec<_>>>().and_then(|t| t.into_iter().max())
+            };
+            let earliest = |times: Vec<Option<Duration>>| times.into_iter().flatten().min();
+            let (pass, fail) = (each.iter().map(|d| d.pass).collect(), each.iter().map(|d| d.fail).collect());
+            if matches!(claim, Claim::All(_)) {
+                Decided { pass: latest(pass), fail: earliest(fail) }
+            } else {
+                Decided { pass: earliest(pass), fail: latest(fail) }
+            }
+        }
+    }
+}
+
+/// Says how many samples a claim needs, beside those that are planned.
+fn needs(experiment: &Experiment, schedule: &Schedule, claim: &Claim, out: &mut Vec<String>) {
+    match claim {
+        Claim::Statistic { comparison, during, observed } => {
+            let planned = |phase: &Phase| length(schedule, phase).unwrap_or_default();
+            let relative = matches!(comparison.bound, Bound::Baseline { .. });
+            let mut line = if *observed {
+                "1 is enough, as the observed number decides".to_owned()
+            } else {
+                least(comparison, 1.0 - experiment.confidence)
+            };
+            line.push_str(&format!(
+                "; planned: {} {}",
+                count(experiment, comparison, planned(during)),
+                words::phase(during)
+            ));
+            if relative {
+                let baseline = count(experiment, comparison, planned(&Phase::Baseline));
+                line.push_str(&format!(" and {baseline} during the baseline"));
+            }
+            if !comparison.metric.filter.is_empty() {
+                line.push_str(", of which only those that match the filter count");
+            }
+            out.push(line);
+        }
+        Claim::All(all) | Claim::Any(all) => {
+            for claim in all {
+                needs(experiment, schedule, claim, out);
+            }
+        }
+        Claim::Always { predicate, .. }
+        | Claim::Never { predicate, .. }
+        | Claim::Eventually { predicate, .. }
+        | Claim::Within { predicate, .. }
+        | Claim::Stops { predicate, .. }
+        | Claim::Stays { predicate, .. }
+        | Claim::Settles { predicate, .. } => {
+            for comparison in predicate.comparisons() {
+                let window = comparison.metric.over.unwrap_or_default();
+                let least = match comparison.metric.function {
+                    Function::Quantile(q) => least_samples(q, WINDOW_TAIL),
+                    _ => 1,
+                };
+                let filter = if comparison.metric.filter.is_empty() {
+                    ""
+                } else {
+                    ", of which only those that match the filter count"
+                };
+                out.push(format!(
+                    "at least {least} in each window of {}; planned: {}{filter}",
+                    time(window),
+                    count(experiment, comparison, window)
+                ));
+            }
+        }
+    }
+}
+
+/// Says how many samples a phase statistic needs at least: for a quantile the least number whose order statistics bound it,
+/// for a share the number that confirms it when none fails (Clopper & Pearson 1934).
+fn least(comparison: &Comparison, alpha: f64) -> String {
+    let upper = comparison.op.is_upper_bound();
+    let share = match (comparison.metric.function, &comparison.bound) {
+        (Function::Quantile(q), Bound::Constant(_)) => {
+            return format!("at least {}", least_samples(q, alpha));
+        }
+        (Function::Quantile(q), Bound::Baseline { .. }) => {
+            return format!("at least {} in each of the two phases", least_samples(q, alpha));
+        }
+        (Function::Success, Bound::Constant(s)) => {
+            if upper {
+                1.0 - s.value
+            } else {
+                s.value
+            }
+        }
+        (Function::Errors, Bound::Constant(e)) => {
+            if upper {
+                1.0 - e.value
+            } else {
+                e.value
+            }
+        }
+        (Function::Success | Function::Errors, Bound::Baseline { .. }) => {
+            return "as many as the difference of the two shares takes to show".to_owned();
+        }
+        _ => return "at least 1".to_owned(),
+    };
+    let failing = match (comparison.metric.function, upper) {
+        (Function::Success, false) | (Function::Errors, true) => "fails",
+        _ => "succeeds",
+    };
+    match samples_to_confirm(share, 0, alpha) {
+        Some(n) => format!("at least {n}, if none of them {failing}; more if some do"),
+        None => "no number of samples can confirm it: say `observed`".to_owned(),
+    }
+}
+
+/// The planned number of samples of a metric in a time.
+fn count(experiment: &Experiment, comparison: &Comparison, time: Duration) -> String {
+    let Some(probe) = experiment.probe(&comparison.metric.probe) else { return "none".to_owned() };
+    let of_one = probe.rate * time.as_secs_f64();
+    match probe.from.as_ref().map_or(Some(1), |from| place::count(experiment, from)) {
+        Some(places) => format!("{:.0}", of_one * places as f64),
+        None => format!("{of_one:.0} from each place"),
+    }
+}

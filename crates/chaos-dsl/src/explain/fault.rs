@@ -1,0 +1,137 @@
+//! What is injected, in words.
+
+use chaos_core::model::{
+    Distribution, Experiment, Fault, FaultSpec, Quantity, Traffic, Unit,
+    fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
+};
+
+use super::{
+    page::{Page, time},
+    place::of_selector,
+};
+
+/// Says what every fault does.
+pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
+    page.section("What is injected");
+    for fault in &experiment.faults {
+        let effects: Vec<String> = fault.specs.iter().map(|s| effect(s)).collect();
+        page.item(&format!("{}: {}", fault.name, short(fault)));
+        page.detail(&format!("{}: {}.", traffic(fault), effects.join("; and ")));
+        if let Some(proof) = &fault.proven_by {
+            page.detail(&format!(
+                "It counts as having met traffic once {proof}: {}.",
+                super::words::comparison(proof)
+            ));
+        }
+    }
+}
+
+/// Says a fault in the words of the language.
+pub(super) fn short(fault: &Fault) -> String {
+    fault.specs.iter().map(|s| s.to_string()).collect::<Vec<_>>().join(" and ")
+        + " on "
+        + &of_selector(&fault.on)
+}
+
+fn traffic(fault: &Fault) -> String {
+    let Traffic { direction, peers, ports, protocol } = &fault.traffic;
+    let protocol = match protocol {
+        None => "",
+        Some(Protocol::Tcp) => "TCP ",
+        Some(Protocol::Udp) => "UDP ",
+        Some(Protocol::Icmp) => "ICMP ",
+    };
+    let on = of_selector(&fault.on);
+    let (verb, towards) = match direction {
+        Way::Egress => ("sends", "to"),
+        Way::Ingress => ("receives", "from"),
+        Way::Both => ("sends or receives", "to or from"),
+    };
+    let mut out = format!("Every {protocol}packet that {on} {verb}");
+    if peers.is_empty() {
+        out.push_str(&format!(" {towards} anyone"));
+    } else {
+        let peers: Vec<String> = peers.iter().map(peer).collect();
+        out.push_str(&format!(" {towards} {}", peers.join(" or ")));
+    }
+    if !ports.is_empty() {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        out.push_str(&format!(", on port {} at either end", ports.join(" or ")));
+    }
+    out
+}
+
+fn peer(peer: &Destination) -> String {
+    let who = match &peer.who {
+        Who::Objects(selector) => of_selector(selector),
+        Who::Network { address, prefix } => {
+            let whole = if address.is_ipv4() { 32 } else { 128 };
+            if *prefix == whole { address.to_string() } else { format!("{address}/{prefix}") }
+        }
+    };
+    peer.port.map_or_else(|| who.clone(), |port| format!("port {port} of {who}"))
+}
+
+fn effect(spec: &FaultSpec) -> String {
+    let percent = |ratio: f64| Quantity::ratio(ratio);
+    match spec {
+        FaultSpec::Delay { delay, jitter, correlation, distribution } => {
+            let mut out = format!("arrives {} later", time(*delay));
+            if !jitter.is_zero() {
+                out.push_str(&match distribution {
+                    Distribution::Uniform => format!(", give or take up to {}", time(*jitter)),
+                    Distribution::Normal => {
+                        format!(", normally distributed with a standard deviation of {}", time(*jitter))
+                    }
+                    Distribution::Pareto => {
+                        format!(", with a spread of {} and a long tail upwards", time(*jitter))
+                    }
+                });
+            }
+            if *correlation > 0.0 {
+                out.push_str(&format!(
+                    ", each taking over {} of the deviation before it",
+                    percent(*correlation)
+                ));
+            }
+            out
+        }
+        FaultSpec::Loss { ratio, burst: None } if *ratio >= 1.0 => "vanishes".to_owned(),
+        FaultSpec::Loss { ratio, burst: None } => {
+            format!("vanishes with a chance of {}, each by itself", percent(*ratio))
+        }
+        FaultSpec::Loss { ratio, burst: Some(n) } => {
+            format!("vanishes with a chance of {} in all, in bursts of {n} on average", percent(*ratio))
+        }
+        FaultSpec::Duplicate { ratio } => format!("arrives twice with a chance of {}", percent(*ratio)),
+        FaultSpec::Corrupt { ratio } => {
+            format!("has one bit flipped with a chance of {}", percent(*ratio))
+        }
+        FaultSpec::Reorder { ratio, hold } => format!(
+            "overtakes those before it with a chance of {}: all others are held for {}",
+            percent(*ratio),
+            time(*hold)
+        ),
+        FaultSpec::Bandwidth { rate, burst } => format!(
+            "shares {} with all others, with bursts of up to {}",
+            Quantity::new(*rate as f64, Unit::BitsPerSecond),
+            Quantity::new(*burst as f64, Unit::Bytes)
+        ),
+        FaultSpec::Block { connections, answer } => {
+            let answer = match answer {
+                Refusal::Drop => "vanishes, and the sender waits for its timeout",
+                Refusal::Reject => "is refused, and the sender is told at once",
+            };
+            match connections {
+                Blocked::All => answer.to_owned(),
+                Blocked::New => format!("{answer}, if it would open a connection; those that are open go on"),
+                Blocked::Established => {
+                    format!(
+                        "{answer}, if it belongs to a connection that was open before; new ones are not affected"
+                    )
+                }
+            }
+        }
+        FaultSpec::Partition => "vanishes; nothing passes either way".to_owned(),
+    }
+}

@@ -1,0 +1,97 @@
+//! What is measured, from where, and how often.
+
+use chaos_core::model::{
+    Connections, Experiment, Probe, ProbeKind, Quantity, Unit,
+    probe::{Condition, LabelSource},
+};
+
+use super::{
+    page::{Page, time},
+    place,
+};
+
+/// Says what every probe measures.
+pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
+    page.section("What is measured, throughout");
+    for probe in &experiment.probes {
+        page.item(&format!("{}: {} from {}", probe.name, kind(&probe.kind), from(probe)));
+        let each = match probe.from.as_ref().and_then(|f| place::count(experiment, f)) {
+            Some(1) => String::new(),
+            Some(n) => format!(" from each of {n} places"),
+            None if probe.from.is_some() => " from each place".to_owned(),
+            None => String::new(),
+        };
+        page.detail(&format!(
+            "{}{each} on a fixed schedule (open loop): a slow answer never delays the next measurement, and latency counts \
+             from the moment it was due. After {} it counts as failed.",
+            Quantity::new(probe.rate, Unit::PerSecond),
+            time(probe.timeout)
+        ));
+        if matches!(probe.kind, ProbeKind::Http { .. }) {
+            page.detail(&match probe.connections {
+                Connections::Reuse(n) => format!("Up to {n} connections are kept and used again."),
+                Connections::Fresh => "Each opens a connection of its own.".to_owned(),
+            });
+        }
+        page.detail(&match (&probe.ok_when, &probe.kind) {
+            (Some(wanted), _) => format!("It succeeds when {}.", condition(wanted)),
+            (None, ProbeKind::Http { .. }) => "It succeeds when the status is 200 to 399.".to_owned(),
+            (None, ProbeKind::Tcp { .. }) => "It succeeds when the connection is accepted.".to_owned(),
+            (None, ProbeKind::Dns { .. }) => "It succeeds when an answer comes.".to_owned(),
+            (None, ProbeKind::Custom { .. }) => "What succeeds is up to that prober.".to_owned(),
+        });
+        for label in &probe.labels {
+            let source = match &label.source {
+                LabelSource::Header(name) => format!("the header field {name} of the answer"),
+                LabelSource::Status => "the HTTP status".to_owned(),
+                LabelSource::Peer => "the address that answered".to_owned(),
+            };
+            page.detail(&format!("Its label {} is {source}.", label.name));
+        }
+    }
+}
+
+fn from(probe: &Probe) -> String {
+    probe.from.as_ref().map_or_else(|| "where the runner is".to_owned(), place::of_selector)
+}
+
+fn kind(kind: &ProbeKind) -> String {
+    match kind {
+        ProbeKind::Http { method, url, .. } => format!("HTTP {method} {url}"),
+        ProbeKind::Tcp { address } => format!("opening a TCP connection to {address}"),
+        ProbeKind::Dns { record, name, server: None } => format!("asking for the {record} record of {name}"),
+        ProbeKind::Dns { record, name, server: Some(server) } => {
+            format!("asking {server} for the {record} record of {name}")
+        }
+        ProbeKind::Custom { prober } => format!("the harness's prober {prober}"),
+    }
+}
+
+fn condition(of: &Condition) -> String {
+    let list = |all: &[Condition], word: &str| {
+        all.iter()
+            .map(|c| match c {
+                Condition::All(_) | Condition::Any(_) => format!("({})", condition(c)),
+                _ => condition(c),
+            })
+            .collect::<Vec<_>>()
+            .join(word)
+    };
+    match of {
+        Condition::Status(ranges) => {
+            let ranges = ranges.iter().map(|(low, high)| match (low, high) {
+                (low, high) if low == high => low.to_string(),
+                (0, high) => format!("at most {high}"),
+                (low, &u16::MAX) => format!("at least {low}"),
+                (low, high) => format!("{low} to {high}"),
+            });
+            format!("the status is {}", ranges.collect::<Vec<_>>().join(" or "))
+        }
+        Condition::BodyContains(text) => format!("the body contains \"{text}\""),
+        Condition::Header(name, value) => format!("the header field {name} is \"{value}\""),
+        Condition::Answer(text) => format!("one of the answers is \"{text}\""),
+        Condition::All(all) => list(all, " and "),
+        Condition::Any(all) => list(all, " or "),
+        Condition::Not(inner) => format!("not ({})", condition(inner)),
+    }
+}
