@@ -1,0 +1,236 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// Chaos experiments as code: check, plan, run and judge `.chaos` files
+#[derive(Debug, Parser)]
+#[command(name = "chaos", version, propagate_version = true, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Where running experiments are registered
+    #[arg(long, global = true, env = "CHAOS_STATE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath, hide = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes, the worst of several files last:
+  0 passed   3 inconclusive   1 failed   4 aborted   5 refused   2 bad input   6 not permitted   7 not restored";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find all errors of files without touching anything
+    Check(Check),
+    /// Write files in the canonical layout
+    Fmt(Fmt),
+    /// Say an experiment in plain sentences
+    Explain(Explain),
+    /// Show what a run would touch, with what, and how it is undone; touches nothing
+    Plan(Plan),
+    /// Run experiments: check the steady state, inject, watch, restore, judge
+    Run(Run),
+    /// Revert what a killed run left behind
+    Restore(Restore),
+    /// End a run from another terminal
+    Stop(Stop),
+    /// Say which faults this machine and user can do, and what would enable the others
+    Doctor(Doctor),
+    /// Make a lab to look around in by hand
+    #[command(subcommand)]
+    Lab(Lab),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages
+    Man {
+        /// The folder to write them to
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+    /// Hold faults on behalf of a runner that talks over standard input and output
+    #[command(hide = true)]
+    Agent,
+    /// Hold a lab on behalf of a runner
+    #[command(hide = true)]
+    LabInit {
+        /// What the runner passes on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run a built-in server of a lab
+    #[command(hide = true)]
+    Serve {
+        /// The server and its settings
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+/// Values for an experiment's parameters.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// Give a parameter another value within its range
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// How `check`, `plan` and `doctor` print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shape {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `chaos check`
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The files
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Shape,
+}
+
+/// `chaos fmt`
+#[derive(Args, Debug)]
+pub(crate) struct Fmt {
+    /// The files; `-` formats standard input to standard output
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Change nothing; name the files that are not in the canonical layout and fail if there are any
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// `chaos explain`
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// What planning and running share.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Planning {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Fix every random choice; without it a new seed is drawn, printed and recorded
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Allow only these mechanisms, such as `tcx` or `netem`
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) backend: Vec<String>,
+}
+
+/// `chaos plan`
+#[derive(Args, Debug)]
+pub(crate) struct Plan {
+    /// The file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) planning: Planning,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Shape,
+}
+
+/// What `run` prints to standard output when a run has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A verdict to read in five seconds
+    #[default]
+    Text,
+    /// The whole record
+    Json,
+    /// A test suite that CI systems show
+    Junit,
+    /// A report to paste into a pull request
+    Markdown,
+}
+
+/// `chaos run`
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// The files, run one after another
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) planning: Planning,
+    /// Where the folder of each run is made
+    #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
+    pub(crate) out: PathBuf,
+    /// What to print to standard output
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Show no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// `chaos restore`
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// Runs, or journals; without any, all that this machine's register knows
+    #[arg(value_name = "RUN|JOURNAL")]
+    pub(crate) runs: Vec<String>,
+}
+
+/// `chaos stop`
+#[derive(Args, Debug)]
+pub(crate) struct Stop {
+    /// The run, as `chaos run` prints it
+    #[arg(required_unless_present_any = ["all", "release"], conflicts_with = "all")]
+    pub(crate) run: Option<String>,
+    /// Stop every run on this machine and let no new one start until `--release`
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Let runs start again
+    #[arg(long, conflicts_with_all = ["all", "run"])]
+    pub(crate) release: bool,
+}
+
+/// `chaos doctor`
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Shape,
+}
+
+/// `chaos lab`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// Make the lab of a file and keep it until Ctrl-C
+    Up {
+        /// The file
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Open a shell, or run a command, on a host of a lab that is up
+    Shell {
+        /// The host
+        host: String,
+        /// The command; without one, your shell
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}

@@ -1,0 +1,76 @@
+//! `chaos plan`
+
+use chaos_core::{model::Experiment, plan::PlanError, report};
+use chaos_dsl::SourceMap;
+
+use crate::{
+    args::{Plan, Shape},
+    exit_code::Exit,
+    render, scenario, world,
+};
+
+/// Shows what a run would do.
+pub(crate) fn run(args: &Plan) -> Exit {
+    let scenario = match scenario::compile_one(&args.file, &args.planning.settings.set) {
+        Ok(scenario) => scenario,
+        Err(exit) => return exit,
+    };
+    let experiments = &scenario.compiled.experiments;
+    // What is possible in a lab shows only where labs are.
+    if let Err(exit) = scenario::make_room_for_labs(experiments) {
+        return exit;
+    }
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    let seed = world::seed(args.planning.seed);
+    let mut exit = Exit::Passed;
+    let mut plans = Vec::new();
+    for experiment in experiments {
+        match runtime.block_on(one(experiment, &args.planning.backend, seed)) {
+            Ok(plan) => plans.push(plan),
+            Err(error) => exit = exit.max(failed(&error, &scenario.compiled.sources)),
+        }
+    }
+    match args.format {
+        Shape::Text => {
+            for plan in &plans {
+                render::print(&report::plan::render(plan));
+            }
+        }
+        Shape::Json => {
+            // A plan has no maps with keys other than text, so it always has a JSON form.
+            let json = serde_json::to_string_pretty(&plans).unwrap_or_default();
+            render::print(&format!("{json}\n"));
+        }
+    }
+    exit
+}
+
+async fn one(
+    experiment: &Experiment,
+    backends: &[String],
+    seed: u64,
+) -> Result<chaos_core::plan::Plan, PlanError> {
+    let world = world::World::of(experiment, backends).map_err(|message| unsound(experiment, message))?;
+    let plan = world.plan(experiment, seed).await;
+    // Nothing is in place, so there is nothing that closing could fail to take back.
+    let _ = world.injector.close().await;
+    plan
+}
+
+/// Makes an error of an experiment that cannot be wired up.
+pub(crate) fn unsound(experiment: &Experiment, message: String) -> PlanError {
+    PlanError::Unsound { message, help: None, span: experiment.name.span }
+}
+
+/// Prints why there is no plan.
+pub(crate) fn failed(error: &PlanError, sources: &SourceMap) -> Exit {
+    render::at(sources, error.span(), &error.to_string(), "", error.help().as_deref());
+    match error {
+        PlanError::Denied { denied, .. } if denied.permission => Exit::NotPermitted,
+        PlanError::Denied { .. } | PlanError::Radius { .. } | PlanError::Inventory(_) => Exit::Refused,
+        PlanError::Unsound { .. } => Exit::BadInput,
+    }
+}

@@ -1,0 +1,114 @@
+//! `chaos restore`
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chaos_core::{
+    injector::Injector,
+    journal::Registry,
+    restore::{Outcome, RestorePolicy, restore, restore_journal},
+};
+
+use crate::{args::Restore, exit_code::Exit, render, world};
+
+/// Reverts what killed runs left behind.
+pub(crate) fn run(args: &Restore, state: &Path) -> Exit {
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    let injector = match world::injector(&[]) {
+        Ok(injector) => injector,
+        Err(message) => {
+            render::error(&message, None);
+            return Exit::Refused;
+        }
+    };
+    runtime.block_on(async {
+        let injectors: Vec<Arc<dyn Injector>> = vec![injector.clone()];
+        let exit = all(args, state, &injectors).await;
+        if let Err(error) = injector.close().await {
+            render::error(&error.message, error.help.as_deref());
+        }
+        exit
+    })
+}
+
+async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> Exit {
+    let policy = RestorePolicy::default();
+    let asked: Vec<Option<&str>> =
+        if args.runs.is_empty() { vec![None] } else { args.runs.iter().map(|r| Some(r.as_str())).collect() };
+    let mut exit = Exit::Passed;
+    for asked in asked {
+        if let Some(path) =
+            asked.map(PathBuf::from).filter(|p| p.is_file() || p.join("journal.jsonl").is_file())
+        {
+            let path = if path.is_dir() { path.join("journal.jsonl") } else { path };
+            exit = exit.max(match restore_journal(&path, injectors, &policy).await {
+                Ok(outcome) => told(&path.display().to_string(), &outcome),
+                Err(error) => {
+                    render::error(&error.message, error.help.as_deref());
+                    Exit::BadInput
+                }
+            });
+            continue;
+        }
+        let restored = match Registry::open(state) {
+            Ok(registry) => restore(&registry, asked, injectors, &policy).await,
+            Err(error) => Err(error),
+        };
+        match restored {
+            Ok(runs) if runs.is_empty() => render::print("nothing to do\n"),
+            Ok(runs) => {
+                for run in runs {
+                    exit = exit.max(told(&run.run, &run.outcome));
+                }
+            }
+            Err(error) => {
+                render::error(&error.to_string(), error.help().as_deref());
+                exit = exit.max(Exit::BadInput);
+            }
+        }
+    }
+    exit
+}
+
+fn told(run: &str, outcome: &Outcome) -> Exit {
+    match outcome {
+        Outcome::NothingToDo => {
+            render::print(&format!("{run}: nothing to do\n"));
+            Exit::Passed
+        }
+        Outcome::StillRunning { pid } => {
+            render::print(&format!(
+                "{run}: still running as process {pid}, which restores by itself; end it with `chaos stop {run}`\n"
+            ));
+            Exit::Passed
+        }
+        Outcome::Restored { parts } => {
+            render::print(&format!("{run}: restored\n{}", list(parts)));
+            Exit::Passed
+        }
+        Outcome::NotRestored { parts, left } => {
+            render::print(&format!("{run}: not restored\n{}", list(parts)));
+            for line in left {
+                render::error(line, None);
+            }
+            render::error(
+                "something is still in place",
+                Some(&format!("remove the cause and run `chaos restore {run}` again")),
+            );
+            Exit::NotRestored
+        }
+        Outcome::Unreadable { reason, help } => {
+            render::error(&format!("{run}: {reason}"), help.as_deref());
+            Exit::NotRestored
+        }
+    }
+}
+
+fn list(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}

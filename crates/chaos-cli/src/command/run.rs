@@ -1,0 +1,224 @@
+//! `chaos run`
+
+use std::{path::Path, sync::Arc};
+
+use chaos_core::{
+    journal::{FileJournal, Registry, RunEntry},
+    model::Experiment,
+    plan::Plan,
+    report::{self, Verdict},
+    run::{
+        Completion, Control, Finished, Record, Runner, new_id,
+        record::{AbortKind, Refusal},
+    },
+    verdict::judge::Standard,
+};
+
+use crate::{
+    args::{Format, Run},
+    exit_code::Exit,
+    folder::Folder,
+    progress, render,
+    scenario::{self, Scenario},
+    signals,
+    world::{self, World},
+};
+
+/// Runs the experiments of all files, one after another.
+pub(crate) fn run(args: &Run, state: &Path) -> Exit {
+    let scenarios = match scenario::compile(&args.files, &args.planning.settings.set) {
+        Ok(scenarios) => scenarios,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = scenario::make_room_for_labs(scenarios.iter().flat_map(|s| &s.compiled.experiments)) {
+        return exit;
+    }
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    let seed = world::seed(args.planning.seed);
+    let mut exit = Exit::Passed;
+    let mut runs = Vec::new();
+    'files: for scenario in &scenarios {
+        for experiment in &scenario.compiled.experiments {
+            let (this, finished) = runtime.block_on(one(args, state, scenario, experiment, seed));
+            exit = exit.max(this);
+            let stopped = finished.as_ref().is_some_and(stopped_by_hand);
+            runs.extend(finished);
+            // Whoever stops a run does not want the next one; and nothing runs on a world that is not restored.
+            if stopped || this == Exit::NotRestored {
+                break 'files;
+            }
+        }
+    }
+    match args.format {
+        // Text is printed as each run ends.
+        Format::Text => {}
+        // One document for each run, one after another: what reads a stream of JSON reads it.
+        Format::Json => runs.iter().for_each(|f| render::print(&json(f))),
+        Format::Junit => {
+            let records: Vec<_> = runs.iter().map(|f| &f.record).collect();
+            render::print(&junit(records));
+        }
+        Format::Markdown => {
+            runs.iter().for_each(|f| render::print(&report::markdown::render(&f.record, None)))
+        }
+    }
+    exit
+}
+
+async fn one(
+    args: &Run,
+    state: &Path,
+    scenario: &Scenario,
+    experiment: &Experiment,
+    seed: u64,
+) -> (Exit, Option<Finished>) {
+    let sources = &scenario.compiled.sources;
+    let wired =
+        World::of(experiment, &args.planning.backend).map_err(|m| super::plan::unsound(experiment, m));
+    let world = match wired {
+        Ok(world) => world,
+        Err(error) => return (super::plan::failed(&error, sources), None),
+    };
+    let plan = match world.plan(experiment, seed).await {
+        Ok(plan) => plan,
+        Err(error) => return (super::plan::failed(&error, sources), None),
+    };
+    for warning in &plan.warnings {
+        render::at(
+            sources,
+            warning.span,
+            &format!("warning: {}", warning.message),
+            "",
+            warning.help.as_deref(),
+        );
+    }
+    let id = new_id();
+    let (folder, finished) = match carry_out(args, state, scenario, &world, &plan, &id).await {
+        Ok(done) => done,
+        Err((exit, message, help)) => {
+            render::error(&message, help.as_deref());
+            return (exit, None);
+        }
+    };
+    let record = &finished.record;
+    let reports = [
+        ("record.json", json(&finished)),
+        ("verdict.txt", report::text::render(record)),
+        ("report.md", report::markdown::render(record, Some(&scenario.path.to_string_lossy()))),
+        ("junit.xml", junit([record])),
+    ];
+    if let Err(error) = folder.keep(&finished, &reports) {
+        render::warning(&format!("the folder of the run is not complete: {error}"), None);
+    }
+    if args.format == Format::Text {
+        render::print(&render::styled(&report::text::lines(record)));
+        for underline in report::underlines(record) {
+            render::at(sources, underline.span, &underline.title, &underline.message, None);
+        }
+        render::print(&format!("\nkept in {}\n", shown(folder.path())));
+        render::print(&format!("again:   chaos run {} --seed {seed}\n", scenario.path.display()));
+    }
+    (exit_of(report::result(record).verdict), Some(finished))
+}
+
+type Refused = (Exit, String, Option<String>);
+
+async fn carry_out(
+    args: &Run,
+    state: &Path,
+    scenario: &Scenario,
+    world: &World,
+    plan: &Plan,
+    id: &str,
+) -> Result<(Folder, Finished), Refused> {
+    let out = args.out.display();
+    let folder = Folder::create(&args.out, id, &scenario.compiled.sources, plan).map_err(|e| {
+        (
+            Exit::Refused,
+            format!("cannot make a folder for the run in `{out}`: {e}"),
+            Some("choose another with `--out DIR`".into()),
+        )
+    })?;
+    let unusable = |what: &str, e: String| {
+        (Exit::Refused, format!("{what}: {e}"), Some("nothing was injected".to_owned()))
+    };
+    let events = folder.events().map_err(|e| unusable("cannot write the run's events", e.to_string()))?;
+    let journal = FileJournal::create(folder.journal()).map_err(|e| (Exit::Refused, e.message, e.help))?;
+    let entry = RunEntry {
+        run: id.to_owned(),
+        experiment: plan.experiment.name.value.clone(),
+        owner: plan.experiment.owner.as_ref().map(|o| o.value.clone()),
+        pid: std::process::id(),
+        started: jiff::Timestamp::now(),
+        journal: folder.journal(),
+        targets: plan.radius.touched.clone(),
+    };
+    let registration = Registry::open(state)
+        .and_then(|registry| registry.register(&entry))
+        .map_err(|e| (Exit::Refused, e.to_string(), e.help()))?;
+    let mut builder = Runner::builder()
+        .environment(world.environment.clone())
+        .injector(world.injector.clone())
+        .probers(world.probers.clone())
+        .journal(Arc::new(journal))
+        .judge(Arc::new(Standard::new()))
+        .on_event(events)
+        .registration(registration);
+    if !args.quiet {
+        builder = builder.on_event(progress::sink());
+    }
+    let runner = builder.build().map_err(|e| unusable("the runner is not complete", e.to_string()))?;
+    let control = Control::new();
+    let guard = signals::pass_on(&control, format!("chaos restore {id}"));
+    let finished = runner.run(plan, control).await;
+    drop(guard);
+    if let Err(error) = world.injector.close().await {
+        tracing::warn!(error = error.message, "the agent did not end cleanly");
+    }
+    Ok((folder, finished))
+}
+
+fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Passed => Exit::Passed,
+        Verdict::Inconclusive => Exit::Inconclusive,
+        Verdict::Failed => Exit::Failed,
+        Verdict::Aborted => Exit::Aborted,
+        Verdict::Refused => Exit::Refused,
+        Verdict::NotPermitted => Exit::NotPermitted,
+        Verdict::NotRestored => Exit::NotRestored,
+    }
+}
+
+fn stopped_by_hand(finished: &Finished) -> bool {
+    let record = &finished.record;
+    let refused = matches!(record.completion, Completion::Refused { by: Refusal::Stopped, .. });
+    refused || record.abort.as_ref().is_some_and(|abort| abort.kind == AbortKind::Stopped)
+}
+
+fn json(finished: &Finished) -> String {
+    in_memory("JSON", |out| report::json::write(&finished.record, out))
+}
+
+fn junit<'a>(records: impl IntoIterator<Item = &'a Record>) -> String {
+    in_memory("JUnit", |out| report::junit::write(records, out))
+}
+
+/// Writes a report to a string; what cannot be written is told, and is no reason to lose the other reports.
+fn in_memory(format: &str, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    if let Err(error) = write(&mut out) {
+        render::error(&format!("the record has no {format} form: {error}"), None);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Shortens a path below the current folder.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok().map(|p| p.display().to_string()))
+        .unwrap_or_else(|| path.display().to_string())
+}

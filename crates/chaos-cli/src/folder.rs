@@ -1,0 +1,179 @@
+//! The folder of a run: everything that is kept of it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `scenario/` | the file that was run, and all that it uses |
+//! | `plan.json` | what was planned |
+//! | `journal.jsonl` | what was owed, written before anything was touched |
+//! | `events.jsonl` | everything that happened, a line each |
+//! | `samples/PROBE.csv` | every measurement |
+//! | `record.json` | the whole record |
+//! | `verdict.txt`, `report.md`, `junit.xml` | reports |
+//! | `kernel.txt` | what the kernel said before, during and after |
+//! | `logs/HOST.txt` | what the programs of a host wrote |
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chaos_core::{
+    plan::Plan,
+    run::{EventSink, Finished, Record, Samples, event::What},
+};
+use chaos_dsl::SourceMap;
+
+/// The folder of one run.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder and keeps the scenario and the plan in it.
+    pub(crate) fn create(out: &Path, run: &str, sources: &SourceMap, plan: &Plan) -> io::Result<Folder> {
+        let path = std::path::absolute(out.join(run))?;
+        fs::create_dir_all(path.join("scenario"))?;
+        for (id, file) in sources.files() {
+            // Files of the same name from different folders must not hide each other.
+            let name = Path::new(&file.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let taken = path.join("scenario").join(&name).exists();
+            let name = if taken { format!("{}-{name}", id.0) } else { name };
+            fs::write(path.join("scenario").join(name), &file.text)?;
+        }
+        fs::write(path.join("plan.json"), serde_json::to_vec_pretty(plan)?)?;
+        Ok(Folder { path })
+    }
+
+    /// Returns where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns where the journal belongs.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// Returns what keeps every event but the progress; a full disk loses lines and nothing else.
+    pub(crate) fn events(&self) -> io::Result<EventSink> {
+        let file = Mutex::new(BufWriter::new(File::create(self.path.join("events.jsonl"))?));
+        Ok(Arc::new(move |event| {
+            if matches!(event.what, What::Progress { .. }) {
+                return;
+            }
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = serde_json::to_writer(&mut *file, event).map_err(io::Error::from);
+            if let Err(error) = written.and_then(|()| file.write_all(b"\n")).and_then(|()| file.flush()) {
+                tracing::warn!(%error, "an event was not written down");
+            }
+        }))
+    }
+
+    /// Keeps what a run leaves; tries every file, and returns the first error.
+    pub(crate) fn keep(&self, finished: &Finished, reports: &[(&str, String)]) -> io::Result<()> {
+        let mut result = Ok(());
+        let mut step = |done: io::Result<()>| {
+            if result.is_ok() {
+                result = done;
+            }
+        };
+        for (name, text) in reports {
+            step(fs::write(self.path.join(name), text));
+        }
+        step(self.samples(&finished.samples));
+        step(self.kernel(&finished.record));
+        step(self.logs(&finished.record));
+        result
+    }
+
+    fn samples(&self, samples: &Samples) -> io::Result<()> {
+        let folder = self.path.join("samples");
+        fs::create_dir_all(&folder)?;
+        for (probe, samples) in samples {
+            let mut out = BufWriter::new(File::create(folder.join(format!("{probe}.csv")))?);
+            writeln!(
+                out,
+                "intended_s,late_ms,latency_ms,outcome,from,status,dns_ms,connect_ms,ttfb_ms,labels,error"
+            )?;
+            let ms = |d: Option<std::time::Duration>| {
+                d.map_or_else(String::new, |d| format!("{:.3}", d.as_secs_f64() * 1e3))
+            };
+            for sample in samples {
+                let seen = &sample.observation;
+                let labels: Vec<String> =
+                    seen.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                writeln!(
+                    out,
+                    "{:.9},{},{},{},{},{},{},{},{},{},{}",
+                    sample.intended as f64 / 1e9,
+                    ms(Some(sample.late)),
+                    ms(Some(sample.latency)),
+                    match seen.outcome {
+                        chaos_core::probe::Outcome::Ok => "ok",
+                        chaos_core::probe::Outcome::Failed => "failed",
+                        chaos_core::probe::Outcome::TimedOut => "timed-out",
+                        chaos_core::probe::Outcome::NotRun => "not-run",
+                    },
+                    field(&sample.from),
+                    seen.status.map_or_else(String::new, |s| s.to_string()),
+                    ms(seen.dns),
+                    ms(seen.connect),
+                    ms(seen.ttfb),
+                    field(&labels.join(" ")),
+                    field(seen.error.as_deref().unwrap_or_default()),
+                )?;
+            }
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn kernel(&self, record: &Record) -> io::Result<()> {
+        let mut text = String::new();
+        for evidence in &record.environment.kernel {
+            let at = evidence.at as f64 / 1e9;
+            text.push_str(&format!("# {:?} the faults, at {at:.3} s: {}\n", evidence.when, evidence.object));
+            for line in &evidence.lines {
+                text.push_str(line);
+                text.push('\n');
+            }
+            text.push('\n');
+        }
+        fs::write(self.path.join("kernel.txt"), text)
+    }
+
+    fn logs(&self, record: &Record) -> io::Result<()> {
+        let logs = record.environment.logs.iter().filter(|(_, lines)| !lines.is_empty());
+        for (object, lines) in logs {
+            let folder = self.path.join("logs");
+            fs::create_dir_all(&folder)?;
+            let name: String =
+                object.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
+            fs::write(folder.join(format!("{name}.txt")), lines.join("\n") + "\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// Quotes a CSV field where it needs it (RFC 4180).
+fn field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn fields_are_quoted_where_they_need_it() {
+        assert_eq!(field("plain"), "plain");
+        assert_eq!(field("a,b \"c\""), "\"a,b \"\"c\"\"\"");
+    }
+}

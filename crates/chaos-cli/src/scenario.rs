@@ -1,0 +1,50 @@
+//! Compiling the files of a command.
+
+use std::path::{Path, PathBuf};
+
+use chaos_core::model::Experiment;
+use chaos_dsl::Compiled;
+
+use crate::{exit_code::Exit, render};
+
+/// A file without errors.
+pub(crate) struct Scenario {
+    /// Its path as given.
+    pub(crate) path: PathBuf,
+    /// What it was compiled to.
+    pub(crate) compiled: Compiled,
+}
+
+/// Compiles every file; prints all there is to say of all of them, and stops if there is an error anywhere.
+pub(crate) fn compile(files: &[PathBuf], set: &[String]) -> Result<Vec<Scenario>, Exit> {
+    let mut good = true;
+    let mut scenarios = Vec::new();
+    for path in files {
+        let compiled = chaos_dsl::compile_file(path, set);
+        render::diagnostics(&compiled.diagnostics, &compiled.sources);
+        good &= compiled.is_ok();
+        scenarios.push(Scenario { path: path.clone(), compiled });
+    }
+    if good { Ok(scenarios) } else { Err(Exit::BadInput) }
+}
+
+/// Compiles one file.
+pub(crate) fn compile_one(file: &Path, set: &[String]) -> Result<Scenario, Exit> {
+    let mut scenarios = compile(&[file.to_owned()], set)?;
+    scenarios.pop().ok_or(Exit::BadInput)
+}
+
+/// For an ordinary user, enters a user namespace in which labs can be made; only where every experiment has a lab.
+///
+/// Must come before any thread is started.
+pub(crate) fn make_room_for_labs<'a>(
+    experiments: impl IntoIterator<Item = &'a Experiment>,
+) -> Result<(), Exit> {
+    if nix::unistd::geteuid().is_root() || experiments.into_iter().any(|e| e.lab().is_none()) {
+        return Ok(());
+    }
+    chaos_lab::enter_user_namespace().map_err(|error| {
+        render::error(&error.to_string(), Some("`chaos doctor` says what this machine allows"));
+        Exit::NotPermitted
+    })
+}

@@ -1,0 +1,62 @@
+//! Wiring the libraries together for one experiment.
+
+use std::{path::PathBuf, sync::Arc};
+
+use chaos_core::{
+    environment::Environment,
+    injector::Injector,
+    inventory::Inventory,
+    model::Experiment,
+    plan::{self, Plan, PlanError},
+    probe::Probers,
+};
+use chaos_faults::{AgentInjector, MachineEnvironment, MachineInventory, agent::ChildProcess};
+use chaos_lab::{LabEnvironment, LabInventory, Programs};
+
+/// Everything that one experiment needs of the world.
+pub(crate) struct World {
+    inventory: Box<dyn Inventory>,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) injector: Arc<AgentInjector>,
+    pub(crate) probers: Arc<dyn Probers>,
+}
+
+impl World {
+    /// Wires the usual set; touches nothing.
+    pub(crate) fn of(experiment: &Experiment, backends: &[String]) -> Result<World, String> {
+        let exe = executable()?;
+        let (inventory, environment): (Box<dyn Inventory>, Arc<dyn Environment>) = match experiment.lab() {
+            Some(lab) => (
+                Box::new(LabInventory::new(lab).map_err(|e| e.to_string())?),
+                Arc::new(LabEnvironment::new(lab.clone(), Programs::of(&exe))),
+            ),
+            None => (Box::new(MachineInventory), Arc::new(MachineEnvironment)),
+        };
+        let probers = chaos_probes::StandardProbers::new().secrets(|name| std::env::var(name).ok());
+        Ok(World { inventory, environment, injector: injector(backends)?, probers: Arc::new(probers) })
+    }
+
+    /// Plans the experiment.
+    pub(crate) async fn plan(&self, experiment: &Experiment, seed: u64) -> Result<Plan, PlanError> {
+        let injectors: Vec<Arc<dyn Injector>> = vec![self.injector.clone()];
+        plan::plan(experiment, &*self.inventory, &injectors, seed).await
+    }
+}
+
+/// Makes the injector whose agent is this executable.
+pub(crate) fn injector(backends: &[String]) -> Result<Arc<AgentInjector>, String> {
+    let transport = ChildProcess::new(executable()?, ["agent"]);
+    Ok(Arc::new(AgentInjector::new(transport).only(backends.iter().cloned())))
+}
+
+/// Returns this executable's path, which still opens it after it was replaced or its folder went away.
+fn executable() -> Result<PathBuf, String> {
+    std::env::current_exe().map_err(|e| format!("cannot find this executable: {e}"))
+}
+
+/// Draws a seed where none was given.
+pub(crate) fn seed(given: Option<u64>) -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library keys each of its hashers from the operating system's random numbers.
+    given.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish() >> 16)
+}
