@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::line::Style;
 use crate::{
     injector::Offer,
-    model::{FaultSpec, Quantity},
+    model::{FaultSpec, Phase, Quantity},
     plan::Plan,
     run::{
         Record,
-        record::{PartRecord, PartState},
+        record::{PartRecord, PartState, PhaseSummary, ProbeSummary},
     },
     time::duration,
 };
@@ -22,6 +22,12 @@ pub(super) fn time(d: Duration) -> String {
 /// Writes `1 host`, `3 hosts`.
 pub(super) fn counted(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// The phases of a probe that are worth a line: with a single fault in the run, `fault` is the same as its name.
+pub(super) fn phases(probe: &ProbeSummary) -> impl Iterator<Item = &PhaseSummary> {
+    let named = probe.phases.iter().filter(|p| matches!(p.phase, Phase::Fault(Some(_)))).count();
+    probe.phases.iter().filter(move |p| named != 1 || p.phase != Phase::Fault(None))
 }
 
 /// The specs of an offer as the language writes them.

@@ -3,5 +3,9 @@
 pub(super) mod records;
 
 mod document;
+mod junit;
+mod markdown;
+mod plan;
 mod text;
 mod verdict;
+mod world;

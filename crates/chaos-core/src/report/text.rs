@@ -1,12 +1,12 @@
 //! The verdict on a run that a person reads in five seconds, and below it what it rests on.
 
 use super::{
-    fault::{asked, counted, effect, restored, time},
+    fault::{asked, counted, effect, phases, restored, time},
     line::{Line, Style, WIDTH, plain, wrap},
     outcome::{Overall, Verdict, result},
 };
 use crate::{
-    model::Quantity,
+    model::{Phase, Quantity},
     run::{
         Completion, Record, Restoration,
         record::{PartState, SteadyResult, SteadyWhen},
@@ -271,9 +271,8 @@ fn course(record: &Record) -> Vec<Line> {
         out.push(stages);
     }
     for probe in &record.probes {
-        let phases: Vec<String> = probe
-            .phases
-            .iter()
+        let phases: Vec<String> = phases(probe)
+            .filter(|p| p.phase != Phase::WholeRun)
             .filter_map(|p| {
                 let success = Quantity::ratio(p.success?);
                 let p95 = p.p95.map(|p95| format!(", p95 {}", time(p95))).unwrap_or_default();

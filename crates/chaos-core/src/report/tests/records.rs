@@ -441,8 +441,10 @@ pub(crate) fn passed() -> Record {
             from: vec!["client".into()],
             phases: vec![
                 phase(Phase::Baseline, 800, 0, 4, 12),
+                phase(Phase::Fault(None), 1200, 1, 4, 212),
                 phase(slow(), 1200, 1, 4, 212),
                 phase(Phase::Watch, 790, 0, 4, 14),
+                phase(Phase::WholeRun, 2790, 1, 4, 198),
             ],
             errors: vec![("status 502 from 10.77.0.2".into(), 1)],
         }],

@@ -1,0 +1,224 @@
+//! Runs as JUnit XML, for continuous integration.
+//!
+//! One suite per run, with a test case for each expectation and for the steady state, the course of the run and the
+//! rollback. What does not hold is a `failure`; what is red for another reason is an `error` whose type tells which:
+//! `inconclusive`, `aborted`, `refused`, `not-permitted`, `not-restored`. Only the expectations of a refused run are
+//! `skipped`. A suite without failures and errors is a run that passed, and the other way round.
+
+use std::{collections::BTreeSet, io};
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
+
+use super::{
+    fault::{counted, restored},
+    outcome::{Overall, Verdict, result},
+    text,
+};
+use crate::{
+    run::{
+        Completion, Record, Restoration,
+        record::{AbortKind, Refusal, SteadyResult, SteadyWhen},
+        view::{self, Judged},
+    },
+    time::duration,
+};
+
+/// Writes runs as one JUnit report.
+pub fn write<'a>(records: impl IntoIterator<Item = &'a Record>, out: impl io::Write) -> io::Result<()> {
+    let mut report = Report::new("chaos");
+    let mut time = std::time::Duration::ZERO;
+    for record in records {
+        time += duration(record.ended);
+        report.add_test_suite(suite(record));
+    }
+    report.set_time(time);
+    report.serialize(out).map_err(io::Error::other)
+}
+
+fn suite(record: &Record) -> TestSuite {
+    let overall = result(record);
+    let name = xml(&record.plan.experiment.name.value);
+    let mut suite = TestSuite::new(name.clone());
+    let started = record.started.round(jiff::Unit::Second).unwrap_or(record.started);
+    suite.extra.insert("timestamp".into(), started.to_string().into());
+    suite.set_time(duration(record.ended));
+    let backends: BTreeSet<&str> = record.parts.iter().map(|p| p.backend.as_str()).collect();
+    let backends: Vec<&str> = backends.into_iter().collect();
+    for (key, value) in [
+        ("run", record.run.clone()),
+        ("seed", record.plan.seed.to_string()),
+        ("verdict", overall.verdict.to_string()),
+        ("backends", backends.join(",")),
+        ("record-version", record.version.to_string()),
+    ] {
+        suite.add_property(Property::new(key, xml(value)));
+    }
+    for param in &record.plan.experiment.params {
+        suite.add_property(Property::new(xml(format!("param {}", param.name)), param.value.to_string()));
+    }
+    let mut cases = vec![course(record, &overall)];
+    cases.extend(record.steady.iter().map(|s| steady(record, s)));
+    cases.extend(expectations(record));
+    cases.extend(unsteady(record));
+    cases.push(rollback(record));
+    for mut case in cases {
+        case.set_classname(name.clone());
+        if case.time.is_none() {
+            case.set_time(std::time::Duration::ZERO);
+        }
+        suite.add_test_case(case);
+    }
+    suite.set_system_out(xml(text::render(record)));
+    suite
+}
+
+/// Leaves out what no XML document may hold; control characters fall in [`XmlString`] itself.
+fn xml(text: impl AsRef<str>) -> XmlString {
+    XmlString::new(text.as_ref().replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
+}
+
+fn passed(name: &str) -> TestCase {
+    TestCase::new(xml(name), TestCaseStatus::success())
+}
+
+fn red(name: &str, kind: NonSuccessKind, of_type: &str, message: &str, text: impl AsRef<str>) -> TestCase {
+    let mut status = TestCaseStatus::non_success(kind);
+    // A message is an attribute, which cannot hold more than one line.
+    status.set_type(of_type).set_message(xml(super::line::clean(message))).set_description(xml(text));
+    TestCase::new(xml(name), status)
+}
+
+/// Whether the run went its whole way.
+fn course(record: &Record, overall: &Overall) -> TestCase {
+    let name = "the run goes its whole way";
+    let by_steady_state = matches!(record.completion, Completion::Refused { by: Refusal::SteadyState, .. });
+    let of_type = match overall.if_restored {
+        Verdict::Aborted => "aborted",
+        Verdict::Refused => "refused",
+        Verdict::NotPermitted => "not-permitted",
+        _ if record.abort.as_ref().is_some_and(|a| a.kind == AbortKind::Unproven) => "inconclusive",
+        _ => "",
+    };
+    // Where the steady state refused the run, its own case is red.
+    let of_itself = by_steady_state && record.steady.iter().any(|s| !s.held);
+    let mut case = if of_type.is_empty() || of_itself {
+        passed(name)
+    } else {
+        let reason = match (&record.abort, &record.completion) {
+            (Some(cause), _) => cause.reason.clone(),
+            (None, Completion::Refused { reason, .. } | Completion::Aborted { reason }) => reason.clone(),
+            (None, Completion::Completed) => overall.meaning.clone(),
+        };
+        let help = match &record.completion {
+            Completion::Refused { help: Some(help), .. } => format!("{reason}\n{help}"),
+            _ => reason.clone(),
+        };
+        red(name, NonSuccessKind::Error, of_type, &reason, help)
+    };
+    case.set_time(duration(record.ended));
+    case
+}
+
+fn steady_name(when: SteadyWhen) -> &'static str {
+    match when {
+        SteadyWhen::Before => "the steady state holds before",
+        SteadyWhen::After => "the steady state holds after the rollback",
+    }
+}
+
+fn steady(record: &Record, steady: &SteadyResult) -> TestCase {
+    let name = steady_name(steady.when);
+    if steady.held {
+        return passed(name);
+    }
+    let lines: Vec<String> = steady
+        .predicates
+        .iter()
+        .filter(|p| p.held != Some(true))
+        .map(|p| format!("{}: {}", p.text, p.measured))
+        .collect();
+    let message = lines.first().cloned().unwrap_or_else(|| "it cannot be told".into());
+    let refused = matches!(record.completion, Completion::Refused { .. });
+    let (kind, of_type) = match steady.when {
+        SteadyWhen::Before if refused => (NonSuccessKind::Error, "refused"),
+        _ if steady.predicates.iter().any(|p| p.held == Some(false)) => (NonSuccessKind::Failure, "failed"),
+        _ => (NonSuccessKind::Error, "inconclusive"),
+    };
+    red(name, kind, of_type, &message, lines.join("\n"))
+}
+
+/// A steady state that should have been judged after the rollback and was not.
+fn unsteady(record: &Record) -> Option<TestCase> {
+    let judged = record.steady.iter().any(|s| s.when == SteadyWhen::After);
+    let refused = matches!(record.completion, Completion::Refused { .. });
+    if judged || refused || record.plan.experiment.steady_state.predicates.is_empty() {
+        return None;
+    }
+    let message = "the steady state was not judged after the rollback";
+    Some(red(steady_name(SteadyWhen::After), NonSuccessKind::Error, "inconclusive", message, message))
+}
+
+fn expectations(record: &Record) -> Vec<TestCase> {
+    let mut cases: Vec<TestCase> = record.expectations.iter().map(expectation).collect();
+    let refused = matches!(record.completion, Completion::Refused { .. });
+    for missing in record.plan.experiment.expectations.iter().skip(record.expectations.len()) {
+        let name = missing.name.as_str();
+        cases.push(if refused {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message("no fault was injected");
+            TestCase::new(xml(name), status)
+        } else {
+            let message = "it was not judged";
+            red(name, NonSuccessKind::Error, "inconclusive", message, missing.claim.to_string())
+        });
+    }
+    cases
+}
+
+fn expectation(judged: &Judged) -> TestCase {
+    let text = |reasons: &[String]| {
+        let more = reasons.iter().filter(|r| !judged.measured.contains(r.as_str()));
+        let lines: Vec<&str> =
+            [&judged.claim, &judged.measured].into_iter().chain(more).map(String::as_str).collect();
+        lines.join("\n")
+    };
+    match &judged.verdict {
+        view::Verdict::Passed => {
+            let mut case = passed(&judged.name);
+            case.set_system_out(xml(text(&[])));
+            case
+        }
+        view::Verdict::Failed => {
+            let message = if judged.measured.is_empty() { "it does not hold" } else { &judged.measured };
+            red(&judged.name, NonSuccessKind::Failure, "failed", message, text(&[]))
+        }
+        view::Verdict::Inconclusive { reasons } => {
+            let message =
+                if judged.measured.is_empty() { reasons.join("; ") } else { judged.measured.clone() };
+            red(&judged.name, NonSuccessKind::Error, "inconclusive", &message, text(reasons))
+        }
+    }
+}
+
+fn rollback(record: &Record) -> TestCase {
+    let name = "everything is as it was";
+    match &record.restoration {
+        Restoration::Restored => {
+            let mut case = passed(name);
+            let lines: Vec<String> =
+                record.parts.iter().map(|p| format!("{}: {}", p.id, restored(p).1)).collect();
+            case.set_system_out(xml(lines.join("\n")));
+            case
+        }
+        Restoration::NotRestored { what, command } => {
+            let message = format!("{} still in place; `{command}` finishes it", counted(what.len(), "thing"));
+            red(
+                name,
+                NonSuccessKind::Error,
+                "not-restored",
+                &message,
+                format!("{}\n{command}", what.join("\n")),
+            )
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A run as Markdown, to paste into a pull request or an incident note.
+
+mod escape;
+
+use std::fmt::Write as _;
+
+use self::escape::{code, prose, text};
+use super::{
+    fault::{asked, effect, offer, phases, restored, time},
+    outcome::{Overall, Verdict, result},
+    text::steady_title,
+};
+use crate::{
+    model::{Quantity, Scope},
+    run::{Record, Restoration, record::PartRecord, view},
+    time::{Nanos, duration},
+};
+
+/// Folds a run to Markdown; `file` is the scenario's path as a reader would write it to repeat the run.
+pub fn render(record: &Record, file: Option<&str>) -> String {
+    let overall = result(record);
+    let mut out = String::new();
+    head(&mut out, record, &overall);
+    expectations(&mut out, record);
+    steady(&mut out, record);
+    faults(&mut out, record);
+    timeline(&mut out, record);
+    probes(&mut out, record);
+    list(&mut out, "Warnings", record.plan.warnings.iter().map(|w| &w.message).chain(&record.warnings));
+    environment(&mut out, record);
+    repeat(&mut out, record, file.unwrap_or("FILE"));
+    out
+}
+
+fn moment(at: Nanos) -> String {
+    time(duration(at))
+}
+
+/// Writes a table; cells are Markdown already.
+fn table<const N: usize>(out: &mut String, header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    let mut line = |cells: &[String]| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    };
+    line(&header.map(str::to_owned));
+    line(&header.map(|_| "---".to_owned()));
+    for row in rows {
+        line(&row);
+    }
+}
+
+fn section(out: &mut String, title: &str) {
+    let _ = write!(out, "\n### {title}\n\n");
+}
+
+fn list<'a>(out: &mut String, title: &str, items: impl Iterator<Item = &'a String>) {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() {
+        return;
+    }
+    section(out, title);
+    for item in items {
+        let _ = writeln!(out, "- {}", prose(item));
+    }
+}
+
+fn head(out: &mut String, record: &Record, overall: &Overall) {
+    let sign = match overall.verdict {
+        Verdict::Passed => "✅",
+        Verdict::Inconclusive | Verdict::Refused => "❔",
+        Verdict::Failed | Verdict::Aborted | Verdict::NotPermitted | Verdict::NotRestored => "❌",
+    };
+    let name = text(&record.plan.experiment.name);
+    let _ = write!(out, "## {sign} {}: {name}\n\n", overall.verdict.words().to_uppercase());
+    let _ = writeln!(out, "> {}\n", text(&record.plan.experiment.hypothesis));
+    // What is still in place is told below, thing by thing.
+    let told = usize::from(overall.verdict == Verdict::NotRestored);
+    for reason in overall.reasons.iter().skip(told) {
+        let _ = writeln!(out, "- {}", prose(reason));
+    }
+    match &record.restoration {
+        Restoration::Restored => {
+            let _ = writeln!(out, "- everything is as it was");
+        }
+        Restoration::NotRestored { what, command } => {
+            for left in what {
+                let _ = writeln!(out, "- **still in place:** {}", prose(left));
+            }
+            let _ = writeln!(out, "- finish it with {}", code(command));
+            let _ = writeln!(out, "- the experiment itself: {}", overall.if_restored.words());
+        }
+    }
+}
+
+fn expectations(out: &mut String, record: &Record) {
+    if record.expectations.is_empty() {
+        return;
+    }
+    section(out, "Expectations");
+    let rows = record.expectations.iter().map(|e| {
+        let (verdict, more) = match &e.verdict {
+            view::Verdict::Passed => ("✅ passed", Vec::new()),
+            view::Verdict::Failed => ("❌ **failed**", Vec::new()),
+            view::Verdict::Inconclusive { reasons } => {
+                let more = reasons.iter().filter(|r| !e.measured.contains(r.as_str())).cloned().collect();
+                ("❔ inconclusive", more)
+            }
+        };
+        let measured: Vec<String> = [e.measured.clone()].into_iter().chain(more).collect();
+        [verdict.to_owned(), text(&e.name), code(&e.claim), prose(&measured.join("; "))]
+    });
+    table(out, ["", "expectation", "claim", "measured"], rows);
+}
+
+fn steady(out: &mut String, record: &Record) {
+    if record.steady.is_empty() {
+        return;
+    }
+    section(out, "Steady state");
+    let rows = record.steady.iter().flat_map(|s| {
+        s.predicates.iter().map(move |p| {
+            let held = match p.held {
+                Some(true) => "✅ held",
+                Some(false) => "❌ **did not hold**",
+                None => "❔ cannot be told",
+            };
+            [held.to_owned(), text(&steady_title(s)), code(&p.text), prose(&p.measured)]
+        })
+    });
+    table(out, ["", "when", "predicate", "measured"], rows);
+}
+
+fn faults(out: &mut String, record: &Record) {
+    if record.parts.is_empty() {
+        return;
+    }
+    section(out, "Faults");
+    let row = |part: &PartRecord| {
+        let effect = match part.injected {
+            Some(_) => effect(record, part).1,
+            None => String::new(),
+        };
+        let (mut name, what) = (text(&part.fault), asked(record, part));
+        if part.background {
+            name += " (the lab's own)";
+        }
+        [
+            name,
+            text(&part.object.to_string()),
+            code(&what),
+            format!("{}, {}", text(&part.backend), part.hold),
+            prose(&effect),
+            prose(&restored(part).1),
+        ]
+    };
+    table(out, ["fault", "on", "what", "backend", "effect", "restored"], record.parts.iter().map(row));
+    let mut told: Vec<(&str, &String)> = Vec::new();
+    for part in &record.parts {
+        for why in offer(&record.plan, &part.id).iter().flat_map(|o| &o.because) {
+            if !told.contains(&(&part.backend, why)) {
+                told.push((&part.backend, why));
+                let _ = write!(out, "\n{}, {}\n", text(&part.backend), prose(why));
+            }
+        }
+    }
+}
+
+fn timeline(out: &mut String, record: &Record) {
+    if record.stages.is_empty() {
+        return;
+    }
+    section(out, "Timeline");
+    let rows = record
+        .stages
+        .iter()
+        .map(|s| [moment(s.start), text(&s.stage.to_string()), moment(s.end.saturating_sub(s.start))]);
+    table(out, ["at", "stage", "took"], rows);
+}
+
+fn probes(out: &mut String, record: &Record) {
+    if record.probes.iter().all(|p| p.phases.is_empty()) {
+        return;
+    }
+    section(out, "Probes");
+    let some = |d: Option<std::time::Duration>| d.map(time).unwrap_or_default();
+    let rows = record.probes.iter().flat_map(|probe| {
+        phases(probe).map(move |p| {
+            [
+                text(&probe.probe),
+                text(&p.phase.to_string()),
+                p.count.to_string(),
+                p.success.map(|s| Quantity::ratio(s).to_string()).unwrap_or_default(),
+                some(p.p50),
+                some(p.p95),
+                some(p.p99),
+            ]
+        })
+    });
+    table(out, ["probe", "phase", "count", "success", "p50", "p95", "p99"], rows);
+    for probe in &record.probes {
+        for (error, n) in &probe.errors {
+            let _ = write!(out, "\n{}: {n} × {}\n", code(&probe.probe), code(error));
+        }
+    }
+}
+
+fn environment(out: &mut String, record: &Record) {
+    section(out, "Environment");
+    let scope = match &record.plan.experiment.scope {
+        Scope::Lab(lab) => format!("a lab of {}", lab.names().join(", ")),
+        Scope::Machine => "the machine that the runner was on".into(),
+    };
+    let _ = writeln!(out, "- in {}", text(&scope));
+    for link in record.plan.experiment.lab().iter().flat_map(|l| &l.links) {
+        let _ = writeln!(out, "- link {} to {}: {}", text(&link.a), text(&link.b), time(link.delay));
+    }
+    for line in &record.plan.radius.lines {
+        let _ = writeln!(out, "- blast radius: {}", prose(line));
+    }
+    let _ = writeln!(out, "- run {}, started {}", code(&record.run), text(&record.started.to_string()));
+    let _ = writeln!(out, "- {} in all", moment(record.ended));
+}
+
+fn repeat(out: &mut String, record: &Record, file: &str) {
+    section(out, "Repeat it");
+    let mut command = format!("chaos run {} --seed {}", shell(file), record.plan.seed);
+    for param in record.plan.experiment.params.iter().filter(|p| p.value != p.default) {
+        let set = format!("{}={}", param.name, param.value);
+        let _ = write!(command, " --set {}", shell(&set));
+    }
+    let _ = writeln!(out, "{}", escape::block(&command));
+}
+
+/// Quotes a word for a shell, where it needs that.
+fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", super::line::clean(word).replace('\'', r"'\''"))
+}
