@@ -96,6 +96,12 @@ fn check(
                 _ => checker.shared(statement, false, &mut shared),
             }
         }
+        // Parameters of experiments too, so that the command line can set them.
+        for line in written.iter().filter_map(|s| s.block()).flat_map(|b| &b.statements) {
+            if line.keyword() == "param" {
+                checker.param(line);
+            }
+        }
         checker.apply_settings(set);
         let mut titles = Vec::new();
         for statement in &written {
@@ -114,6 +120,10 @@ fn check(
             checker.error(Code::MissingLine, end, message).help =
                 Some("write `experiment \"title\" { … }`".into());
         }
+        // A statement that could not be read may have been what is missed.
+        if out.iter().any(Diagnostic::is_error) {
+            checker.out.retain(|d| !follows(d));
+        }
         out.append(&mut checker.out);
     }
     // Errors before warnings, each in the order of the text; a place is told once.
@@ -124,6 +134,17 @@ fn check(
         experiments.clear();
     }
     Compiled { sources, experiments, diagnostics: out }
+}
+
+/// Whether a diagnostic may only follow from a statement that could not be read.
+fn follows(diagnostic: &Diagnostic) -> bool {
+    match diagnostic.code {
+        Code::MissingLine | Code::ImpossibleOrder | Code::NoBaseline | Code::TooShort | Code::Undecidable => {
+            true
+        }
+        Code::UnknownName => diagnostic.help.as_ref().is_none_or(|h| !h.starts_with("did you mean")),
+        _ => false,
+    }
 }
 
 /// What checking carries along.
@@ -142,14 +163,16 @@ impl Checker {
 
     /// Reports what was expected where something else, or nothing, stands.
     fn expected(&mut self, cursor: &Cursor<'_, '_>, what: &str) -> &mut Diagnostic {
-        let found = cursor.peek().map_or_else(|| "nothing".to_owned(), Item::describe);
+        let found = cursor.peek().map_or_else(|| "the end of the line".to_owned(), Item::describe);
         self.error(Code::Misplaced, cursor.span(), format!("expected {what}, found {found}"))
     }
 
     /// Reports a name that nothing declares.
     fn unknown<'c>(&mut self, what: &str, name: Word<'_>, known: impl IntoIterator<Item = &'c str>) {
         let known: Vec<&str> = known.into_iter().collect();
-        let mut help = suggest::did_you_mean(name.text, known.iter().copied());
+        // The distance to every known name is only worth its time where somebody will read it.
+        let read = self.out.len() < 4 * MAX_DIAGNOSTICS;
+        let mut help = read.then(|| suggest::did_you_mean(name.text, known.iter().copied())).flatten();
         if help.is_none() && !known.is_empty() && known.len() <= 12 {
             help = Some(format!(
                 "there is {}",
@@ -168,8 +191,19 @@ impl Checker {
         error.help = Some("rename one of them".into());
     }
 
-    /// Reports what is left of a statement that should have ended.
+    /// Returns whether a mistake was already told within a place.
+    fn told_within(&self, place: Span) -> bool {
+        let spans = self.out.iter().filter_map(|d| d.primary.as_ref()).map(|l| l.span);
+        spans.into_iter().any(|s| s.file == place.file && place.start <= s.start && s.end <= place.end)
+    }
+
+    /// Reports what is left of a statement that should have ended; behind another mistake it says nothing new.
     fn end(&mut self, cursor: &Cursor<'_, '_>, known: &[&str]) {
+        let whole = cursor.whole();
+        let last = self.out.last().and_then(|d| d.primary.as_ref()).map(|l| l.span);
+        if last.is_some_and(|s| s.file == whole.file && whole.start <= s.start && s.end <= whole.end) {
+            return;
+        }
         if let Some(item) = cursor.peek() {
             let help = item.as_word().and_then(|w| suggest::did_you_mean(w.text, known.iter().copied()));
             let help =
@@ -184,18 +218,17 @@ impl Checker {
         self.error(
             Code::NeedsCluster,
             span,
-            format!("{what} needs a cluster, and this version has no Kubernetes support yet"),
+            format!("{what} belongs to a cluster, and this version has no Kubernetes support yet"),
         )
         .help = Some("targets here are lab hosts, `here`, `netns \"name\"` and `process \"name\"`".into());
     }
 
     /// Reports something of the language that this version does not do.
     fn not_yet(&mut self, span: Span, what: &str) -> &mut Diagnostic {
-        self.error(
-            Code::NotYet,
-            span,
-            format!("{what} is part of the language, but this version cannot do it yet"),
-        )
+        let message = format!("{what} is part of the language, but this version cannot do it yet");
+        let error = self.error(Code::NotYet, span, message);
+        error.help = Some("leave it out for now".into());
+        error
     }
 
     /// Fills the holes of a string with the values of parameters.
@@ -222,7 +255,7 @@ impl Checker {
         match cursor.take_text() {
             Some((text, span)) => Some(Spanned::new(self.text(text), span)),
             None => {
-                self.expected(cursor, what);
+                self.expected(cursor, what).help = Some("write it in double quotes: `\"…\"`".into());
                 None
             }
         }

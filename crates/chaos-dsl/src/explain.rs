@@ -78,7 +78,7 @@ fn steady_state(experiment: &Experiment, page: &mut Page) {
     page.section("What must hold before");
     page.text(&format!(
         "The healthy system is watched for {}. Unless all of this was observed, nothing is injected and the run is refused. \
-         The same is asked again after everything was put back; until it holds, the run does not count as restored.",
+         The same is asked again after everything was put back, and reported.",
         time(steady.over)
     ));
     for predicate in &steady.predicates {

@@ -1,5 +1,7 @@
 //! `experiment "…" { … }`: its lines, which of them are required, and what only shows in the whole.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use chaos_core::{
     model::{
         Abort, Evidence, Experiment, Scope, SteadyState, Timeline,
@@ -88,11 +90,6 @@ impl Checker {
         // A scope's targets are lines like those of the experiment itself.
         let scope = lines.iter().find(|l| l.keyword() == "scope").and_then(|l| l.block());
         let scoped: Vec<&Statement<'_>> = scope.iter().flat_map(|b| &b.statements).collect();
-        for line in &lines {
-            if line.keyword() == "param" {
-                self.param(line);
-            }
-        }
         let names = self.names(&lines, &scoped, shared);
         let title = Span { end: name.span.end, ..statement.span };
         let mut parts = Parts::default();
@@ -106,6 +103,7 @@ impl Checker {
                     error
                         .secondary
                         .push(crate::diagnostic::Label { span: first, message: "first here".into() });
+                    error.help = Some("remove one of them".into());
                     continue;
                 }
                 let head = Span { end: line.span.start + word.len() as u32, ..line.span };
@@ -113,13 +111,15 @@ impl Checker {
             }
             self.line(line, &names, &mut parts, scoped.iter().any(|s| std::ptr::eq(*s, *line)));
         }
-        self.required(&names, &parts, title);
+        let written: Vec<&str> = shared.iter().chain(&scoped).chain(&lines).map(|l| l.keyword()).collect();
+        self.required(&written, title);
         let Parts { steady_state, timeline, hypothesis, .. } = &mut parts;
         let steady_state = steady_state.take();
         let timeline = timeline.take();
         let hypothesis = hypothesis.take();
         let mut timeline = timeline.map(|(timeline, plain)| {
             let mut timeline = timeline;
+            let plain = plain || self.told_within(timeline.span);
             let needed = self.long_enough(&parts.expectations, &timeline, plain);
             if plain {
                 Self::stretch(&mut timeline, needed);
@@ -127,7 +127,11 @@ impl Checker {
             timeline
         });
         if let Some(timeline) = &timeline {
-            self.baseline_there(&parts, timeline);
+            // What is planned is not known as long as the timeline has mistakes.
+            if !self.told_within(timeline.span) {
+                self.takes_place(&parts.expectations, timeline);
+                self.baseline_there(&parts, timeline);
+            }
         }
         Some(Experiment {
             name,
@@ -161,6 +165,11 @@ impl Checker {
         let mut names = Names::default();
         if let Some(lab) = lines.iter().find(|l| l.keyword() == "lab") {
             names.lab = self.lab(lab);
+            // A line that is neither may have been meant to be a host.
+            let lines = lab.block().into_iter().flat_map(|b| &b.statements);
+            let odd = lines.map(|l| l.keyword()).any(|word| word != "host" && word != "link");
+            names.lab_in_doubt = odd || names.lab.as_ref().is_none_or(|l| l.hosts.is_empty());
+            names.copies = names.lab.as_ref().map(|l| l.names()).unwrap_or_default();
         }
         for line in shared.iter().chain(scoped).chain(lines) {
             match line.keyword() {
@@ -237,7 +246,11 @@ impl Checker {
                         predicates.extend(self.predicate(
                             formula,
                             names,
-                            Where { over, windows: true, baseline: false },
+                            Where {
+                                over: over.or(Some(Duration::from_secs(1))),
+                                windows: true,
+                                baseline: false,
+                            },
                         ));
                     }
                 }
@@ -248,11 +261,8 @@ impl Checker {
                 parts.steady_state = over.map(|over| SteadyState { over, predicates, span: line.span });
             }
             "timeline" | "duration" if parts.timeline.is_some() => {
-                self.error(
-                    Code::DuplicateLine,
-                    line.span,
-                    "an experiment has a `timeline` or a `duration`, not both",
-                );
+                let message = "an experiment has a `timeline` or a `duration`, not both";
+                self.error(Code::DuplicateLine, line.span, message).help = Some("remove one of them".into());
             }
             "timeline" => parts.timeline = self.timeline(line, names).map(|t| (t, false)),
             "duration" => parts.timeline = self.plain_timeline(line, names).map(|t| (t, true)),
@@ -273,11 +283,20 @@ impl Checker {
                 }
             }
             "expect" => {
-                for line in cursor.take_block().into_iter().flat_map(|b| &b.statements) {
+                let block = cursor.take_block();
+                if block.is_none_or(|b| b.statements.is_empty()) {
+                    self.error(Code::MissingLine, line.span, "nothing is expected").help =
+                        Some("write `expect { \"name\": success(probe) >= 99% during FAULT }`".into());
+                }
+                let mut named: BTreeMap<String, Span> = BTreeMap::new();
+                for line in block.into_iter().flat_map(|b| &b.statements) {
                     if let Some(expectation) = self.expectation(line, names) {
-                        if let Some(first) = parts.expectations.iter().find(|e| e.name == expectation.name) {
-                            let first = first.name.span;
-                            self.duplicate("expectation", &expectation.name.clone(), first);
+                        let name = &expectation.name;
+                        match named.get(&name.value) {
+                            Some(first) => self.duplicate("expectation", name, *first),
+                            None => {
+                                named.insert(name.value.clone(), name.span);
+                            }
                         }
                         parts.expectations.push(expectation);
                     }
@@ -286,6 +305,10 @@ impl Checker {
             "evidence" => self.evidence(&mut cursor, names, parts),
             word @ ("change" | "only" | "limit" | "rollback" | "each" | "search") => {
                 self.not_yet(line.span, &format!("`{word}`"));
+            }
+            "use" => {
+                self.error(Code::Misplaced, line.span, "`use` does not belong inside of an experiment")
+                    .help = Some("move it to the top of the file".into());
             }
             word => {
                 let help = suggest::did_you_mean(word, LINES.iter().copied());
@@ -297,14 +320,16 @@ impl Checker {
     }
 
     fn misplaced_line(&mut self, line: &Statement<'_>, word: &str) {
-        self.error(Code::Misplaced, line.span, format!("`{word}` does not belong here"));
+        self.error(Code::Misplaced, line.span, format!("`{word}` does not belong here")).help =
+            Some("an experiment has one `scope`, and nothing stands in it but targets".into());
     }
 
     fn one_string(&mut self, cursor: &mut Cursor<'_, '_>, what: &str) -> Option<Spanned<String>> {
         let text = self.take_string(cursor, what)?;
         self.end(cursor, &[]);
         if text.trim().is_empty() {
-            self.error(Code::MissingLine, text.span, "this says nothing");
+            self.error(Code::MissingLine, text.span, "this says nothing").help =
+                Some("say it in words, or remove the line".into());
             return None;
         }
         Some(text)
@@ -314,13 +339,13 @@ impl Checker {
         let Some(block) = line.block() else {
             let cursor = line.cursor();
             self.expected(&cursor, "limits in braces").help =
-                Some("write `blast radius { at most 1 hosts }`".into());
+                Some("write `blast radius { at most 1 host }`".into());
             return;
         };
         for line in &block.statements {
             let mut cursor = line.cursor();
             if cursor.take_words(&["at", "most"]).is_none() {
-                self.expected(&cursor, "`at most`").help = Some("write `at most 1 hosts`".into());
+                self.expected(&cursor, "`at most`").help = Some("write `at most 1 host`".into());
                 continue;
             }
             let percent = cursor
@@ -347,7 +372,7 @@ impl Checker {
                 Some(_) => self.selector(&mut cursor, names).map(RadiusUnit::Of),
                 None => {
                     self.expected(&cursor, "what is counted").help =
-                        Some("write `at most 1 hosts`, or `at most 50% of api-*`".into());
+                        Some("write `at most 1 host`, or `at most 50% of api-*`".into());
                     None
                 }
             };
@@ -358,7 +383,7 @@ impl Checker {
         }
         if block.statements.is_empty() {
             self.error(Code::MissingLine, block.span, "the blast radius has no limit").help =
-                Some("write `at most 1 hosts`".into());
+                Some("write `at most 1 host`".into());
         }
     }
 
@@ -371,6 +396,7 @@ impl Checker {
                     Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
             }
             parts.aborts.push(Abort::Never(reason));
+            self.never_alone(line, parts);
             return;
         }
         if let Some(confident) = line.items.iter().find(|i| i.is_word("confident")) {
@@ -385,6 +411,16 @@ impl Checker {
         };
         let place = Where { over: None, windows: true, baseline: false };
         parts.aborts.extend(self.predicate(formula, names, place).map(Abort::When));
+        self.never_alone(line, parts);
+    }
+
+    /// `abort never` beside a condition that does abort says two things.
+    fn never_alone(&mut self, line: &Statement<'_>, parts: &Parts) {
+        let never = parts.aborts.iter().filter(|a| matches!(a, Abort::Never(_))).count();
+        if never > 0 && parts.aborts.len() == never + 1 && parts.aborts.len() > 1 || never > 1 {
+            self.error(Code::Misplaced, line.span, "`abort never` stands beside another `abort`").help =
+                Some("remove one of them".into());
+        }
     }
 
     fn evidence(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names, parts: &mut Parts) {
@@ -419,49 +455,26 @@ impl Checker {
     }
 
     /// Reports every required line that is missing.
-    fn required(&mut self, names: &Names, parts: &Parts, title: Span) {
-        let lab = names.lab.is_some();
-        let mut missing = |absent: bool, what: &str, help: &str| {
-            if absent {
+    fn required(&mut self, written: &[&str], title: Span) {
+        let lab = written.contains(&"lab");
+        // A line with a mistake of its own is there: its mistake has been told.
+        let mut missing = |words: &[&str], what: &str, help: &str| {
+            if !words.iter().any(|w| written.contains(w)) {
                 self.error(Code::MissingLine, title, format!("the experiment has no {what}")).help =
                     Some(help.to_owned());
             }
         };
-        missing(
-            parts.hypothesis.is_none(),
-            "`hypothesis`",
-            "add `hypothesis \"what you believe, in words\"`",
-        );
-        missing(
-            names.probes.is_empty(),
-            "`probe`",
-            "add `probe get = http GET \"http://api:8080/\" from client { … }`",
-        );
-        missing(
-            parts.steady_state.is_none(),
-            "`steady state`",
-            "add `steady state over 30s { success(probe) >= 99% }`",
-        );
-        missing(names.faults.is_empty(), "`fault`", "add `fault slow = delay 100ms on HOST`");
-        missing(parts.timeline.is_none(), "`timeline`", "add `duration 30s`, or a `timeline { … }`");
-        missing(
-            parts.expectations.is_empty(),
-            "`expect`",
-            "add `expect { \"name\": success(probe) >= 99% during FAULT }`",
-        );
+        missing(&["hypothesis"], "`hypothesis`", "add `hypothesis \"what you believe, in words\"`");
+        missing(&["probe"], "`probe`", "add `probe get = http GET \"http://api:8080/\" from client { … }`");
+        missing(&["steady"], "`steady state`", "add `steady state over 30s { success(probe) >= 99% }`");
+        missing(&["fault"], "`fault`", "add `fault slow = delay 100ms on HOST`");
+        missing(&["timeline", "duration"], "`timeline`", "add `duration 30s`, or a `timeline { … }`");
+        missing(&["expect"], "`expect`", "add `expect { \"name\": success(probe) >= 99% during FAULT }`");
         if !lab {
+            missing(&["owner"], "`owner`", "add `owner \"team\"`: outside of a lab somebody answers for it");
+            missing(&["blast"], "`blast radius`", "add `blast radius { at most 1 host }`");
             missing(
-                parts.owner.is_none(),
-                "`owner`",
-                "add `owner \"team\"`: outside of a lab somebody answers for it",
-            );
-            missing(
-                parts.blast_radius.is_empty(),
-                "`blast radius`",
-                "add `blast radius { at most 1 hosts }`",
-            );
-            missing(
-                parts.aborts.is_empty(),
+                &["abort"],
                 "`abort` condition",
                 "add `abort when success(probe, over 10s) < 95% for 10s`",
             );

@@ -50,6 +50,7 @@ impl Checker {
         let mut specs: Vec<Spanned<FaultSpec>> = Vec::new();
         let mut on = None;
         let mut traffic = Traffic::default();
+        let mut ways: Vec<(&str, Span)> = Vec::new();
         let mut whole = true;
         loop {
             let spec = self.spec(&mut cursor, names, &mut on, &mut traffic);
@@ -96,10 +97,7 @@ impl Checker {
                         Some(destination) => traffic.peers.push(destination),
                         None => good = false,
                     }
-                    // What comes from somewhere is what the target receives.
-                    if from && !self.way(&mut traffic, Way::Ingress, span) {
-                        good = false;
-                    }
+                    ways.push((if from { "from" } else { "to" }, span));
                 }
                 Some("port") => {
                     cursor.take();
@@ -116,7 +114,8 @@ impl Checker {
                         Some("icmp") => Some(Protocol::Icmp),
                         _ => {
                             let span = cursor.previous();
-                            self.error(Code::Misplaced, span, "a protocol is `tcp`, `udp` or `icmp`");
+                            self.error(Code::Misplaced, span, "a protocol is `tcp`, `udp` or `icmp`").help =
+                                Some("write one of them, or leave out `protocol` for all".into());
                             good = false;
                             None
                         }
@@ -125,13 +124,7 @@ impl Checker {
                 Some(word @ ("egress" | "ingress" | "both")) => {
                     let span = cursor.span();
                     cursor.take();
-                    let way = match word {
-                        "egress" => Way::Egress,
-                        "ingress" => Way::Ingress,
-                        _ => Way::Both,
-                    };
-                    traffic.direction = way;
-                    let _ = span;
+                    ways.push((word, span));
                 }
                 _ => break,
             }
@@ -139,6 +132,7 @@ impl Checker {
         if !good {
             return None;
         }
+        self.way(&mut traffic, &ways)?;
         let mut proven_by = None;
         if let Some(block) = cursor.take_block() {
             for line in &block.statements {
@@ -152,8 +146,13 @@ impl Checker {
                 }
             }
         }
+        let before = self.out.len();
         self.end(&cursor, CLAUSES);
         let Some(on) = on else {
+            // A word that does not belong here may be the target without its `on`.
+            if self.out.len() > before {
+                return None;
+            }
             self.error(
                 Code::MissingLine,
                 statement.span,
@@ -162,29 +161,46 @@ impl Checker {
             .help = Some("add `on HOST`, or `on here`".into());
             return None;
         };
-        if let Some(port) = traffic.ports.first()
+        if let Some(port) =
+            traffic.ports.iter().copied().chain(traffic.peers.iter().filter_map(|p| p.port)).next()
             && traffic.protocol == Some(Protocol::Icmp)
         {
-            self.error(
-                Code::Misplaced,
-                statement.span,
-                format!("icmp has no ports, and the fault names port {port}"),
-            );
+            let message = format!("icmp has no ports, and the fault names port {port}");
+            self.error(Code::Misplaced, statement.span, message).help =
+                Some("remove the port, or name `tcp` or `udp`".into());
             return None;
         }
         Some(Fault { name, specs, on, traffic, proven_by, span: statement.span })
     }
 
-    fn way(&mut self, traffic: &mut Traffic, way: Way, span: Span) -> bool {
-        if traffic.direction == Way::Egress && traffic.peers.len() > 1 {
-            self.error(Code::Misplaced, span, "`to` and `from` in one fault").help =
-                Some("write `to X both` for both directions of one peer, or two faults".into());
-            return false;
+    /// Settles which way the traffic goes: `to` speaks of what the target sends, `from` of what it receives.
+    fn way(&mut self, traffic: &mut Traffic, ways: &[(&str, Span)]) -> Option<()> {
+        for (i, (word, span)) in ways.iter().enumerate() {
+            let opposite = |other: &&(&str, Span)| {
+                matches!(
+                    (other.0, *word),
+                    ("to" | "egress", "from" | "ingress") | ("from" | "ingress", "to" | "egress")
+                ) || (matches!(other.0, "egress" | "ingress" | "both")
+                    && other.0 != *word
+                    && *word != "to"
+                    && *word != "from")
+            };
+            if let Some((other, first)) = ways.iter().take(i).find(opposite) {
+                let message =
+                    format!("`{word}` stands beside `{other}`, and both say which way the traffic goes");
+                let error = self.error(Code::Misplaced, *span, message);
+                error.secondary.push(crate::diagnostic::Label { span: *first, message: "here first".into() });
+                error.help = Some("write `to X both` for both ways of one peer, or two faults".into());
+                return None;
+            }
         }
-        if traffic.direction == Way::Egress {
-            traffic.direction = way;
+        let says = |word: &str| ways.iter().any(|(w, _)| *w == word);
+        if says("both") {
+            traffic.direction = Way::Both;
+        } else if (says("from") || says("ingress")) && traffic.direction == Way::Egress {
+            traffic.direction = Way::Ingress;
         }
-        true
+        Some(())
     }
 
     /// Reads one kind with its settings; `block A to B` and `partition A from B` name their target as well.
@@ -213,7 +229,8 @@ impl Checker {
                         return None;
                     }
                     if ratio >= 1.0 {
-                        self.error(Code::OutOfRange, cursor.previous(), "a loss of 100% has no bursts");
+                        self.error(Code::OutOfRange, cursor.previous(), "a loss of 100% has no bursts")
+                            .help = Some("leave out the bursts, or lose less".into());
                         return None;
                     }
                 }
@@ -228,6 +245,12 @@ impl Checker {
             "reorder" => {
                 let ratio = self.take_share(cursor, "the share of overtaking packets", false)?;
                 let mut hold = REORDER_HOLD;
+                if ratio >= 1.0 {
+                    let message = "when all packets overtake, none does";
+                    self.error(Code::OutOfRange, cursor.previous(), message).help =
+                        Some("write a share below 100%".into());
+                    return None;
+                }
                 if cursor.take_word("hold").is_some() {
                     hold = self.take_duration(cursor, "the time that others are held", false)?;
                 }
@@ -316,11 +339,9 @@ impl Checker {
                         Some(w) if w.text == "uniform" => Distribution::Uniform,
                         _ => {
                             let span = cursor.previous();
-                            self.error(
-                                Code::Misplaced,
-                                span,
-                                "a distribution is `normal`, `pareto` or `uniform`",
-                            );
+                            let message = "a distribution is `normal`, `pareto` or `uniform`";
+                            self.error(Code::Misplaced, span, message).help =
+                                Some("write `distribution normal`, or leave it out for `uniform`".into());
                             return None;
                         }
                     };
@@ -353,11 +374,8 @@ impl Checker {
         if cursor.take_word("burst").is_some() {
             let size = self.take_value(cursor, Unit::Bytes, "the burst")?;
             if !(1_600.0..=1e9).contains(&size.value.value) {
-                self.error(
-                    Code::OutOfRange,
-                    size.span,
-                    "the burst must hold at least one packet: 1600 bytes or more",
-                );
+                let message = "the burst must hold at least one packet: 1600 bytes or more";
+                self.error(Code::OutOfRange, size.span, message).help = Some("write `burst 32kb`".into());
                 return None;
             }
             burst = size.value.value as u64;
@@ -374,11 +392,9 @@ impl Checker {
                 let prefix = prefix.unwrap_or(whole);
                 cursor.take();
                 if prefix > whole {
-                    self.error(
-                        Code::BadAddress,
-                        start,
-                        format!("a prefix of this address has at most {whole} bits"),
-                    );
+                    let message = format!("a prefix of this address has at most {whole} bits");
+                    self.error(Code::BadAddress, start, message).help =
+                        Some("write `10.0.0.0/8`, or the address alone".into());
                     return None;
                 }
                 Who::Network { address, prefix }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Claim, Comparison, Event, Expectation, Phase, Predicate, Timeline, Unit},
+    model::{
+        Claim, Comparison, Event, Expectation, Function, Phase, Predicate, Step, Timeline, Unit,
+        formula::{Bound, Op},
+        quantity::format_seconds,
+    },
     span::{Span, Spanned},
 };
 
@@ -124,7 +128,29 @@ impl Checker {
                 Some("add `during FAULT`, `during baseline`, `during watch` or `during whole run`".into());
             return None;
         };
-        Some(Claim::Statistic { comparison, during: during.value, observed: clauses.observed.is_some() })
+        let observed = clauses.observed.is_some();
+        if !observed {
+            self.confirmable(&comparison);
+        }
+        Some(Claim::Statistic { comparison, during: during.value, observed })
+    }
+
+    /// Refuses a share of all or none that no number of measurements can confirm.
+    fn confirmable(&mut self, comparison: &Comparison) {
+        let Bound::Constant(limit) = comparison.bound else { return };
+        let (whole, none) = (limit.value == 1.0, limit.value == 0.0);
+        let all = match (comparison.metric.function, comparison.op) {
+            (Function::Success | Function::Errors, Op::AtLeast) => whole,
+            (Function::Success | Function::Errors, Op::AtMost) => none,
+            _ => false,
+        };
+        if all {
+            let message = format!("`{comparison}` can never be confirmed: the next measurement may differ");
+            self.error(Code::Undecidable, comparison.span, message).help = Some(
+                "add `observed` to judge what was measured and no more, or leave room: `>= 99.9%`, `<= 0.1%`"
+                    .into(),
+            );
+        }
     }
 
     /// A predicate without `always` or the like: its clauses say what is claimed.
@@ -142,7 +168,7 @@ impl Checker {
             (_, _, _, Some(during)) => {
                 let message = "a metric with a window is true or false at each instant: at which of them?";
                 self.error(Code::ClauseMisfit, span, message).help = Some(format!(
-                    "write `always …  during {0}`, or leave out the window for one number of the phase",
+                    "write `always … during {0}`, or leave out the window for one number of the phase",
                     during.value
                 ));
                 None
@@ -314,6 +340,9 @@ impl Checker {
                 }
                 let mut known = vec!["baseline", "fault", "watch", "whole run"];
                 known.extend(names.faults.iter().map(|f| f.value.as_str()));
+                if names.faults.is_empty() && suggest::nearest(word.text, known.iter().copied()).is_none() {
+                    return None;
+                }
                 self.unknown("phase", word, known);
                 None
             }
@@ -359,6 +388,88 @@ impl Checker {
         }
     }
 
+    /// Refuses claims on phases and events that the timeline never comes to, or whose windows a phase never fills.
+    pub(super) fn takes_place(&mut self, expectations: &[Expectation], timeline: &Timeline) {
+        for expectation in expectations {
+            self.claim_takes_place(&expectation.claim, expectation.span, timeline);
+        }
+    }
+
+    fn claim_takes_place(&mut self, claim: &Claim, span: Span, timeline: &Timeline) {
+        let injected = |fault: &str| {
+            timeline.steps.iter().any(|s| matches!(&s.value, Step::Inject(name) if name.value == fault))
+        };
+        let (phase, event, predicate) = match claim {
+            Claim::All(all) | Claim::Any(all) => {
+                for claim in all {
+                    self.claim_takes_place(claim, span, timeline);
+                }
+                return;
+            }
+            Claim::Statistic { during, .. } => (Some(during), None, None),
+            Claim::Always { predicate, during } | Claim::Never { predicate, during } => {
+                (Some(during), None, Some((predicate, Duration::ZERO)))
+            }
+            Claim::Eventually { predicate, during, within } => {
+                (Some(during), None, Some((predicate, *within)))
+            }
+            Claim::Within { after, .. }
+            | Claim::Stops { after, .. }
+            | Claim::Stays { after, .. }
+            | Claim::Settles { after, .. } => (None, Some(after), None),
+        };
+        let fault = match (phase, event) {
+            (Some(Phase::Fault(Some(name))), _) => Some(name),
+            (_, Some(Event::Starts(name) | Event::Ends(name))) => Some(name),
+            _ => None,
+        };
+        if let Some(fault) = fault.filter(|f| !injected(f)) {
+            let message = format!("the timeline never injects `{fault}`, so this is never put to the test");
+            self.error(Code::Undecidable, span, message).help =
+                Some(format!("add `inject {fault}` to the timeline, or remove the claim"));
+            return;
+        }
+        let Some(phase) = phase else { return };
+        let length = match phase {
+            Phase::Baseline => timeline.baseline(),
+            Phase::Watch => timeline.watch(),
+            Phase::WholeRun | Phase::Fault(None) => timeline.planned(),
+            Phase::Fault(Some(name)) => timeline.held(name),
+        };
+        let text = |d: Duration| format_seconds(d.as_secs_f64());
+        if length.is_zero() && matches!(phase, Phase::Baseline | Phase::Watch) {
+            let (code, message, help) = match phase {
+                Phase::Baseline => (
+                    Code::NoBaseline,
+                    "the timeline has no baseline to speak of",
+                    "add `baseline 1m` before the first `inject`",
+                ),
+                _ => (
+                    Code::TooShort,
+                    "the timeline has no watch to speak of",
+                    "add `watch 30s` after the rollback",
+                ),
+            };
+            self.error(code, span, message).help = Some(help.into());
+            return;
+        }
+        let Some((predicate, within)) = predicate else { return };
+        let (reach, phase_is) = (reach(predicate), text(length));
+        if within > length {
+            let message = format!(
+                "the deadline of {} lies behind the end of {phase}, which lasts {phase_is}",
+                text(within)
+            );
+            self.error(Code::TooShort, span, message).help =
+                Some("shorten the deadline, or lengthen the phase".into());
+        } else if reach >= length {
+            let message =
+                format!("{phase} lasts {phase_is}, and this is first known {} after it began", text(reach));
+            self.error(Code::TooShort, span, message).help =
+                Some("shorten the window and what `for` asks, or lengthen the phase".into());
+        }
+    }
+
     /// Refuses claims that the planned phases are too short for; returns what the watch must last at least.
     pub(super) fn long_enough(
         &mut self,
@@ -371,20 +482,20 @@ impl Checker {
             let (watch, deadline_of) = after_rollback(&expectation.claim);
             needed = needed.max(watch);
             if !plain && watch > timeline.watch() {
-                let message = format!(
-                    "`{}` needs {} after the rollback, and the watch lasts {}",
-                    expectation.name,
-                    chaos_core::model::quantity::format_seconds(watch.as_secs_f64()),
-                    chaos_core::model::quantity::format_seconds(timeline.watch().as_secs_f64())
-                );
-                let needed = chaos_core::model::quantity::format_seconds(watch.as_secs_f64());
+                let needed = format_seconds(watch.as_secs_f64());
+                let there = match timeline.watch() {
+                    Duration::ZERO => "there is no watch".to_owned(),
+                    lasting => format!("the watch lasts {}", format_seconds(lasting.as_secs_f64())),
+                };
+                let message =
+                    format!("`{}` needs {needed} after the rollback, and {there}", expectation.name);
                 self.error(Code::TooShort, expectation.span, message).help =
-                    Some(format!("write `watch {needed}`"));
+                    Some(format!("write `watch {needed}` at the end of the timeline"));
             }
             if let Some((window, within)) = deadline_of
                 && window > within
             {
-                let text = |d: Duration| chaos_core::model::quantity::format_seconds(d.as_secs_f64());
+                let text = |d: Duration| format_seconds(d.as_secs_f64());
                 let message = format!(
                     "the window of {} is longer than the deadline of {}, so it still holds what was before",
                     text(window),

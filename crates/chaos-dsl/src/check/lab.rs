@@ -1,10 +1,10 @@
 //! `lab { … }`: hosts, what runs on them, and the links between them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chaos_core::{
     model::{Host, Lab, Link, Program, Ready},
-    span::Spanned,
+    span::{Span, Spanned},
 };
 
 use super::Checker;
@@ -30,9 +30,10 @@ impl Checker {
             return None;
         };
         let mut lab = Lab { span: statement.span, ..Lab::default() };
+        let mut taken = BTreeMap::new();
         for statement in &block.statements {
             match statement.keyword() {
-                "host" => self.host(statement, &mut lab),
+                "host" => self.host(statement, &mut lab, &mut taken),
                 "link" => {}
                 word => {
                     let help = suggest::did_you_mean(word, ["host", "link"]);
@@ -49,15 +50,16 @@ impl Checker {
             self.error(Code::MissingLine, block.span, "the lab has no host").help =
                 Some("add `host client`".into());
         }
-        if lab.names().len() > MAX_HOSTS as usize {
-            self.error(Code::TooMuch, statement.span, format!("the lab has more than {MAX_HOSTS} hosts"));
+        if lab.hosts.iter().map(|h| u64::from(h.copies.unwrap_or(1))).sum::<u64>() > u64::from(MAX_HOSTS) {
+            let message = format!("the lab has more than {MAX_HOSTS} hosts");
+            self.error(Code::TooMuch, statement.span, message).help = Some("declare fewer copies".into());
             return None;
         }
         self.upstreams(&lab);
         Some(lab)
     }
 
-    fn host(&mut self, statement: &Statement<'_>, lab: &mut Lab) {
+    fn host(&mut self, statement: &Statement<'_>, lab: &mut Lab, taken: &mut BTreeMap<String, Span>) {
         let Some(name) = statement.name() else { return };
         let name = Spanned::new(name.text.to_owned(), name.span);
         let mut cursor = statement.cursor();
@@ -88,14 +90,16 @@ impl Checker {
         // A copy's name may also be declared by hand: `host api 3` and `host api-1`.
         let mut names = host.names();
         names.push(name.value.clone());
-        let clash = lab
-            .hosts
-            .iter()
-            .find(|h| names.contains(&h.name.value) || h.names().iter().any(|n| names.contains(n)));
-        match clash.map(|h| h.name.span) {
-            Some(first) => self.duplicate("host", &name, first),
-            None => lab.hosts.push(host),
+        match names.iter().find_map(|n| taken.get(n)) {
+            Some(first) => self.duplicate("host", &name, *first),
+            None => {
+                // Names beyond the limit are not kept: the lab is refused as a whole.
+                if taken.len() <= 2 * MAX_HOSTS as usize {
+                    taken.extend(names.into_iter().map(|n| (n, name.span)));
+                }
+            }
         }
+        lab.hosts.push(host);
     }
 
     fn program(&mut self, statement: &Statement<'_>) -> Option<Program> {
@@ -153,7 +157,8 @@ impl Checker {
                     return None;
                 }
                 let Some(upstream) = cursor.take_any_word() else {
-                    self.expected(&cursor, "the name of the upstream host");
+                    self.expected(&cursor, "the name of the upstream host").help =
+                        Some("write `run gateway port 80 to api:8080`".into());
                     return None;
                 };
                 if cursor.take_symbol(Symbol::Colon).is_none() {
@@ -193,7 +198,8 @@ impl Checker {
         let words = self.take_string(cursor, "the command")?;
         let argv: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
         if argv.is_empty() {
-            self.error(Code::Misplaced, words.span, "the command is empty");
+            self.error(Code::Misplaced, words.span, "the command is empty").help =
+                Some("write the program and its arguments: `\"redis-server --port 6379\"`".into());
             return None;
         }
         let ready = if cursor.take_words(&["ready", "when"]).is_some() {
@@ -239,7 +245,8 @@ impl Checker {
                 continue;
             }
             if seen.contains(&word) {
-                self.error(Code::DuplicateLine, line.span, format!("`{word}` stands twice"));
+                self.error(Code::DuplicateLine, line.span, format!("`{word}` stands twice")).help =
+                    Some("remove one of them".into());
                 continue;
             }
             seen.push(word);
@@ -287,7 +294,8 @@ impl Checker {
         self.end(&cursor, &["delay"]);
         let Ok([a, b]) = <[_; 2]>::try_from(ends) else { return };
         if a == b {
-            self.error(Code::Misplaced, b.span, format!("`{b}` is linked with itself"));
+            self.error(Code::Misplaced, b.span, format!("`{b}` is linked with itself")).help =
+                Some("name two hosts".into());
             return;
         }
         lab.links.push(Link { a, b, delay });
@@ -297,12 +305,7 @@ impl Checker {
     fn ports_taken(&mut self, host: &Host) {
         let mut taken: Vec<(u16, chaos_core::span::Span)> = Vec::new();
         for program in &host.programs {
-            let port = match &program.value {
-                Program::Http { port, .. } | Program::Gateway { port, .. } => *port,
-                Program::Dns => 53,
-                Program::Command { ready: Ready::Tcp(port), .. } => *port,
-                Program::Command { .. } => continue,
-            };
+            let Some(port) = listens(program) else { continue };
             if let Some((_, first)) = taken.iter().find(|(p, _)| *p == port) {
                 let first = *first;
                 let error = self.error(
@@ -322,11 +325,40 @@ impl Checker {
         let known: Vec<String> =
             lab.hosts.iter().flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())).collect();
         for program in lab.hosts.iter().flat_map(|h| &h.programs) {
-            let Program::Gateway { upstream, .. } = &program.value else { continue };
-            if !known.contains(&upstream.value) {
+            let Program::Gateway { upstream, upstream_port, .. } = &program.value else { continue };
+            let host = lab.hosts.iter().find(|h| h.name == *upstream || h.names().contains(&upstream.value));
+            let Some(host) = host else {
                 let name = crate::syntax::Word { text: &upstream.value, span: upstream.span };
                 self.unknown("host", name, known.iter().map(String::as_str));
+                continue;
+            };
+            // A real program may listen anywhere; where there is none, what listens is known.
+            let ports: Vec<u16> = host.programs.iter().filter_map(|p| listens(p)).collect();
+            let certain = !host.programs.iter().any(|p| matches!(p.value, Program::Command { .. }));
+            if certain && !ports.contains(upstream_port) {
+                let message = format!("nothing on `{upstream}` listens on port {upstream_port}");
+                let help = match ports.as_slice() {
+                    [] => format!(
+                        "let it run something: `host {} {{ run http port {upstream_port} }}`",
+                        host.name
+                    ),
+                    _ => format!(
+                        "it listens on {}",
+                        ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+                    ),
+                };
+                self.error(Code::BadAddress, upstream.span, message).help = Some(help);
             }
         }
+    }
+}
+
+/// The port that a program is known to listen on.
+fn listens(program: &Program) -> Option<u16> {
+    match program {
+        Program::Http { port, .. } | Program::Gateway { port, .. } => Some(*port),
+        Program::Dns => Some(53),
+        Program::Command { ready: Ready::Tcp(port), .. } => Some(*port),
+        Program::Command { .. } => None,
     }
 }

@@ -100,7 +100,7 @@ impl Loader<'_> {
 /// The paths that a text uses, with their places.
 fn uses(id: FileId, text: &str) -> Vec<(String, Span)> {
     // Most files use nothing: then one parse is enough.
-    if !text.contains("use") {
+    if !mentions_use(text) {
         return Vec::new();
     }
     let parsed = crate::parse(id, text);
@@ -110,6 +110,16 @@ fn uses(id: FileId, text: &str) -> Vec<(String, Span)> {
         Some((item.as_text()?.plain()?.to_owned(), item.span))
     });
     paths.collect()
+}
+
+/// Whether `use` stands anywhere as a word of its own.
+fn mentions_use(text: &str) -> bool {
+    text.match_indices("use").any(|(at, word)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            && after.is_none_or(|c| c.is_whitespace() || c == '"')
+    })
 }
 
 fn identity(path: &Path) -> PathBuf {

@@ -16,6 +16,10 @@ use crate::{
 pub(super) struct Names {
     /// The lab, where there is one.
     pub(super) lab: Option<Lab>,
+    /// Whether the lab has mistakes of its own, so that what its hosts are called is not known.
+    pub(super) lab_in_doubt: bool,
+    /// The names of all copies of the lab's hosts.
+    pub(super) copies: Vec<String>,
     /// Probes.
     pub(super) probes: Vec<Spanned<String>>,
     /// Faults.
@@ -39,18 +43,23 @@ impl Names {
         if let Some(host) = lab.hosts.iter().find(|h| h.name.value == pattern) {
             return host.names();
         }
-        lab.names().into_iter().filter(|name| glob(pattern, name)).collect()
+        self.copies.iter().filter(|name| glob(pattern, name)).cloned().collect()
     }
 }
 
 /// Whether a name matches a pattern in which `*` stands for any characters.
 pub(crate) fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, tail)) => name
-            .strip_prefix(head)
-            .is_some_and(|rest| (0..=rest.len()).any(|i| rest.get(i..).is_some_and(|r| glob(tail, r)))),
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut rest) = name.strip_prefix(head) else { return false };
+    let (middle, end) = tail.rsplit_once('*').unwrap_or(("", tail));
+    // Each part between two stars is found where it first can be: no other choice leaves more for those behind it.
+    for part in middle.split('*') {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
     }
+    rest.ends_with(end)
 }
 
 impl Checker {
@@ -74,6 +83,8 @@ impl Checker {
         known: &[Spanned<String>],
     ) -> Option<Spanned<String>> {
         match known.iter().find(|n| n.value == name.text) {
+            // That there is none at all is told as a missing line.
+            None if known.is_empty() && matches!(what, "probe" | "fault") => None,
             None => {
                 self.unknown(what, name, known.iter().map(|n| n.value.as_str()));
                 None
@@ -109,6 +120,11 @@ mod tests {
             ("a*c", "abc", true),
             ("a*c", "abd", false),
             ("api", "api-1", false),
+            ("a*b*b", "ab", false),
+            ("a*b*b", "abb", true),
+            ("a*a", "a", false),
+            ("**", "", true),
+            ("*a*a*a*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
         ] {
             assert_eq!(glob(pattern, name), matches, "{pattern} {name}");
         }

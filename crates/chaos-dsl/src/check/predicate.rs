@@ -8,7 +8,7 @@ use chaos_core::{
         formula::{Bound, Op},
         metric::Filter,
     },
-    span::Spanned,
+    span::{Span, Spanned},
 };
 
 use super::{Checker, Names};
@@ -36,6 +36,15 @@ pub(super) struct Where {
     pub(super) baseline: bool,
 }
 
+/// The place of a condition.
+fn place(condition: &Condition<'_>) -> Span {
+    match condition {
+        Condition::Test(test) => test.span,
+        Condition::Group(inner) => place(inner),
+        Condition::Join(_, all) => all.iter().map(place).fold(Span::NONE, Span::to),
+    }
+}
+
 impl Checker {
     /// Checks something that is true or false at each instant.
     pub(super) fn predicate(
@@ -47,7 +56,8 @@ impl Checker {
         let predicate = match &formula.kind {
             FormulaKind::Compare(compare) => {
                 if let Some(settles) = &compare.settles {
-                    self.error(Code::ClauseMisfit, settles.span, "`settles` is a claim for `expect`");
+                    self.error(Code::ClauseMisfit, settles.span, "`settles` is a claim for `expect`").help =
+                        Some("write the comparison itself: `p95(probe.latency, over 10s) <= 250ms`".into());
                     return None;
                 }
                 Predicate::Compare(self.comparison(compare, formula, names, place)?)
@@ -233,7 +243,8 @@ impl Checker {
             let value = self.value(item, if percent { Unit::Ratio } else { Unit::Count }, "the factor")?;
             factor = value.value.value;
             if factor <= 0.0 {
-                self.error(Code::OutOfRange, item.span, "the factor must be above zero");
+                self.error(Code::OutOfRange, item.span, "the factor must be above zero").help =
+                    Some("write `1.5 x baseline` or `120% of baseline`".into());
                 return None;
             }
         }
@@ -364,7 +375,7 @@ impl Checker {
                 Some(all.into_iter().collect::<Option<Vec<_>>>()?.concat())
             }
             Condition::Join(Logic::Or, _) => {
-                let span = names.probes.first().map_or(chaos_core::span::Span::NONE, |p| p.span);
+                let span = place(condition);
                 self.error(Code::ClauseMisfit, span, "filters are joined by `and`").help =
                     Some("write `backend in [\"a\", \"b\"]`".into());
                 None
@@ -387,7 +398,13 @@ impl Checker {
                         self.filter_values(item, names)?
                     }
                     _ => {
-                        self.error(Code::ClauseMisfit, test.span, "a filter compares with `=`, `!=` or `in`");
+                        self.error(
+                            Code::ClauseMisfit,
+                            test.span,
+                            "a filter compares with `=`, `!=` or `in`",
+                        )
+                        .help =
+                            Some(format!("write `{0} = \"…\"` or `{0} in [\"…\", \"…\"]`", test.key.text));
                         return None;
                     }
                 };
@@ -418,7 +435,9 @@ impl Checker {
                 Some(hosts)
             }
             _ => {
-                self.error(Code::Misplaced, item.span, "expected a string, a list of strings or a host");
+                self.error(Code::Misplaced, item.span, "expected a string, a list of strings or a host")
+                    .help =
+                    Some("write `backend = \"a\"`, `backend in [\"a\", \"b\"]` or `from = client`".into());
                 None
             }
         }

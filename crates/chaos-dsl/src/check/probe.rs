@@ -1,13 +1,13 @@
 //! `probe NAME = KIND … from TARGET { … }`.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use chaos_core::{
     model::{
         Connections, Probe, ProbeKind, Unit,
         probe::{Condition, HeaderValue, Label, LabelSource},
     },
-    span::Spanned,
+    span::{Span, Spanned},
 };
 
 use super::{Checker, Names};
@@ -38,10 +38,10 @@ impl Checker {
             return None;
         };
         let mut parsed = match kind.text {
-            "http" => self.http(&mut cursor),
-            "tcp" => self
-                .take_string(&mut cursor, "a host and port in quotes")
-                .and_then(|address| self.host_and_port(&address).then_some(ProbeKind::Tcp { address })),
+            "http" => self.http(&mut cursor, names),
+            "tcp" => self.take_string(&mut cursor, "a host and port in quotes").and_then(|address| {
+                self.host_and_port(&address, names).then_some(ProbeKind::Tcp { address })
+            }),
             "dns" => self.dns(&mut cursor),
             word => {
                 if CLUSTER_KINDS.contains(&word) {
@@ -57,14 +57,19 @@ impl Checker {
                 return None;
             }
         };
+        if parsed.is_none() {
+            // The mistake has been told; go on behind it.
+            while cursor.peek().is_some_and(|i| !i.is_word("from") && !matches!(i.kind, ItemKind::Block(_))) {
+                cursor.take();
+            }
+        }
         let mut from = None;
         if cursor.take_word("from").is_some() {
             from = self.selector(&mut cursor, names);
         } else if names.lab.is_some() {
-            let span = cursor.span();
             self.error(
                 Code::MissingLine,
-                span,
+                Span { end: cursor.previous().end, ..statement.span },
                 format!("the probe `{name}` does not say where it is sent from"),
             )
             .help = Some("add `from HOST`; the runner itself is not on the lab's network".into());
@@ -81,6 +86,7 @@ impl Checker {
             span: statement.span,
         };
         let mut connections = None;
+        let head = Span { end: cursor.previous().end, ..statement.span };
         if let Some(block) = cursor.take_block() {
             let mut seen: Vec<&str> = Vec::new();
             for line in &block.statements {
@@ -93,19 +99,24 @@ impl Checker {
                     continue;
                 }
                 if seen.contains(&word) && !matches!(word, "header" | "label") {
-                    self.error(Code::DuplicateLine, line.span, format!("`{word}` stands twice"));
+                    self.error(Code::DuplicateLine, line.span, format!("`{word}` stands twice")).help =
+                        Some("remove one of them".into());
                     continue;
                 }
                 seen.push(word);
                 let mut cursor = line.cursor();
                 cursor.take();
                 match word {
-                    "connections" => connections = self.connections(&mut cursor),
+                    "connections" => {
+                        connections = Some(self.connections(&mut cursor).unwrap_or(Connections::Fresh));
+                    }
                     "rate" => {
                         if let Some(rate) = self.take_value(&mut cursor, Unit::PerSecond, "the rate") {
                             if rate.value.value <= 0.0 || rate.value.value > MAX_RATE {
-                                let message = format!("the rate must lie between 0/s and {MAX_RATE}/s");
-                                self.error(Code::OutOfRange, rate.span, message);
+                                let message =
+                                    format!("the rate must lie above 0/s and not above {MAX_RATE}/s");
+                                self.error(Code::OutOfRange, rate.span, message).help =
+                                    Some("write `rate 100/s`".into());
                             } else {
                                 probe.rate = rate.value.value;
                             }
@@ -131,7 +142,8 @@ impl Checker {
                         let server = self.take_string(&mut cursor, "the server in quotes");
                         match &mut parsed {
                             Some(ProbeKind::Dns { server: place, .. }) => *place = server,
-                            _ => self.misfit(line, "`server` belongs to a dns probe"),
+                            None => {}
+                            Some(_) => self.misfit(line, "`server` belongs to a dns probe"),
                         }
                     }
                     "header" => match &mut parsed {
@@ -140,7 +152,8 @@ impl Checker {
                                 headers.push(header);
                             }
                         }
-                        _ => self.misfit(line, "`header` belongs to an http probe"),
+                        None => continue,
+                        Some(_) => self.misfit(line, "`header` belongs to an http probe"),
                     },
                     _ => match &mut parsed {
                         Some(ProbeKind::Http { body, .. }) => {
@@ -154,7 +167,8 @@ impl Checker {
                                     .map(|b| b.value.into_bytes());
                             }
                         }
-                        _ => self.misfit(line, "`body` belongs to an http probe"),
+                        None => continue,
+                        Some(_) => self.misfit(line, "`body` belongs to an http probe"),
                     },
                 }
                 self.end(&cursor, &[]);
@@ -164,7 +178,7 @@ impl Checker {
         match (connections, &parsed) {
             (Some(chosen), _) => probe.connections = chosen,
             (None, Some(ProbeKind::Http { .. })) => {
-                self.error(Code::MissingLine, statement.span, "an http probe says how it uses connections").help =
+                self.error(Code::MissingLine, head, "an http probe says how it uses connections").help =
                     Some("add `connections reuse 10`, or `connections fresh`: which of them is often the very question".into());
             }
             _ => {}
@@ -174,10 +188,29 @@ impl Checker {
     }
 
     fn misfit(&mut self, line: &Statement<'_>, message: &str) {
-        self.error(Code::Misplaced, line.span, message);
+        self.error(Code::Misplaced, line.span, message).help = Some("remove the line".into());
     }
 
-    fn http(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {
+    /// Reports an address in a lab whose host the lab does not have: such a probe could only fail.
+    fn in_lab(&mut self, address: &Spanned<String>, host: &str, names: &Names) {
+        let plain = host.strip_suffix(".lab").unwrap_or(host);
+        if names.lab.is_none()
+            || names.lab_in_doubt
+            || host.parse::<IpAddr>().is_ok()
+            || host.starts_with('[')
+        {
+            return;
+        }
+        let known = names.hosts();
+        if plain != "localhost" && !known.iter().any(|k| k == plain) {
+            let message = format!("the lab has no host `{host}`");
+            let help = suggest::nearest(plain, known.iter().map(String::as_str))
+                .map_or_else(|| format!("there is {}", known.join(", ")), |n| format!("did you mean `{n}`?"));
+            self.error(Code::UnknownName, address.span, message).help = Some(help);
+        }
+    }
+
+    fn http(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<ProbeKind> {
         let method = match cursor.peek().and_then(Item::as_word) {
             Some(word) if METHODS.contains(&word.text) => {
                 cursor.take();
@@ -221,6 +254,7 @@ impl Checker {
                 Some("write it as `\"http://host:port/path\"`".into());
             return None;
         }
+        self.in_lab(&url, host, names);
         Some(ProbeKind::Http { method, url, headers: Vec::new(), body: None })
     }
 
@@ -239,19 +273,22 @@ impl Checker {
         }
         let name = self.take_string(cursor, "the name to ask for, in quotes")?;
         if name.is_empty() || name.len() > 253 || name.split('.').any(|l| l.len() > 63) {
-            self.error(Code::BadAddress, name.span, format!("`{name}` is no name that can be asked for"));
+            self.error(Code::BadAddress, name.span, format!("`{name}` is no name that can be asked for"))
+                .help = Some("a name has at most 253 characters, and 63 between two dots".into());
             return None;
         }
         Some(ProbeKind::Dns { record, name, server: None })
     }
 
-    fn host_and_port(&mut self, address: &Spanned<String>) -> bool {
+    fn host_and_port(&mut self, address: &Spanned<String>, names: &Names) -> bool {
         let good = address
             .rsplit_once(':')
             .is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0));
         if !good {
             self.error(Code::BadAddress, address.span, format!("`{address}` is no host and port")).help =
                 Some("write `\"db:6379\"`".into());
+        } else if let Some((host, _)) = address.rsplit_once(':') {
+            self.in_lab(address, host, names);
         }
         good
     }
@@ -263,7 +300,8 @@ impl Checker {
         if cursor.take_word("reuse").is_some() {
             return self.take_count(cursor, "the number of connections", 1, 100_000).map(Connections::Reuse);
         }
-        self.expected(cursor, "`reuse` and a number, or `fresh`");
+        self.expected(cursor, "`reuse` and a number, or `fresh`").help =
+            Some("write `connections reuse 10` or `connections fresh`".into());
         None
     }
 
@@ -272,11 +310,13 @@ impl Checker {
         if name.is_empty()
             || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         {
-            self.error(Code::BadAddress, name.span, format!("`{name}` cannot be a header field's name"));
+            self.error(Code::BadAddress, name.span, format!("`{name}` cannot be a header field's name"))
+                .help = Some("write `header \"authorization\" = \"…\"`".into());
             return None;
         }
         if cursor.take_symbol(Symbol::Equals).is_none() {
-            self.expected(cursor, "`=` and its value");
+            self.expected(cursor, "`=` and its value").help =
+                Some("write `header \"accept\" = \"text/html\"`".into());
             return None;
         }
         if cursor.take_words(&["secret", "env"]).is_some() {
@@ -303,7 +343,8 @@ impl Checker {
         } else if cursor.take_word("peer").is_some() {
             Some(LabelSource::Peer)
         } else {
-            self.expected(cursor, "`header \"name\"`, `status` or `peer`");
+            self.expected(cursor, "`header \"name\"`, `status` or `peer`").help =
+                Some("write `label backend = header \"x-served-by\"`".into());
             None
         };
         if let Some(first) = labels.iter().find(|l| l.name == name) {
@@ -336,11 +377,13 @@ impl Checker {
         let text = |checker: &mut Self| match test.value.as_ref().and_then(Item::as_text) {
             Some(text) => Some(checker.text(text)),
             None => {
-                checker.error(
-                    Code::Misplaced,
-                    test.span,
-                    format!("`{}` is compared with a string", test.key.text),
-                );
+                checker
+                    .error(
+                        Code::Misplaced,
+                        test.span,
+                        format!("`{}` is compared with a string", test.key.text),
+                    )
+                    .help = Some("write it in double quotes: `\"…\"`".into());
                 None
             }
         };
@@ -391,7 +434,8 @@ impl Checker {
         let value = self.value(item, Unit::Count, "the status")?;
         let number = value.value.value;
         if number.fract() != 0.0 || !(100.0..=599.0).contains(&number) {
-            self.error(Code::OutOfRange, value.span, format!("{value} is no HTTP status"));
+            self.error(Code::OutOfRange, value.span, format!("{value} is no HTTP status")).help =
+                Some("a status lies between 100 and 599".into());
             return None;
         }
         Some(number as u16)

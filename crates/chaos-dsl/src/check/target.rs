@@ -83,7 +83,9 @@ impl Checker {
         };
         if CLUSTER_SELECTORS.contains(&word.text) && !names.hosts().iter().any(|h| h == word.text) {
             self.needs_cluster(word.span, &format!("`{}`", word.text));
-            while cursor.take().is_some() {}
+            while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_)) && !i.is_word("on")) {
+                cursor.take();
+            }
             return None;
         }
         match word.text {
@@ -106,11 +108,18 @@ impl Checker {
                     return self.refer("target", word, known).map(Selector::Named);
                 }
                 if names.hosts_matching(text).is_empty() {
+                    // Which hosts there are is in doubt: the lab's own mistakes are enough to tell.
+                    if names.lab_in_doubt {
+                        return None;
+                    }
                     let mut known = names.hosts();
                     known.extend(names.targets.iter().map(|t| t.value.clone()));
                     if names.lab.is_some() && text.contains('*') {
-                        let help = suggest::nearest(text, known.iter().map(String::as_str))
-                            .map(|n| format!("did you mean `{n}`?"));
+                        let help = suggest::nearest(text, known.iter().map(String::as_str)).map_or_else(
+                            || "a glob stands for hosts by name: `api-*` for `api-1`, `api-2`".to_owned(),
+                            |n| format!("did you mean `{n}`?"),
+                        );
+                        let help = Some(help);
                         self.error(Code::UnknownName, word.span, format!("no host matches `{text}`")).help =
                             help;
                     } else {

@@ -32,10 +32,13 @@ impl Checker {
         let mut steps: Vec<Spanned<Step>> = Vec::new();
         let mut active: Vec<String> = Vec::new();
         let mut ever: Vec<String> = Vec::new();
+        // After a step with a mistake it is not known what is in place: then the order is not judged.
+        let mut doubt = false;
         for line in &block.statements {
             let mut cursor = line.cursor();
             let Some(word) = cursor.take_any_word() else {
                 self.expected(&cursor, "a step");
+                doubt = true;
                 continue;
             };
             let step = match word.text {
@@ -46,14 +49,15 @@ impl Checker {
                             "write `hold` while a fault is in place, and `watch` after the rollback".into(),
                         );
                     }
-                    self.take_duration(&mut cursor, "the baseline", false).map(Step::Baseline)
+                    self.take_duration(&mut cursor, "the time of the baseline", false).map(Step::Baseline)
                 }
                 "hold" => {
                     if let Some(until) = cursor.take_word("until") {
                         self.not_yet(until, "`hold until`").help = Some("write `hold 5m`".into());
+                        doubt = true;
                         continue;
                     }
-                    if active.is_empty() {
+                    if active.is_empty() && !doubt {
                         self.error(
                             Code::ImpossibleOrder,
                             line.span,
@@ -61,14 +65,14 @@ impl Checker {
                         )
                         .help = Some("write `inject NAME` before it, or `watch` after the rollback".into());
                     }
-                    self.take_duration(&mut cursor, "the hold", false).map(Step::Hold)
+                    self.take_duration(&mut cursor, "the time of the hold", false).map(Step::Hold)
                 }
                 "watch" => {
-                    if !active.is_empty() || ever.is_empty() {
+                    if (!active.is_empty() || ever.is_empty()) && !doubt {
                         self.error(Code::ImpossibleOrder, line.span, "`watch` comes after the rollback")
                             .help = Some("write `hold` while a fault is in place".into());
                     }
-                    self.take_duration(&mut cursor, "the watch", false).map(Step::Watch)
+                    self.take_duration(&mut cursor, "the time of the watch", false).map(Step::Watch)
                 }
                 "inject" => cursor.take_any_word().and_then(|name| {
                     let name = self.refer("fault", name, &names.faults)?;
@@ -83,7 +87,7 @@ impl Checker {
                 }),
                 "rollback" => match cursor.take_any_word() {
                     None => {
-                        if active.is_empty() {
+                        if active.is_empty() && !doubt {
                             self.error(
                                 Code::ImpossibleOrder,
                                 line.span,
@@ -96,11 +100,11 @@ impl Checker {
                     }
                     Some(name) => self.refer("fault", name, &names.faults).and_then(|name| {
                         if !active.contains(&name.value) {
-                            self.error(
-                                Code::ImpossibleOrder,
-                                line.span,
-                                format!("`{name}` is not in place here"),
-                            );
+                            if !doubt {
+                                let message = format!("`{name}` is not in place here");
+                                self.error(Code::ImpossibleOrder, line.span, message).help =
+                                    Some(format!("write `inject {name}` before it, or remove this step"));
+                            }
                             return None;
                         }
                         active.retain(|n| *n != name.value);
@@ -109,30 +113,33 @@ impl Checker {
                 },
                 "make" => {
                     self.not_yet(line.span, "`make`");
+                    doubt = true;
                     continue;
                 }
                 text => {
                     let help = suggest::did_you_mean(text, STEPS.iter().copied());
                     self.error(Code::UnknownStatement, word.span, format!("unknown step `{text}`")).help =
                         help.or_else(|| Some(format!("the steps are {}", super::join_words(STEPS))));
+                    doubt = true;
                     continue;
                 }
             };
             self.end(&cursor, &[]);
-            if let Some(step) = step {
-                steps.push(Spanned::new(step, line.span));
+            match step {
+                Some(step) => steps.push(Spanned::new(step, line.span)),
+                None => doubt = true,
             }
         }
         if !active.is_empty() {
             // Every fault is rolled back, also where the file leaves it out.
             steps.push(Spanned::new(Step::Rollback(None), statement.span));
         }
-        if ever.is_empty() && !names.faults.is_empty() {
+        if ever.is_empty() && !names.faults.is_empty() && !doubt {
             let faults = names.faults.iter().map(|f| f.value.as_str()).collect::<Vec<_>>();
             self.error(Code::MissingLine, statement.span, "the timeline injects nothing").help =
                 Some(format!("add `inject {}`", faults.join("`, `inject ")));
         }
-        if !steps.iter().any(|s| matches!(s.value, Step::Hold(_))) && !ever.is_empty() {
+        if !steps.iter().any(|s| matches!(s.value, Step::Hold(_))) && !ever.is_empty() && !doubt {
             self.error(Code::MissingLine, statement.span, "the fault is never held").help =
                 Some("add `hold 30s`".into());
         }

@@ -66,8 +66,15 @@ impl Checker {
                 _ => format!("the param {}", item.describe()),
             };
             let message = format!("{what} is {unit}, and {written} is {}", found.unit);
-            self.error(Code::WrongUnit, item.span, message).help =
-                Some(format!("write {unit}, such as `{}`", example(unit)));
+            self.error(Code::WrongUnit, item.span, message).help = Some(match (unit, found.unit) {
+                (Unit::Points, Unit::Ratio) => {
+                    format!(
+                        "shares differ by percentage points: write `{}`",
+                        Quantity::new(found.value, unit)
+                    )
+                }
+                _ => format!("write {unit}, such as `{}`", example(unit)),
+            });
             return None;
         }
         Some(Spanned::new(found, item.span))
@@ -109,7 +116,8 @@ impl Checker {
             return None;
         }
         if duration.is_zero() && !zero {
-            self.error(Code::OutOfRange, value.span, format!("{what} must be longer than nothing"));
+            self.error(Code::OutOfRange, value.span, format!("{what} must be longer than nothing")).help =
+                Some("write a duration above zero".into());
             return None;
         }
         Some(duration)
@@ -119,11 +127,9 @@ impl Checker {
     pub(super) fn take_share(&mut self, cursor: &mut Cursor<'_, '_>, what: &str, zero: bool) -> Option<f64> {
         let value = self.take_value(cursor, Unit::Ratio, what)?;
         if value.value.value > 1.0 {
-            self.error(
-                Code::OutOfRange,
-                value.span,
-                format!("{what} is {value}, and there is no more than 100%"),
-            );
+            let message = format!("{what} is {value}, and there is no more than 100%");
+            self.error(Code::OutOfRange, value.span, message).help =
+                Some("write a share from 0% to 100%".into());
             return None;
         }
         if value.value.value == 0.0 && !zero {
@@ -147,7 +153,13 @@ impl Checker {
         let number = value.value.value;
         if number.fract() != 0.0 || number < f64::from(low) || number > f64::from(high) {
             let message = format!("{what} must be a whole number from {low} to {high}, and is {value}");
-            self.error(Code::OutOfRange, value.span, message);
+            self.error(Code::OutOfRange, value.span, message).help = Some(if number > f64::from(high) {
+                format!("write {high} or less")
+            } else if number < f64::from(low) {
+                format!("write {low} or more")
+            } else {
+                format!("write {} or {}", number.floor(), number.ceil())
+            });
             return None;
         }
         Some(number as u32)

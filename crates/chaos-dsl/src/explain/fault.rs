@@ -28,9 +28,21 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
 
 /// Says a fault in the words of the language.
 pub(super) fn short(fault: &Fault) -> String {
-    fault.specs.iter().map(|s| s.to_string()).collect::<Vec<_>>().join(" and ")
-        + " on "
-        + &of_selector(&fault.on)
+    let specs: Vec<String> = fault.specs.iter().map(|s| s.to_string()).collect();
+    let mut out = format!("{} on {}", specs.join(" and "), of_selector(&fault.on));
+    let (word, both) = match fault.traffic.direction {
+        Way::Egress => ("to", ""),
+        Way::Ingress => ("from", ""),
+        Way::Both => ("to", " both"),
+    };
+    for peer in &fault.traffic.peers {
+        out.push_str(&format!(" {word} {}", destination(peer)));
+    }
+    out.push_str(both);
+    if fault.traffic.peers.is_empty() && fault.traffic.direction == Way::Ingress {
+        out.push_str(" ingress");
+    }
+    out
 }
 
 fn traffic(fault: &Fault) -> String {
@@ -61,15 +73,22 @@ fn traffic(fault: &Fault) -> String {
     out
 }
 
-fn peer(peer: &Destination) -> String {
-    let who = match &peer.who {
+fn who(peer: &Destination) -> String {
+    match &peer.who {
         Who::Objects(selector) => of_selector(selector),
         Who::Network { address, prefix } => {
             let whole = if address.is_ipv4() { 32 } else { 128 };
             if *prefix == whole { address.to_string() } else { format!("{address}/{prefix}") }
         }
-    };
-    peer.port.map_or_else(|| who.clone(), |port| format!("port {port} of {who}"))
+    }
+}
+
+fn peer(peer: &Destination) -> String {
+    peer.port.map_or_else(|| who(peer), |port| format!("port {port} of {}", who(peer)))
+}
+
+fn destination(peer: &Destination) -> String {
+    peer.port.map_or_else(|| who(peer), |port| format!("{}:{port}", who(peer)))
 }
 
 fn effect(spec: &FaultSpec) -> String {

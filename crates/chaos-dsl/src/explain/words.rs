@@ -37,8 +37,11 @@ pub(super) fn metric(metric: &Metric) -> String {
         let not = if filter.negated { "not " } else { "" };
         out.push_str(&format!("{} is {not}{}", filter.label, filter.values.join(" or ")));
     }
+    if !metric.filter.is_empty() && metric.over.is_none() {
+        out.push(',');
+    }
     if let Some(window) = metric.over {
-        out.push_str(&format!(", over the last {}", time(window)));
+        out.push_str(&format!(", over the last {},", time(window)));
     }
     out
 }

@@ -1,0 +1,140 @@
+//! The checker's corpus: one mistake per file with all that is said about it, and what holds for every input.
+
+use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
+
+use chaos_dsl::{Code, Compiled, compile, compile_file, diagnostic::Report};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+const CORPUS: &str = "../../tests/corpus/check/";
+
+/// Renders all diagnostics as the command line does, without colour and without the path to the corpus.
+fn render(compiled: &Compiled) -> String {
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(100)
+        .with_links(false);
+    let mut out = String::new();
+    for diagnostic in &compiled.diagnostics {
+        let report = Report::new(diagnostic, &compiled.sources);
+        handler.render_report(&mut out, &report).expect("a diagnostic renders");
+        out.push('\n');
+    }
+    out.replace(CORPUS, "")
+}
+
+fn settings(snapshots: &str) -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_snapshot_path(snapshots);
+    settings
+}
+
+#[test]
+fn each_mistake_is_told_once_with_place_and_fix() {
+    let wrong = RefCell::new(Vec::new());
+    settings("../../../tests/corpus/check/snapshots").bind(|| {
+        insta::glob!("../../../tests/corpus/check", "*.chaos", |path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let compiled = compile_file(Path::new(&format!("{CORPUS}{name}")), &[]);
+            insta::assert_snapshot!(render(&compiled));
+            let mut wrong = wrong.borrow_mut();
+            if !compiled.experiments.is_empty() || compiled.diagnostics.is_empty() {
+                wrong.push(format!("{name} compiles"));
+            }
+            if compiled.diagnostics.len() > 1 && !name.starts_with("several") {
+                wrong.push(format!("{name} has one mistake, told {} times", compiled.diagnostics.len()));
+            }
+            if compiled.diagnostics.iter().any(|d| d.primary.is_none() || d.help.is_none()) {
+                wrong.push(format!("{name} has a diagnostic without place or help"));
+            }
+        });
+    });
+    let wrong = wrong.into_inner();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Codes without a file in a corpus, and why.
+const ELSEWHERE: &[(Code, &str)] = &[
+    (Code::FileTooLarge, "a file of that size does not belong in a repository; tests of `source`"),
+    (Code::InvalidUtf8, "editors would change such a file; tests of `source`"),
+    (Code::FormatterDiffers, "the formatter's own safety net; no input is known to reach it"),
+    (Code::BadSetting, "stands on the command line, in no file; `settings_are_checked` below"),
+];
+
+#[test]
+fn every_code_is_shown_in_a_corpus() {
+    let mut shown = String::new();
+    for corpus in ["parse", "check"] {
+        for entry in fs::read_dir(format!("../../tests/corpus/{corpus}/snapshots")).unwrap() {
+            shown.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+        }
+    }
+    let missing: Vec<Code> = Code::ALL
+        .iter()
+        .copied()
+        .filter(|c| !shown.contains(c.number()) && !ELSEWHERE.iter().any(|(e, _)| e == c))
+        .collect();
+    assert!(missing.is_empty(), "no file shows {missing:?}");
+}
+
+#[test]
+fn settings_are_checked() {
+    let text = fs::read_to_string("../../scenarios/quickstart.chaos").unwrap();
+    let set = |setting: &str| compile("quickstart.chaos", &text, &[setting.to_owned()]);
+    let good = set("extra=200ms");
+    assert!(good.is_ok(), "{}", render(&good));
+    let param = good.experiments[0].params.first().unwrap();
+    assert_eq!((param.value.to_string(), param.default.to_string()), ("200ms".into(), "100ms".into()));
+    assert!(good.experiments[0].hypothesis.contains("200ms late"));
+    for (setting, message, help) in [
+        ("extra", "`--set extra` has no `=`", "write `--set NAME=VALUE`, such as `--set extra=800ms`"),
+        ("extar=1ms", "`--set extar=1ms`: no param is named `extar`", "did you mean `extra`?"),
+        (
+            "extra=fast",
+            "`--set extra=fast`: `fast` is no quantity",
+            "`extra` is a duration: write it as in `--set extra=100ms`",
+        ),
+        ("extra=5%", "`--set extra=5%`: `extra` is a duration, not a percentage", "its default is 100ms"),
+        (
+            "extra=2s",
+            "`--set extra=2s`: 2s lies outside of the range of `extra`",
+            "the reviewed range is 0s .. 400ms; another range is a change of the file",
+        ),
+    ] {
+        let compiled = set(setting);
+        let [diagnostic] = compiled.diagnostics.as_slice() else {
+            panic!("{setting}: {}", render(&compiled))
+        };
+        assert_eq!(diagnostic.code, Code::BadSetting);
+        assert_eq!((diagnostic.message.as_str(), diagnostic.help.as_deref()), (message, Some(help)));
+        assert!(compiled.experiments.is_empty());
+    }
+}
+
+#[test]
+fn params_inside_an_experiment_can_be_set() {
+    let text = fs::read_to_string("../../scenarios/quickstart.chaos").unwrap();
+    let (param, rest) = text.split_once("\n\n").unwrap();
+    let param = param.lines().last().unwrap();
+    let inside = rest.replacen("{\n", &format!("{{\n  {param}\n"), 1);
+    let compiled = compile("inside.chaos", &inside, &["extra=300ms".into()]);
+    assert!(compiled.is_ok(), "{}", render(&compiled));
+    assert_eq!(compiled.experiments[0].params[0].value.to_string(), "300ms");
+}
+
+#[test]
+fn scenarios_compile_and_are_laid_out_canonically() {
+    let mut seen = BTreeSet::new();
+    for entry in fs::read_dir("../../scenarios").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "chaos") {
+            continue;
+        }
+        let compiled = compile_file(&path, &[]);
+        assert!(compiled.is_ok(), "{}", render(&compiled));
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(chaos_dsl::format(&text).unwrap(), text, "{} is not canonical", path.display());
+        seen.insert(path);
+    }
+    assert!(!seen.is_empty());
+}
