@@ -95,23 +95,21 @@ pub(crate) fn run(args: &Doctor) -> Exit {
 
 fn text(findings: &Findings) -> String {
     let mut out = format!("you are {}\n", findings.user);
-    let mut section = |title: &str, found: &[&Finding]| {
-        out.push_str(&format!("\n{title}\n"));
-        for finding in found {
-            let word = if finding.works { "yes" } else { "no " };
-            out.push_str(&format!("  {word}  {:<18}", finding.name));
-            out.push_str(
-                &format!("{}\n", finding.detail.as_deref().unwrap_or_default())
-                    .trim_start_matches(' ')
-                    .to_owned(),
-            );
-            if let Some(remedy) = &finding.remedy {
-                out.push_str(&format!("       {:<18}{remedy}\n", "remedy:"));
-            }
-        }
-    };
-    section("environments", &[&findings.lab]);
-    section("fault backends", &findings.backends.iter().collect::<Vec<_>>());
-    section("what they are made of", &findings.capabilities.iter().collect::<Vec<_>>());
+    section(&mut out, "environments", std::slice::from_ref(&findings.lab));
+    section(&mut out, "fault backends", &findings.backends);
+    section(&mut out, "what they are made of", &findings.capabilities);
     out
+}
+
+fn section(out: &mut String, title: &str, found: &[Finding]) {
+    out.push_str(&format!("\n{title}\n"));
+    for finding in found {
+        let word = if finding.works { "yes" } else { "no " };
+        let detail = finding.detail.as_deref().unwrap_or_default();
+        out.push_str(format!("  {word}  {:<18}{detail}", finding.name).trim_end());
+        out.push('\n');
+        if let Some(remedy) = &finding.remedy {
+            out.push_str(&format!("       {:<18}{remedy}\n", "remedy:"));
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Run, state: &Path) -> Exit {
             let (this, finished) = runtime.block_on(one(args, state, scenario, experiment, seed));
             exit = exit.max(this);
             let stopped = finished.as_ref().is_some_and(stopped_by_hand);
-            runs.extend(finished);
+            runs.extend(finished.map(|finished| (scenario.path.to_string_lossy(), finished)));
             // Whoever stops a run does not want the next one; and nothing runs on a world that is not restored.
             if stopped || this == Exit::NotRestored {
                 break 'files;
@@ -56,13 +56,14 @@ pub(crate) fn run(args: &Run, state: &Path) -> Exit {
         // Text is printed as each run ends.
         Format::Text => {}
         // One document for each run, one after another: what reads a stream of JSON reads it.
-        Format::Json => runs.iter().for_each(|f| render::print(&json(f))),
+        Format::Json => runs.iter().for_each(|(_, finished)| render::print(&json(finished))),
         Format::Junit => {
-            let records: Vec<_> = runs.iter().map(|f| &f.record).collect();
-            render::print(&junit(records));
+            render::print(&junit(runs.iter().map(|(_, finished)| &finished.record)));
         }
         Format::Markdown => {
-            runs.iter().for_each(|f| render::print(&report::markdown::render(&f.record, None)))
+            for (file, finished) in &runs {
+                render::print(&report::markdown::render(&finished.record, Some(file)));
+            }
         }
     }
     exit
