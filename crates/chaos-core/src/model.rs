@@ -1,8 +1,10 @@
 //! A checked experiment: what a `.chaos` file means, and what a harness builds in code.
 //!
 //! Every part has its file: [`scope`] and [`lab`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
-//! measured, [`formula`] what is claimed, [`fault`] what is injected, [`timeline`] when, [`quantity`] the units.
+//! measured, [`formula`] what is claimed, [`fault`] what is injected, [`timeline`] when, [`quantity`] the units. [`mod@build`]
+//! has shorthands for harnesses.
 
+pub mod build;
 pub mod fault;
 pub mod formula;
 pub mod lab;

@@ -1,10 +1,11 @@
 //! From an experiment to what exactly will be touched, with what, and how it is undone; touches nothing itself.
 //!
-//! 1. [`resolve`] asks the inventory for objects and draws picks from the seed.
+//! 1. `names` refuses what leads nowhere; [`resolve`] asks the inventory for objects and draws picks from the seed.
 //! 2. Each fault becomes one [`Ask`] per object; injectors answer with offers, which become the plan's parts.
 //! 3. [`radius`] counts what is touched against the limits of the file.
 //! 4. [`soundness`] warns of claims that cannot fail or cannot be decided as planned.
 
+mod names;
 pub mod radius;
 pub mod resolve;
 pub mod seed;
@@ -165,6 +166,7 @@ pub async fn plan(
     injectors: &[Arc<dyn Injector>],
     seed: u64,
 ) -> Result<Plan, PlanError> {
+    names::check(experiment)?;
     let objects = resolve::Resolver::new(experiment, inventory, seed).await?;
     let mut faults = Vec::new();
     for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {
