@@ -120,7 +120,9 @@ async fn one(
             render::at(sources, underline.span, &underline.title, &underline.message, None);
         }
         render::print(&format!("\nkept in {}\n", shown(folder.path())));
-        render::print(&format!("again:   chaos run {} --seed {seed}\n", scenario.path.display()));
+        let file = scenario.path.display().to_string();
+        render::print(&format!("again:   chaos run {file} --seed {seed}\n"));
+        render::print(&format!("next:    {}\n", next(record, &file, folder.path())));
     }
     (exit_of(report::result(record).verdict), Some(finished))
 }
@@ -215,6 +217,25 @@ fn in_memory(format: &str, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<(
         render::error(&format!("the record has no {format} form: {error}"), None);
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Says what somebody would most likely do now.
+fn next(record: &Record, file: &str, folder: &Path) -> String {
+    let harder = record.plan.experiment.params.iter().find_map(|param| {
+        let (_, most) = param.range?;
+        (param.value != most)
+            .then(|| format!("chaos run {file} --set {}={most}    (the end of its range)", param.name))
+    });
+    match report::result(record).verdict {
+        Verdict::Passed => harder.unwrap_or_else(|| format!("less {}", shown(&folder.join("report.md")))),
+        Verdict::Failed | Verdict::Inconclusive => {
+            format!("chaos explain {file}    (what each expectation means and needs)")
+        }
+        Verdict::Aborted => format!("less {}", shown(&folder.join("events.jsonl"))),
+        Verdict::Refused => format!("chaos plan {file}"),
+        Verdict::NotPermitted => "chaos doctor".to_owned(),
+        Verdict::NotRestored => format!("chaos restore {}", record.run),
+    }
 }
 
 /// Shortens a path below the current folder.
