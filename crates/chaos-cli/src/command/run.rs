@@ -121,7 +121,8 @@ async fn one(
         }
         render::print(&format!("\nkept in {}\n", shown(folder.path())));
         let file = scenario.path.display().to_string();
-        render::print(&format!("again:   chaos run {file} --seed {seed}\n"));
+        let set: String = args.planning.settings.set.iter().map(|s| format!(" --set {s}")).collect();
+        render::print(&format!("again:   chaos run {file}{set} --seed {seed}\n"));
         render::print(&format!("next:    {}\n", next(record, &file, folder.path())));
     }
     (exit_of(report::result(record).verdict), Some(finished))
