@@ -154,7 +154,8 @@ pub fn judge_share(trials: Trials, comparison: Comparison, limit: f64, confidenc
         if leaning == Leaning::Failed {
             return Some(Need::UnlikelyToPass);
         }
-        let misses = if comparison.prefers_small() { trials.hits } else { trials.misses };
+        // What could not be made may have missed.
+        let misses = trials.unknown + if comparison.prefers_small() { trials.hits } else { trials.misses };
         let effective = (misses as f64 / trials.correlation_time).ceil() as u64;
         let total = to_confirm(effective).map(|n| (n as f64 * trials.correlation_time).ceil() as u64);
         Some(match total {

@@ -164,8 +164,9 @@ impl Signal {
         if length <= 0 {
             return 0.0;
         }
-        let blank: Nanos = self.blanks_in(from, to).map(|s| s.end.saturating_sub(s.start)).sum();
-        blank as f64 / length as f64
+        // In floating point, where several stretches without an end add up too.
+        let blank: f64 = self.blanks_in(from, to).map(|s| s.end.saturating_sub(s.start) as f64).sum();
+        (blank / length as f64).min(1.0)
     }
 
     /// Returns the signal as it was known at `watermark`: everything later is unknown.

@@ -116,6 +116,11 @@ impl Statistic {
         }
     }
 
+    /// Whether it is about values of the metric rather than about what became of requests, so that a window keeps them.
+    fn has_values(self) -> bool {
+        matches!(self, Self::Quantile(_) | Self::Min | Self::Max | Self::Last)
+    }
+
     /// Returns the fewest samples that give it a meaning: for a quantile, those that bound it at 95 %.
     #[must_use]
     pub fn least_samples(self) -> usize {
@@ -260,7 +265,7 @@ impl LiveWindow {
         let place = self.held.partition_point(|held| held.intended <= observation.intended);
         self.held.insert(place, observation);
         *self.tally(&observation) += 1;
-        if let Some(value) = observation.value() {
+        if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {
             insert(&mut self.lower, value.lo);
             insert(&mut self.upper, value.hi);
         }
@@ -270,7 +275,7 @@ impl LiveWindow {
     pub fn forget_before(&mut self, instant: Nanos) {
         while let Some(observation) = self.held.pop_front_if(|held| held.intended < instant) {
             *self.tally(&observation) -= 1;
-            if let Some(value) = observation.value() {
+            if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {
                 remove(&mut self.lower, value.lo);
                 remove(&mut self.upper, value.hi);
             }

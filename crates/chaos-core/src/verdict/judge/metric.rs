@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most values that a signal is made of, so that no course of time, however long, exhausts the memory.
-const MOST_TICKS: i64 = 1_000_000;
+const MOST_TICKS: i64 = 100_000;
 /// The finest grid of a signal.
 const FINEST: Nanos = 10_000_000;
 /// The coarsest grid of a signal.

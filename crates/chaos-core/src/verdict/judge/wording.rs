@@ -108,11 +108,15 @@ pub(super) fn reasons(outcome: &Outcome, about: About<'_>, idle: &[&str], view: 
 /// Writes what would give an answer.
 pub(super) fn need(outcome: &Outcome, comparison: &Comparison, phase: &Phase) -> Option<String> {
     let Outcome::Inconclusive { need: Some(need), .. } = outcome else { return None };
+    let samples = |n: u64| if n == 1 { "sample" } else { "samples" };
+    let alike = |n: u64| if n == 1 { "sample like these" } else { "samples like these" };
     Some(match (need, comparison.metric.function) {
-        (Need::MoreSamples(n), Function::Success | Function::Errors) => format!("{n} more clean samples"),
-        (Need::MoreSamples(n), _) => format!("{n} more samples like these"),
+        (Need::MoreSamples(n), Function::Success | Function::Errors) => {
+            format!("{n} more clean {}", samples(*n))
+        }
+        (Need::MoreSamples(n), _) => format!("{n} more {}", alike(*n)),
         (Need::MoreSamplesPerPhase(n), _) => {
-            format!("{n} more samples like these in each of baseline and {phase}")
+            format!("{n} more {} in each of baseline and {phase}", alike(*n))
         }
         (Need::UnlikelyToPass, _) => "more samples are unlikely to make it pass".to_owned(),
     })
