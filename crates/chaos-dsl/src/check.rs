@@ -32,8 +32,12 @@ use crate::{
     syntax::{Cursor, Item, Statement, Text, Word},
 };
 
+pub use experiment::LINES;
 use names::Names;
 pub(crate) use names::glob;
+pub use predicate::FUNCTIONS;
+pub use probe::SETTINGS as PROBE_SETTINGS;
+
 use params::Params;
 
 /// A checked file: its experiments, and everything there is to say about it.

@@ -205,7 +205,7 @@ fn blind_spots(experiment: &Experiment, predicate: &Predicate) -> Vec<String> {
 
 fn verdict(experiment: &Experiment, page: &mut Page) {
     let all = match experiment.expectations.len() {
-        1 => "it passed".to_owned(),
+        1 => "that expectation passed".to_owned(),
         2 => "both of them passed".to_owned(),
         n => format!("all {n} of them passed"),
     };

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The first words of an experiment's lines.
-const LINES: &[&str] = &[
+pub const LINES: &[&str] = &[
     "owner",
     "hypothesis",
     "tags",

@@ -21,7 +21,8 @@ use crate::{
     },
 };
 
-const FUNCTIONS: &[&str] =
+/// What a formula can make of a probe's samples; any percentile may stand for those named.
+pub const FUNCTIONS: &[&str] =
     &["success", "errors", "rate", "count", "p50", "p90", "p95", "p99", "p99.9", "min", "max", "last"];
 const FIELDS: &[&str] = &["latency", "dns", "connect", "ttfb"];
 

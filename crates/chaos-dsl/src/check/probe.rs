@@ -22,7 +22,8 @@ const CLUSTER_KINDS: &[&str] = &["kube", "envoy", "requests"];
 const LATER_KINDS: &[&str] = &["tls", "grpc", "exec", "prometheus", "alert"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
-const SETTINGS: &[&str] = &["connections", "rate", "timeout", "header", "body", "ok", "label", "server"];
+/// What may stand in a probe's block.
+pub const SETTINGS: &[&str] = &["connections", "rate", "timeout", "header", "body", "ok", "label", "server"];
 
 /// The most measurements per second of one probe and place.
 const MAX_RATE: f64 = 100_000.0;

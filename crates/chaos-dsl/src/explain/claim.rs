@@ -223,9 +223,13 @@ fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
             let end = schedule.phase(during).map(|(_, end)| end);
             Decided { pass: end, fail: end }
         }
-        Claim::Always { predicate, during } | Claim::Never { predicate, during } => Decided {
+        Claim::Always { predicate, during } => Decided {
             pass: schedule.phase(during).map(|(_, end)| end),
             fail: schedule.phase(during).map(|(start, _)| start + known_after(predicate)),
+        },
+        Claim::Never { predicate, during } => Decided {
+            pass: schedule.phase(during).map(|(_, end)| end),
+            fail: schedule.phase(during).map(|(start, _)| start + first(predicate)),
         },
         Claim::Eventually { predicate, within, during } => {
             let start = schedule.phase(during).map(|(start, _)| start);

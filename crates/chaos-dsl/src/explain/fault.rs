@@ -1,7 +1,7 @@
 //! What is injected, in words.
 
 use chaos_core::model::{
-    Distribution, Experiment, Fault, FaultSpec, Quantity, Traffic, Unit,
+    Distribution, Experiment, Fault, FaultSpec, Quantity, Selector, Traffic, Unit,
     fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
 };
 
@@ -29,7 +29,11 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
 /// Says a fault in the words of the language.
 pub(super) fn short(fault: &Fault) -> String {
     let specs: Vec<String> = fault.specs.iter().map(|s| s.to_string()).collect();
-    let mut out = format!("{} on {}", specs.join(" and "), of_selector(&fault.on));
+    let on = match &fault.on {
+        Selector::Hosts(name) | Selector::Named(name) => name.value.clone(),
+        other => other.to_string(),
+    };
+    let mut out = format!("{} on {on}", specs.join(" and "));
     let (word, both) = match fault.traffic.direction {
         Way::Egress => ("to", ""),
         Way::Ingress => ("from", ""),
@@ -39,6 +43,13 @@ pub(super) fn short(fault: &Fault) -> String {
         out.push_str(&format!(" {word} {}", destination(peer)));
     }
     out.push_str(both);
+    fault.traffic.ports.iter().for_each(|port| out.push_str(&format!(" port {port}")));
+    out.push_str(match fault.traffic.protocol {
+        None => "",
+        Some(Protocol::Tcp) => " protocol tcp",
+        Some(Protocol::Udp) => " protocol udp",
+        Some(Protocol::Icmp) => " protocol icmp",
+    });
     if fault.traffic.peers.is_empty() && fault.traffic.direction == Way::Ingress {
         out.push_str(" ingress");
     }

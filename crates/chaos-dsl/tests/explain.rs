@@ -1,0 +1,121 @@
+//! Explanations, word for word.
+
+use chaos_dsl::{compile, explain};
+
+fn explained(name: &str, text: &str, set: &[String]) -> String {
+    let compiled = compile(name, text, set);
+    assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
+    let words = explain(&compiled.experiments[0]);
+    assert_eq!(words, explain(&compiled.experiments[0]), "explaining is deterministic");
+    assert!(words.lines().all(|l| l.chars().count() <= 100 && l == l.trim_end()), "{words}");
+    words
+}
+
+#[test]
+fn the_quickstart_reads_well() {
+    let text = std::fs::read_to_string("../../scenarios/quickstart.chaos").unwrap();
+    insta::assert_snapshot!(explained("quickstart.chaos", &text, &["extra=200ms".into()]));
+}
+
+/// Everything that has words of its own, once.
+const EVERYTHING: &str = r#"
+experiment "everything that can be said" {
+  owner      "team-shop"
+  hypothesis "all of it can be explained"
+  impact     "none"
+  tags       all
+
+  lab {
+    host client 2
+    host gw     { run gateway port 80 to api:8080 { timeout 200ms, retries 2 } }
+    host api 3  { run http port 8080 { status 204 } }
+    host dns    { run dns }
+    host db     { run "redis-server --port 6379" ready when tcp 6379 }
+    link gw <-> db delay 1ms
+  }
+
+  target some = hosts api-* pick 50% up to 2
+
+  blast radius {
+    at most 3 hosts
+    at most 50% of api-*
+  }
+
+  probe get = http GET "http://gw/" from client {
+    connections fresh
+    rate        50/s
+    timeout     500ms
+    ok when status in [200, 204] and not body contains "error"
+    label by = header "x-served-by"
+  }
+  probe db = tcp "db:6379" from client-1 { rate 20/s }
+  probe name = dns A "api" from client-1 { rate 5/s }
+
+  steady state over 10s {
+    success(get) >= 90%
+    p50(get.latency) <= 100ms and errors(db) <= 5%
+  }
+
+  fault slow = delay 100ms jitter 20ms correlation 25% distribution normal and loss 5% in bursts of 8 packets on some {
+    proven by p50(get.latency) >= baseline + 20ms
+  }
+  fault worse  = reorder 5% and duplicate 1% and corrupt 0.1% and bandwidth 1mbit on gw to api:8080 protocol tcp
+  fault closed = block db to client new reject
+  fault alone  = partition api-1 from api-2
+  fault deaf   = loss 100% on api-3 from 10.0.0.0/8 port 8080
+
+  timeline {
+    baseline 20s
+    inject   slow
+    hold     30s
+    inject   worse
+    inject   closed
+    inject   alone
+    inject   deaf
+    hold     30s
+    rollback worse
+    rollback
+    watch    5s
+  }
+
+  abort when (success(get, over 4s) < 50% for 2s) or not (p99(get.latency, over 10s) < 2s)
+  judge at 90%
+
+  expect {
+    "one":   success(get where by = "api-1") >= 99% during slow
+    "two":   p95(get.latency) <= 1.5 x baseline during fault
+    "three": always errors(get, over 2s) < 50% during slow
+    "four":  never max(get.latency, over 2s) >= 2s for 1s during whole run
+    "five":  eventually p50(get.latency, over 2s) >= 100ms within 10s during slow
+    "six":   success(db, over 2s) >= 99% within 4s after slow starts
+    "seven": stops errors(get, over 1s) > 1% within 2s after rollback
+    "eight": success(get, over 1s) >= 50% for 2s after slow ends
+    "nine":  p95(get.latency, over 1s) settles to <= baseline + 20ms within 2s for 1s after rollback
+    "ten":   (count(get) >= 100 during slow observed) and (success(get) >= baseline - 1pp during slow)
+  }
+
+  evidence { kernel, logs of api }
+}
+"#;
+
+#[test]
+fn every_part_has_words() {
+    insta::assert_snapshot!(explained("everything.chaos", EVERYTHING, &[]));
+}
+
+#[test]
+fn a_machine_has_no_lab_around_it() {
+    let text = r#"experiment "on this machine" {
+  owner      "team-shop"
+  hypothesis "a lost packet costs time, not a request"
+  blast radius { at most 1 host }
+  probe get = tcp "10.0.0.1:80" { rate 20/s }
+  steady state over 5s { success(get) >= 99% }
+  fault lossy = loss 5% on process "nginx" to 10.0.0.1:80 both
+  duration 1m
+  abort when success(get, over 10s) < 50%
+  expect { "fine": success(get) >= 90% during lossy }
+}
+"#;
+    insta::assert_snapshot!(explained("machine.chaos", text, &[]));
+}

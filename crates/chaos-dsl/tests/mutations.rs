@@ -1,0 +1,142 @@
+//! Whatever becomes of a scenario's text, checking it ends, and ends with messages.
+
+use std::{
+    fs,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use chaos_dsl::{compile, diagnostic::MAX_DIAGNOSTICS, explain};
+use proptest::prelude::*;
+
+/// The scenarios that are mutated, cut into words, spaces and signs.
+static TEXTS: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
+    let mut texts = Vec::new();
+    for folder in ["../../scenarios", "../../tests/corpus/language", "../../tests/corpus/check"] {
+        for entry in fs::read_dir(folder).expect("the folder is there") {
+            let path = entry.expect("the folder can be read").path();
+            if path.extension().is_some_and(|e| e == "chaos") {
+                texts.push(cut(&fs::read_to_string(path).expect("the file can be read")));
+            }
+        }
+    }
+    texts.sort();
+    texts
+});
+
+fn cut(text: &str) -> Vec<String> {
+    let mut tokens: Vec<String> = Vec::new();
+    let class = |c: char| {
+        if c.is_alphanumeric() {
+            0
+        } else if c == ' ' {
+            1
+        } else {
+            2
+        }
+    };
+    let mut last = 3;
+    for c in text.chars() {
+        match tokens.last_mut() {
+            Some(token) if class(c) == last && last != 2 => token.push(c),
+            _ => tokens.push(c.to_string()),
+        }
+        last = class(c);
+    }
+    tokens
+}
+
+/// Deletes, repeats, exchanges or replaces tokens, each change at a place of its own.
+fn mutate(tokens: &[String], changes: &[(u8, prop::sample::Index, prop::sample::Index)]) -> String {
+    let mut tokens = tokens.to_vec();
+    for (what, here, there) in changes {
+        if tokens.is_empty() {
+            break;
+        }
+        let (here, there) = (here.index(tokens.len()), there.index(tokens.len()));
+        match what % 5 {
+            0 => drop(tokens.remove(here)),
+            1 => tokens.insert(here, tokens[here].clone()),
+            2 => tokens.swap(here, there),
+            3 => tokens[here] = tokens[there].clone(),
+            _ => tokens.truncate(here.max(1)),
+        }
+    }
+    tokens.concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_scenarios_are_checked_to_the_end(
+        text in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((0..4u8, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..8),
+        cut_off in prop::bool::weighted(0.1),
+    ) {
+        let tokens = &TEXTS[text.index(TEXTS.len())];
+        let mut changes = changes;
+        if cut_off {
+            let (_, here, there) = changes[0];
+            changes.push((4, here, there));
+        }
+        let text = mutate(tokens, &changes);
+        let compiled = compile("mutated.chaos", &text, &["extra=1ms".into()]);
+        prop_assert!(compiled.diagnostics.len() <= MAX_DIAGNOSTICS);
+        prop_assert_eq!(compiled.is_ok(), !compiled.experiments.is_empty());
+        for experiment in &compiled.experiments {
+            prop_assert!(!explain(experiment).is_empty());
+        }
+        for diagnostic in &compiled.diagnostics {
+            if let Some(label) = &diagnostic.primary {
+                let end = label.span.end as usize;
+                prop_assert!(label.span.start <= label.span.end && end <= text.len(), "{diagnostic:?}");
+                prop_assert!(text.is_char_boundary(label.span.start as usize) && text.is_char_boundary(end));
+            }
+        }
+    }
+}
+
+/// A scenario of about so many lines, each name of its own.
+fn large(lines: usize) -> String {
+    let n = lines / 4;
+    let mut text = String::from(
+        "experiment \"large\" {\n  hypothesis \"it is checked in no time\"\n  lab {\n    host client\n    host api 500 { run http port 8080 }\n  }\n",
+    );
+    for i in 0..n {
+        let api = i % 500 + 1;
+        text.push_str(&format!("  probe p{i} = tcp \"api-{api}:8080\" from client\n"));
+        text.push_str(&format!("  fault f{i} = delay 1ms on client to api-{api}\n"));
+    }
+    text.push_str("  steady state over 5s {\n");
+    (0..n).for_each(|i| text.push_str(&format!("    success(p{i}) >= 90%\n")));
+    text.push_str("  }\n  duration 30s\n  expect {\n");
+    (0..n).for_each(|i| text.push_str(&format!("    \"e{i}\": success(p{i}) >= 90% during f{i}\n")));
+    text.push_str("  }\n}\n");
+    text
+}
+
+#[test]
+fn large_files_take_no_more_than_their_share() {
+    let time = |lines: usize, break_it: bool| {
+        let mut text = large(lines);
+        if break_it {
+            text = text.replace("(p", "(q");
+        }
+        let started = Instant::now();
+        let compiled = compile("large.chaos", &text, &[]);
+        assert_eq!(compiled.is_ok(), !break_it, "{:#?}", compiled.diagnostics.first());
+        let took = started.elapsed();
+        println!(
+            "{lines} lines, {} bytes: {took:?}, {:.2} MB/s",
+            text.len(),
+            text.len() as f64 / 1e6 / took.as_secs_f64()
+        );
+        took
+    };
+    for break_it in [false, true] {
+        let (small, large) = (time(1_000, break_it), time(10_000, break_it));
+        // Ten times as much in a hundred times the time would be quadratic; names are compared one by one, at little cost.
+        assert!(large < small * 60 + Duration::from_secs(2), "{small:?} and {large:?}");
+    }
+}
