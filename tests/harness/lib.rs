@@ -1,0 +1,27 @@
+//! What the end-to-end tests stand on: the `chaos` command as a user calls it, and the world as the kernel tells it.
+//!
+//! - [`Chaos`] is a place of its own to call the command from: scenario files, run folders, register of runs. Everything
+//!   that it starts, however deep, is found again by the name of that place in its environment.
+//! - [`World`] is a snapshot of what a run could leave behind.
+//! - [`Network`] is two namespaces with a cable between them and a server at one end, for experiments on this machine.
+//! - [`scenario`] writes short experiments.
+//!
+//! The command is `target/PROFILE/chaos` beside the test's own executable. Where it is not there, or older than the
+//! sources, it is built first with cargo; `CHAOS_BIN=PATH` names another one, and then nothing is built.
+//!
+//! As root everything runs; what needs root is otherwise left out, with a line that begins with `skipped: `.
+
+mod binary;
+mod command;
+mod network;
+mod privilege;
+pub mod scenario;
+mod slot;
+mod world;
+
+pub use binary::{program, repository};
+pub use command::{Chaos, Ended, Running, is_stage};
+pub use network::{Network, ping};
+pub use privilege::{is_root, other_user, root_or_skip, user_or_skip};
+pub use slot::{Slot, slot};
+pub use world::{World, namespaces_of, wait_until};

@@ -1,0 +1,103 @@
+//! Short experiments, and short variants of the ones that come with the project.
+
+use std::fs;
+
+use crate::binary::repository;
+
+/// A client, a server and a delay between them, in a lab; it passes.
+pub const LAB: &str = r#"experiment "20ms more cost nothing but time" {
+  hypothesis "a little distance loses no request"
+
+  lab {
+    host client
+    host api { run http port 8080 }
+  }
+
+  probe get = http GET "http://api:8080/" from client { connections reuse 20, rate 100/s, timeout 2s }
+
+  steady state over 1s {
+    success(get) >= 90%
+  }
+
+  fault far = delay 20ms on api to client
+
+  timeline {
+    baseline 2s
+    inject   far
+    hold     3s
+    rollback
+    watch    2s
+  }
+
+  abort never because "nobody else is in this lab"
+
+  expect {
+    "nothing is lost": success(get) >= 90% during far
+    "the way is far":  p50(get.latency) >= baseline + 10ms during far
+  }
+}
+"#;
+
+/// The same on a network namespace of this machine, which [`Network`](crate::Network) makes; it passes.
+pub const MACHINE: &str = r#"experiment "20ms more cost nothing but time" {
+  owner      "team-platform"
+  impact     "none: nobody else is in this namespace"
+  hypothesis "a little distance loses no request"
+
+  scope {
+    target box = netns "BOX"
+  }
+
+  blast radius {
+    at most 1 hosts
+  }
+
+  probe get = http GET "http://10.88.0.2:8080/" from box { connections reuse 20, rate 100/s, timeout 2s }
+
+  steady state over 1s {
+    success(get) >= 90%
+  }
+
+  fault far = delay 20ms on box
+
+  timeline {
+    baseline 2s
+    inject   far
+    hold     3s
+    rollback
+    watch    2s
+  }
+
+  abort when success(get, over 2s) < 1% for 60s
+
+  expect {
+    "nothing is lost": success(get) >= 90% during far
+    "the way is far":  p50(get.latency) >= baseline + 10ms during far
+  }
+}
+"#;
+
+/// Replaces parts of a text, each of which must be there.
+#[track_caller]
+pub fn changed(text: &str, changes: &[(&str, &str)]) -> String {
+    let mut text = text.to_owned();
+    for (old, new) in changes {
+        assert!(text.contains(old), "`{old}` is not there to be replaced by `{new}` in\n{text}");
+        text = text.replace(old, new);
+    }
+    text
+}
+
+/// Returns the experiment on a namespace, with changes.
+#[track_caller]
+pub fn machine(namespace: &str, changes: &[(&str, &str)]) -> String {
+    changed(&changed(MACHINE, changes), &[("BOX", namespace)])
+}
+
+/// Returns a scenario that comes with the project, with changes.
+#[track_caller]
+pub fn shipped(name: &str, changes: &[(&str, &str)]) -> String {
+    let path = repository().join("scenarios").join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    changed(&text, changes)
+}

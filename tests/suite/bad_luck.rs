@@ -1,0 +1,207 @@
+//! What can go wrong around a run: a named outcome, everything reverted, nothing lost.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use chaos_tests::{
+    Chaos, Network, Running, World, root_or_skip,
+    scenario::{LAB, changed, machine},
+    slot,
+};
+
+#[test]
+fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
+    if !root_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let before = World::of(&chaos, &[]);
+    // Where both are known, the checker finds it.
+    let twice = changed(LAB, &[("run http port 8080", "run http port 8080\n      run http port 8080")]);
+    let file = chaos.file("twice.chaos", twice);
+    chaos.call(&["check", &file]).exits(2).says("8080").says("taken");
+    // Where a program takes it by itself, the kernel does.
+    let taken = "run \"python3 -m http.server 9090\" ready when tcp 9090\n      \
+                 run \"python3 -u -m http.server 9090\" ready when tcp 9091";
+    let file = chaos.file("program.chaos", changed(LAB, &[("run http port 8080", taken)]));
+    let ended = chaos.call(&["run", &file]).exits(5).says("api");
+    assert!(ended.said("Address already in use"), "the program's own words are missing: {ended}");
+    before.assert_same(&chaos, &[]);
+}
+
+#[test]
+fn a_program_that_does_not_start_keeps_the_lab_from_coming_up() {
+    if !root_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let before = World::of(&chaos, &[]);
+    chaos.file("unlucky.sh", "echo out of luck >&2\nexit 3\n");
+    let script = format!("sh {}", chaos.path().join("unlucky.sh").display());
+    for (words, said) in [("no-such-program --port 1", "no-such-program"), (&script, "out of luck")] {
+        let program = format!("run \"{words}\" ready when tcp 9090\n      run http port 8080");
+        let file = chaos.file("program.chaos", changed(LAB, &[("run http port 8080", &program)]));
+        chaos.call(&["run", &file]).exits(5).says("api").says(said);
+        before.assert_same(&chaos, &[]);
+    }
+}
+
+#[test]
+fn a_program_of_a_lab_that_dies_has_a_named_outcome() {
+    if !root_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let before = World::of(&chaos, &[]);
+    chaos.file("dies.sh", "sleep 5\necho gave up >&2\nexit 3\n");
+    let script = chaos.path().join("dies.sh");
+    let program = format!("run \"sh {}\" ready after 10ms\n      run http port 8080", script.display());
+    let text = changed(LAB, &[("run http port 8080", &program), ("hold     3s", "hold     20s")]);
+    let file = chaos.file("dies.chaos", text);
+    let ended = chaos.call(&["run", &file]);
+    before.assert_same(&chaos, &[]);
+    let ended = ended.exits(4).says("ABORTED").says("everything is as it was").says("api").says("gave up");
+    assert_eq!(ended.record()["abort"]["kind"], "environment", "{ended}");
+    assert!(ended.took.as_secs() < 20, "it was not cut short: {ended}");
+}
+
+/// A file system of a megabyte, until it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new(chaos: &Chaos) -> SmallDisk {
+        let path = chaos.path().join("disk");
+        fs::create_dir(&path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=777", "chaos-e2e"]).arg(&path);
+        assert!(mount.status().unwrap().success(), "root may mount");
+        SmallDisk(path)
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).unwrap();
+        for size in [65536, 4096, 1] {
+            let block = vec![b'x'; size];
+            while file.write_all(&block).is_ok() {}
+        }
+        let left = fs::write(self.0.join("probe"), b"x");
+        assert!(left.is_err(), "the disk is not full");
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Nothing else can be done about it here.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_a_run_from_beginning() {
+    if !root_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let disk = SmallDisk::new(&chaos);
+    disk.fill();
+    let before = World::of(&chaos, &[]);
+    let file = chaos.file("lab.chaos", LAB);
+    let ended =
+        chaos.call(&["run", &file, "--out", "disk"]).exits(5).says("No space left on device").says("--out");
+    assert!(!ended.stderr.contains("in place:"), "{ended}");
+    before.assert_same(&chaos, &[]);
+    chaos.call(&["restore"]).exits(0).says("nothing to do");
+    disk.empty();
+    chaos.call(&["run", &file, "--out", "disk"]).exits(0);
+}
+
+/// Starts a run on a namespace with its folder on the small disk, which it fills in a stage.
+fn filled_in(stage: &str, chaos: &Chaos, disk: &SmallDisk, text: &str) -> Running {
+    let file = chaos.file("machine.chaos", text);
+    let mut running = chaos.start(&["run", &file, "--out", "disk"]);
+    let reached = || {
+        let folder = folder_in(&disk.0)?;
+        let events = fs::read_to_string(folder.join("events.jsonl")).ok()?;
+        events.lines().any(|line| line.contains("stage-started") && line.contains(stage)).then_some(())
+    };
+    while reached().is_none() {
+        assert!(!running.has_ended(), "it ended before {stage}: {}", running.end());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    disk.fill();
+    running
+}
+
+fn folder_in(disk: &Path) -> Option<PathBuf> {
+    fs::read_dir(disk).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_dir())
+}
+
+#[test]
+fn a_disk_that_becomes_full_before_the_fault_keeps_it_from_being_injected() {
+    if !root_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let network = Network::new();
+    let named = [network.name.as_str()];
+    let disk = SmallDisk::new(&chaos);
+    let before = World::of(&chaos, &named);
+    let running = filled_in("baseline", &chaos, &disk, &machine(&network.name, &[]));
+    let ended = running.end();
+    before.assert_same(&chaos, &named);
+    // What cannot be written down is not touched.
+    assert!(matches!(ended.code, Some(4 | 5)), "{ended}");
+    assert!(ended.said("No space left on device") && ended.said("journal"), "{ended}");
+    assert!(!ended.stderr.contains("in place:"), "{ended}");
+}
+
+#[test]
+fn a_disk_that_becomes_full_under_the_fault_loses_no_rollback() {
+    if !root_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let network = Network::new();
+    let named = [network.name.as_str()];
+    let disk = SmallDisk::new(&chaos);
+    let before = World::of(&chaos, &named);
+    let running = filled_in("hold", &chaos, &disk, &machine(&network.name, &[]));
+    let ended = running.end();
+    before.assert_same(&chaos, &named);
+    assert!(matches!(ended.code, Some(0 | 4)), "{ended}");
+    assert!(ended.said("everything is as it was"), "{ended}");
+    assert!(ended.said("not complete") && ended.said("No space left on device"), "nobody is told: {ended}");
+    disk.empty();
+    let _ = chaos.call(&["restore"]).exits(0);
+    chaos.call(&["restore"]).exits(0).says("nothing to do");
+    before.assert_same(&chaos, &named);
+}
+
+#[test]
+fn a_register_that_cannot_be_written_refuses_the_run() {
+    if !root_or_skip() {
+        return;
+    }
+    let chaos = Chaos::new();
+    let before = World::of(&chaos, &[]);
+    chaos.file("state", "a file where a folder is wanted");
+    let file = chaos.file("lab.chaos", LAB);
+    let ended = chaos.call(&["run", &file]).exits(5).says("state");
+    assert!(!ended.stderr.contains("in place:"), "{ended}");
+    before.assert_same(&chaos, &[]);
+}

@@ -1,0 +1,14 @@
+//! The `chaos` command from end to end: the real executable on the real kernel.
+//!
+//! Every test starts from a snapshot of the world and ends with the same one. What a machine or a user cannot do is
+//! skipped with a line that begins with `skipped: `.
+
+mod bad_input;
+mod bad_luck;
+mod commands;
+mod kills;
+mod machine;
+mod outcomes;
+mod scenarios;
+mod stopping;
+mod user;
