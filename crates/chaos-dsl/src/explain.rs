@@ -155,7 +155,7 @@ fn aborts(experiment: &Experiment, page: &mut Page) {
                     if lasting.is_zero() { String::new() } else { format!("{} of persistence, ", time(lasting)) },
                     time(tick)
                 ));
-                for note in blind_spots(experiment, predicate) {
+                for note in delays(experiment, predicate) {
                     page.detail(&note);
                 }
             }
@@ -174,28 +174,17 @@ fn aborts(experiment: &Experiment, page: &mut Page) {
     page.text("Conditions are judged from the baseline until everything is put back.");
 }
 
-/// What an abort condition sees late, or not at all: a request that hangs is known to have failed only at its timeout.
-fn blind_spots(experiment: &Experiment, predicate: &Predicate) -> Vec<String> {
+/// What makes an abort condition later: a request that hangs is known to have failed only at its timeout, and the windows of
+/// abort conditions are over the instants at which measurements ended.
+fn delays(experiment: &Experiment, predicate: &Predicate) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for comparison in predicate.comparisons() {
-        let metric = &comparison.metric;
-        let (Some(window), Some(probe)) = (metric.over, experiment.probe(&metric.probe)) else { continue };
-        let note = if probe.timeout >= window {
-            format!(
-                "A request of {} that hangs is known to have failed after {}, and has by then left the window of {}: this \
-                 condition sees no hanging request. A window above {} would.",
-                probe.name,
-                time(probe.timeout),
-                time(window),
-                time(probe.timeout)
-            )
-        } else {
-            format!(
-                "Where requests of {} hang instead of failing, up to {} later: each is known to have failed only then.",
-                probe.name,
-                time(probe.timeout)
-            )
-        };
+        let Some(probe) = experiment.probe(&comparison.metric.probe) else { continue };
+        let note = format!(
+            "Where requests of {} hang instead of failing, up to {} later: each is known to have failed only then.",
+            probe.name,
+            time(probe.timeout)
+        );
         if !notes.contains(&note) {
             notes.push(note);
         }
