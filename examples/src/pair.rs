@@ -32,8 +32,10 @@ impl Pair {
     pub fn new() -> io::Result<Pair> {
         let pair = Pair { blue: Namespace::new()?, green: Namespace::new()? };
         let far = pair.green.path();
-        pair.blue.ip(&format!("link add b type veth peer name g netns {}", far.display()))?;
-        for (namespace, link, address) in [(&pair.blue, "b", "10.77.0.1"), (&pair.green, "g", "10.77.0.2")] {
+        pair.blue.ip(&format!("link add to-green type veth peer name to-blue netns {}", far.display()))?;
+        for (namespace, link, address) in
+            [(&pair.blue, "to-green", "10.77.0.1"), (&pair.green, "to-blue", "10.77.0.2")]
+        {
             namespace.ip(&format!("addr add {address}/24 dev {link}"))?;
             namespace.ip(&format!("link set {link} addrgenmode none up"))?;
         }

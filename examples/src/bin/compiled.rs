@@ -51,7 +51,7 @@ experiment "a lossy way to the API" {
 
   expect {
     "nobody loses an answer": success(shop) >= 95% during lossy
-    "it is over at once":     success(shop, over 500ms) settles to >= 99% within 2s after rollback
+    "it is over at once":     success(shop, over 500ms) settles to >= 99% within 1s after rollback
   }
 }
 "#;

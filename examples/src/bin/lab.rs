@@ -53,7 +53,7 @@ fn experiment() -> Experiment {
         .expect("the other is not", p50("other").at_most_baseline_plus(ms(90)).during(Phase::Fault(None)))
         .expect(
             "it is over at once",
-            p50("slow").over(ms(500)).at_most(ms(90)).settles(seconds(2), Event::Rollback),
+            p50("slow").over(ms(500)).at_most(ms(90)).settles(seconds(1), Event::Rollback),
         )
 }
 
