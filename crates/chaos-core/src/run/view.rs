@@ -72,7 +72,7 @@ pub struct Judged {
     pub measured: String,
     /// Each elementary claim of it with its numbers, in the order of the file.
     #[serde(default)]
-    pub findings: Vec<crate::verdict::judge::Finding>,
+    pub findings: Vec<crate::verdict::finding::Finding>,
 }
 
 /// What came of an expectation.

@@ -5,10 +5,9 @@
 //! 3. [`statistic`] judges one number of a phase, [`temporal`] how signals behave in time; `and` and `or` of claims are
 //!    three-valued.
 //! 4. [`guard`] watches abort conditions while the run goes on.
-//! 5. [`finding`] is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
+//! 5. [`finding`](super::finding) is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
 
 mod course;
-mod finding;
 mod guard;
 mod limit;
 mod metric;
@@ -16,10 +15,8 @@ mod statistic;
 mod temporal;
 mod wording;
 
-pub use finding::{Closest, Finding};
-
 use self::{course::Course, limit::Limit, wording::Measured};
-use super::{Confidence, Interval, Outcome, Truth};
+use super::{Confidence, Interval, Outcome, Truth, finding::Finding};
 use crate::{
     model::{Claim, Comparison, Experiment, Phase, Predicate},
     run::{

@@ -3,13 +3,13 @@
 use super::super::{
     Comparison as Relation, Interval, Leaning, Outcome,
     confidence::{Confidence, Estimate, Judged, Reason},
+    finding::Finding,
     margin::normalised,
     proportion::{judge_share, judge_share_against_baseline},
     quantile::{Allowance, Method, difference, judge_against_baseline, judge_quantile},
     window::{Observation, distribution, trials},
 };
 use super::{
-    Finding,
     course::{About, Course},
     limit::{Limit, relation},
     metric::{self, Stretch, during},

@@ -2,6 +2,7 @@
 
 use super::super::{
     Outcome,
+    finding::{Closest, Finding},
     monitor::{
         self, Atom, Decision, Events, Formula, Operand, SignalId, Span, Subject, Trace, decide, lookback,
     },
@@ -9,9 +10,7 @@ use super::super::{
     steps::FOREVER,
 };
 use super::{
-    Finding,
     course::{About, Course},
-    finding::Closest,
     limit::{Limit, relation},
     metric, wording,
 };

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::super::{Interval, Leaning, Need, Outcome, confidence::Reason, monitor::Decision};
-use super::{Finding, course::About, limit::Limit};
+use super::{course::About, limit::Limit};
+use crate::verdict::finding::Finding;
 use crate::{
     model::{
         Claim, Comparison, Event, Function, Phase, Quantity, Unit, formula::Op, quantity::format_seconds,
@@ -147,7 +148,8 @@ pub(super) fn statistic(finding: &Finding, comparison: &Comparison, phase: &Phas
         None => String::new(),
     };
     let allowed = finding.allowed.as_deref().unwrap_or("something else");
-    let head = format!("{metric} was {}{bounds} during {phase}, {allowed} allowed", value(number, unit));
+    let verb = if comparison.op.is_upper_bound() { "allowed" } else { "required" };
+    let head = format!("{metric} was {}{bounds} during {phase}, {allowed} {verb}", value(number, unit));
     match &finding.outcome {
         Outcome::Inconclusive { .. } => format!("{head}: {}", why(finding)),
         _ => match margin {

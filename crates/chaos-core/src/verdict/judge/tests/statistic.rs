@@ -80,13 +80,13 @@ fn a_success_rate_needs_confidence() {
     assert_eq!(undecided.need.as_deref(), Some("294 more clean samples"));
     assert_eq!(
         undecided.sentence,
-        "success(get) was 99.967% (99.895%–99.994%) during lossy, at least 99.9% allowed: too few samples to tell; \
+        "success(get) was 99.967% (99.895%–99.994%) during lossy, at least 99.9% required: too few samples to tell; \
          needed: 294 more clean samples; presumably it holds"
     );
     open(&failing(10).finding(claim()), &[Reason::TooFewSamples], Leaning::Failed);
     let broken = failing(11).finding(claim());
     failed(&broken);
-    assert!(broken.sentence.ends_with("at least 99.9% allowed: 0.083pp too little"), "{}", broken.sentence);
+    assert!(broken.sentence.ends_with("at least 99.9% required: 0.083pp too little"), "{}", broken.sentence);
     // What was observed decides where the file says so.
     let observed = |failures, share| {
         failing(failures).finding(Claim::Statistic {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Interval, Outcome, confidence::Estimate};
+use super::{Interval, Outcome, confidence::Estimate};
 use crate::{model::Unit, time::Nanos};
 
 /// The verdict on one elementary claim of an expectation, with its numbers.
@@ -62,7 +62,7 @@ pub struct Closest {
 
 impl Finding {
     /// A finding without any numbers yet.
-    pub(super) fn of(outcome: Outcome, unit: Unit) -> Self {
+    pub(in crate::verdict) fn of(outcome: Outcome, unit: Unit) -> Self {
         Finding {
             claim: String::new(),
             outcome,
