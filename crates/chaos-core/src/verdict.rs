@@ -8,10 +8,11 @@
 //!    successes, against a limit or against the baseline. [`sequential`] tests may be looked at at any time.
 //!
 //! Both end in a [`confidence::Outcome`] and say by their [`margin`] how close it was. [`binomial`] is the arithmetic
-//! underneath; [`judge`] applies all of it to what an experiment claims.
+//! underneath, a [`finding`] what comes out; [`judge`] applies all of it to what an experiment claims.
 
 pub mod binomial;
 pub mod confidence;
+pub mod finding;
 pub mod interval;
 pub mod judge;
 pub mod margin;
