@@ -1,0 +1,124 @@
+//! What an agent costs while it waits: memory and the size of the executable.
+//!
+//! ```text
+//! cargo rustc --release -p chaos-cli -- -C target-feature=+crt-static
+//! cargo run --release -p chaos-benches -- idle [--chaos PATH] [--assert]
+//! ```
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use crate::{
+    Claims, Failure, network,
+    statistic::{middle, rounds, short},
+};
+use chaos_core::{injector::Injector, model::FaultSpec};
+use chaos_faults::{AgentInjector, agent::ChildProcess};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Fail if an aim is missed.
+    #[arg(long)]
+    assert: bool,
+    /// The `chaos` executable; the one beside this program unless named.
+    #[arg(long)]
+    chaos: Option<PathBuf>,
+    /// How many agents are started, one after another.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+const MEGABYTE: f64 = 1e6;
+const KIBIBYTES_IN_MEBIBYTE: f64 = 1024.0;
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let mut claims = Claims::new("an agent that waits", options.assert);
+    let measured = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(measure(options, &mut claims)));
+    claims.finish(measured)
+}
+
+async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> {
+    let chaos = match &options.chaos {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("chaos"),
+    };
+    let size = std::fs::metadata(&chaos)
+        .map_err(|error| {
+            format!("cannot find `{}`: {error}; build it, or name it with --chaos", chaos.display())
+        })?
+        .len() as f64
+        / MEGABYTE;
+    let linked = if is_static(&chaos)? { "static" } else { "dynamic" };
+    claims.aim(
+        &format!("size of the {linked} executable"),
+        format!("{} MB", short(size)),
+        "< 25 MB",
+        size < 25.0,
+    );
+    let (mut greeted, mut held, mut own) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        let injector = AgentInjector::new(ChildProcess::new(&chaos, ["agent"]));
+        // The first question starts it, and makes it find out what the kernel can do.
+        let pair = network::Pair::make().await?;
+        let place = network::place(&pair.near);
+        injector.evidence(&place).await;
+        let agent = child()?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        greeted.push(memory(agent, "VmRSS")?);
+        let loss = FaultSpec::Loss { ratio: 0.01, burst: None };
+        let offers = injector.offer(&network::ask(loss)).await.map_err(|denied| denied.to_string())?;
+        let undo = injector.prepare("fault/near/1", &offers[0], &place, Duration::from_secs(60)).await?;
+        injector.inject(&undo).await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        held.push(memory(agent, "VmRSS")?);
+        own.push(memory(agent, "RssAnon")?);
+        injector.revert(&undo).await?;
+        injector.close().await?;
+    }
+    let met = middle(&greeted) < 8.0;
+    claims.aim("resident memory while it waits", rounds(&greeted, " MiB"), "< 8 MiB", met);
+    claims.figure("resident memory with a fault in place", rounds(&held, " MiB"));
+    claims.figure("of which it has written to", rounds(&own, " MiB"));
+    Ok(())
+}
+
+/// Returns whether an executable needs no dynamic linker, which a program header of type `PT_INTERP` would name.
+fn is_static(path: &std::path::Path) -> Result<bool, Failure> {
+    const PT_INTERP: u32 = 3;
+    const HEADER: usize = 56;
+    let bytes = std::fs::read(path)?;
+    let word = |at: usize, length: usize| -> Result<u64, Failure> {
+        let field = bytes.get(at..at + length).ok_or("the executable is cut off")?;
+        Ok(field.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    let (first, count) = (word(32, 8)? as usize, word(56, 2)? as usize);
+    for number in 0..count {
+        if word(first + number * HEADER, 4)? == u64::from(PT_INTERP) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Returns the only child of this process.
+fn child() -> Result<i32, Failure> {
+    let listed = std::fs::read_to_string("/proc/thread-self/children")?;
+    let all: Vec<i32> = listed.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    match all[..] {
+        [one] => Ok(one),
+        _ => Err(format!("expected one child process, found `{listed}`").into()),
+    }
+}
+
+/// Reads a line of a process's status, in MiB.
+fn memory(process: i32, line: &str) -> Result<f64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let value = status
+        .lines()
+        .find_map(|found| found.strip_prefix(line)?.strip_prefix(':')?.trim().strip_suffix(" kB"))
+        .ok_or_else(|| format!("/proc/{process}/status has no `{line}`"))?;
+    Ok(value.trim().parse::<f64>()? / KIBIBYTES_IN_MEBIBYTE)
+}

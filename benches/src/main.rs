@@ -1,0 +1,79 @@
+//! How fast it is: one benchmark per claim, each of which compares two things in one run on one machine.
+//!
+//! 1. Every benchmark makes what it measures (namespaces, servers, files) and removes it again; nothing else is touched.
+//! 2. It takes turns between the two things it compares, so that whatever else the machine does hits both.
+//! 3. [`statistic`] reduces measurements, [`processor`] reads what processes used, and [`Claims`] prints one line for each
+//!    figure, with the aim beside it where there is one. Only with `--assert` is a missed aim a failure.
+//!
+//! `docs/performance.md` has the commands, the figures and what they mean. It is one program because linking each with
+//! optimisation across crates takes minutes.
+
+mod abort;
+mod claim;
+mod forwarder;
+mod http_server;
+mod idle;
+mod language;
+mod netlink;
+mod network;
+mod probes;
+mod processor;
+mod statistic;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::claim::Claims;
+
+/// What a benchmark fails with: told to people, never handled.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The role of an agent that a benchmark starts.
+const AGENT: &str = "agent";
+
+/// Measures how fast chaos is.
+#[derive(Parser)]
+enum Benchmark {
+    /// One fault by netlink against spawning `tc`, and 1,000 namespaces through one agent.
+    Netlink(netlink::Options),
+    /// Throughput and accuracy of delay in user space.
+    Forwarder(forwarder::Options),
+    /// From a breached abort condition to the fault being gone.
+    Abort(abort::Options),
+    /// The probe engine against oha and wrk.
+    Probes(probes::Options),
+    /// Parsing and checking scenarios.
+    Language(language::Options),
+    /// Memory and size of an agent that waits.
+    Idle(idle::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Parts that this program plays for a benchmark.
+    let played = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [AGENT] => Some(chaos_faults::agent::serve_standard_streams().map(drop).map_err(Failure::from)),
+        [http_server::ROLE, words @ ..] => {
+            Some(chaos_lab::serve::main(words.iter().map(Into::into)).map_err(Failure::from))
+        }
+        [probes::CLIENT, url, rate, seconds] => Some(probes::client(url, rate, seconds)),
+        _ => None,
+    };
+    match played {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
+    match Benchmark::parse() {
+        Benchmark::Netlink(options) => netlink::run(&options),
+        Benchmark::Forwarder(options) => forwarder::run(&options),
+        Benchmark::Abort(options) => abort::run(&options),
+        Benchmark::Probes(options) => probes::run(&options),
+        Benchmark::Language(options) => language::run(&options),
+        Benchmark::Idle(options) => idle::run(&options),
+    }
+}

@@ -1,0 +1,132 @@
+//! Own network namespaces, which vanish with the program that made them.
+
+use std::{
+    net::Ipv4Addr,
+    os::fd::{AsFd, AsRawFd},
+    path::PathBuf,
+    process::Command,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use chaos_core::{
+    environment::{Environment, EnvironmentError},
+    injector::{Ask, Direction, PacketMatch},
+    inventory::{Inventory, InventoryError},
+    model::{FaultSpec, Selector},
+    place::{Names, Namespace as Entered, Object, ObjectKind, Place},
+};
+use chaos_faults::netlink::{Connection, Namespace, link::VethPair};
+
+use crate::Failure;
+
+/// The name of the interface in a [`Pair`]'s first namespace.
+pub(crate) const NEAR: &str = "near";
+
+/// Two hosts with a cable between them.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// The host that faults are put on.
+    pub(crate) near: Namespace,
+    /// The other one.
+    pub(crate) far: Namespace,
+}
+
+/// The address of the near host.
+pub(crate) const NEAR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+/// The address of the far host.
+pub(crate) const FAR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+impl Pair {
+    /// Makes both; needs root.
+    ///
+    /// # Errors
+    /// Without the rights, or without the `ip` program.
+    pub(crate) async fn make() -> Result<Self, Failure> {
+        let pair = Pair { near: Namespace::create()?, far: Namespace::create()? };
+        let cable = VethPair {
+            name: NEAR.into(),
+            peer: "far".into(),
+            peer_namespace: Some(pair.far.clone()),
+            mtu: 1500,
+        };
+        Connection::open(&pair.near).await?.add_veth_pair(&cable).await?;
+        for (namespace, name, address) in [(&pair.near, NEAR, NEAR_ADDRESS), (&pair.far, "far", FAR_ADDRESS)]
+        {
+            ip(namespace, &["address", "add", &format!("{address}/24"), "dev", name])?;
+            ip(namespace, &["link", "set", name, "up"])?;
+        }
+        Ok(pair)
+    }
+}
+
+/// Makes a namespace with an interface [`NEAR`] that is up, its other end in the same namespace.
+///
+/// # Errors
+/// Without the rights.
+pub(crate) async fn lone() -> Result<Namespace, Failure> {
+    let namespace = Namespace::create()?;
+    let connection = Connection::open(&namespace).await?;
+    let cable = VethPair { name: NEAR.into(), peer: "far".into(), peer_namespace: None, mtu: 1500 };
+    let near = connection.add_veth_pair(&cable).await?;
+    connection.set_link_up(near.index, true).await?;
+    Ok(namespace)
+}
+
+fn ip(namespace: &Namespace, arguments: &[&str]) -> Result<(), Failure> {
+    let status = namespace.run(|| Command::new("ip").args(arguments).status())??;
+    if status.success() { Ok(()) } else { Err(format!("`ip {}` failed", arguments.join(" ")).into()) }
+}
+
+/// Returns the place of a namespace that this process holds open.
+pub(crate) fn place(namespace: &Namespace) -> Place {
+    let path = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_fd().as_raw_fd());
+    Place {
+        object: object(),
+        namespace: Some(Entered { path: PathBuf::from(path), descriptor: None }),
+        interface: Some(NEAR.into()),
+        names: Arc::new(Names::default()),
+    }
+}
+
+fn object() -> Object {
+    Object { kind: ObjectKind::Netns, name: "near".into(), addresses: Vec::new() }
+}
+
+/// Asks for a fault on everything that a namespace sends.
+pub(crate) fn ask(spec: FaultSpec) -> Ask {
+    Ask {
+        fault: "fault".into(),
+        object: object(),
+        specs: vec![spec],
+        directions: vec![Direction::Egress],
+        matches: PacketMatch::default(),
+        seed: 7,
+    }
+}
+
+/// A world of one host, whichever is asked for.
+#[derive(Debug)]
+pub(crate) struct OneHost(pub(crate) Namespace);
+
+#[async_trait]
+impl Environment for OneHost {
+    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+        Ok(())
+    }
+
+    async fn place(&self, _object: &Object) -> Result<Place, EnvironmentError> {
+        Ok(place(&self.0))
+    }
+
+    async fn down(&self) -> Result<(), EnvironmentError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Inventory for OneHost {
+    async fn find(&self, _selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+        Ok(vec![object()])
+    }
+}
