@@ -78,16 +78,16 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn new(chaos: &Chaos) -> SmallDisk {
         let path = chaos.path().join("disk");
-        fs::create_dir(&path).unwrap();
+        fs::create_dir(&path).expect("the name is free");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=1m,mode=777", "chaos-e2e"]).arg(&path);
-        assert!(mount.status().unwrap().success(), "root may mount");
+        assert!(mount.status().expect("there is `mount`").success(), "root may mount");
         SmallDisk(path)
     }
 
     /// Leaves no room at all.
     fn fill(&self) {
-        let mut file = File::create(self.0.join("filler")).unwrap();
+        let mut file = File::create(self.0.join("filler")).expect("an empty file takes no room");
         for size in [65536, 4096, 1] {
             let block = vec![b'x'; size];
             while file.write_all(&block).is_ok() {}
@@ -97,7 +97,7 @@ impl SmallDisk {
     }
 
     fn empty(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
+        fs::remove_file(self.0.join("filler")).expect("it was made by `fill`");
     }
 }
 

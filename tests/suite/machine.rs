@@ -20,7 +20,7 @@ fn run(changes: &[(&str, &str)], options: &[&str]) -> Option<Ended> {
     if let Some(0 | 1 | 3 | 4) = ended.code {
         let record = ended.record();
         assert_eq!(record["restoration"]["state"], "restored", "{ended}");
-        let parts = record["parts"].as_array().unwrap();
+        let parts = record["parts"].as_array().expect("a record has parts");
         assert!(!parts.is_empty() && parts.iter().all(|part| part["state"] == "reverted"), "{record}");
     }
     Some(ended)

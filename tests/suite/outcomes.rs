@@ -29,7 +29,7 @@ fn run_text(text: &str) -> Option<Ended> {
             std::process::id(),
             ended.took.as_nanos()
         ));
-        std::fs::rename(folder, &kept).unwrap();
+        std::fs::rename(folder, &kept).expect("both are folders for temporary files");
         ended.folder = Some(kept);
     }
     Some(ended)
@@ -62,7 +62,10 @@ fn failed() {
     let Some(ended) = run(&[(">= baseline + 10ms", "<= baseline + 2ms")]) else { return };
     let _kept = Kept(ended.clone());
     let ended = ended.exits(1).says("FAILED").says("everything is as it was");
-    assert!(ended.stderr.contains("experiment.chaos:28:"), "the clause is not underlined: {ended}");
+    let text = changed(LAB, &[(">= baseline + 10ms", "<= baseline + 2ms")]);
+    let line = text.lines().position(|line| line.contains("<= baseline + 2ms")).unwrap() + 1;
+    let place = format!("experiment.chaos:{line}:");
+    assert!(ended.stderr.contains(&place), "the clause is not underlined: {ended}");
 }
 
 #[test]

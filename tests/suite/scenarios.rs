@@ -20,8 +20,9 @@ const QUICK: [(&str, &str); 9] = [
 ];
 
 fn all() -> Vec<String> {
-    let folder = fs::read_dir(repository().join("scenarios")).unwrap();
-    let mut found: Vec<String> = folder.map(|entry| entry.unwrap().path().display().to_string()).collect();
+    let folder = fs::read_dir(repository().join("scenarios")).expect("the repository has scenarios");
+    let mut found: Vec<String> =
+        folder.map(|entry| entry.expect("the folder can be read").path().display().to_string()).collect();
     found.retain(|path| path.ends_with(".chaos"));
     found.sort();
     assert!(found.len() >= 7, "{found:?}");
@@ -207,11 +208,11 @@ fn cases(xml: &str) -> (usize, usize) {
 
 /// Checks that all reports in the folder of a run tell the same story.
 fn agree(ended: &Ended, word: &str) {
-    let read = |name: &str| fs::read_to_string(ended.kept().join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(ended.kept().join(name)).expect("a run keeps its reports");
     assert!(read("verdict.txt").starts_with(word), "{}", read("verdict.txt"));
     assert!(read("report.md").to_lowercase().contains(&word.to_lowercase()), "{}", read("report.md"));
     let (cases, bad) = cases(&read("junit.xml"));
-    let expectations = ended.record()["expectations"].as_array().unwrap().len();
+    let expectations = ended.record()["expectations"].as_array().expect("expectations are a list").len();
     assert!(cases >= expectations, "{cases} cases for {expectations} expectations");
     assert_eq!(bad > 0, word == "FAILED", "{}", read("junit.xml"));
 }

@@ -89,7 +89,7 @@ fn a_lab_is_not_permitted_where_user_namespaces_are_denied() {
     let file = chaos.file("lab.chaos", LAB);
     for command in ["run", "plan"] {
         let ended = denied(&chaos, &format!("{command} {file}")).exits(6);
-        assert!(ended.said("user namespaces"), "{ended}");
+        assert!(ended.said("user namespace"), "{ended}");
         assert!(ended.said("max_user_namespaces") || ended.said("chaos doctor"), "no remedy: {ended}");
     }
     assert!(!chaos.out().exists(), "nothing was begun");
