@@ -80,7 +80,9 @@ impl Environment for LabEnvironment {
         loop {
             match news.recv().await {
                 Ok(LabEvent::ProgramDied(death)) if !death.requested => {
-                    return format!("{} on host `{}` ended with {}", death.what, death.host, death.status);
+                    let end = format!("{} on host `{}` ended with {}", death.what, death.host, death.status);
+                    let last = death.output.lines().map(str::trim).rfind(|line| !line.is_empty());
+                    return last.map_or(end.clone(), |line| format!("{end}, and wrote last: `{line}`"));
                 }
                 Ok(LabEvent::Ended) => return "the process that holds the lab ended".to_owned(),
                 Ok(LabEvent::ProgramDied(_) | LabEvent::ProgramStarted(_)) | Err(RecvError::Lagged(_)) => {}
