@@ -25,10 +25,19 @@ fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
     let twice = changed(LAB, &[("run http port 8080", "run http port 8080\n      run http port 8080")]);
     let file = chaos.file("twice.chaos", twice);
     chaos.call(&["check", &file]).exits(2).says("8080").says("taken");
-    // Where a program takes it by itself, the kernel does.
-    let taken = "run \"python3 -m http.server 9090\" ready when tcp 9090\n      \
-                 run \"python3 -u -m http.server 9090\" ready when tcp 9091";
-    let file = chaos.file("program.chaos", changed(LAB, &[("run http port 8080", taken)]));
+    // Where a program takes it by itself, the kernel does: here the second of two, which waits for the first.
+    let serve =
+        r#"{"host":"api","port":9090,"work":{"secs":0,"nanos":0},"capacity":1,"status":200,"body":null}"#;
+    chaos.file("server.json", serve);
+    let [program, json, late] =
+        [chaos.program().to_owned(), chaos.path().join("server.json"), chaos.path().join("late.sh")];
+    let [program, json, late] = [&program, &json, &late].map(|path| path.display());
+    let wait = "until (echo > /dev/tcp/127.0.0.1/9090) 2> /dev/null; do sleep 0.1; done";
+    chaos.file("late.sh", format!("{wait}\nexec '{program}' serve http '{json}'\n"));
+    let taken = format!(
+        "run \"{program} serve http {json}\" ready when tcp 9090\n      run \"bash {late}\" ready when tcp 9091"
+    );
+    let file = chaos.file("program.chaos", changed(LAB, &[("run http port 8080", &taken)]));
     let ended = chaos.call(&["run", &file]).exits(5).says("api");
     assert!(ended.said("Address already in use"), "the program's own words are missing: {ended}");
     before.assert_same(&chaos, &[]);
