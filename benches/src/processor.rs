@@ -23,24 +23,12 @@ pub(crate) fn machine() -> String {
     format!("{cores} cores, Linux {}, load {load}{build}", read("/proc/sys/kernel/osrelease").trim())
 }
 
-/// Returns the user and system time of this process so far.
-///
-/// # Errors
-/// Never on Linux.
-pub(crate) fn used() -> Result<Duration, Failure> {
-    Ok(sum(UsageWho::RUSAGE_SELF)?)
-}
-
 /// Returns the user and system time of all children that ended so far.
 ///
 /// # Errors
 /// Never on Linux.
 pub(crate) fn used_by_children() -> Result<Duration, Failure> {
-    Ok(sum(UsageWho::RUSAGE_CHILDREN)?)
-}
-
-fn sum(who: UsageWho) -> nix::Result<Duration> {
-    let usage = getrusage(who)?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let spent = |time: TimeVal| {
         Duration::from_secs(time.tv_sec().unsigned_abs())
             + Duration::from_micros(time.tv_usec().unsigned_abs())
