@@ -9,7 +9,8 @@
 //! The command is `target/PROFILE/chaos` beside the test's own executable. Where it is not there, or older than the
 //! sources, it is built first with cargo; `CHAOS_BIN=PATH` names another one, and then nothing is built.
 //!
-//! As root everything runs; what needs root is otherwise left out, with a line that begins with `skipped: `.
+//! As root everything runs; as an ordinary user what needs no more than a lab. What is left out prints a line that begins
+//! with `skipped: `.
 
 mod binary;
 mod command;
@@ -22,6 +23,6 @@ mod world;
 pub use binary::{program, repository};
 pub use command::{Chaos, Ended, Running, is_stage};
 pub use network::{Network, ping};
-pub use privilege::{is_root, other_user, root_or_skip, user_or_skip};
+pub use privilege::{is_root, lab_or_skip, other_user, root_or_skip, user_or_skip};
 pub use slot::{Slot, slot};
 pub use world::{World, namespaces_of, wait_until};

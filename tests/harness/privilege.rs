@@ -23,6 +23,11 @@ pub fn root_or_skip() -> bool {
     is_root()
 }
 
+/// Returns whether labs can be made here, as root or as an ordinary user; else prints that this test is skipped.
+pub fn lab_or_skip() -> bool {
+    is_root() || user_or_skip()
+}
+
 /// Makes the command one of an ordinary user without any right.
 pub fn other_user(command: &mut Command) {
     if is_root() {

@@ -8,14 +8,14 @@ use std::{
 };
 
 use chaos_tests::{
-    Chaos, Network, Running, World, root_or_skip,
+    Chaos, Network, Running, World, lab_or_skip, root_or_skip,
     scenario::{LAB, changed, machine},
     slot,
 };
 
 #[test]
 fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -45,7 +45,7 @@ fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
 
 #[test]
 fn a_program_that_does_not_start_keeps_the_lab_from_coming_up() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -63,7 +63,7 @@ fn a_program_that_does_not_start_keeps_the_lab_from_coming_up() {
 
 #[test]
 fn a_program_of_a_lab_that_dies_has_a_named_outcome() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -203,7 +203,7 @@ fn a_disk_that_becomes_full_under_the_fault_loses_no_rollback() {
 
 #[test]
 fn a_register_that_cannot_be_written_refuses_the_run() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let chaos = Chaos::new();

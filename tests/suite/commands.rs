@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use chaos_tests::{Chaos, World, namespaces_of, root_or_skip, scenario::LAB, slot, wait_until};
+use chaos_tests::{Chaos, World, lab_or_skip, namespaces_of, scenario::LAB, slot, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ fn fmt_writes_the_canonical_layout_once() {
 
 #[test]
 fn a_lab_can_be_looked_around_in_by_hand() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -101,7 +101,7 @@ fn a_lab_can_be_looked_around_in_by_hand() {
 
 #[test]
 fn a_lab_is_gone_when_its_holder_is_killed() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chaos_tests::{
-    Chaos, Network, Running, World, is_stage, namespaces_of, ping, root_or_skip,
+    Chaos, Network, Running, World, is_stage, lab_or_skip, namespaces_of, ping, root_or_skip,
     scenario::{LAB, changed, machine},
     slot, wait_until,
 };
@@ -99,7 +99,7 @@ fn a_killed_runner_leaves_nothing_in_a_namespace_of_this_machine() {
 
 #[test]
 fn a_killed_runner_leaves_nothing_of_its_lab() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let text = changed(LAB, &[&SHORTER[..], &[("delay 20ms on", "delay 20ms and loss 1% on")]].concat());

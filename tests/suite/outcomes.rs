@@ -1,7 +1,7 @@
 //! Every way in which a run can end, by its exit code.
 
 use chaos_tests::{
-    Chaos, Ended, World, root_or_skip,
+    Chaos, Ended, World, lab_or_skip,
     scenario::{LAB, changed, shipped},
     slot,
 };
@@ -12,7 +12,7 @@ fn run(changes: &[(&str, &str)]) -> Option<Ended> {
 }
 
 fn run_text(text: &str) -> Option<Ended> {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return None;
     }
     let _slot = slot();
@@ -137,7 +137,7 @@ fn aborted_by_a_condition() {
 
 #[test]
 fn the_worst_of_several_files_is_the_exit_code() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -160,7 +160,7 @@ fn a_parameter_is_set_within_its_range() {
         "param far_by = 20ms in 0ms .. 50ms\n\n{}",
         changed(LAB, &[("delay 20ms", "delay far_by"), (">= baseline + 10ms", ">= baseline + 35ms")])
     );
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chaos_tests::{Chaos, Ended, World, repository, root_or_skip, scenario::shipped, slot};
+use chaos_tests::{Chaos, Ended, World, lab_or_skip, repository, scenario::shipped, slot};
 use quick_xml::{Reader, events::Event};
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ fn all_are_explained_in_words() {
 
 #[test]
 fn all_are_planned_without_touching_anything() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let chaos = Chaos::new();
@@ -74,7 +74,7 @@ fn all_are_planned_without_touching_anything() {
 
 #[test]
 fn the_quickstart_passes_and_leaves_its_evidence() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -122,7 +122,7 @@ fn the_quickstart_passes_and_leaves_its_evidence() {
 
 #[test]
 fn a_hypothesis_that_fails_is_underlined() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -152,7 +152,7 @@ fn a_hypothesis_that_fails_is_underlined() {
 
 #[test]
 fn every_format_is_well_formed_and_agrees_with_the_exit_code() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let chaos = Chaos::new();

@@ -1,7 +1,7 @@
 //! Ending runs early, from the same terminal and from another one.
 
 use chaos_tests::{
-    Chaos, Network, Running, World, root_or_skip,
+    Chaos, Network, Running, World, lab_or_skip, root_or_skip,
     scenario::{LAB, changed, machine},
     slot,
 };
@@ -16,7 +16,7 @@ fn holding(chaos: &Chaos) -> Running {
 }
 
 fn stopped_by(signals: &[Signal]) {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -53,7 +53,7 @@ fn a_termination_is_an_interrupt() {
 
 #[test]
 fn an_interrupt_before_the_fault_injects_nothing() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -72,7 +72,7 @@ fn an_interrupt_before_the_fault_injects_nothing() {
 
 #[test]
 fn a_run_is_stopped_from_another_terminal() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
@@ -90,7 +90,7 @@ fn a_run_is_stopped_from_another_terminal() {
 
 #[test]
 fn all_runs_are_stopped_and_new_ones_blocked_until_released() {
-    if !root_or_skip() {
+    if !lab_or_skip() {
         return;
     }
     let _slot = slot();
