@@ -1,14 +1,14 @@
 //! Experiments as tests of another harness, and the examples as programs.
 
 use std::{
-    path::Path,
+    error::Error,
     process::{Command, Output},
     sync::Arc,
     time::Duration,
 };
 
 use chaos_core::{
-    environment::Environment,
+    environment::{Environment, EnvironmentError},
     injector::{Hold, Injector},
     journal::FileJournal,
     model::{
@@ -60,41 +60,40 @@ fn lossy_echo(loss: f64, hold: Duration) -> Experiment {
 }
 
 /// Runs an experiment on namespaces of its own, and proves that they are as before.
-async fn run(experiment: Experiment) -> Record {
-    let pair = Arc::new(Pair::new().unwrap());
+async fn run(experiment: Experiment) -> Result<Record, Box<dyn Error>> {
+    let pair = Arc::new(Pair::new()?);
     let injector = Arc::new(AgentInjector::in_this_process());
-    let before = state(&pair, &*injector).await;
+    let before = state(&pair, &injector).await?;
     let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
-    let plan = plan(&experiment, &*pair, &injectors, 7).await.unwrap();
+    let plan = plan(&experiment, &*pair, &injectors, 7).await?;
     let parts: Vec<_> = plan.faults.iter().flat_map(|fault| &fault.parts).collect();
     assert!(parts.iter().all(|part| part.offer.hold == Hold::Kernel), "{parts:?}");
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir()?;
     let runner = Runner::builder()
         .environment(pair.clone())
         .injector(injector.clone())
         .probers(pair.clone())
-        .journal(Arc::new(FileJournal::create(folder.path().join("journal")).unwrap()))
-        .build()
-        .unwrap();
+        .journal(Arc::new(FileJournal::create(folder.path().join("journal"))?))
+        .build()?;
     let finished = runner.run(&plan, Control::new()).await;
-    assert_eq!(state(&pair, &*injector).await, before);
-    injector.close().await.unwrap();
-    assert_eq!(state(&pair, &AgentInjector::in_this_process()).await, before);
+    assert_eq!(state(&pair, &injector).await?, before);
+    injector.close().await?;
+    assert_eq!(state(&pair, &AgentInjector::in_this_process()).await?, before);
     assert_eq!(finished.record.restoration, Restoration::Restored);
     println!("{}", report::text::render(&finished.record));
-    finished.record
+    Ok(finished.record)
 }
 
 /// Returns everything that the kernel says of both namespaces, but not what it counted.
-async fn state(pair: &Pair, injector: &AgentInjector) -> Vec<String> {
+async fn state(pair: &Pair, injector: &AgentInjector) -> Result<Vec<String>, EnvironmentError> {
     let mut lines = Vec::new();
     for name in ["blue", "green"] {
-        let place = pair.place(&Pair::object(name)).await.unwrap();
+        let place = pair.place(&Pair::object(name)).await?;
         let said = injector.evidence(&place).await;
         assert!(said.iter().any(|line| line.starts_with("link ")), "{said:?}");
-        lines.extend(said.iter().map(|line| line.split(" sent ").next().unwrap().to_owned()));
+        lines.extend(said.iter().map(|line| line.split(" sent ").take(1).collect()));
     }
-    lines
+    Ok(lines)
 }
 
 fn verdicts(record: &Record) -> Vec<&view::Verdict> {
@@ -116,7 +115,7 @@ async fn a_harness_runs_an_experiment_and_gets_its_verdict() {
                 .at_least(Quantity::ratio(0.95))
                 .settles(Duration::from_secs(1), Event::Rollback),
         );
-    let record = run(experiment).await;
+    let record = run(experiment).await.unwrap();
     assert_eq!(report::result(&record).verdict, Verdict::Passed);
     let effect = record.parts[0].effect.as_ref().unwrap();
     assert!(effect.met > 300 && effect.changed > 10, "{effect:?}");
@@ -128,7 +127,7 @@ async fn a_claim_that_does_not_hold_fails_and_everything_is_put_back() {
         return;
     }
     let all = Metric::success("echo").at_least(Quantity::ratio(0.99)).during(Phase::Fault(None));
-    let record = run(lossy_echo(0.3, Duration::from_secs(2)).expect("nobody notices", all)).await;
+    let record = run(lossy_echo(0.3, Duration::from_secs(2)).expect("nobody notices", all)).await.unwrap();
     assert_eq!(report::result(&record).verdict, Verdict::Failed);
     assert_eq!(verdicts(&record), [&view::Verdict::Failed]);
 }
@@ -138,7 +137,7 @@ async fn an_abort_condition_ends_the_fault_early() {
     if skipped() {
         return;
     }
-    let record = run(lossy_echo(0.9, Duration::from_secs(60))).await;
+    let record = run(lossy_echo(0.9, Duration::from_secs(60))).await.unwrap();
     assert_eq!(report::result(&record).verdict, Verdict::Aborted);
     assert!(record.ended < 30_000_000_000, "the fault was to be held for a minute");
 }
@@ -164,7 +163,7 @@ fn example(executable: &str) -> Option<String> {
     if skipped() {
         return None;
     }
-    let Output { status, stdout, stderr } = Command::new(Path::new(executable)).output().unwrap();
+    let Output { status, stdout, stderr } = Command::new(executable).output().expect("cargo has built it");
     let said = String::from_utf8_lossy(&stdout).into_owned();
     assert!(status.success(), "{said}{}", String::from_utf8_lossy(&stderr));
     println!("{said}");
