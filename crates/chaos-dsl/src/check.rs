@@ -4,6 +4,8 @@
 //! experiment is checked line by line: [`lab`], [`target`], [`probe`], [`fault`], [`timeline`], [`formula`], and at last
 //! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
 
+mod bounds;
+mod clause;
 mod experiment;
 mod fault;
 mod formula;
@@ -13,6 +15,7 @@ mod names;
 mod params;
 mod predicate;
 mod probe;
+mod room;
 mod target;
 mod timeline;
 mod value;

@@ -4,29 +4,17 @@ use std::time::Duration;
 
 use chaos_core::{
     model::{
-        Claim, Comparison, Event, Expectation, Function, Phase, Predicate, Step, Timeline, Unit,
+        Claim, Comparison, Expectation, Function, Predicate,
         formula::{Bound, Op},
-        quantity::format_seconds,
     },
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, predicate::Where};
+use super::{Checker, Names, clause::Clauses, predicate::Where};
 use crate::{
     codes::Code,
-    suggest,
-    syntax::{Clause, ClauseKind, Formula, FormulaKind, Item, Logic, Prefix, Statement, Term, Word},
+    syntax::{Clause, ClauseKind, Formula, FormulaKind, Logic, Prefix, Statement},
 };
-
-/// The clauses of a claim, gathered from every level that they may stand on.
-#[derive(Debug, Default)]
-struct Clauses {
-    lasting: Option<Spanned<Duration>>,
-    within: Option<Spanned<Duration>>,
-    after: Option<Spanned<Event>>,
-    during: Option<Spanned<Phase>>,
-    observed: Option<Span>,
-}
 
 impl Checker {
     /// Checks one line of `expect`.
@@ -289,265 +277,11 @@ impl Checker {
             None => Some(()),
         }
     }
-
-    fn clauses(&mut self, all: &[&Clause<'_>], names: &Names) -> Option<Clauses> {
-        let mut found = Clauses::default();
-        for clause in all {
-            let span = clause.span;
-            let twice = match &clause.kind {
-                ClauseKind::For(item) => {
-                    let value = self.span_of_time(item, "the time behind `for`")?;
-                    found.lasting.replace(Spanned::new(value, span)).is_some()
-                }
-                ClauseKind::Within(item) => {
-                    let value = self.span_of_time(item, "the deadline")?;
-                    found.within.replace(Spanned::new(value, span)).is_some()
-                }
-                ClauseKind::After(term) => {
-                    let event = self.event(term, names)?;
-                    found.after.replace(Spanned::new(event, span)).is_some()
-                }
-                ClauseKind::During(words) => {
-                    let phase = self.phase(words, names)?;
-                    found.during.replace(Spanned::new(phase, span)).is_some()
-                }
-                ClauseKind::Observed => found.observed.replace(span).is_some(),
-            };
-            if twice {
-                self.error(Code::DuplicateClause, span, format!("`{}` stands twice", clause.kind.keyword()));
-                return None;
-            }
-        }
-        Some(found)
-    }
-
-    fn span_of_time(&mut self, item: &Item<'_>, what: &str) -> Option<Duration> {
-        let value = self.value(item, Unit::Seconds, what)?;
-        self.duration(value, what, false)
-    }
-
-    fn phase(&mut self, words: &[Word<'_>], names: &Names) -> Option<Phase> {
-        let texts: Vec<&str> = words.iter().map(|w| w.text).collect();
-        match texts.as_slice() {
-            ["baseline"] => Some(Phase::Baseline),
-            ["watch"] => Some(Phase::Watch),
-            ["fault"] => Some(Phase::Fault(None)),
-            ["whole", "run"] => Some(Phase::WholeRun),
-            [_] => {
-                let word = *words.first()?;
-                if names.faults.iter().any(|f| f.value == word.text) {
-                    return self.refer("fault", word, &names.faults).map(|f| Phase::Fault(Some(f.value)));
-                }
-                let mut known = vec!["baseline", "fault", "watch", "whole run"];
-                known.extend(names.faults.iter().map(|f| f.value.as_str()));
-                if names.faults.is_empty() && suggest::nearest(word.text, known.iter().copied()).is_none() {
-                    return None;
-                }
-                self.unknown("phase", word, known);
-                None
-            }
-            _ => {
-                let span = words.iter().fold(Span::NONE, |s, w| s.to(w.span));
-                self.error(Code::UnknownName, span, format!("unknown phase `{}`", texts.join(" "))).help =
-                    Some("a phase is `baseline`, a fault's name, `fault`, `watch` or `whole run`".into());
-                None
-            }
-        }
-    }
-
-    fn event(&mut self, term: &Term<'_>, names: &Names) -> Option<Event> {
-        let words: Vec<Word<'_>> = match term {
-            Term::Item(item) => item.as_word().into_iter().collect(),
-            Term::Phrase(items) => items.iter().filter_map(Item::as_word).collect(),
-            _ => Vec::new(),
-        };
-        let texts: Vec<&str> = words.iter().map(|w| w.text).collect();
-        match texts.as_slice() {
-            ["rollback"] => Some(Event::Rollback),
-            ["rollback", "starts"] => Some(Event::RollbackStarts),
-            [_, "starts"] => {
-                self.refer("fault", *words.first()?, &names.faults).map(|f| Event::Starts(f.value))
-            }
-            [_, "ends"] => self.refer("fault", *words.first()?, &names.faults).map(|f| Event::Ends(f.value)),
-            [name] if names.faults.iter().any(|f| f.value == *name) => {
-                self.error(
-                    Code::ClauseMisfit,
-                    term.span(),
-                    format!("`{name}` lasts: after which end of it?"),
-                )
-                .help = Some(format!("write `after {name} starts` or `after {name} ends`"));
-                None
-            }
-            _ => {
-                let help = texts.first().and_then(|w| suggest::did_you_mean(w, ["rollback"]));
-                self.error(Code::UnknownName, term.span(), "unknown event").help = help.or_else(|| {
-                    Some("an event is `rollback`, `rollback starts`, `FAULT starts` or `FAULT ends`".into())
-                });
-                None
-            }
-        }
-    }
-
-    /// Refuses claims on phases and events that the timeline never comes to, or whose windows a phase never fills.
-    pub(super) fn takes_place(&mut self, expectations: &[Expectation], timeline: &Timeline) {
-        for expectation in expectations {
-            self.claim_takes_place(&expectation.claim, expectation.span, timeline);
-        }
-    }
-
-    fn claim_takes_place(&mut self, claim: &Claim, span: Span, timeline: &Timeline) {
-        let injected = |fault: &str| {
-            timeline.steps.iter().any(|s| matches!(&s.value, Step::Inject(name) if name.value == fault))
-        };
-        let (phase, event, predicate) = match claim {
-            Claim::All(all) | Claim::Any(all) => {
-                for claim in all {
-                    self.claim_takes_place(claim, span, timeline);
-                }
-                return;
-            }
-            Claim::Statistic { during, .. } => (Some(during), None, None),
-            Claim::Always { predicate, during } | Claim::Never { predicate, during } => {
-                (Some(during), None, Some((predicate, Duration::ZERO)))
-            }
-            Claim::Eventually { predicate, during, within } => {
-                (Some(during), None, Some((predicate, *within)))
-            }
-            Claim::Within { after, .. }
-            | Claim::Stops { after, .. }
-            | Claim::Stays { after, .. }
-            | Claim::Settles { after, .. } => (None, Some(after), None),
-        };
-        let fault = match (phase, event) {
-            (Some(Phase::Fault(Some(name))), _) => Some(name),
-            (_, Some(Event::Starts(name) | Event::Ends(name))) => Some(name),
-            _ => None,
-        };
-        if let Some(fault) = fault.filter(|f| !injected(f)) {
-            let message = format!("the timeline never injects `{fault}`, so this is never put to the test");
-            self.error(Code::Undecidable, span, message).help =
-                Some(format!("add `inject {fault}` to the timeline, or remove the claim"));
-            return;
-        }
-        let Some(phase) = phase else { return };
-        let length = match phase {
-            Phase::Baseline => timeline.baseline(),
-            Phase::Watch => timeline.watch(),
-            Phase::WholeRun | Phase::Fault(None) => timeline.planned(),
-            Phase::Fault(Some(name)) => timeline.held(name),
-        };
-        let text = |d: Duration| format_seconds(d.as_secs_f64());
-        if length.is_zero() && matches!(phase, Phase::Baseline | Phase::Watch) {
-            let (code, message, help) = match phase {
-                Phase::Baseline => (
-                    Code::NoBaseline,
-                    "the timeline has no baseline to speak of",
-                    "add `baseline 1m` before the first `inject`",
-                ),
-                _ => (
-                    Code::TooShort,
-                    "the timeline has no watch to speak of",
-                    "add `watch 30s` after the rollback",
-                ),
-            };
-            self.error(code, span, message).help = Some(help.into());
-            return;
-        }
-        let Some((predicate, within)) = predicate else { return };
-        let (reach, phase_is) = (reach(predicate), text(length));
-        if within > length {
-            let message = format!(
-                "the deadline of {} lies behind the end of {phase}, which lasts {phase_is}",
-                text(within)
-            );
-            self.error(Code::TooShort, span, message).help =
-                Some("shorten the deadline, or lengthen the phase".into());
-        } else if reach >= length {
-            let message =
-                format!("{phase} lasts {phase_is}, and this is first known {} after it began", text(reach));
-            self.error(Code::TooShort, span, message).help =
-                Some("shorten the window and what `for` asks, or lengthen the phase".into());
-        }
-    }
-
-    /// Refuses claims that the planned phases are too short for; returns what the watch must last at least.
-    pub(super) fn long_enough(
-        &mut self,
-        expectations: &[Expectation],
-        timeline: &Timeline,
-        plain: bool,
-    ) -> Duration {
-        let mut needed = Duration::ZERO;
-        for expectation in expectations {
-            let (watch, deadline_of) = after_rollback(&expectation.claim);
-            needed = needed.max(watch);
-            if !plain && watch > timeline.watch() {
-                let needed = format_seconds(watch.as_secs_f64());
-                let there = match timeline.watch() {
-                    Duration::ZERO => "there is no watch".to_owned(),
-                    lasting => format!("the watch lasts {}", format_seconds(lasting.as_secs_f64())),
-                };
-                let message =
-                    format!("`{}` needs {needed} after the rollback, and {there}", expectation.name);
-                self.error(Code::TooShort, expectation.span, message).help =
-                    Some(format!("write `watch {needed}` at the end of the timeline"));
-            }
-            if let Some((window, within)) = deadline_of
-                && window > within
-            {
-                let text = |d: Duration| format_seconds(d.as_secs_f64());
-                let message = format!(
-                    "the window of {} is longer than the deadline of {}, so it still holds what was before",
-                    text(window),
-                    text(within)
-                );
-                self.error(Code::TooShort, expectation.span, message).help =
-                    Some("shorten the window, or lengthen the deadline".into());
-            }
-        }
-        needed
-    }
 }
 
 fn persisting(predicate: Predicate, lasting: Option<Spanned<Duration>>) -> Predicate {
     match lasting {
         Some(lasting) => Predicate::For { predicate: Box::new(predicate), lasting: lasting.value },
         None => predicate,
-    }
-}
-
-/// The longest window of a predicate, with what `for` adds.
-fn reach(predicate: &Predicate) -> Duration {
-    match predicate {
-        Predicate::Compare(c) => c.metric.over.unwrap_or_default(),
-        Predicate::For { predicate, lasting } => reach(predicate) + *lasting,
-        Predicate::Not(p) => reach(p),
-        Predicate::All(all) | Predicate::Any(all) => all.iter().map(reach).max().unwrap_or_default(),
-    }
-}
-
-/// How long a claim needs to be watched after the rollback, and its window beside its deadline.
-fn after_rollback(claim: &Claim) -> (Duration, Option<(Duration, Duration)>) {
-    let late = |event: &Event| matches!(event, Event::Rollback | Event::RollbackStarts | Event::Ends(_));
-    match claim {
-        Claim::Within { predicate, within, after } | Claim::Stops { predicate, within, after } => {
-            let watch = if late(after) { *within + reach(predicate) } else { Duration::ZERO };
-            (watch, Some((reach(predicate), *within)))
-        }
-        Claim::Settles { predicate, within, lasting, after } => {
-            let end = *within + reach(predicate) + lasting.unwrap_or_default();
-            (if late(after) { end } else { Duration::ZERO }, Some((reach(predicate), *within)))
-        }
-        Claim::Stays { predicate, lasting, after } => {
-            (if late(after) { *lasting + reach(predicate) } else { Duration::ZERO }, None)
-        }
-        Claim::All(all) | Claim::Any(all) => {
-            let each: Vec<_> = all.iter().map(after_rollback).collect();
-            let watch = each.iter().map(|(w, _)| *w).max().unwrap_or_default();
-            (watch, each.into_iter().find_map(|(_, d)| d))
-        }
-        Claim::Statistic { .. } | Claim::Always { .. } | Claim::Never { .. } | Claim::Eventually { .. } => {
-            (Duration::ZERO, None)
-        }
     }
 }

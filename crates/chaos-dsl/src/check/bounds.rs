@@ -1,0 +1,143 @@
+//! Lines that bound a run and what is kept of it: `blast radius`, `abort`, `evidence`.
+
+use chaos_core::{
+    model::{
+        Abort, Evidence,
+        scope::{Amount, RadiusLimit, RadiusUnit},
+    },
+    span::Spanned,
+};
+
+use super::{Checker, Names, experiment::Parts, predicate::Where};
+use crate::{
+    codes::Code,
+    suggest,
+    syntax::{Cursor, Item, Statement},
+};
+
+impl Checker {
+    pub(super) fn blast_radius(&mut self, line: &Statement<'_>, names: &Names, parts: &mut Parts) {
+        let Some(block) = line.block() else {
+            let cursor = line.cursor();
+            self.expected(&cursor, "limits in braces").help =
+                Some("write `blast radius { at most 1 host }`".into());
+            return;
+        };
+        for line in &block.statements {
+            let mut cursor = line.cursor();
+            if cursor.take_words(&["at", "most"]).is_none() {
+                self.expected(&cursor, "`at most`").help = Some("write `at most 1 host`".into());
+                continue;
+            }
+            let percent = cursor
+                .peek()
+                .and_then(Item::as_quantity)
+                .is_some_and(|q| q.unit == crate::syntax::Unit::Percentage);
+            let at_most = if percent {
+                self.take_share(&mut cursor, "the limit", true).map(Amount::Share)
+            } else {
+                self.take_count(&mut cursor, "the limit", 0, 1_000_000).map(Amount::Count)
+            };
+            let Some(at_most) = at_most else { continue };
+            cursor.take_word("of");
+            let of = match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
+                // `hosts` alone counts all of them; `hosts api-*` those that match.
+                Some("hosts" | "host") if cursor.rest().len() == 1 => {
+                    cursor.take();
+                    Some(RadiusUnit::Hosts)
+                }
+                Some("processes" | "process") if cursor.rest().len() == 1 => {
+                    cursor.take();
+                    Some(RadiusUnit::Processes)
+                }
+                Some(_) => self.selector(&mut cursor, names).map(RadiusUnit::Of),
+                None => {
+                    self.expected(&cursor, "what is counted").help =
+                        Some("write `at most 1 host`, or `at most 50% of api-*`".into());
+                    None
+                }
+            };
+            self.end(&cursor, &[]);
+            if let Some(of) = of {
+                parts.blast_radius.push(RadiusLimit { at_most, of, span: line.span });
+            }
+        }
+        if block.statements.is_empty() {
+            self.error(Code::MissingLine, block.span, "the blast radius has no limit").help =
+                Some("write `at most 1 host`".into());
+        }
+    }
+
+    pub(super) fn abort(
+        &mut self,
+        line: &Statement<'_>,
+        cursor: &mut Cursor<'_, '_>,
+        names: &Names,
+        parts: &mut Parts,
+    ) {
+        if cursor.take_word("never").is_some() {
+            cursor.take_word("because");
+            let Some(reason) = self.take_string(cursor, "the reason in quotes") else { return };
+            if names.lab.is_none() {
+                self.error(Code::MissingLine, line.span, "`abort never` is for labs").help =
+                    Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
+            }
+            parts.aborts.push(Abort::Never(reason));
+            self.never_alone(line, parts);
+            return;
+        }
+        if let Some(confident) = line.items.iter().find(|i| i.is_word("confident")) {
+            self.not_yet(confident.span, "`abort when confident`").help =
+                Some("leave out `confident`".into());
+            return;
+        }
+        let Some(formula) = line.formula() else {
+            self.expected(cursor, "`when` and a condition").help =
+                Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
+            return;
+        };
+        let place = Where { over: None, windows: true, baseline: false };
+        parts.aborts.extend(self.predicate(formula, names, place).map(Abort::When));
+        self.never_alone(line, parts);
+    }
+
+    /// `abort never` beside a condition that does abort says two things.
+    fn never_alone(&mut self, line: &Statement<'_>, parts: &Parts) {
+        let never = parts.aborts.iter().filter(|a| matches!(a, Abort::Never(_))).count();
+        if never > 0 && parts.aborts.len() == never + 1 && parts.aborts.len() > 1 || never > 1 {
+            self.error(Code::Misplaced, line.span, "`abort never` stands beside another `abort`").help =
+                Some("remove one of them".into());
+        }
+    }
+
+    pub(super) fn evidence(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names, parts: &mut Parts) {
+        for line in cursor.take_block().into_iter().flat_map(|b| &b.statements) {
+            let mut cursor = line.cursor();
+            let Some(word) = cursor.take_any_word() else { continue };
+            let item = match word.text {
+                "events" => Some(Evidence::Events),
+                "kernel" | "qdiscs" | "links" => Some(Evidence::Kernel),
+                "logs" => {
+                    cursor.take_word("of");
+                    self.selector(&mut cursor, names).map(Evidence::Logs)
+                }
+                "pods" | "endpointslices" => {
+                    self.needs_cluster(word.span, &format!("`{}`", word.text));
+                    continue;
+                }
+                "packets" => {
+                    self.not_yet(line.span, "`packets`");
+                    continue;
+                }
+                text => {
+                    let help = suggest::did_you_mean(text, ["events", "kernel", "logs"]);
+                    self.error(Code::UnknownName, word.span, format!("unknown evidence `{text}`")).help =
+                        help.or_else(|| Some("there is `events`, `kernel` and `logs of HOST`".into()));
+                    continue;
+                }
+            };
+            self.end(&cursor, &[]);
+            parts.evidence.extend(item.map(|i| Spanned::new(i, line.span)));
+        }
+    }
+}
