@@ -3,7 +3,7 @@
 //! 1. [`outcome`] is the one place that ranks what came of a run; exit codes follow it.
 //! 2. [`text`] is what a person reads in five seconds; [`plan`] is what they read before.
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
-//! 4. [`line`] are styled lines: text and colour are folds of the same pieces.
+//! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
 //! 5. [`underline`] is what a renderer of the scenario underlines.
 //!
 //! Nothing here prints.

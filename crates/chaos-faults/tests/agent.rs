@@ -2,19 +2,19 @@
 //! its runner or the connection between them dies.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[expect(dead_code, reason = "other suites use the rest of it")]
-#[path = "world/pair.rs"]
-mod pair;
-#[path = "agent/harness.rs"]
-mod harness;
 #[path = "agent/death.rs"]
 mod death;
 #[path = "agent/effects.rs"]
 mod effects;
 #[path = "agent/foreign.rs"]
 mod foreign;
+#[path = "agent/harness.rs"]
+mod harness;
 #[path = "agent/layers.rs"]
 mod layers;
+#[expect(dead_code, reason = "other suites use the rest of it")]
+#[path = "world/pair.rs"]
+mod pair;
 
 /// The agent that the tests start: this very program, told to be one.
 #[test]

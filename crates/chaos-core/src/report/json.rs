@@ -39,12 +39,12 @@ pub fn write(record: &Record, mut out: impl io::Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Reads what [`write`] has written.
+/// Reads what [`write()`] has written.
 pub fn read(text: &str) -> Result<Document, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-/// Returns the JSON schema of what [`write`] writes (draft 2020-12).
+/// Returns the JSON schema of what [`write()`] writes (draft 2020-12).
 pub fn schema() -> schemars::Schema {
     schemars::generate::SchemaSettings::draft2020_12()
         .for_serialize()

@@ -195,8 +195,11 @@ fn write(
 
         let (redirects, others): (Vec<_>, Vec<_>) =
             rules.iter().partition(|(_, installed)| installed.rule.action.is_redirect());
-        let ordered: Vec<_> =
-            others.into_iter().chain(redirects.into_iter().rev()).map(|(id, installed)| (id, installed, asm.label())).collect();
+        let ordered: Vec<_> = others
+            .into_iter()
+            .chain(redirects.into_iter().rev())
+            .map(|(id, installed)| (id, installed, asm.label()))
+            .collect();
         for (id, installed, behind) in &ordered {
             if matches!(installed.rule.action, Action::Duplicate(_)) {
                 let other = asm.label();
