@@ -1,7 +1,7 @@
 //! Running a plan: the world is set up, measured, broken, put back, and judged.
 //!
 //! 1. A [`Runner`] is put together of an environment, injectors, probers and a journal, and runs one [`Plan`](crate::plan::Plan).
-//! 2. The [director](director) goes through setup, steady state and the steps of the timeline.
+//! 2. The [director] goes through setup, steady state and the steps of the timeline.
 //! 3. Every stream of measurements is sent by the open-loop [`load`] engine and taken in by the [monitor], which judges
 //!    abort conditions on every one of them.
 //! 4. Faults are [put in place](inject) only after their undoing is in the journal, and [unwound](unwind) in reverse order.
