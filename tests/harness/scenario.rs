@@ -5,6 +5,8 @@ use std::fs;
 use crate::binary::repository;
 
 /// A client, a server and a delay between them, in a lab; it passes.
+///
+/// What it claims of the latency holds and fails by physics, however busy the machine is: hence `observed`.
 pub const LAB: &str = r#"experiment "20ms more cost nothing but time" {
   hypothesis "a little distance loses no request"
 
@@ -33,7 +35,7 @@ pub const LAB: &str = r#"experiment "20ms more cost nothing but time" {
 
   expect {
     "nothing is lost": success(get) >= 90% during far
-    "the way is far":  p50(get.latency) >= baseline + 10ms during far
+    "the way is far":  p50(get.latency) >= 15ms during far observed
   }
 }
 "#;
@@ -72,7 +74,7 @@ pub const MACHINE: &str = r#"experiment "20ms more cost nothing but time" {
 
   expect {
     "nothing is lost": success(get) >= 90% during far
-    "the way is far":  p50(get.latency) >= baseline + 10ms during far
+    "the way is far":  p50(get.latency) >= 15ms during far observed
   }
 }
 "#;

@@ -159,7 +159,7 @@ fn a_killed_agent_is_replaced_and_everything_reverted() {
                     &[
                         fault,
                         (
-                            "\"the way is far\":  p50(get.latency) >= baseline + 10ms during far",
+                            "\"the way is far\":  p50(get.latency) >= 15ms during far observed",
                             "\"all in time\": p50(get.latency) <= 1s during far",
                         ),
                     ],
@@ -225,7 +225,7 @@ fn what_only_an_agent_held_is_put_back_by_restore_when_both_are_killed() {
     }
     let network = Network::new();
     let named = [network.name.as_str()];
-    let latency = "    \"the way is far\":  p50(get.latency) >= baseline + 10ms during far\n";
+    let latency = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
     let text = machine(&network.name, &[&SHORTER[..], &[AGENT_HELD, (latency, "")]].concat());
     for point in [&POINTS[4], &POINTS[5], &POINTS[6], &POINTS[7], &POINTS[8]] {
         let _slot = slot();
@@ -259,7 +259,7 @@ fn restore_takes_the_journal_of_a_run_wherever_it_is() {
     let named = [network.name.as_str()];
     let chaos = Chaos::new();
     let before = World::of(&chaos, &named);
-    let latency = "    \"the way is far\":  p50(get.latency) >= baseline + 10ms during far\n";
+    let latency = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
     let text = machine(&network.name, &[&SHORTER[..], &[AGENT_HELD, (latency, "")]].concat());
     let file = chaos.file("machine.chaos", &text);
     let mut running = chaos.start(&["run", &file, "--backend", "tbf"]);
@@ -291,7 +291,7 @@ fn stopped_agent(
     let named = [network.name.as_str()];
     let chaos = Chaos::new();
     let before = World::of(&chaos, &named);
-    let latency = "    \"the way is far\":  p50(get.latency) >= baseline + 10ms during far\n";
+    let latency = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
     let changes = [fault, ("hold     3s", "hold     30s"), (latency, ""), ("timeout 2s", "timeout 500ms")];
     let file = chaos.file("machine.chaos", machine(&network.name, &changes));
     let mut running = chaos.start(&[&["run", file.as_str()], options].concat());

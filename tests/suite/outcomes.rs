@@ -59,11 +59,11 @@ fn passed() {
 
 #[test]
 fn failed() {
-    let Some(ended) = run(&[(">= baseline + 10ms", "<= baseline + 2ms")]) else { return };
+    let Some(ended) = run(&[(">= 15ms during", "<= 15ms during")]) else { return };
     let _kept = Kept(ended.clone());
     let ended = ended.exits(1).says("FAILED").says("everything is as it was");
-    let text = changed(LAB, &[(">= baseline + 10ms", "<= baseline + 2ms")]);
-    let line = text.lines().position(|line| line.contains("<= baseline + 2ms")).unwrap() + 1;
+    let text = changed(LAB, &[(">= 15ms during", "<= 15ms during")]);
+    let line = text.lines().position(|line| line.contains("<= 15ms during")).unwrap() + 1;
     let place = format!("experiment.chaos:{line}:");
     assert!(ended.stderr.contains(&place), "the clause is not underlined: {ended}");
 }
@@ -73,7 +73,7 @@ fn inconclusive_because_no_traffic_met_the_fault() {
     let Some(ended) = run(&[
         ("host client\n", "host client\n    host other\n"),
         ("delay 20ms on api to client", "delay 20ms on api to other"),
-        ("    \"the way is far\":  p50(get.latency) >= baseline + 10ms during far\n", ""),
+        ("    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n", ""),
     ]) else {
         return;
     };
@@ -123,7 +123,7 @@ fn aborted_by_a_condition() {
             "abort never because \"nobody else is in this lab\"",
             "abort when success(get, over 1s) < 50% for 500ms",
         ),
-        ("    \"the way is far\":  p50(get.latency) >= baseline + 10ms during far\n", ""),
+        ("    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n", ""),
     ]) else {
         return;
     };
@@ -143,7 +143,7 @@ fn the_worst_of_several_files_is_the_exit_code() {
     let _slot = slot();
     let chaos = Chaos::new();
     let pass = chaos.file("pass.chaos", LAB);
-    let fail = chaos.file("fail.chaos", changed(LAB, &[(">= baseline + 10ms", "<= baseline + 2ms")]));
+    let fail = chaos.file("fail.chaos", changed(LAB, &[(">= 15ms during", "<= 15ms during")]));
     let unsteady = chaos
         .file("unsteady.chaos", changed(LAB, &[("success(get) >= 90%\n", "p50(get.latency) <= 10us\n")]));
     let ended = chaos.call(&["run", &fail, &unsteady, &pass]).exits(5);
@@ -158,7 +158,7 @@ fn the_worst_of_several_files_is_the_exit_code() {
 fn a_parameter_is_set_within_its_range() {
     let text = format!(
         "param far_by = 20ms in 0ms .. 50ms\n\n{}",
-        changed(LAB, &[("delay 20ms", "delay far_by"), (">= baseline + 10ms", ">= baseline + 35ms")])
+        changed(LAB, &[("delay 20ms", "delay far_by"), (">= 15ms during", ">= 45ms during")])
     );
     if !lab_or_skip() {
         return;

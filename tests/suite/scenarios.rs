@@ -159,7 +159,7 @@ fn every_format_is_well_formed_and_agrees_with_the_exit_code() {
     let pass = chaos.file("pass.chaos", chaos_tests::scenario::LAB);
     let mut fail = chaos_tests::scenario::changed(
         chaos_tests::scenario::LAB,
-        &[(">= baseline + 10ms", "<= baseline + 5ms"), ("20ms more cost", "<tags> & more cost")],
+        &[(">= 15ms during", "<= 15ms during"), ("20ms more cost", "<tags> & more cost")],
     );
     fail = fail.replace("\"the way is far\"", "\"the way is <near> & cheap\"");
     let fail = chaos.file("fail.chaos", fail);
