@@ -133,6 +133,16 @@ impl AgentInjector {
             answer => Ok(answer),
         }
     }
+
+    /// Calls an agent, and a fresh one where that dies over it: for requests that need nothing of an earlier agent.
+    async fn call_any(&self, request: Request) -> Result<Answer, InjectError> {
+        let session = self.session().await?;
+        match session.call(request.clone(), LONGEST_CALL).await {
+            Err(_) if !session.is_alive() => self.call(request).await,
+            Ok(Answer::Failed(error)) | Err(error) => Err(error),
+            answer => answer,
+        }
+    }
 }
 
 /// How long an agent may work on one request, in which it gives signs of life.
@@ -169,7 +179,8 @@ impl Injector for AgentInjector {
         deadline: Duration,
     ) -> Result<Undo, InjectError> {
         let request = Request::Prepare { id: id.into(), offer: offer.clone(), site: place.into(), deadline };
-        match self.call(request).await? {
+        // Preparing touches nothing, and all that it finds out is in the record.
+        match self.call_any(request).await? {
             Answer::Prepared(undo) => Ok(*undo),
             other => Err(unexpected(&other)),
         }
@@ -190,14 +201,7 @@ impl Injector for AgentInjector {
 
     async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
         self.known.injected().remove(&undo.id);
-        let request = || Request::Revert { undo: undo.clone() };
-        let session = self.session().await?;
-        let answer = match session.call(request(), LONGEST_CALL).await {
-            // The agent died over it; a fresh one knows all it needs from the record.
-            Err(_) if !session.is_alive() => self.call(request()).await?,
-            Ok(Answer::Failed(error)) | Err(error) => return Err(error),
-            Ok(answer) => answer,
-        };
+        let answer = self.call_any(Request::Revert { undo: undo.clone() }).await?;
         let effect = match answer {
             Answer::Reverted(effect) => effect,
             other => return Err(unexpected(&other)),
