@@ -186,6 +186,33 @@ fn a_killed_agent_is_replaced_and_everything_reverted() {
 }
 
 #[test]
+fn an_agent_that_gave_up_on_a_stalled_runner_is_replaced() {
+    if !root_or_skip() {
+        return;
+    }
+    let network = Network::new();
+    let named = [network.name.as_str()];
+    for round in 0..2 {
+        let _slot = slot();
+        let chaos = Chaos::new();
+        let before = World::of(&chaos, &named);
+        let file = chaos.file("machine.chaos", machine(&network.name, &[]));
+        let mut running = chaos.start(&["run", &file]);
+        reach(&mut running, &POINTS[2]);
+        // When it goes on, the agent is gone and the fault is due at the same moment.
+        running.signal(Signal::SIGSTOP);
+        let gave_up = wait_until(|| agents(&chaos).is_empty());
+        std::thread::sleep(Duration::from_millis(1500));
+        running.signal(Signal::SIGCONT);
+        assert!(gave_up, "the agent stays without a sign of life from its runner: {}", running.end());
+        let ended = running.end();
+        before.assert_same(&chaos, &named);
+        assert!(matches!(ended.code, Some(0 | 3)), "round {round}: {ended}");
+        assert_eq!(ended.record()["parts"][0]["state"], "reverted", "{ended}");
+    }
+}
+
+#[test]
 fn runner_and_agent_killed_at_once_leave_nothing_that_the_kernel_holds() {
     if !root_or_skip() {
         return;
