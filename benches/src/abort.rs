@@ -92,7 +92,7 @@ async fn repeat(
     let world = Arc::new(OneHost(pair.near.clone()));
     let injector: Arc<dyn Injector> =
         Arc::new(AgentInjector::new(ChildProcess::new(std::env::current_exe()?, [AGENT])));
-    let plan = plan(&experiment(), &*world, &[injector.clone()], 7).await?;
+    let plan = plan(&experiment(), &*world, std::slice::from_ref(&injector), 7).await?;
     let folder = tempfile::tempdir()?;
     let (mut gone, mut tripped, mut reverted) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..options.repetitions {
