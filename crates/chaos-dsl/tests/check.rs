@@ -1,6 +1,6 @@
 //! The checker's corpus: one mistake per file with all that is said about it, and what holds for every input.
 
-use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
+use std::{cell::RefCell, collections::BTreeSet, fs};
 
 use chaos_dsl::{Code, Compiled, compile, compile_file, diagnostic::Report};
 use miette::{GraphicalReportHandler, GraphicalTheme};
