@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::address::{HostLayout, Layout, describe};
-use crate::link::{Switch, wire};
+use crate::link::{Interface, Switch, wire};
 use crate::process::{Death, Running, Slot, ending, hear_out, listens};
 use crate::protocol::{Answer, Ask, Boot, BringUpError, Frame, Request, Up, UpHost};
 use crate::serve;
@@ -158,15 +158,22 @@ impl LabInit {
 
         let switch = Switch::make().await.map_err(|e| place("make the lab's switch", e))?;
         let mut hosts = BTreeMap::new();
+        let mut ways = Vec::new();
         for host in &boot.layout.hosts {
             let made = make_host(host, &boot.layout, &proc, &home).await;
             home.enter().map_err(|e| place("return to the lab's own namespaces", e))?;
-            let made = made?;
-            switch
+            let (made, interface) = made?;
+            let port = switch
                 .plug(&host.switch_port)
                 .await
                 .map_err(|e| host_error(host, "plug it into the switch", e))?;
+            ways.push((host, interface, port));
             hosts.insert(host.name.clone(), made);
+        }
+        for (host, interface, port) in ways {
+            for end in [interface, port] {
+                end.carries().await.map_err(|e| host_error(host, "bring its interface up", e))?;
+            }
         }
         let lab = Rc::new(LabInit { boot, proc, home, hosts, slots: RefCell::default() });
         lab.reap().map_err(|e| place("listen for the end of programs", e))?;
@@ -368,14 +375,16 @@ async fn make_host(
     layout: &Layout,
     proc: &Path,
     home: &Place,
-) -> Result<Place, BringUpError> {
+) -> Result<(Place, Interface), BringUpError> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
         .map_err(|e| host_error(host, "make its namespaces", e))?;
     nix::unistd::sethostname(&host.name).map_err(|e| host_error(host, "set its name", e))?;
     mounts::host_files(host, layout).map_err(|(what, e)| host_error(host, &what, e))?;
     mounts::quiet_host();
-    wire(host, home.network.as_fd()).await.map_err(|e| host_error(host, "make its interface", e))?;
-    Place::current(proc).map_err(|e| host_error(host, "open its namespaces", e))
+    let interface =
+        wire(host, home.network.as_fd()).await.map_err(|e| host_error(host, "make its interface", e))?;
+    let place = Place::current(proc).map_err(|e| host_error(host, "open its namespaces", e))?;
+    Ok((place, interface))
 }
 
 /// Lets as many descriptors be open as the system allows: a host takes four to five.

@@ -2,13 +2,20 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
-use rtnetlink::packet_route::link::{InfoData, InfoVeth};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, State};
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::address::{HOST_INTERFACE, HostLayout, SWITCH_INTERFACE, V4_PREFIX, V6_PREFIX};
+
+/// The pause between two looks at a link that does not carry traffic yet.
+const CARRIER_POLL: Duration = Duration::from_millis(2);
+
+/// How often one looks: links come up at once, but the kernel may hold the news back for a second.
+const CARRIER_LOOKS: u32 = 2500;
 
 /// Opens a netlink connection in the current namespace, which it keeps; to be called within a runtime.
 fn connect() -> Result<Handle, rtnetlink::Error> {
@@ -16,6 +23,27 @@ fn connect() -> Result<Handle, rtnetlink::Error> {
         .map_err(|e| rtnetlink::Error::NamespaceError(format!("cannot open a netlink socket: {e}")))?;
     tokio::task::spawn_local(connection);
     Ok(handle)
+}
+
+/// An interface, with a connection to the namespace that it is in.
+pub(crate) struct Interface {
+    netlink: Handle,
+    index: u32,
+}
+
+impl Interface {
+    /// Waits until the interface carries traffic, which the kernel may take a second to notice: until then it drops all.
+    pub(crate) async fn carries(&self) -> Result<(), rtnetlink::Error> {
+        for _ in 0..CARRIER_LOOKS {
+            let link = self.netlink.link().get().match_index(self.index).execute().try_next().await?;
+            let up = |attribute: &LinkAttribute| *attribute == LinkAttribute::OperState(State::Up);
+            if link.is_some_and(|link| link.attributes.iter().any(up)) {
+                return Ok(());
+            }
+            tokio::time::sleep(CARRIER_POLL).await;
+        }
+        Err(rtnetlink::Error::NamespaceError("the interface never came up".to_owned()))
+    }
 }
 
 /// The switch, with the connection to its namespace.
@@ -39,14 +67,16 @@ impl Switch {
     }
 
     /// Plugs in the port that [`wire`] left in the switch's namespace.
-    pub(crate) async fn plug(&self, port: &str) -> Result<(), rtnetlink::Error> {
+    pub(crate) async fn plug(&self, port: &str) -> Result<Interface, rtnetlink::Error> {
         let set = LinkUnspec::new_with_name(port).controller(self.index).up().build();
-        self.netlink.link().set(set).execute().await
+        self.netlink.link().set(set).execute().await?;
+        let index = index_of(&self.netlink, port).await?;
+        Ok(Interface { netlink: self.netlink.clone(), index })
     }
 }
 
 /// Gives the current network namespace its loopback, and its interface with the other end in the switch's namespace.
-pub(crate) async fn wire(host: &HostLayout, switch: BorrowedFd<'_>) -> Result<(), rtnetlink::Error> {
+pub(crate) async fn wire(host: &HostLayout, switch: BorrowedFd<'_>) -> Result<Interface, rtnetlink::Error> {
     let netlink = connect()?;
     let port = LinkMessageBuilder::<LinkUnspec>::new()
         .name(&host.switch_port)
@@ -67,7 +97,7 @@ pub(crate) async fn wire(host: &HostLayout, switch: BorrowedFd<'_>) -> Result<()
     for name in ["lo", HOST_INTERFACE] {
         netlink.link().set(LinkUnspec::new_with_name(name).up().build()).execute().await?;
     }
-    Ok(())
+    Ok(Interface { netlink, index })
 }
 
 /// Derives a locally administered hardware address from the host's IPv4 address, so that captures read well.
