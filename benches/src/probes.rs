@@ -191,7 +191,7 @@ fn fixed_rate(
 fn per_core(claims: &mut Claims, tools: &[Tool], all: &[Vec<Told>]) -> Result<(), Failure> {
     let speed = |r: &Told| r.requests / r.used;
     for (tool, results) in tools.iter().zip(all) {
-        let failed: f64 = results.iter().map(|r| r.failed).sum();
+        let failed = results.iter().map(|r| r.failed).fold(0.0, |sum, one| sum + one);
         let figure =
             format!("{}, {failed} failed", rounds(&results.iter().map(speed).collect::<Vec<_>>(), ""));
         claims.figure(&format!("{}: requests per second of processor time", tool.name()), figure);
