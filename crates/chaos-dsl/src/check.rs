@@ -37,7 +37,6 @@ use crate::{
 
 pub use experiment::LINES;
 use names::Names;
-pub(crate) use names::glob;
 pub use predicate::FUNCTIONS;
 pub use probe::SETTINGS as PROBE_SETTINGS;
 

@@ -72,3 +72,42 @@ pub enum Pick {
         up_to: Option<u32>,
     },
 }
+
+/// Returns whether a name matches a pattern in which `*` stands for any characters; takes no longer than their lengths
+/// multiplied, whatever the pattern.
+pub fn glob(pattern: &str, name: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut rest) = name.strip_prefix(head) else { return false };
+    let (middle, end) = tail.rsplit_once('*').unwrap_or(("", tail));
+    // Each part between two stars is found where it first can be: no other choice leaves more for those behind it.
+    for part in middle.split('*') {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn stars_stand_for_any_characters() {
+        for (pattern, name, matches) in [
+            ("api-*", "api-1", true),
+            ("*", "x", true),
+            ("a*c", "abc", true),
+            ("a*c", "abd", false),
+            ("api", "api-1", false),
+            ("a*b*b", "ab", false),
+            ("a*b*b", "abb", true),
+            ("a*a", "a", false),
+            ("**", "", true),
+            ("*a*a*a*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
+        ] {
+            assert_eq!(glob(pattern, name), matches, "{pattern} {name}");
+        }
+    }
+}

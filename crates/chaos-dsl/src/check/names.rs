@@ -1,7 +1,7 @@
 //! What an experiment declares, by name.
 
 use chaos_core::{
-    model::Lab,
+    model::{Lab, target},
     span::{Span, Spanned},
 };
 
@@ -43,23 +43,8 @@ impl Names {
         if let Some(host) = lab.hosts.iter().find(|h| h.name.value == pattern) {
             return host.names();
         }
-        self.copies.iter().filter(|name| glob(pattern, name)).cloned().collect()
+        self.copies.iter().filter(|name| target::glob(pattern, name)).cloned().collect()
     }
-}
-
-/// Whether a name matches a pattern in which `*` stands for any characters.
-pub(crate) fn glob(pattern: &str, name: &str) -> bool {
-    let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut rest) = name.strip_prefix(head) else { return false };
-    let (middle, end) = tail.rsplit_once('*').unwrap_or(("", tail));
-    // Each part between two stars is found where it first can be: no other choice leaves more for those behind it.
-    for part in middle.split('*') {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(end)
 }
 
 impl Checker {
@@ -106,27 +91,4 @@ impl Checker {
 
 fn later(declared: Span, used: Span) -> bool {
     declared.file == used.file && declared.start > used.start
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob;
-
-    #[test]
-    fn stars_stand_for_any_characters() {
-        for (pattern, name, matches) in [
-            ("api-*", "api-1", true),
-            ("*", "x", true),
-            ("a*c", "abc", true),
-            ("a*c", "abd", false),
-            ("api", "api-1", false),
-            ("a*b*b", "ab", false),
-            ("a*b*b", "abb", true),
-            ("a*a", "a", false),
-            ("**", "", true),
-            ("*a*a*a*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
-        ] {
-            assert_eq!(glob(pattern, name), matches, "{pattern} {name}");
-        }
-    }
 }

@@ -3,10 +3,10 @@
 use chaos_core::model::{
     Experiment, Host, Lab, Pick, Program, Quantity, Ready, Scope, Selector, Target,
     scope::{Amount, RadiusUnit},
+    target,
 };
 
 use super::page::{Page, time};
-use crate::check::glob;
 
 /// Says where an experiment takes place.
 pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
@@ -148,7 +148,7 @@ pub(super) fn count(experiment: &Experiment, selector: &Selector) -> Option<usiz
             if let Some(host) = lab.hosts.iter().find(|h| h.name == *name) {
                 return Some(copies(host));
             }
-            Some(lab.names().iter().filter(|n| glob(name, n)).count())
+            Some(lab.names().iter().filter(|n| target::glob(name, n)).count())
         }
         Selector::Named(name) => {
             let target = experiment.targets.iter().find(|t| t.name == *name)?;
