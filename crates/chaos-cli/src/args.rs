@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Run experiments: check the steady state, inject, watch, restore, judge
     Run(Run),
+    /// Judge a recorded run again, without running anything
+    Judge(Judge),
     /// Revert what a killed run left behind
     Restore(Restore),
     /// End a run from another terminal
@@ -182,6 +184,25 @@ pub(crate) struct Run {
     /// Show no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// `chaos judge`
+#[derive(Args, Debug)]
+pub(crate) struct Judge {
+    /// The run: its folder, its id, or `latest`
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub(crate) run: String,
+    /// Judge by the expectations and the confidence of this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) with: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Where the folders of runs are, for an id and for `latest`
+    #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
+    pub(crate) out: PathBuf,
+    /// What to print to standard output
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// `chaos restore`

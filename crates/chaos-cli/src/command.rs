@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod fmt;
+mod judge;
 mod lab;
 mod plan;
 mod restore;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Command::Explain(args) => explain::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args, &state),
+        Command::Judge(args) => judge::run(&args),
         Command::Restore(args) => restore::run(&args, &state),
         Command::Stop(args) => stop::run(&args, &state),
         Command::Doctor(args) => doctor::run(&args),

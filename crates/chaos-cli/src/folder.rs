@@ -6,7 +6,7 @@
 //! | `plan.json` | what was planned |
 //! | `journal.jsonl` | what was owed, written before anything was touched |
 //! | `events.jsonl` | everything that happened, a line each |
-//! | `samples/PROBE.csv` | every measurement |
+//! | `samples/PROBE.csv` | every measurement, as [`chaos_core::recorded::samples`] writes it |
 //! | `record.json` | the whole record |
 //! | `verdict.txt`, `report.md`, `junit.xml` | reports |
 //! | `kernel.txt` | what the kernel said before, during and after |
@@ -21,6 +21,7 @@ use std::{
 
 use chaos_core::{
     plan::Plan,
+    recorded::samples,
     run::{EventSink, Finished, Record, Samples, event::What},
 };
 use chaos_dsl::SourceMap;
@@ -89,44 +90,12 @@ impl Folder {
         result
     }
 
-    fn samples(&self, samples: &Samples) -> io::Result<()> {
+    fn samples(&self, all: &Samples) -> io::Result<()> {
         let folder = self.path.join("samples");
         fs::create_dir_all(&folder)?;
-        for (probe, samples) in samples {
-            let mut out = BufWriter::new(File::create(folder.join(format!("{probe}.csv")))?);
-            writeln!(
-                out,
-                "intended_s,late_ms,latency_ms,outcome,from,status,dns_ms,connect_ms,ttfb_ms,labels,error"
-            )?;
-            let ms = |d: Option<std::time::Duration>| {
-                d.map_or_else(String::new, |d| format!("{:.3}", d.as_secs_f64() * 1e3))
-            };
-            for sample in samples {
-                let seen = &sample.observation;
-                let labels: Vec<String> =
-                    seen.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                writeln!(
-                    out,
-                    "{:.9},{},{},{},{},{},{},{},{},{},{}",
-                    sample.intended as f64 / 1e9,
-                    ms(Some(sample.late)),
-                    ms(Some(sample.latency)),
-                    match seen.outcome {
-                        chaos_core::probe::Outcome::Ok => "ok",
-                        chaos_core::probe::Outcome::Failed => "failed",
-                        chaos_core::probe::Outcome::TimedOut => "timed-out",
-                        chaos_core::probe::Outcome::NotRun => "not-run",
-                    },
-                    field(&sample.from),
-                    seen.status.map_or_else(String::new, |s| s.to_string()),
-                    ms(seen.dns),
-                    ms(seen.connect),
-                    ms(seen.ttfb),
-                    field(&labels.join(" ")),
-                    field(seen.error.as_deref().unwrap_or_default()),
-                )?;
-            }
-            out.flush()?;
+        for (probe, probe_samples) in all {
+            let out = BufWriter::new(File::create(folder.join(format!("{probe}.csv")))?);
+            samples::write(probe_samples, out)?;
         }
         Ok(())
     }
@@ -155,25 +124,5 @@ impl Folder {
             fs::write(folder.join(format!("{name}.txt")), lines.join("\n") + "\n")?;
         }
         Ok(())
-    }
-}
-
-/// Quotes a CSV field where it needs it (RFC 4180).
-fn field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn fields_are_quoted_where_they_need_it() {
-        assert_eq!(field("plain"), "plain");
-        assert_eq!(field("a,b \"c\""), "\"a,b \"\"c\"\"\"");
     }
 }

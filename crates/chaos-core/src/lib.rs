@@ -3,6 +3,7 @@
 //! 1. [`model`] is a checked experiment, from the language or built in code.
 //! 2. [`plan`] resolves it: what exactly is touched, with what, how it is undone.
 //! 3. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
+//! 4. [`run`] carries a plan out, [`verdict`] judges, [`report`] tells; [`recorded`] judges again what was run before.
 
 pub mod environment;
 pub mod injector;
@@ -12,6 +13,7 @@ pub mod model;
 pub mod place;
 pub mod plan;
 pub mod probe;
+pub mod recorded;
 pub mod report;
 pub mod restore;
 pub mod run;

@@ -45,6 +45,26 @@ pub enum Outcome {
     NotRun,
 }
 
+impl Outcome {
+    /// Every outcome with the word that names it in files.
+    const WORDS: [(Outcome, &'static str); 4] = [
+        (Outcome::Ok, "ok"),
+        (Outcome::Failed, "failed"),
+        (Outcome::TimedOut, "timed-out"),
+        (Outcome::NotRun, "not-run"),
+    ];
+
+    /// Returns the word that names it in files.
+    pub fn word(self) -> &'static str {
+        Outcome::WORDS.iter().find(|(outcome, _)| *outcome == self).map_or("", |(_, word)| word)
+    }
+
+    /// Returns the outcome that a word names.
+    pub fn of_word(word: &str) -> Option<Outcome> {
+        Outcome::WORDS.iter().find(|(_, w)| *w == word).map(|(outcome, _)| *outcome)
+    }
+}
+
 /// What one measurement saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {

@@ -185,7 +185,7 @@ async fn carry_out(
     Ok((folder, finished))
 }
 
-fn exit_of(verdict: Verdict) -> Exit {
+pub(super) fn exit_of(verdict: Verdict) -> Exit {
     match verdict {
         Verdict::Passed => Exit::Passed,
         Verdict::Inconclusive => Exit::Inconclusive,
@@ -203,11 +203,11 @@ fn stopped_by_hand(finished: &Finished) -> bool {
     refused || record.abort.as_ref().is_some_and(|abort| abort.kind == AbortKind::Stopped)
 }
 
-fn json(finished: &Finished) -> String {
+pub(super) fn json(finished: &Finished) -> String {
     in_memory("JSON", |out| report::json::write(&finished.record, out))
 }
 
-fn junit<'a>(records: impl IntoIterator<Item = &'a Record>) -> String {
+pub(super) fn junit<'a>(records: impl IntoIterator<Item = &'a Record>) -> String {
     in_memory("JUnit", |out| report::junit::write(records, out))
 }
 
@@ -240,7 +240,7 @@ fn next(record: &Record, file: &str, folder: &Path) -> String {
 }
 
 /// Shortens a path below the current folder.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     here.and_then(|here| path.strip_prefix(here).ok().map(|p| p.display().to_string()))
         .unwrap_or_else(|| path.display().to_string())

@@ -226,6 +226,63 @@ pub enum Claim {
     Any(Vec<Claim>),
 }
 
+impl Claim {
+    /// Returns the elementary claims that it is made of, in the order of the file.
+    pub fn elements(&self) -> Vec<&Claim> {
+        match self {
+            Claim::All(all) | Claim::Any(all) => all.iter().flat_map(Claim::elements).collect(),
+            _ => vec![self],
+        }
+    }
+
+    /// Returns every comparison in it.
+    pub fn comparisons(&self) -> Vec<&Comparison> {
+        match self {
+            Claim::Statistic { comparison, .. } => vec![comparison],
+            Claim::Always { predicate, .. }
+            | Claim::Never { predicate, .. }
+            | Claim::Eventually { predicate, .. }
+            | Claim::Within { predicate, .. }
+            | Claim::Stops { predicate, .. }
+            | Claim::Stays { predicate, .. }
+            | Claim::Settles { predicate, .. } => predicate.comparisons(),
+            Claim::All(all) | Claim::Any(all) => all.iter().flat_map(Claim::comparisons).collect(),
+        }
+    }
+
+    /// Returns the phase that an elementary claim is about.
+    pub fn during(&self) -> Option<&Phase> {
+        match self {
+            Claim::Statistic { during, .. }
+            | Claim::Always { during, .. }
+            | Claim::Never { during, .. }
+            | Claim::Eventually { during, .. } => Some(during),
+            Claim::Within { .. }
+            | Claim::Stops { .. }
+            | Claim::Stays { .. }
+            | Claim::Settles { .. }
+            | Claim::All(_)
+            | Claim::Any(_) => None,
+        }
+    }
+
+    /// Returns the event that an elementary claim is about.
+    pub fn after(&self) -> Option<&Event> {
+        match self {
+            Claim::Within { after, .. }
+            | Claim::Stops { after, .. }
+            | Claim::Stays { after, .. }
+            | Claim::Settles { after, .. } => Some(after),
+            Claim::Statistic { .. }
+            | Claim::Always { .. }
+            | Claim::Never { .. }
+            | Claim::Eventually { .. }
+            | Claim::All(_)
+            | Claim::Any(_) => None,
+        }
+    }
+}
+
 /// A stretch of the run.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,

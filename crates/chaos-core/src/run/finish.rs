@@ -101,6 +101,7 @@ impl Director {
             stages: ctx.chronicle.stages(),
             marks: ctx.chronicle.marks(),
             parts: ctx.parts.records(),
+            judged_to: end,
             exercised,
             steady: std::mem::take(&mut self.steady),
             abort,

@@ -10,7 +10,7 @@ use crate::{
     model::{Event, Phase},
     place::Object,
     plan::Plan,
-    run::view::Judged,
+    run::view::{Judged, RunView, Samples},
     span::Span,
     time::Nanos,
 };
@@ -39,6 +39,8 @@ pub struct Record {
     pub marks: Vec<Mark>,
     /// Every part that was planned, the background first.
     pub parts: Vec<PartRecord>,
+    /// The end of what expectations look at: of the watch, or of what was left of it.
+    pub judged_to: Nanos,
     /// Whether each fault of the timeline met traffic; a fault that was never in place is absent.
     pub exercised: BTreeMap<String, bool>,
     /// The steady state before the baseline and after the rollback, as far as the run got.
@@ -304,6 +306,8 @@ pub struct ProbeSummary {
     pub from: Vec<String>,
     /// Each phase that the run had; samples belong to the phase of their intended start.
     pub phases: Vec<PhaseSummary>,
+    /// How many samples were kept, from the start of the load to its end; those that judging needs are among them.
+    pub samples: u64,
     /// The most frequent errors with how often they came, the most frequent first.
     pub errors: Vec<(String, u64)>,
 }
@@ -384,6 +388,23 @@ impl Record {
     /// Returns when an event happened; the first time, if it did several times.
     pub fn mark(&self, event: &Event) -> Option<Nanos> {
         self.marks.iter().find(|m| m.event == *event).map(|m| m.at)
+    }
+
+    /// Shows the run to a judge, with the samples that it took.
+    pub fn view<'a>(&'a self, samples: &'a Samples) -> RunView<'a> {
+        RunView {
+            samples,
+            phases: &self.phases,
+            marks: &self.marks,
+            end: self.judged_to,
+            aborted: self.abort.as_ref().map(|cause| cause.at),
+            exercised: &self.exercised,
+        }
+    }
+
+    /// Returns whether nothing of the timeline was begun.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.completion, Completion::Refused { .. })
     }
 
     /// Returns whether everything is as it was.

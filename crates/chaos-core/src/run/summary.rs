@@ -32,6 +32,7 @@ pub(crate) fn probes(samples: &Samples, phases: &[PhaseSpan]) -> Vec<ProbeSummar
                 probe: probe.clone(),
                 from: from.into_iter().map(str::to_owned).collect(),
                 phases: phases.iter().map(|p| phase(samples, p)).collect(),
+                samples: samples.len() as u64,
                 errors,
             }
         })

@@ -427,6 +427,7 @@ pub(crate) fn passed() -> Record {
             Mark { event: Event::Rollback, at: 24 * S + S / 10 },
         ],
         parts,
+        judged_to: 32 * S,
         exercised: BTreeMap::from([("slow_api".to_owned(), true)]),
         steady: vec![
             steady(SteadyWhen::Before, 4 * S, 8 * S, [Some(true); 2], ["100% of 400", "6.1ms"]),
@@ -446,6 +447,7 @@ pub(crate) fn passed() -> Record {
                 phase(Phase::Watch, 790, 0, 4, 14),
                 phase(Phase::WholeRun, 2790, 1, 4, 198),
             ],
+            samples: 3200,
             errors: vec![("status 502 from 10.77.0.2".into(), 1)],
         }],
         warnings: Vec::new(),
