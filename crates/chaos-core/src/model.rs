@@ -106,6 +106,12 @@ impl Experiment {
         self.faults.iter().find(|f| f.name.value == name)
     }
 
+    /// Returns whether a fault was declared in this experiment itself, and not beside it or in another file, where several
+    /// experiments share it.
+    pub fn owns(&self, fault: &Fault) -> bool {
+        fault.name.span.is_none() || self.span.covers(fault.name.span)
+    }
+
     /// Returns the lab, where the scope is one.
     pub fn lab(&self) -> Option<&Lab> {
         match &self.scope {

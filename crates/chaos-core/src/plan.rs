@@ -3,7 +3,7 @@
 //! 1. `names` refuses what leads nowhere; [`resolve`] asks the inventory for objects and draws picks from the seed.
 //! 2. Each fault becomes one [`Ask`] per object; injectors answer with offers, which become the plan's parts.
 //! 3. [`radius`] counts what is touched against the limits of the file.
-//! 4. [`soundness`] warns of claims that cannot fail or cannot be decided as planned.
+//! 4. [`soundness`] refuses claims that cannot fail or cannot be decided, and warns of what is likely to disappoint.
 
 mod names;
 pub mod radius;
@@ -167,6 +167,9 @@ pub async fn plan(
     seed: u64,
 ) -> Result<Plan, PlanError> {
     names::check(experiment)?;
+    if let Some(unsound) = soundness::refusals(experiment).into_iter().next() {
+        return Err(unsound.into());
+    }
     let objects = resolve::Resolver::new(experiment, inventory, seed).await?;
     let mut faults = Vec::new();
     for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {

@@ -57,6 +57,11 @@ impl Span {
         self.file == Span::NONE.file
     }
 
+    /// Returns whether the other span lies within this one.
+    pub fn covers(&self, other: Span) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// Returns the smallest span that covers both; a span in no file adds nothing.
     pub fn to(self, other: Span) -> Span {
         if self.is_none() {

@@ -15,7 +15,7 @@ mod names;
 mod params;
 mod predicate;
 mod probe;
-mod room;
+mod soundness;
 mod target;
 mod timeline;
 mod value;

@@ -119,3 +119,49 @@ fn a_machine_has_no_lab_around_it() {
 "#;
     insta::assert_snapshot!(explained("machine.chaos", text, &[]));
 }
+
+#[test]
+fn a_plain_timeline_injects_what_stands_in_the_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("library.chaos"),
+        "fault far  = delay 100ms on api\nfault gone = loss 100% on api\n",
+    )
+    .unwrap();
+    let file = folder.path().join("own.chaos");
+    let text = r#"use "library.chaos"
+fault beside = loss 1% on api
+experiment "own" {
+  hypothesis "what was not asked for does not happen"
+  lab {
+    host client
+    host api { run http port 8080 }
+  }
+  probe get = http GET "http://api:8080/" from client { connections fresh }
+  steady state over 5s { success(get) >= 90% }
+  fault lossy = loss 5% on api
+  duration 30s
+  expect { "fine": success(get) >= 50% during fault }
+}
+"#;
+    std::fs::write(&file, text).unwrap();
+    let compiled = chaos_dsl::compile_file(&file, &[]);
+    assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
+    let experiment = &compiled.experiments[0];
+    let injected = |name: &str| !experiment.timeline.held(name).is_zero();
+    let of_all = experiment.faults.iter().map(|f| (f.name.as_str(), injected(&f.name)));
+    assert_eq!(
+        of_all.collect::<Vec<_>>(),
+        [("far", false), ("gone", false), ("beside", false), ("lossy", true)]
+    );
+    let words = explain(experiment);
+    assert!(words.contains("inject lossy: loss 5% on api"), "{words}");
+    assert!(words.contains("and not injected in this experiment: far, gone, beside."), "{words}");
+    assert!(!words.contains("inject far"), "{words}");
+    // Another timeline may take them.
+    let steps = "timeline { baseline 10s, inject gone, hold 30s, rollback, watch 10s }";
+    std::fs::write(&file, text.replace("duration 30s", steps)).unwrap();
+    let compiled = chaos_dsl::compile_file(&file, &[]);
+    assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
+    assert!(explain(&compiled.experiments[0]).contains("experiment: far, beside, lossy."));
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::formula::Event;
 use crate::span::{Span, Spanned};
 
 /// The steps of a run, in order; always written out, also where the file only says `duration`.
@@ -66,5 +67,89 @@ impl Timeline {
             }
         }
         total
+    }
+
+    /// Returns how long faults are planned to be in place: from the first injection to the first rollback.
+    pub fn faulted(&self) -> Duration {
+        let injected = self.steps.iter().skip_while(|s| !matches!(s.value, Step::Inject(_)));
+        let until = injected.take_while(|s| !matches!(s.value, Step::Rollback(_)));
+        until.filter_map(|s| s.value.lasting()).sum()
+    }
+
+    /// Returns how much of the timeline comes after an event, at its last time; none where it never happens.
+    pub fn after(&self, event: &Event) -> Option<Duration> {
+        let ends = |active: &[&str], gone: &dyn Fn(&str) -> bool| match event {
+            Event::Ends(fault) => active.contains(&fault.as_str()) && gone(fault),
+            Event::Rollback | Event::RollbackStarts => !active.is_empty() && active.iter().all(|f| gone(f)),
+            Event::Starts(_) => false,
+        };
+        let (mut active, mut left): (Vec<&str>, Option<Duration>) = (Vec::new(), None);
+        for step in &self.steps {
+            let happens = match &step.value {
+                Step::Baseline(_) | Step::Hold(_) | Step::Watch(_) => false,
+                Step::Inject(name) => {
+                    active.push(name);
+                    matches!(event, Event::Starts(fault) if *fault == name.value)
+                }
+                Step::Rollback(which) => {
+                    let gone = |fault: &str| which.as_ref().is_none_or(|name| name.value == fault);
+                    let happens = ends(&active, &gone);
+                    active.retain(|fault| !gone(fault));
+                    happens
+                }
+            };
+            left = if happens { Some(Duration::ZERO) } else { left };
+            left = left.map(|left| left + step.value.lasting().unwrap_or_default());
+        }
+        // What is in place at the end is taken back there.
+        if ends(&active, &|_| true) { Some(Duration::ZERO) } else { left }
+    }
+}
+
+impl Step {
+    /// Returns how long it waits; none where it does something.
+    pub fn lasting(&self) -> Option<Duration> {
+        match self {
+            Step::Baseline(d) | Step::Hold(d) | Step::Watch(d) => Some(*d),
+            Step::Inject(_) | Step::Rollback(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_an_event() {
+        let s = Duration::from_secs;
+        let steps = [
+            Step::Baseline(s(1)),
+            Step::inject("a"),
+            Step::Hold(s(2)),
+            Step::inject("b"),
+            Step::Hold(s(4)),
+            Step::Rollback(Some("a".into())),
+            Step::Hold(s(8)),
+            Step::Rollback(None),
+            Step::Watch(s(16)),
+        ];
+        let timeline = |steps: &[Step]| Timeline {
+            steps: steps.iter().cloned().map(Into::into).collect(),
+            span: Span::NONE,
+        };
+        let whole = timeline(&steps);
+        assert_eq!(whole.faulted(), s(6));
+        assert_eq!(whole.after(&Event::Starts("a".into())), Some(s(30)));
+        assert_eq!(whole.after(&Event::Starts("b".into())), Some(s(28)));
+        assert_eq!(whole.after(&Event::Ends("a".into())), Some(s(24)));
+        assert_eq!(whole.after(&Event::Ends("b".into())), Some(s(16)));
+        assert_eq!(whole.after(&Event::Rollback), Some(s(16)));
+        assert_eq!(whole.after(&Event::Starts("c".into())), None);
+        assert_eq!(whole.after(&Event::Ends("c".into())), None);
+        let cut = timeline(&steps[..7]);
+        assert_eq!(cut.after(&Event::Rollback), Some(s(0)));
+        assert_eq!(cut.after(&Event::Ends("b".into())), Some(s(0)));
+        assert_eq!(timeline(&steps[..1]).after(&Event::Rollback), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::PlanError;
 use crate::{
-    model::{Abort, Claim, Comparison, Event, Experiment, Metric, Phase, Predicate, Step},
+    model::{Abort, Claim, Event, Experiment, Metric, Phase, Predicate, Step},
     span::{Span, Spanned},
 };
 
@@ -62,22 +62,8 @@ fn metrics(experiment: &Experiment) -> impl Iterator<Item = &Metric> {
         Abort::Never(_) => Vec::new(),
     });
     let proofs = experiment.faults.iter().filter_map(|fault| fault.proven_by.as_ref());
-    let claims = experiment.expectations.iter().flat_map(|expectation| claimed(&expectation.claim));
+    let claims = experiment.expectations.iter().flat_map(|expectation| expectation.claim.comparisons());
     steady.chain(aborts).chain(proofs).chain(claims).map(|comparison| &comparison.metric)
-}
-
-fn claimed(claim: &Claim) -> Vec<&Comparison> {
-    match claim {
-        Claim::Statistic { comparison, .. } => vec![comparison],
-        Claim::Always { predicate, .. }
-        | Claim::Never { predicate, .. }
-        | Claim::Eventually { predicate, .. }
-        | Claim::Within { predicate, .. }
-        | Claim::Stops { predicate, .. }
-        | Claim::Stays { predicate, .. }
-        | Claim::Settles { predicate, .. } => predicate.comparisons(),
-        Claim::All(all) | Claim::Any(all) => all.iter().flat_map(claimed).collect(),
-    }
 }
 
 /// Checks the faults by which a claim names a phase or an event.

@@ -1,123 +1,197 @@
-//! Claims that cannot fail, or cannot be decided as planned.
+//! What an experiment cannot show as it is written, found without touching or asking anything.
+//!
+//! One file for each mistake, and one list for each time at which it can be looked for; whoever adds one adds a file and a
+//! line to its list. The checker of the language calls the same lists on what a file says, so that it can underline the
+//! place; [`plan`](super::plan()) calls them for whoever builds experiments in code.
+//!
+//! - [`REFUSED`], whatever the timeline is: [`constant`] limits that every measurement meets or none, shares of [`all`] or
+//!   none that nothing confirms, metrics that no probe feeds ([`fed`]), a [`window`] longer than its deadline.
+//! - [`REFUSED_COURSE`], of the timeline: a [`baseline`] that is not there, a [`phase`] that never comes or is too short, a
+//!   [`watch`] that ends before its claims are decided.
+//! - [`ORDER`], of the steps themselves: [`order`].
+//! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected.
+//! - [`samples`], which also asks from how many places each probe is sent.
 
-use super::{PlannedProbe, Warning};
-use crate::model::{Claim, Comparison, Experiment, Function, Phase, Predicate, Step};
+mod all;
+mod baseline;
+mod constant;
+mod fed;
+mod guard;
+mod injected;
+pub mod order;
+mod phase;
+mod samples;
+pub mod watch;
+mod window;
 
-/// Returns what should be known before running.
-pub fn warnings(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Warning> {
+use std::time::Duration;
+
+use super::{PlanError, PlannedProbe, Warning};
+use crate::{
+    model::{Abort, Claim, Comparison, Experiment, Predicate, quantity::format_seconds},
+    span::Span,
+};
+
+/// What sort of mistake it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It can never hold, or never fail, or never be decided.
+    Undecidable,
+    /// The timeline has no baseline for it.
+    NoBaseline,
+    /// A phase is too short for it.
+    TooShort,
+    /// The steps of the timeline stand in an order that makes no sense.
+    Order,
+    /// A step of the timeline asks for what is in place already.
+    Conflict,
+    /// A step of the timeline is missing.
+    Missing,
+    /// It can be carried out, but hardly as it was meant.
+    Odd,
+}
+
+/// Something that an experiment cannot show as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What sort of mistake it is.
+    pub kind: Kind,
+    /// What it is about, for experiments without a text: an expectation, the steady state, …
+    pub about: String,
+    /// What is wrong, and why.
+    pub message: String,
+    /// The likely fix.
+    pub help: String,
+    /// The place in the file.
+    pub span: Span,
+}
+
+/// Looks for one mistake.
+type Lint = fn(&Experiment, &mut Vec<Finding>);
+
+/// Mistakes of what is claimed, whatever the timeline is.
+const REFUSED: &[Lint] = &[constant::find, all::find, fed::find, window::find];
+
+/// Mistakes of what is claimed of this timeline.
+const REFUSED_COURSE: &[Lint] = &[baseline::find, phase::find, watch::find];
+
+/// What can be carried out, but hardly as it was meant.
+const WARNED: &[Lint] = &[injected::find, guard::find];
+
+fn look(lints: &[Lint], experiment: &Experiment) -> Vec<Finding> {
     let mut out = Vec::new();
-    for fault in &experiment.faults {
-        let injected = experiment
-            .timeline
-            .steps
-            .iter()
-            .any(|s| matches!(&s.value, Step::Inject(name) if name.value == fault.name.value));
-        if !injected {
-            out.push(Warning {
-                message: format!("the timeline never injects `{}`", fault.name),
-                help: Some(format!("add `inject {}`, or remove the fault", fault.name)),
-                span: fault.name.span,
-            });
-        }
-    }
-    for expectation in &experiment.expectations {
-        undecidable(experiment, probes, &expectation.claim, &mut out);
-    }
-    for comparison in experiment.steady_state.predicates.iter().flat_map(Predicate::comparisons) {
-        too_few_in_window(experiment, probes, comparison, &mut out);
+    for lint in lints {
+        lint(experiment, &mut out);
     }
     out
 }
 
-/// Planned samples per second of a probe, over all places it is sent from.
-fn rate(experiment: &Experiment, probes: &[PlannedProbe], name: &str) -> f64 {
-    let places = probes.iter().find(|p| p.probe == name).map_or(1, |p| p.from.len().max(1));
-    experiment.probe(name).map_or(0.0, |p| p.rate * places as f64)
+/// Returns the claims that cannot be decided, whatever the timeline is.
+pub fn of_claims(experiment: &Experiment) -> Vec<Finding> {
+    look(REFUSED, experiment)
 }
 
-fn undecidable(experiment: &Experiment, probes: &[PlannedProbe], claim: &Claim, out: &mut Vec<Warning>) {
-    match claim {
-        Claim::Statistic { comparison, during, observed } => {
-            let seconds = match during {
-                Phase::Baseline => experiment.timeline.baseline().as_secs_f64(),
-                Phase::Fault(Some(name)) => experiment.timeline.held(name).as_secs_f64(),
-                Phase::Fault(None) => experiment
-                    .faults
-                    .iter()
-                    .map(|f| experiment.timeline.held(&f.name).as_secs_f64())
-                    .fold(0.0, f64::max),
-                Phase::Watch => experiment.timeline.watch().as_secs_f64(),
-                Phase::WholeRun => experiment.timeline.planned().as_secs_f64(),
-            };
-            let planned = rate(experiment, probes, &comparison.metric.probe) * seconds;
-            let needed = if *observed { 1.0 } else { needed(comparison, experiment.confidence) };
-            if planned < needed {
-                out.push(Warning {
-                    message: format!(
-                        "`{comparison}` needs at least {needed:.0} samples to be decided, and {planned:.0} are planned \
-                         during {during}"
-                    ),
-                    help: Some("raise the probe's rate, hold longer, or say `observed`".into()),
-                    span: comparison.span,
-                });
-            }
+/// Returns the claims that cannot be decided with this timeline.
+pub fn of_course(experiment: &Experiment) -> Vec<Finding> {
+    look(REFUSED_COURSE, experiment)
+}
+
+/// Returns everything for which an experiment is refused.
+pub fn refusals(experiment: &Experiment) -> Vec<Finding> {
+    let order = order::find(experiment).into_iter().filter(Finding::is_refused);
+    order.chain(of_claims(experiment)).chain(of_course(experiment)).collect()
+}
+
+/// Returns what should be known before running.
+pub(super) fn warnings(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Warning> {
+    let order = order::find(experiment).into_iter().filter(|f| !f.is_refused());
+    let found = order.chain(look(WARNED, experiment)).chain(samples::find(experiment, probes));
+    found.map(Warning::from).collect()
+}
+
+impl Finding {
+    /// Makes one about an expectation, or whatever else has a name.
+    fn new(
+        kind: Kind,
+        about: impl Into<String>,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        Finding { kind, about: about.into(), message: message.into(), help: help.into(), span }
+    }
+
+    /// Returns whether nothing is run because of it. An odd order of steps harms nothing: the runner takes back what is in
+    /// place, and no more.
+    pub fn is_refused(&self) -> bool {
+        match self.kind {
+            Kind::Undecidable | Kind::NoBaseline | Kind::TooShort | Kind::Conflict => true,
+            Kind::Order | Kind::Missing | Kind::Odd => false,
         }
-        Claim::All(all) | Claim::Any(all) => {
-            for claim in all {
-                undecidable(experiment, probes, claim, out);
-            }
-        }
-        Claim::Always { predicate, .. }
-        | Claim::Never { predicate, .. }
-        | Claim::Eventually { predicate, .. }
-        | Claim::Within { predicate, .. }
-        | Claim::Stops { predicate, .. }
-        | Claim::Stays { predicate, .. }
-        | Claim::Settles { predicate, .. } => {
-            for comparison in predicate.comparisons() {
-                too_few_in_window(experiment, probes, comparison, out);
-            }
+    }
+
+    /// Returns what is wrong; where no text can be underlined, with what it is about.
+    fn told(&self) -> String {
+        match self.span.is_none() && !self.message.starts_with(&self.about) {
+            true => format!("{}: {}", self.about, self.message),
+            false => self.message.clone(),
         }
     }
 }
 
-/// The least number of samples that can decide a claim: ⌈ln α / ln q⌉ for an upper bound on a quantile (the chance that all
-/// of n samples lie below the quantile is qⁿ), ⌈ln α / ln s⌉ for a success rate with no failure (Clopper & Pearson 1934).
-fn needed(comparison: &Comparison, confidence: f64) -> f64 {
-    let alpha = 1.0 - confidence;
-    let share = match (comparison.metric.function, &comparison.bound) {
-        (Function::Quantile(q), _) => q,
-        (Function::Success, crate::model::formula::Bound::Constant(s)) if !comparison.op.is_upper_bound() => {
-            s.value
-        }
-        (Function::Errors, crate::model::formula::Bound::Constant(e)) if comparison.op.is_upper_bound() => {
-            1.0 - e.value
-        }
-        _ => return 1.0,
-    };
-    if share <= 0.0 || share >= 1.0 { 1.0 } else { (alpha.ln() / share.ln() - 1e-9).ceil() }
-}
-
-/// A window with fewer samples than its quantile needs is never known, and a claim on it never decided.
-fn too_few_in_window(
-    experiment: &Experiment,
-    probes: &[PlannedProbe],
-    comparison: &Comparison,
-    out: &mut Vec<Warning>,
-) {
-    let (Function::Quantile(q), Some(window)) = (comparison.metric.function, comparison.metric.over) else {
-        return;
-    };
-    let planned = rate(experiment, probes, &comparison.metric.probe) * window.as_secs_f64();
-    let needed = (0.05_f64.ln() / q.ln() - 1e-9).ceil();
-    if planned < needed {
-        out.push(Warning {
-            message: format!(
-                "each window of `{}` holds about {planned:.0} samples, and {} is unknown below {needed:.0}",
-                comparison.metric, comparison.metric.function
-            ),
-            help: Some("widen the window, raise the probe's rate, or take a lower percentile".into()),
-            span: comparison.metric.span,
-        });
+impl From<Finding> for Warning {
+    fn from(finding: Finding) -> Self {
+        Warning { message: finding.told(), help: Some(finding.help), span: finding.span }
     }
 }
+
+impl From<Finding> for PlanError {
+    fn from(finding: Finding) -> Self {
+        PlanError::Unsound { message: finding.told(), help: Some(finding.help), span: finding.span }
+    }
+}
+
+/// Returns every comparison of an experiment, with what it belongs to.
+fn comparisons(experiment: &Experiment) -> Vec<(String, &Comparison)> {
+    let mut all = Vec::new();
+    let steady = experiment.steady_state.predicates.iter().flat_map(Predicate::comparisons);
+    all.extend(steady.map(|c| ("the steady state".to_owned(), c)));
+    for fault in &experiment.faults {
+        all.extend(fault.proven_by.iter().map(|c| (format!("the proof of `{}`", fault.name), c)));
+    }
+    for abort in &experiment.aborts {
+        if let Abort::When(predicate) = abort {
+            all.extend(predicate.comparisons().into_iter().map(|c| (format!("`abort when {predicate}`"), c)));
+        }
+    }
+    for expectation in &experiment.expectations {
+        let claimed = expectation.claim.comparisons();
+        all.extend(claimed.into_iter().map(|c| (format!("`{}`", expectation.name), c)));
+    }
+    all
+}
+
+/// Returns the elementary claims of the expectations, each with the name and place of its expectation.
+fn claims(experiment: &Experiment) -> Vec<(String, Span, &Claim)> {
+    let named = experiment.expectations.iter().flat_map(|e| {
+        e.claim.elements().into_iter().map(move |claim| (format!("`{}`", e.name), e.span, claim))
+    });
+    named.collect()
+}
+
+/// Returns how long a predicate looks back: its longest window, with what `for` adds.
+fn reach(predicate: &Predicate) -> Duration {
+    match predicate {
+        Predicate::Compare(c) => c.metric.over.unwrap_or_default(),
+        Predicate::For { predicate, lasting } => reach(predicate) + *lasting,
+        Predicate::Not(p) => reach(p),
+        Predicate::All(all) | Predicate::Any(all) => all.iter().map(reach).max().unwrap_or_default(),
+    }
+}
+
+fn text(time: Duration) -> String {
+    format_seconds(time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;

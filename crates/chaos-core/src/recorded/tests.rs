@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     injector::Injector,
-    model::{Experiment, Metric, Phase, Quantity},
+    model::{Experiment, Function, Metric, Phase, Quantity, Unit},
     probe::{Observation, Outcome, Sample},
     report::json,
     run::{Control, Finished, Runner},
@@ -183,8 +183,9 @@ async fn what_is_missing_or_spoiled_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_run_stays_as_it_is() {
     let mut sick = testing::experiment();
-    sick.steady_state.predicates =
-        vec![Metric::success("get").over(Duration::from_secs(5)).above(Quantity::ratio(1.0)).into()];
+    // The probe is sent 20 times a second.
+    let busy = Metric::new(Function::Rate, "get").over(Duration::from_secs(5));
+    sick.steady_state.predicates = vec![busy.above(Quantity::new(1000.0, Unit::PerSecond)).into()];
     let run = finished(&sick).await;
     assert!(run.record.is_refused());
     let mut again = run.clone();

@@ -110,46 +110,32 @@ impl Checker {
         }
         let written: Vec<&str> = shared.iter().chain(&scoped).chain(&lines).map(|l| l.keyword()).collect();
         self.required(&written, title);
-        let Parts { steady_state, timeline, hypothesis, .. } = &mut parts;
-        let steady_state = steady_state.take();
-        let timeline = timeline.take();
-        let hypothesis = hypothesis.take();
-        let mut timeline = timeline.map(|(timeline, plain)| {
-            let mut timeline = timeline;
-            let plain = plain || self.told_within(timeline.span);
-            let needed = self.long_enough(&parts.expectations, &timeline, plain);
-            if plain {
-                Self::stretch(&mut timeline, needed);
-            }
-            timeline
-        });
-        if let Some(timeline) = &timeline {
-            // What is planned is not known as long as the timeline has mistakes.
-            if !self.told_within(timeline.span) {
-                self.takes_place(&parts.expectations, timeline);
-                self.baseline_there(&parts, timeline);
-            }
-        }
-        Some(Experiment {
+        let (hypothesis, steady_state, course) = (parts.hypothesis, parts.steady_state, parts.timeline);
+        let complete = hypothesis.is_some() && steady_state.is_some() && course.is_some();
+        let (timeline, plain) = course.unzip();
+        // What is missing has been told; what is there is judged without it.
+        let mut experiment = Experiment {
             name,
             owner: parts.owner,
             tags: parts.tags,
-            hypothesis: hypothesis?,
+            hypothesis: hypothesis.unwrap_or_else(|| String::new().into()),
             impact: parts.impact,
             params: self.params.all(),
             scope: names.lab.map_or(Scope::Machine, Scope::Lab),
             targets: parts.targets,
             blast_radius: parts.blast_radius,
             probes: parts.probes,
-            steady_state: steady_state?,
+            steady_state: steady_state.unwrap_or_default(),
             faults: parts.faults,
-            timeline: timeline.take()?,
+            timeline: timeline.unwrap_or_default(),
             aborts: parts.aborts,
             expectations: parts.expectations,
             confidence: parts.confidence.unwrap_or(0.95),
             evidence: parts.evidence,
             span: statement.span,
-        })
+        };
+        self.sound(&mut experiment, plain);
+        complete.then_some(experiment)
     }
 
     /// Gathers the names that the lines of an experiment declare.
@@ -168,7 +154,10 @@ impl Checker {
             names.lab_in_doubt = odd || names.lab.as_ref().is_none_or(|l| l.hosts.is_empty());
             names.copies = names.lab.as_ref().map(|l| l.names()).unwrap_or_default();
         }
-        for line in shared.iter().chain(scoped).chain(lines) {
+        for (number, line) in shared.iter().chain(scoped).chain(lines).enumerate() {
+            if number == shared.len() {
+                names.shared_faults = names.faults.len();
+            }
             match line.keyword() {
                 "probe" => {
                     self.declare("probe", line, &mut names.probes);
@@ -356,37 +345,6 @@ impl Checker {
                 "`abort` condition",
                 "add `abort when success(probe, over 10s) < 95% for 10s`",
             );
-        }
-    }
-
-    /// A claim relative to the baseline needs one that is long enough for its window.
-    fn baseline_there(&mut self, parts: &Parts, timeline: &Timeline) {
-        use chaos_core::model::{Claim, Comparison, Predicate, formula::Bound};
-        fn comparisons(claim: &Claim) -> Vec<&Comparison> {
-            match claim {
-                Claim::Statistic { comparison, .. } => vec![comparison],
-                Claim::All(all) | Claim::Any(all) => all.iter().flat_map(comparisons).collect(),
-                Claim::Always { predicate, .. }
-                | Claim::Never { predicate, .. }
-                | Claim::Eventually { predicate, .. }
-                | Claim::Within { predicate, .. }
-                | Claim::Stops { predicate, .. }
-                | Claim::Stays { predicate, .. }
-                | Claim::Settles { predicate, .. } => Predicate::comparisons(predicate),
-            }
-        }
-        let claims = parts.expectations.iter().flat_map(|e| comparisons(&e.claim));
-        let proofs = parts.faults.iter().filter_map(|f| f.proven_by.as_ref());
-        let relative: Vec<Span> = claims
-            .chain(proofs)
-            .filter(|c| matches!(c.bound, Bound::Baseline { .. }))
-            .map(|c| c.span)
-            .collect();
-        if timeline.baseline().is_zero()
-            && let Some(span) = relative.first()
-        {
-            self.error(Code::NoBaseline, *span, "the timeline has no baseline to compare with").help =
-                Some("add `baseline 1m` before the first `inject`".into());
         }
     }
 }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{
-        Claim, Comparison, Expectation, Function, Predicate,
-        formula::{Bound, Op},
-    },
+    model::{Claim, Comparison, Expectation, Predicate},
     span::{Span, Spanned},
 };
 
@@ -117,28 +114,7 @@ impl Checker {
             return None;
         };
         let observed = clauses.observed.is_some();
-        if !observed {
-            self.confirmable(&comparison);
-        }
         Some(Claim::Statistic { comparison, during: during.value, observed })
-    }
-
-    /// Refuses a share of all or none that no number of measurements can confirm.
-    fn confirmable(&mut self, comparison: &Comparison) {
-        let Bound::Constant(limit) = comparison.bound else { return };
-        let (whole, none) = (limit.value == 1.0, limit.value == 0.0);
-        let all = match (comparison.metric.function, comparison.op) {
-            (Function::Success | Function::Errors, Op::AtLeast) => whole,
-            (Function::Success | Function::Errors, Op::AtMost) => none,
-            _ => false,
-        };
-        if all {
-            let message = format!("`{comparison}` can never be confirmed: the next measurement may differ");
-            self.error(Code::Undecidable, comparison.span, message).help = Some(
-                "add `observed` to judge what was measured and no more, or leave room: `>= 99.9%`, `<= 0.1%`"
-                    .into(),
-            );
-        }
     }
 
     /// A predicate without `always` or the like: its clauses say what is claimed.

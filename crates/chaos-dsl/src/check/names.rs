@@ -22,8 +22,10 @@ pub(super) struct Names {
     pub(super) copies: Vec<String>,
     /// Probes.
     pub(super) probes: Vec<Spanned<String>>,
-    /// Faults.
+    /// Faults: first those that stand beside the experiment or in another file, then its own.
     pub(super) faults: Vec<Spanned<String>>,
+    /// How many of the faults are not its own.
+    pub(super) shared_faults: usize,
     /// Named targets.
     pub(super) targets: Vec<Spanned<String>>,
     /// Labels of probes: probe and label.
@@ -31,6 +33,11 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Returns the faults that stand in the experiment itself.
+    pub(super) fn own_faults(&self) -> &[Spanned<String>] {
+        self.faults.get(self.shared_faults..).unwrap_or_default()
+    }
+
     /// Returns the names that hosts can be called by: each copy, and what all copies are called together.
     pub(super) fn hosts(&self) -> Vec<String> {
         let lab = self.lab.iter().flat_map(|lab| &lab.hosts);

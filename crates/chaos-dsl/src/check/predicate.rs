@@ -205,36 +205,7 @@ impl Checker {
                 return None;
             }
         };
-        let comparison = Comparison { metric, op, bound, span: formula.span };
-        self.decidable(&comparison);
-        Some(comparison)
-    }
-
-    /// Refuses a comparison that no measurement can fail, or none can meet.
-    fn decidable(&mut self, comparison: &Comparison) {
-        let Bound::Constant(limit) = comparison.bound else { return };
-        let (low, high) = match comparison.metric.unit() {
-            Unit::Ratio => (0.0, 1.0),
-            _ => (0.0, f64::INFINITY),
-        };
-        let always = match comparison.op {
-            Op::AtMost => limit.value >= high,
-            Op::Less => limit.value > high,
-            Op::AtLeast => limit.value <= low,
-            Op::Greater => limit.value < low,
-        };
-        let never = match comparison.op {
-            Op::AtMost => limit.value < low,
-            Op::Less => limit.value <= low,
-            Op::AtLeast => limit.value > high,
-            Op::Greater => limit.value >= high,
-        };
-        if always || never {
-            let word = if always { "always" } else { "never" };
-            let message = format!("`{comparison}` {word} holds, whatever is measured");
-            self.error(Code::Undecidable, comparison.span, message).help =
-                Some("choose a limit that a measurement can miss".into());
-        }
+        Some(Comparison { metric, op, bound, span: formula.span })
     }
 
     fn baseline(&mut self, baseline: &Baseline<'_>, unit: Unit) -> Option<Bound> {

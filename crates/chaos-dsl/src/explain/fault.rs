@@ -1,7 +1,7 @@
 //! What is injected, in words.
 
 use chaos_core::model::{
-    Distribution, Experiment, Fault, FaultSpec, Quantity, Selector, Traffic, Unit,
+    Distribution, Experiment, Fault, FaultSpec, Quantity, Selector, Step, Traffic, Unit,
     fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
 };
 
@@ -13,7 +13,13 @@ use super::{
 /// Says what every fault does.
 pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     page.section("What is injected");
-    for fault in &experiment.faults {
+    let injects =
+        |step: &Step, fault: &Fault| matches!(step, Step::Inject(name) if name.value == fault.name.value);
+    let (injected, left_out): (Vec<&Fault>, Vec<&Fault>) = experiment
+        .faults
+        .iter()
+        .partition(|fault| experiment.timeline.steps.iter().any(|step| injects(&step.value, fault)));
+    for fault in injected {
         let effects: Vec<String> = fault.specs.iter().map(|s| effect(s)).collect();
         page.item(&format!("{}: {}", fault.name, short(fault)));
         page.detail(&format!("{}: {}.", traffic(fault), effects.join("; and ")));
@@ -23,6 +29,10 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
                 super::words::comparison(proof)
             ));
         }
+    }
+    if !left_out.is_empty() {
+        let names: Vec<&str> = left_out.iter().map(|fault| fault.name.as_str()).collect();
+        page.text(&format!("Declared as well, and not injected in this experiment: {}.", names.join(", ")));
     }
 }
 

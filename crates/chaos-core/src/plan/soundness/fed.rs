@@ -1,0 +1,57 @@
+//! A metric that its probe never feeds: a probe that is never sent, a time that it does not take, a label that it does not
+//! have.
+
+use super::{Finding, Kind, comparisons};
+use crate::model::{Experiment, Field, Metric, Probe, ProbeKind, Unit};
+
+pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
+    for (about, comparison) in comparisons(experiment) {
+        let metric = &comparison.metric;
+        let Some(probe) = experiment.probe(&metric.probe) else { continue };
+        if let Some((message, help)) = unfed(metric, probe) {
+            out.push(Finding::new(Kind::Undecidable, about, metric.span, message, help));
+        }
+    }
+}
+
+fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
+    if probe.rate.is_nan() || probe.rate <= 0.0 {
+        let message =
+            format!("`{}` is sent {} times a second, so `{metric}` is never known", probe.name, probe.rate);
+        return Some((message, "give the probe a rate above zero".into()));
+    }
+    if metric.unit() == Unit::Seconds && !takes(&probe.kind, metric.field) {
+        let message = format!("`{metric}` is never known: {} has no such time", kind(&probe.kind));
+        return Some((message, format!("take `{}.latency`", probe.name)));
+    }
+    // What labels a prober of the harness gives, only the harness knows.
+    if matches!(probe.kind, ProbeKind::Custom { .. }) {
+        return None;
+    }
+    let known = |label: &str| {
+        matches!(label, "from" | "status") || probe.labels.iter().any(|l| l.name.value == label)
+    };
+    let stray = metric.filter.iter().find(|f| !known(&f.label))?;
+    let message = format!("`{}` has no label `{}`, so `{metric}` is never known", probe.name, stray.label);
+    Some((message, format!("add `label {}` to the probe, or filter by `from` or `status`", stray.label)))
+}
+
+/// Whether measurements of a kind have a part of this name.
+fn takes(kind: &ProbeKind, field: Field) -> bool {
+    match (kind, field) {
+        (ProbeKind::Http { .. } | ProbeKind::Custom { .. }, _) => true,
+        (_, Field::Latency | Field::Dns) => true,
+        (ProbeKind::Tcp { .. }, Field::Connect) => true,
+        (ProbeKind::Tcp { .. }, Field::Ttfb) => false,
+        (ProbeKind::Dns { .. }, Field::Connect | Field::Ttfb) => false,
+    }
+}
+
+fn kind(kind: &ProbeKind) -> &'static str {
+    match kind {
+        ProbeKind::Http { .. } => "an http probe",
+        ProbeKind::Tcp { .. } => "a tcp probe",
+        ProbeKind::Dns { .. } => "a dns probe",
+        ProbeKind::Custom { .. } => "this probe",
+    }
+}

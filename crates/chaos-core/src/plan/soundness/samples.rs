@@ -1,0 +1,94 @@
+//! A claim for which fewer samples are planned than decide it.
+
+use super::{Finding, Kind, PlannedProbe, claims};
+use crate::model::{Claim, Comparison, Experiment, Function, Phase, Predicate, formula::Bound};
+
+/// Returns the claims that are going to be inconclusive for want of samples.
+pub(super) fn find(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for (about, _, claim) in claims(experiment) {
+        match claim {
+            Claim::Statistic { comparison, during, observed } => {
+                let needed = if *observed { 1.0 } else { needed(comparison, experiment.confidence) };
+                out.extend(too_few(experiment, probes, &about, comparison, during, needed));
+            }
+            Claim::Always { predicate, .. }
+            | Claim::Never { predicate, .. }
+            | Claim::Eventually { predicate, .. }
+            | Claim::Within { predicate, .. }
+            | Claim::Stops { predicate, .. }
+            | Claim::Stays { predicate, .. }
+            | Claim::Settles { predicate, .. } => {
+                let signals = predicate.comparisons();
+                out.extend(signals.iter().filter_map(|c| too_few_in_window(experiment, probes, &about, c)));
+            }
+            Claim::All(_) | Claim::Any(_) => {}
+        }
+    }
+    let steady = experiment.steady_state.predicates.iter().flat_map(Predicate::comparisons);
+    out.extend(steady.filter_map(|c| too_few_in_window(experiment, probes, "the steady state", c)));
+    out
+}
+
+/// Planned samples per second of a probe, over all places it is sent from.
+fn rate(experiment: &Experiment, probes: &[PlannedProbe], name: &str) -> f64 {
+    let places = probes.iter().find(|p| p.probe == name).map_or(1, |p| p.from.len().max(1));
+    experiment.probe(name).map_or(0.0, |p| p.rate * places as f64)
+}
+
+fn too_few(
+    experiment: &Experiment,
+    probes: &[PlannedProbe],
+    about: &str,
+    comparison: &Comparison,
+    during: &Phase,
+    needed: f64,
+) -> Option<Finding> {
+    let timeline = &experiment.timeline;
+    let lasting = match during {
+        Phase::Baseline => timeline.baseline(),
+        Phase::Fault(Some(name)) => timeline.held(name),
+        Phase::Fault(None) => timeline.faulted(),
+        Phase::Watch => timeline.watch(),
+        Phase::WholeRun => timeline.planned(),
+    };
+    let planned = rate(experiment, probes, &comparison.metric.probe) * lasting.as_secs_f64();
+    let message = format!(
+        "`{comparison}` needs at least {needed:.0} samples to be decided, and {planned:.0} are planned during {during}"
+    );
+    let help = "raise the probe's rate, hold longer, or say `observed`";
+    (planned < needed).then(|| Finding::new(Kind::Odd, about, comparison.span, message, help))
+}
+
+/// The least number of samples that can decide a claim: ⌈ln α / ln q⌉ for an upper bound on a quantile (the chance that all
+/// of n samples lie below the quantile is qⁿ), ⌈ln α / ln s⌉ for a success rate with no failure (Clopper & Pearson 1934).
+fn needed(comparison: &Comparison, confidence: f64) -> f64 {
+    let alpha = 1.0 - confidence;
+    let share = match (comparison.metric.function, &comparison.bound) {
+        (Function::Quantile(q), _) => q,
+        (Function::Success, Bound::Constant(s)) if !comparison.op.is_upper_bound() => s.value,
+        (Function::Errors, Bound::Constant(e)) if comparison.op.is_upper_bound() => 1.0 - e.value,
+        _ => return 1.0,
+    };
+    if share <= 0.0 || share >= 1.0 { 1.0 } else { (alpha.ln() / share.ln() - 1e-9).ceil() }
+}
+
+/// A window with fewer samples than its quantile needs is never known, and a claim on it never decided.
+fn too_few_in_window(
+    experiment: &Experiment,
+    probes: &[PlannedProbe],
+    about: &str,
+    comparison: &Comparison,
+) -> Option<Finding> {
+    let (Function::Quantile(q), Some(window)) = (comparison.metric.function, comparison.metric.over) else {
+        return None;
+    };
+    let planned = rate(experiment, probes, &comparison.metric.probe) * window.as_secs_f64();
+    let needed = (0.05_f64.ln() / q.ln() - 1e-9).ceil();
+    let message = format!(
+        "each window of `{}` holds about {planned:.0} samples, and {} is unknown below {needed:.0}",
+        comparison.metric, comparison.metric.function
+    );
+    let help = "widen the window, raise the probe's rate, or take a lower percentile";
+    (planned < needed).then(|| Finding::new(Kind::Odd, about, comparison.metric.span, message, help))
+}

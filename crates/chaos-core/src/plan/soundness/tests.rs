@@ -1,0 +1,222 @@
+use std::time::Duration;
+
+use super::*;
+use crate::model::{
+    Event, Fault, FaultSpec, Function, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
+    metric::Field,
+};
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn success() -> Metric {
+    Metric::success("get")
+}
+
+fn share(ratio: f64) -> Quantity {
+    Quantity::ratio(ratio)
+}
+
+/// Built in code as a harness does: it stands in no text, and nothing is wrong with it.
+fn experiment() -> Experiment {
+    Experiment::new("a lossy way", "nobody notices")
+        .with_probe(Probe::tcp("get", "10.0.0.1:80").at_rate(100.0))
+        .with_steady_state(SteadyState::of(s(5), [success().at_least(share(0.9))]))
+        .with_fault(Fault::new("lossy", FaultSpec::loss(0.05), Selector::netns("blue")))
+        .with_timeline([
+            Step::Baseline(s(10)),
+            Step::inject("lossy"),
+            Step::Hold(s(20)),
+            Step::Rollback(None),
+            Step::Watch(s(10)),
+        ])
+        .expect("nothing is lost", success().at_least(share(0.9)).during(Phase::Fault(None)))
+        .expect("it is over", success().over(s(1)).at_least(share(0.9)).settles(s(9), Event::Rollback))
+}
+
+fn all(experiment: &Experiment) -> Vec<String> {
+    let refused = refusals(experiment).into_iter().map(|f| format!("refused: {}; {}", f.told(), f.help));
+    let refused: Vec<String> = refused.collect();
+    // What is refused is not planned, so nobody is warned of it.
+    if !refused.is_empty() {
+        return refused;
+    }
+    let warned = warnings(experiment, &[]);
+    warned.into_iter().map(|w| format!("warned: {}; {}", w.message, w.help.unwrap_or_default())).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_planned_that_cannot_be_decided() {
+    use crate::testing::{self, World};
+    let always = success().at_least(share(0.0)).during(Phase::Fault(None));
+    let refused = testing::plan(&testing::experiment().expect("x", always), &World::new()).await;
+    let error = refused.expect_err("it holds whatever happens");
+    assert_eq!(error.to_string(), "`x`: `success(get) >= 0%` always holds, whatever is measured");
+    assert_eq!(error.help().as_deref(), Some("choose a limit that a measurement can miss"));
+}
+
+#[track_caller]
+fn says(change: impl FnOnce(Experiment) -> Experiment, expected: &str) {
+    assert_eq!(all(&experiment()), [""; 0]);
+    assert_eq!(all(&change(experiment())), [expected]);
+}
+
+#[test]
+fn a_watch_that_ends_too_early() {
+    says(
+        |e| e.expect("later", success().over(s(2)).at_least(share(0.9)).settles(s(9), Event::Rollback)),
+        "refused: `later` needs 11s after the rollback, and the watch lasts 10s; \
+         write `watch 11s` at the end of the timeline",
+    );
+    let starts = Event::Starts("lossy".into());
+    says(
+        |e| e.expect("late", success().over(s(2)).at_least(share(0.9)).settles(s(29), starts)),
+        "refused: `late` needs 31s after `lossy` starts, and the timeline ends after 30s; \
+         write `watch 11s` at the end of the timeline",
+    );
+}
+
+#[test]
+fn the_watch_that_a_plain_timeline_needs() {
+    let claim = |within, event| success().over(s(1)).at_least(share(0.9)).settles(s(within), event);
+    let needed = |event| needed_by(claim(24, event));
+    fn needed_by(claim: Claim) -> Duration {
+        watch::needed(&experiment().expect("x", claim))
+    }
+    assert_eq!(needed(Event::Rollback), s(25));
+    assert_eq!(needed(Event::Ends("lossy".into())), s(25));
+    // The hold is 20 s of it.
+    assert_eq!(needed(Event::Starts("lossy".into())), s(10));
+    assert_eq!(needed_by(claim(39, Event::Starts("lossy".into()))), s(20));
+}
+
+#[test]
+fn a_window_longer_than_its_deadline_or_phase() {
+    says(
+        |e| e.expect("x", success().over(s(5)).at_least(share(0.9)).settles(s(4), Event::Rollback)),
+        "refused: `x`: the window of 5s is longer than the deadline of 4s, so it still holds what was before; \
+         shorten the window, or lengthen the deadline",
+    );
+    let always =
+        |during| Claim::Always { predicate: success().over(s(20)).at_least(share(0.9)).into(), during };
+    says(
+        |e| e.expect("x", always(Phase::Fault(None))),
+        "refused: `x`: fault lasts 20s, and this is first known 20s after it began; \
+         shorten the window and what `for` asks, or lengthen the phase",
+    );
+}
+
+#[test]
+fn a_baseline_that_is_not_there() {
+    let without = |mut e: Experiment| {
+        e.timeline.steps.remove(0);
+        e
+    };
+    let slow = || Metric::latency("get", 0.5);
+    says(
+        |e| {
+            without(e).expect(
+                "x",
+                slow().at_most_baseline_plus(Duration::from_millis(5)).during(Phase::Fault(None)),
+            )
+        },
+        "refused: `x`: the timeline has no baseline to compare with; add `baseline 1m` before the first `inject`",
+    );
+    says(
+        |e| without(e).expect("x", slow().at_most(s(1)).during(Phase::Baseline)),
+        "refused: `x`: the timeline has no baseline to speak of; add `baseline 1m` before the first `inject`",
+    );
+}
+
+#[test]
+fn what_can_never_fail_or_never_hold() {
+    says(
+        |e| e.abort_when(success().over(s(5)).below(share(0.0))),
+        "refused: `abort when success(get, over 5s) < 0%`: `success(get, over 5s) < 0%` never holds, whatever is measured; \
+         choose a limit that a measurement can miss",
+    );
+    says(
+        |e| e.expect("x", success().at_least(share(1.0)).during(Phase::Fault(None))),
+        "refused: `x`: `success(get) >= 100%` can never be confirmed: the next measurement may differ; \
+         add `observed` to judge what was measured and no more, or leave room: `>= 99.9%`, `<= 0.1%`",
+    );
+}
+
+#[test]
+fn what_no_probe_feeds() {
+    says(
+        |mut e| {
+            e.probes.push(Probe::tcp("never", "10.0.0.1:81").at_rate(0.0));
+            e.abort_when(Metric::success("never").over(s(5)).below(share(0.5)))
+        },
+        "refused: `abort when success(never, over 5s) < 50%`: `never` is sent 0 times a second, so `success(never, over 5s)` \
+         is never known; give the probe a rate above zero",
+    );
+    let mut first_byte = Metric::new(Function::Quantile(0.5), "get");
+    first_byte.field = Field::Ttfb;
+    says(
+        |e| e.expect("x", first_byte.at_most(s(1)).during(Phase::Fault(None))),
+        "refused: `x`: `p50(get.ttfb)` is never known: a tcp probe has no such time; take `get.latency`",
+    );
+}
+
+#[test]
+fn an_order_of_steps_that_makes_no_sense() {
+    says(
+        |mut e| {
+            e.timeline.steps.insert(2, Step::inject("lossy").into());
+            e
+        },
+        "refused: the timeline: `lossy` is injected twice; declare a second fault",
+    );
+    says(
+        |mut e| {
+            e.timeline.steps.insert(2, Step::Watch(s(1)).into());
+            e
+        },
+        "warned: the timeline: `watch` comes after the rollback; write `hold` while a fault is in place",
+    );
+    says(
+        |e| e.with_fault(Fault::new("late", FaultSpec::loss(0.5), Selector::netns("blue"))),
+        "warned: the timeline never injects `late`; add `inject late`, or remove the fault",
+    );
+}
+
+#[test]
+fn an_abort_condition_against_what_is_expected() {
+    let delayed = |ms| Metric::latency("get", 0.5).above(Duration::from_millis(ms));
+    let guarded = |e: Experiment, ms| {
+        e.abort_when(Metric::latency("get", 0.5).over(s(2)).above(Duration::from_millis(ms)).lasting(s(3)))
+    };
+    says(
+        |e| guarded(e.expect("felt", delayed(100).during(Phase::Fault(None))), 100),
+        "warned: `abort when p50(get.latency, over 2s) > 100ms for 3s` comes true wherever `felt` does \
+         (`p50(get.latency) > 100ms`), so the run ends before it is judged; \
+         abort on what the fault should not touch, or choose a limit beyond what is expected",
+    );
+    let fine = |e: Experiment| assert_eq!(all(&e), [""; 0]);
+    // There is room between the two limits, or they speak of different things.
+    fine(guarded(experiment().expect("felt", delayed(100).during(Phase::Fault(None))), 101));
+    fine(guarded(experiment().expect("quick", delayed(100).during(Phase::Baseline)), 50));
+    let quick = Metric::latency("get", 0.5).at_most(Duration::from_millis(100));
+    fine(guarded(experiment().expect("quick", quick.during(Phase::Fault(None))), 50));
+    // A share of failures is one of successes the other way round.
+    let failing = Metric::new(Function::Errors, "get").at_least(share(0.5));
+    let mut both = experiment().abort_when(success().over(s(2)).below(share(0.6)));
+    both.expectations.clear();
+    both.faults[0].proven_by = Some(failing);
+    let said = all(&both);
+    assert!(said.len() == 1 && said[0].contains("wherever the proof of `lossy` does"), "{said:?}");
+    both.aborts.clear();
+    fine(both.abort_when(success().over(s(2)).below(share(0.5))));
+}
+
+#[test]
+fn too_few_samples_for_a_claim() {
+    says(
+        |e| e.expect("x", Metric::latency("get", 0.9999).at_most(s(1)).during(Phase::Fault(None))),
+        "warned: `x`: `p99.99(get.latency) <= 1s` needs at least 29956 samples to be decided, and 2000 are planned \
+         during fault; raise the probe's rate, hold longer, or say `observed`",
+    );
+}
