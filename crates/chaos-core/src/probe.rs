@@ -74,11 +74,15 @@ pub struct Observation {
     pub dns: Option<Duration>,
     /// Opening the connection; none where one was reused.
     pub connect: Option<Duration>,
+    /// The TLS handshake; none where there is none, or a connection was reused.
+    pub tls: Option<Duration>,
     /// From sending to the first byte of the answer.
     pub ttfb: Option<Duration>,
     /// The HTTP status.
     pub status: Option<u16>,
-    /// The probe's labels with their values.
+    /// The number that was read, in the base of its unit: what a query gave, or the seconds that a certificate is still valid.
+    pub value: Option<f64>,
+    /// The probe's labels with their values; a label may stand several times.
     pub labels: Vec<(Arc<str>, Arc<str>)>,
     /// Why it failed, in few words that do not vary from one to the next.
     pub error: Option<Arc<str>>,
@@ -91,8 +95,10 @@ impl Observation {
             outcome: Outcome::Ok,
             dns: None,
             connect: None,
+            tls: None,
             ttfb: None,
             status: None,
+            value: None,
             labels: Vec::new(),
             error: None,
         }

@@ -1,7 +1,7 @@
 //! Tree to model: names, units, and what makes sense.
 //!
 //! The order of work: [`load`] reads the file and all that it uses, [`params`] gives every parameter its value, then each
-//! experiment is checked line by line: [`lab`], [`target`], [`probe`], [`fault`], [`timeline`], [`formula`], and at last
+//! experiment is checked line by line: [`lab`], [`target`], [`probe`] and [`reading`], [`fault`], [`timeline`], [`formula`], and at last
 //! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
 
 mod bounds;
@@ -15,6 +15,7 @@ mod names;
 mod params;
 mod predicate;
 mod probe;
+mod reading;
 mod soundness;
 mod target;
 mod timeline;

@@ -68,6 +68,7 @@ async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Re
         connections: if fresh { Connections::Fresh } else { Connections::Reuse(connections) },
         ok_when: None,
         labels: Vec::new(),
+        trust: Default::default(),
         span: Span::NONE,
     };
     let here = Place {

@@ -46,6 +46,13 @@ impl Failure {
         }
     }
 
+    /// Returns the same as a reason that says nothing of the world.
+    pub(crate) fn not_run(self) -> Self {
+        match self {
+            Failure::Failed(text) | Failure::NotRun(text) => Failure::NotRun(text),
+        }
+    }
+
     /// Returns the same failure with more words before it.
     pub(crate) fn under(self, context: &str) -> Self {
         match self {

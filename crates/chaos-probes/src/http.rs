@@ -8,6 +8,7 @@ mod wire;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use chaos_core::{
     model::{
         Probe,
@@ -16,7 +17,8 @@ use chaos_core::{
     place::Place,
     probe::{Observation, ProbeError, Prober},
 };
-use hyper::{Response, body::Incoming};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, http::response};
 use tokio::time::Instant;
 
 use self::{
@@ -34,7 +36,7 @@ use crate::{
 };
 
 /// How much of a body is kept to be judged; the rest is read and forgotten.
-const KEPT: usize = 1 << 20;
+pub(crate) const KEPT: usize = 1 << 20;
 
 /// Sends one request.
 pub(crate) struct HttpProber {
@@ -80,6 +82,17 @@ impl HttpProber {
     }
 
     async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
+        let (head, body) = self.fetch(&self.target.request, seen).await?;
+        let answer = Answer::Http { status: head.status.as_u16(), headers: &head.headers, body: &body };
+        condition::judge(&self.ok_when, &answer)
+    }
+
+    /// Sends a request to the target's server; returns the head of the answer and as much of its body as is kept.
+    pub(crate) async fn fetch(
+        &self,
+        request: &Request<Full<Bytes>>,
+        seen: &mut Observation,
+    ) -> Result<(response::Parts, Vec<u8>), Failure> {
         let turn = self.resolver.turn();
         // An idle connection is used without asking for addresses again, as clients with a pool do.
         let idle = self
@@ -90,19 +103,24 @@ impl HttpProber {
             Some(connection) => (connection, true),
             None => self.connect(turn, seen).await?,
         };
-        let answer = match connection.send(self.target.request.clone()).await {
+        let answer = match connection.send(request.clone()).await {
             Err(no) if reused && (no.unsent || (no.silent && self.target.idempotent)) => {
                 // The server closed the idle connection just as it was used again.
                 tracing::debug!(peer = %connection.peer, "sent again: a reused connection was closed");
                 drop(connection);
                 connection = self.connect_fresh(turn, seen).await?;
-                connection.send(self.target.request.clone()).await
+                connection.send(request.clone()).await
             }
             answer => answer,
         };
         self.labels.peer(seen, connection.peer, &self.words);
         let answer = answer.map_err(|Unanswered { failure, .. }| failure)?;
-        self.judge(connection, answer, seen).await
+        self.read(connection, answer, seen).await
+    }
+
+    /// Returns the request that is sent.
+    pub(crate) fn request(&self) -> &Request<Full<Bytes>> {
+        &self.target.request
     }
 
     /// Returns a connection to the address whose turn it is, and whether it was used before.
@@ -142,13 +160,13 @@ impl HttpProber {
         Connection::start(stream, address.ip()).await
     }
 
-    /// Reads an answer to its end and judges it; what could be read is noted even if it breaks off.
-    async fn judge(
+    /// Reads an answer to its end; what could be read is noted even if it breaks off.
+    async fn read(
         &self,
         mut connection: Connection,
         answer: Response<Incoming>,
         seen: &mut Observation,
-    ) -> Result<(), Failure> {
+    ) -> Result<(response::Parts, Vec<u8>), Failure> {
         let (head, mut body) = answer.into_parts();
         seen.ttfb = connection.ttfb();
         seen.status = Some(head.status.as_u16());
@@ -163,8 +181,7 @@ impl HttpProber {
         }
         drop(body);
         self.pool.keep(connection);
-        let answer = Answer::Http { status: head.status.as_u16(), headers: &head.headers, body: &kept };
-        condition::judge(&self.ok_when, &answer)
+        Ok((head, kept))
     }
 }
 

@@ -1,9 +1,9 @@
-//! Probers that only read the world: HTTP, TCP and DNS.
+//! Probers that only read the world: HTTP, TCP, DNS, Prometheus.
 //!
 //! 1. [`StandardProbers`] opens a probe at a place: it checks what can be checked before the run, and resolves secrets.
 //! 2. `socket` makes sockets inside the place's network namespace; they are driven on the caller's own runtime.
 //! 3. `resolve` finds addresses as the place's names have them, asking DNS servers with `query`.
-//! 4. `http`, `tcp` and `dns` each take one measurement per call. When to start the next one, how many at once and
+//! 4. `http`, `tcp` and `dns` each take one measurement per call; `prometheus` reads one number, through `api`. When to start the next one, how many at once and
 //!    how long to wait is the load engine's business: dropping a measurement ends it and closes its connection.
 //!
 //! ```no_run
@@ -18,12 +18,14 @@
 //! # }
 //! ```
 
+mod api;
 mod condition;
 mod dns;
 mod endpoint;
 mod failure;
 mod http;
 mod label;
+mod prometheus;
 mod query;
 mod resolve;
 mod socket;

@@ -9,12 +9,15 @@ use chaos_core::{
     probe::{ProbeError, Prober, Probers},
 };
 
-use crate::{dns::DnsProber, failure::cannot, http::HttpProber, socket::SocketThreads, tcp::TcpProber};
+use crate::{
+    dns::DnsProber, failure::cannot, http::HttpProber, prometheus::PrometheusProber, socket::SocketThreads,
+    tcp::TcpProber,
+};
 
 /// Finds the value of a secret by the name of its environment variable.
 pub(crate) type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// Makes HTTP, TCP and DNS probers, and whatever a harness registers under a name.
+/// Makes the probers of every kind that the model has, and whatever a harness registers under a name.
 ///
 /// Entering a network namespace needs root or `CAP_SYS_ADMIN`; one thread per namespace lives as long as its probers.
 pub struct StandardProbers {
@@ -89,6 +92,10 @@ impl Probers for StandardProbers {
             ProbeKind::Dns { record, name, server } => {
                 let server = server.as_ref().map(|server| server.value.as_str());
                 Arc::new(DnsProber::open(probe, (record, &name.value, server), place, sockets)?)
+            }
+            ProbeKind::Prometheus { query, url, take, scale, default } => {
+                let ask = (query.as_str(), url.as_str(), *take, *scale, *default);
+                Arc::new(PrometheusProber::open(probe, ask, place, sockets, &self.secrets)?)
             }
             ProbeKind::Custom { .. } => unreachable!("handled above"),
         })

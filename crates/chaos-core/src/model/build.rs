@@ -47,10 +47,11 @@ use std::time::Duration;
 use super::{
     Abort, Claim, Comparison, Connections, Event, Expectation, Experiment, Fault, FaultSpec, Function, Host,
     Lab, Metric, Phase, Predicate, Probe, ProbeKind, Program, Quantity, RadiusLimit, Scope, Selector,
-    SteadyState, Step, Timeline, Traffic,
+    SteadyState, Step, Timeline, Traffic, Unit,
     fault::{Destination, Distribution, Way, Who},
     formula::{Bound, Op},
     metric::Field,
+    probe::{Scale, Trust},
     scope::{Amount, RadiusUnit},
 };
 use crate::span::{Span, Spanned};
@@ -184,6 +185,7 @@ impl Probe {
             connections: Connections::Fresh,
             ok_when: None,
             labels: Vec::new(),
+            trust: Trust::default(),
             span: Span::NONE,
         }
     }
@@ -202,6 +204,17 @@ impl Probe {
     /// Makes a probe of TCP handshakes with `HOST:PORT`.
     pub fn tcp(name: impl Into<Spanned<String>>, address: impl Into<Spanned<String>>) -> Self {
         Probe::new(name, ProbeKind::Tcp { address: address.into() })
+    }
+
+    /// Makes a probe that asks the Prometheus server at `url` for the one number of a query, once a second.
+    pub fn prometheus(
+        name: impl Into<Spanned<String>>,
+        query: impl Into<Spanned<String>>,
+        url: impl Into<Spanned<String>>,
+    ) -> Self {
+        let (query, url) = (query.into(), url.into());
+        let kind = ProbeKind::Prometheus { query, url, take: None, scale: Scale::PLAIN, default: None };
+        Probe { rate: 1.0, ..Probe::new(name, kind) }
     }
 
     /// Sets where it is sent from.
@@ -343,6 +356,18 @@ impl Metric {
     /// The latency that this fraction of all measurements does not exceed: 0.95 for p95.
     pub fn latency(probe: impl Into<Spanned<String>>, quantile: f64) -> Self {
         Metric::new(Function::Quantile(quantile), probe)
+    }
+
+    /// What a probe reads, such as a query's number, at each instant.
+    pub fn value(probe: impl Into<Spanned<String>>) -> Self {
+        Metric { field: Field::Value(Unit::Count), ..Metric::new(Function::Value, probe) }
+    }
+
+    /// Takes this part of each sample.
+    #[must_use]
+    pub fn of(mut self, field: Field) -> Self {
+        self.field = field;
+        self
     }
 
     /// Makes it a signal, by a window that slides over time.

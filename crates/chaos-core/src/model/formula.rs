@@ -328,6 +328,9 @@ impl fmt::Display for Op {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.metric.alert().is_some() {
+            return write!(f, "{} fires", self.metric);
+        }
         write!(f, "{} {} ", self.metric, self.op)?;
         match &self.bound {
             Bound::Constant(q) => write!(f, "{q}"),

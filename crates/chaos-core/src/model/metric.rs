@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::quantity::{Unit, format_seconds};
 use crate::span::{Span, Spanned};
 
+/// The label by which samples of alerts name those that fire.
+pub const ALERT: &str = "alert";
+
 /// A number made of a probe's samples: a signal if it has a window, else one number for a phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Metric {
@@ -44,6 +47,10 @@ pub enum Function {
     Max,
     /// The latest.
     Last,
+    /// What was read last, at each instant: a signal without a window.
+    Value,
+    /// Whether the alert that the filter names fires, at each instant: 1 if so, else 0.
+    Fires,
 }
 
 /// Which part of a sample.
@@ -57,8 +64,45 @@ pub enum Field {
     Dns,
     /// Opening the connection.
     Connect,
+    /// The TLS handshake.
+    Tls,
     /// The time to the first byte of the answer.
     Ttfb,
+    /// The number that a measurement read, in this unit.
+    Value(Unit),
+    /// How long the server's certificate is still valid; negative where it has expired.
+    DaysLeft,
+}
+
+impl Field {
+    /// Returns what the language calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Latency => "latency",
+            Field::Dns => "dns",
+            Field::Connect => "connect",
+            Field::Tls => "tls",
+            Field::Ttfb => "ttfb",
+            Field::Value(_) => "value",
+            Field::DaysLeft => "days_left",
+        }
+    }
+
+    /// Returns its unit.
+    pub fn unit(self) -> Unit {
+        match self {
+            Field::Latency | Field::Dns | Field::Connect | Field::Tls | Field::Ttfb | Field::DaysLeft => {
+                Unit::Seconds
+            }
+            Field::Value(unit) => unit,
+        }
+    }
+
+    /// Returns whether it is something read from the world, which goes on between two measurements, and not a time that one
+    /// measurement took.
+    pub fn is_read(self) -> bool {
+        matches!(self, Field::Value(_) | Field::DaysLeft)
+    }
 }
 
 /// A test of one label.
@@ -78,9 +122,27 @@ impl Metric {
         match self.function {
             Function::Success | Function::Errors => Unit::Ratio,
             Function::Rate => Unit::PerSecond,
-            Function::Count => Unit::Count,
-            Function::Quantile(_) | Function::Min | Function::Max | Function::Last => Unit::Seconds,
+            Function::Count | Function::Fires => Unit::Count,
+            Function::Quantile(_) | Function::Min | Function::Max | Function::Last | Function::Value => {
+                self.field.unit()
+            }
         }
+    }
+
+    /// Returns whether it has a value at each instant, so that it may stand in claims about instants.
+    pub fn is_signal(&self) -> bool {
+        self.over.is_some() || self.is_gauge()
+    }
+
+    /// Returns whether it is what was read last, which holds until it is read again or too old.
+    pub fn is_gauge(&self) -> bool {
+        matches!(self.function, Function::Value | Function::Fires)
+    }
+
+    /// Returns the alert whose firing it is.
+    pub fn alert(&self) -> Option<&str> {
+        let filter = self.filter.iter().find(|f| f.label.value == ALERT)?;
+        (self.function == Function::Fires).then(|| filter.values.first().map(String::as_str)).flatten()
     }
 }
 
@@ -96,20 +158,24 @@ impl fmt::Display for Function {
             Function::Min => f.write_str("min"),
             Function::Max => f.write_str("max"),
             Function::Last => f.write_str("last"),
+            Function::Value => f.write_str("value"),
+            Function::Fires => f.write_str("fires"),
         }
     }
 }
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(alert) = self.alert() {
+            return write!(f, "alert \"{alert}\"");
+        }
         write!(f, "{}({}", self.function, self.probe)?;
-        if self.unit() == Unit::Seconds {
-            f.write_str(match self.field {
-                Field::Latency => ".latency",
-                Field::Dns => ".dns",
-                Field::Connect => ".connect",
-                Field::Ttfb => ".ttfb",
-            })?;
+        match self.function {
+            Function::Success | Function::Errors | Function::Rate | Function::Count | Function::Fires => {}
+            Function::Value if matches!(self.field, Field::Value(_)) => {}
+            Function::Quantile(_) | Function::Min | Function::Max | Function::Last | Function::Value => {
+                write!(f, ".{}", self.field.name())?;
+            }
         }
         for (i, filter) in self.filter.iter().enumerate() {
             f.write_str(if i == 0 { " where " } else { " and " })?;

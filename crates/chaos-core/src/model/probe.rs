@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::target::Selector;
+use super::{metric::Field, quantity::Unit, target::Selector};
 use crate::span::{Span, Spanned};
 
 /// A stream of measurements, sent on an open-loop schedule throughout the run.
@@ -26,8 +26,23 @@ pub struct Probe {
     pub ok_when: Option<Condition>,
     /// Values taken from each answer to filter by.
     pub labels: Vec<Label>,
+    /// Whose certificates are believed, where TLS is spoken.
+    #[serde(default)]
+    pub trust: Trust,
     /// Where it was written.
     pub span: Span,
+}
+
+impl ProbeKind {
+    /// Returns what its measurements read, with its unit; none where they read nothing.
+    pub fn reads(&self) -> Option<Field> {
+        match self {
+            ProbeKind::Prometheus { scale, .. } => Some(Field::Value(scale.unit)),
+            // Whatever a harness reads is a plain number.
+            ProbeKind::Custom { .. } => Some(Field::Value(Unit::Count)),
+            ProbeKind::Http { .. } | ProbeKind::Tcp { .. } | ProbeKind::Dns { .. } => None,
+        }
+    }
 }
 
 /// What one measurement is.
@@ -59,11 +74,83 @@ pub enum ProbeKind {
         /// The server's address or name; without it the place's own.
         server: Option<Spanned<String>>,
     },
+    /// A query to Prometheus, whose one number is what is read.
+    Prometheus {
+        /// The query, in PromQL.
+        query: Spanned<String>,
+        /// Where the server is, without the path of its API.
+        url: Spanned<String>,
+        /// What is taken of a stretch of time; without it the value at the instant of the query.
+        take: Option<Take>,
+        /// What the number counts.
+        scale: Scale,
+        /// What counts where the answer holds no series; without it that is no reading.
+        default: Option<f64>,
+    },
     /// A prober of the embedding harness, found by this name.
     Custom {
         /// The name it was registered under.
         prober: String,
     },
+}
+
+/// What a number that is read counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Scale {
+    /// Its unit.
+    pub unit: Unit,
+    /// How many of the unit's base one of it is: 0.001 where milliseconds are read.
+    pub factor: f64,
+}
+
+impl Scale {
+    /// A plain number.
+    pub const PLAIN: Scale = Scale { unit: Unit::Count, factor: 1.0 };
+}
+
+/// One number of a query's values over the last while.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Take {
+    /// Which.
+    pub which: Taken,
+    /// How far it looks back.
+    pub over: Duration,
+    /// How far apart the values are.
+    pub step: Duration,
+}
+
+/// Which number of several values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taken {
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// Their mean.
+    Mean,
+}
+
+impl Taken {
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Taken::Min => "min",
+            Taken::Max => "max",
+            Taken::Mean => "mean",
+        }
+    }
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Those that this machine trusts.
+    #[default]
+    System,
+    /// Those that the authorities in this PEM file signed.
+    File(Spanned<String>),
 }
 
 /// The value of a header field.

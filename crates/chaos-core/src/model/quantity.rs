@@ -92,9 +92,9 @@ pub fn format_seconds(seconds: f64) -> String {
         return format!("{sign}{}s", trim(s, if s < 10.0 { 2 } else { 1 }));
     }
     let whole = s.round() as u64;
-    let (h, m, sec) = (whole / 3600, whole % 3600 / 60, whole % 60);
+    let (d, h, m, sec) = (whole / 86_400, whole % 86_400 / 3600, whole % 3600 / 60, whole % 60);
     let mut out = sign.to_owned();
-    for (n, unit) in [(h, "h"), (m, "m"), (sec, "s")] {
+    for (n, unit) in [(d, "d"), (h, "h"), (m, "m"), (sec, "s")] {
         if n > 0 {
             out.push_str(&format!("{n}{unit}"));
         }
@@ -155,6 +155,8 @@ mod tests {
             (1.5, "1.5s"),
             (90.0, "1m30s"),
             (3600.0, "1h"),
+            (1_209_600.0, "14d"),
+            (-90_000.0, "-1d1h"),
             (-0.012, "-12ms"),
         ] {
             assert_eq!(format_seconds(seconds), text);

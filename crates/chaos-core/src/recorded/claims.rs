@@ -1,7 +1,7 @@
 //! Exchanging what is claimed, where the run can speak of it.
 
 use crate::{
-    model::{Comparison, Event, Experiment, Phase, formula::Bound},
+    model::{Comparison, Event, Experiment, Phase, formula::Bound, metric::ALERT},
     run::Record,
     span::Span,
 };
@@ -70,7 +70,8 @@ fn measured(had: &Experiment, with: &Experiment, comparison: &Comparison, errors
     }
     for filter in &comparison.metric.filter {
         let label = filter.label.value.as_str();
-        let known = matches!(label, "from" | "status") || probe.labels.iter().any(|l| l.name.value == label);
+        let known =
+            matches!(label, "from" | "status" | ALERT) || probe.labels.iter().any(|l| l.name.value == label);
         if !known {
             let all = probe.labels.iter().map(|l| l.name.value.as_str()).chain(["from", "status"]);
             errors.push(absent(&format!("label of probe `{name}`"), label, filter.label.span, all));

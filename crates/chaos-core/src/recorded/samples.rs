@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The columns, in their order.
-pub const COLUMNS: [&str; 11] = [
+pub const COLUMNS: [&str; 13] = [
     "intended_s",
     "late_ms",
     "latency_ms",
@@ -20,7 +20,9 @@ pub const COLUMNS: [&str; 11] = [
     "status",
     "dns_ms",
     "connect_ms",
+    "tls_ms",
     "ttfb_ms",
+    "value",
     "labels",
     "error",
 ];
@@ -40,7 +42,10 @@ pub fn write(samples: &[Sample], out: impl io::Write) -> io::Result<()> {
             seen.status.map_or_else(String::new, |status| status.to_string()),
             millis(seen.dns),
             millis(seen.connect),
+            millis(seen.tls),
             millis(seen.ttfb),
+            // With as many digits as it takes to read the same number again.
+            seen.value.map_or_else(String::new, |value| value.to_string()),
             labels(&seen.labels),
             seen.error.as_deref().unwrap_or_default().to_owned(),
         ])?;
@@ -99,6 +104,10 @@ pub fn read(input: impl io::Read) -> Result<Vec<Sample>, SampleError> {
             "" => None,
             text => Some(text.parse().map_err(|_| wrong(5))?),
         };
+        let value = match &row[10] {
+            "" => None,
+            text => Some(text.parse().map_err(|_| wrong(10))?),
+        };
         samples.push(Sample {
             intended,
             late: needed(1)?,
@@ -108,10 +117,12 @@ pub fn read(input: impl io::Read) -> Result<Vec<Sample>, SampleError> {
                 outcome: Outcome::of_word(&row[3]).ok_or_else(|| wrong(3))?,
                 dns: time(6)?,
                 connect: time(7)?,
-                ttfb: time(8)?,
+                tls: time(8)?,
+                ttfb: time(9)?,
                 status,
-                labels: unlabel(&row[9], &mut names).ok_or_else(|| wrong(9))?,
-                error: (!row[10].is_empty()).then(|| names.of(&row[10])),
+                value,
+                labels: unlabel(&row[11], &mut names).ok_or_else(|| wrong(11))?,
+                error: (!row[12].is_empty()).then(|| names.of(&row[12])),
             },
         });
     }

@@ -205,16 +205,18 @@ prop_compose! {
     fn sample()(
         intended in -5_000_000_000_i64..1_000_000_000_000_000,
         times in prop::array::uniform2(time()),
-        parts in prop::array::uniform3(prop::option::of(time())),
+        parts in prop::array::uniform4(prop::option::of(time())),
         from in text(),
         outcome in prop::sample::select(vec![Outcome::Ok, Outcome::Failed, Outcome::TimedOut, Outcome::NotRun]),
         status in prop::option::of(any::<u16>()),
+        value in prop::option::of(any::<f64>().prop_filter("NaN equals nothing", |v| !v.is_nan())),
         labels in prop::collection::vec(("[a-z_]{1,6}".prop_map(Arc::<str>::from), text()), 0..3),
         error in prop::option::of(text().prop_filter("an error says something", |t| !t.is_empty())),
     ) -> Sample {
         let [late, latency] = times;
-        let [dns, connect, ttfb] = parts;
-        Sample { intended, late, latency, from, observation: Observation { outcome, dns, connect, ttfb, status, labels, error } }
+        let [dns, connect, tls, ttfb] = parts;
+        let observation = Observation { outcome, dns, connect, tls, ttfb, status, value, labels, error };
+        Sample { intended, late, latency, from, observation }
     }
 }
 

@@ -201,6 +201,7 @@ fn probes(plan: &Plan) -> Vec<Line> {
             ProbeKind::Dns { record, name, server: Some(server) } => {
                 format!("dns {record} {name} at {server}")
             }
+            ProbeKind::Prometheus { query, url, .. } => format!("prometheus {query} at {url}"),
             ProbeKind::Custom { prober } => format!("custom `{prober}`"),
         };
         let rate = Quantity::new(probe.rate, Unit::PerSecond);

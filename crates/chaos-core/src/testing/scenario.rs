@@ -67,6 +67,7 @@ pub fn experiment() -> Experiment {
             connections: Connections::Fresh,
             ok_when: None,
             labels: Vec::new(),
+            trust: Default::default(),
             span: Span::NONE,
         }],
         steady_state: SteadyState {

@@ -1,6 +1,7 @@
 //! The standard judge: what an experiment claims, on what a run measured.
 //!
-//! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals.
+//! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals; [`polled`]
+//!    knows what holds between two readings.
 //! 2. [`course`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
 //! 3. [`statistic`] judges one number of a phase, [`temporal`] how signals behave in time; `and` and `or` of claims are
 //!    three-valued.
@@ -11,6 +12,7 @@ mod course;
 mod guard;
 mod limit;
 mod metric;
+mod polled;
 mod statistic;
 mod temporal;
 mod wording;
@@ -43,8 +45,8 @@ impl Standard {
 }
 
 impl Judge for Standard {
-    fn guard(&self, predicate: &Predicate, _experiment: &Experiment) -> Box<dyn Guard> {
-        Box::new(guard::Watcher::new(predicate))
+    fn guard(&self, predicate: &Predicate, experiment: &Experiment) -> Box<dyn Guard> {
+        Box::new(guard::Watcher::new(predicate, experiment))
     }
 
     /// Judges each predicate with the block's time as the window of all its metrics; `baseline` cannot be spoken of here.
@@ -171,8 +173,12 @@ fn steadily(predicate: &Predicate, samples: &Samples, from: Nanos, to: Nanos) ->
     match predicate {
         Predicate::Compare(comparison) => {
             let limit = Limit::of(comparison, samples, None, None);
-            let observations = metric::observations(&comparison.metric, samples, to);
-            let value = metric::number(&comparison.metric, &[(from, to)], &observations);
+            let value = if comparison.metric.is_gauge() {
+                polled::extent(&comparison.metric, samples, (from, to))
+            } else {
+                let observations = metric::observations(&comparison.metric, samples, to);
+                metric::number(&comparison.metric, &[(from, to)], &observations)
+            };
             let truth = match (value, limit.value) {
                 (Some(value), Some(limit)) => {
                     limit::relation(comparison.op).truth(value, Interval::exactly(limit))

@@ -28,6 +28,16 @@ pub enum Answer {
     TimedOut(f64),
     /// It could not be made: nothing is known.
     NotRun,
+    /// Nothing was read where a number was wanted, be it negative: nothing is known.
+    Unread,
+}
+
+impl Answer {
+    /// Returns whether nothing is known.
+    #[must_use]
+    pub fn is_unknown(self) -> bool {
+        matches!(self, Self::NotRun | Self::Unread)
+    }
 }
 
 /// One request as judged: three numbers of a sample, so that judging knows nothing of how it was taken.
@@ -49,6 +59,7 @@ impl Observation {
             Answer::Ok(value) if !value.is_nan() => Some(Interval::exactly(value)),
             Answer::Ok(_) | Answer::NotRun => Some(Interval::NON_NEGATIVE),
             Answer::TimedOut(at_least) => Some(Interval::new(at_least, f64::INFINITY)),
+            Answer::Unread => Some(Interval::EVERYTHING),
             Answer::Failed => None,
         }
     }
@@ -59,7 +70,7 @@ impl Observation {
         match self.answer {
             Answer::Ok(_) => Some(true),
             Answer::Failed | Answer::TimedOut(_) => Some(false),
-            Answer::NotRun => None,
+            Answer::NotRun | Answer::Unread => None,
         }
     }
 }
@@ -141,13 +152,21 @@ pub struct Windowed {
     pub length: Nanos,
     /// The fewest samples below which the value is unknown.
     pub least_samples: usize,
+    /// The physical range of the value.
+    pub range: Interval,
 }
 
 impl Windowed {
     /// Returns the statistic over a window, unknown below the fewest samples that give it a meaning.
     #[must_use]
     pub fn new(statistic: Statistic, length: Nanos) -> Self {
-        Self { statistic, length, least_samples: statistic.least_samples() }
+        Self { statistic, length, least_samples: statistic.least_samples(), range: statistic.range() }
+    }
+
+    /// Returns the same for values of another physical range, such as a number that may be negative.
+    #[must_use]
+    pub fn ranging(self, range: Interval) -> Self {
+        Self { range, ..self }
     }
 
     /// Returns the value over the window that ends at `t`, from requests in the order of intended starts.
@@ -174,7 +193,7 @@ impl Windowed {
         tick: Nanos,
         settled: Nanos,
     ) -> Signal {
-        let mut signal = Signal::unknown(self.statistic.range());
+        let mut signal = Signal::unknown(self.range);
         signal.hear(settled);
         let Some(start) = edges.first().copied() else { return signal };
         let mut window = LiveWindow::new(*self);
@@ -204,7 +223,7 @@ impl Windowed {
         arrivals.sort_by_key(|observation| observation.completed);
         let mut arrivals = arrivals.into_iter().peekable();
         let mut window = LiveWindow::new(*self);
-        let mut signal = Signal::unknown(self.statistic.range());
+        let mut signal = Signal::unknown(self.range);
         for now in evaluated {
             while let Some(observation) = arrivals.next_if(|observation| observation.completed <= *now) {
                 window.observe(observation);

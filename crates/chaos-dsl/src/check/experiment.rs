@@ -7,7 +7,7 @@ use chaos_core::{
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, predicate::Where};
+use super::{Checker, Names, predicate::Where, reading::reads};
 use crate::{
     codes::Code,
     suggest,
@@ -166,6 +166,9 @@ impl Checker {
                         .into_iter()
                         .flat_map(|b| &b.statements)
                         .filter(|s| s.keyword() == "label");
+                    if let Some((probe, field)) = line.name().zip(reads(line)) {
+                        names.reads.push((probe.text.to_owned(), field));
+                    }
                     if let Some(probe) = line.name() {
                         names.labels.extend(labels.filter_map(|l| {
                             Some((probe.text.to_owned(), l.items.get(1)?.as_word()?.text.to_owned()))

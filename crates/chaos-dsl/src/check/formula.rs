@@ -75,9 +75,9 @@ impl Checker {
                     names,
                     Where { over: None, windows: false, baseline: true },
                 )?;
-                match comparison.metric.over {
-                    None => self.statistic(comparison, clauses),
-                    Some(_) => self.instant(Predicate::Compare(comparison), clauses, formula.span),
+                match comparison.metric.is_signal() {
+                    false => self.statistic(comparison, clauses),
+                    true => self.instant(Predicate::Compare(comparison), clauses, formula.span),
                 }
             }
             FormulaKind::Holds(term) => {
@@ -128,6 +128,14 @@ impl Checker {
             }),
             (Some(lasting), None, Some(after), None) => {
                 Some(Claim::Stays { predicate, lasting: lasting.value, after: after.value })
+            }
+            (_, _, _, during) if predicate.comparisons().iter().all(|c| c.metric.is_gauge()) => {
+                let message = format!("`{predicate}` is true or false at each instant: at which of them?");
+                let during = during.map_or_else(|| "FAULT".to_owned(), |d| d.value.to_string());
+                self.error(Code::ClauseMisfit, span, message).help = Some(format!(
+                    "write `always … during {during}`, `never … during {during}` or `… within 30s after rollback`"
+                ));
+                None
             }
             (_, _, _, Some(during)) => {
                 let message = "a metric with a window is true or false at each instant: at which of them?";

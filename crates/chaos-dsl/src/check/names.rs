@@ -1,7 +1,7 @@
 //! What an experiment declares, by name.
 
 use chaos_core::{
-    model::{Lab, target},
+    model::{Field, Lab, target},
     span::{Span, Spanned},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Names {
     pub(super) shared_faults: usize,
     /// Named targets.
     pub(super) targets: Vec<Spanned<String>>,
+    /// What each probe reads that reads something.
+    pub(super) reads: Vec<(String, Field)>,
     /// Labels of probes: probe and label.
     pub(super) labels: Vec<(String, String)>,
 }

@@ -22,9 +22,10 @@ use crate::{
 };
 
 /// What a formula can make of a probe's samples; any percentile may stand for those named.
-pub const FUNCTIONS: &[&str] =
-    &["success", "errors", "rate", "count", "p50", "p90", "p95", "p99", "p99.9", "min", "max", "last"];
-const FIELDS: &[&str] = &["latency", "dns", "connect", "ttfb"];
+pub const FUNCTIONS: &[&str] = &[
+    "success", "errors", "rate", "count", "p50", "p90", "p95", "p99", "p99.9", "min", "max", "last", "value",
+];
+const FIELDS: &[&str] = &["latency", "dns", "connect", "tls", "ttfb"];
 
 /// What a formula may use where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +251,12 @@ impl Checker {
         let function = function?;
         let timed =
             matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last);
+        let read =
+            names.reads.iter().find(|(name, _)| name == word.text.split('.').next().unwrap_or_default());
+        let read = read.map(|(_, field)| *field);
         let field = match (field, timed) {
+            (field, false) if function == Function::Value => self.read_field(call, word, field, read)?,
+            (Some(name), true) if read.is_some_and(|f| f.name() == name) => read?,
             (None, false) => Field::Latency,
             (None, true) => {
                 let message = format!("`{}` of which time of `{}`?", call.function.text, word.text);
@@ -268,9 +274,10 @@ impl Checker {
             (Some("latency"), true) => Field::Latency,
             (Some("dns"), true) => Field::Dns,
             (Some("connect"), true) => Field::Connect,
+            (Some("tls"), true) => Field::Tls,
             (Some("ttfb"), true) => Field::Ttfb,
-            (Some("tls"), true) => {
-                self.not_yet(word.span, "the time of the TLS handshake");
+            (Some("value" | "days_left"), true) => {
+                self.reads_nothing(word);
                 return None;
             }
             (Some(other), true) => {
@@ -286,8 +293,15 @@ impl Checker {
             }
             None => Vec::new(),
         };
-        let mut over = place.over;
+        let mut over = place.over.filter(|_| function != Function::Value);
         if let Some(item) = call.window() {
+            if function == Function::Value {
+                let message = "`value` is what was read last, at each instant: it has no window";
+                let wanted = format!("{}.{}", word.text.split('.').next().unwrap_or_default(), field.name());
+                self.error(Code::NotAMetric, item.span, message).help =
+                    Some(format!("leave out `over`, or write `max({wanted}, over 10s)`"));
+                return None;
+            }
             let value = self.value(item, Unit::Seconds, "the window")?;
             over = Some(self.duration(value, "the window", false)?);
         }
@@ -298,13 +312,47 @@ impl Checker {
                 return None;
             }
         }
-        if place.windows && over.is_none() {
+        if place.windows && over.is_none() && function != Function::Value {
             let message = "a condition at each instant needs a window";
             self.error(Code::NeedsWindow, call.span, message).help =
                 Some(format!("write `{}({}, over 10s)`", call.function.text, word.text));
             return None;
         }
         Some(Metric { function, probe: probe?, field, filter, over, span: call.span })
+    }
+
+    /// Returns what `value(PROBE)` or `value(PROBE.FIELD)` is about.
+    fn read_field(
+        &mut self,
+        call: &Call<'_>,
+        word: Word<'_>,
+        field: Option<&str>,
+        read: Option<Field>,
+    ) -> Option<Field> {
+        let probe = word.text.split('.').next().unwrap_or_default();
+        match (read, field) {
+            (None, _) => {
+                self.reads_nothing(word);
+                None
+            }
+            (Some(read @ Field::Value(_)), None) => Some(read),
+            (Some(read), Some(name)) if read.name() == name => Some(read),
+            (Some(read), _) => {
+                let wanted = match read {
+                    Field::Value(_) => format!("`{}({probe})`", call.function.text),
+                    _ => format!("`{}({probe}.{})`", call.function.text, read.name()),
+                };
+                let message = format!("`{}` is not what `{probe}` reads", word.text);
+                self.error(Code::NotAMetric, word.span, message).help = Some(format!("write {wanted}"));
+                None
+            }
+        }
+    }
+
+    fn reads_nothing(&mut self, word: Word<'_>) {
+        let probe = word.text.split('.').next().unwrap_or_default();
+        self.error(Code::NotAMetric, word.span, format!("`{probe}` reads no number")).help =
+            Some(format!("of its measurements there is {}", super::join_words(FIELDS)));
     }
 
     fn function(&mut self, word: Word<'_>) -> Option<Function> {
@@ -316,6 +364,7 @@ impl Checker {
             "min" => Function::Min,
             "max" => Function::Max,
             "last" => Function::Last,
+            "value" => Function::Value,
             text => {
                 let percent = text.strip_prefix('p').and_then(|p| p.parse::<f64>().ok());
                 match percent {

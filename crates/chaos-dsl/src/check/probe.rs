@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use chaos_core::{
     model::{
         Connections, Probe, ProbeKind, Unit,
-        probe::{Condition, HeaderValue, Label, LabelSource},
+        probe::{Condition, HeaderValue, Label, LabelSource, Trust},
     },
     span::{Span, Spanned},
 };
@@ -17,13 +17,26 @@ use crate::{
     syntax::{self, Cursor, Item, ItemKind, Logic, Relation, Statement, Symbol},
 };
 
-const KINDS: &[&str] = &["http", "tcp", "dns"];
+const KINDS: &[&str] = &["http", "tcp", "dns", "prometheus"];
 const CLUSTER_KINDS: &[&str] = &["kube", "envoy", "requests"];
-const LATER_KINDS: &[&str] = &["tls", "grpc", "exec", "prometheus", "alert"];
+const LATER_KINDS: &[&str] = &["tls", "grpc", "exec"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
 /// What may stand in a probe's block.
-pub const SETTINGS: &[&str] = &["connections", "rate", "timeout", "header", "body", "ok", "label", "server"];
+pub const SETTINGS: &[&str] = &[
+    "connections",
+    "rate",
+    "every",
+    "timeout",
+    "header",
+    "body",
+    "ok",
+    "label",
+    "server",
+    "unit",
+    "take",
+    "default",
+];
 
 /// The most measurements per second of one probe and place.
 const MAX_RATE: f64 = 100_000.0;
@@ -35,7 +48,8 @@ impl Checker {
         let name = Spanned::new(name.text.to_owned(), name.span);
         let mut cursor = Cursor::new(statement.definition(), statement.span);
         let Some(kind) = cursor.take_any_word() else {
-            self.expected(&cursor, "a kind of probe").help = Some("write `http`, `tcp` or `dns`".into());
+            self.expected(&cursor, "a kind of probe").help =
+                Some(format!("write {}", super::join_words(KINDS)));
             return None;
         };
         let mut parsed = match kind.text {
@@ -44,16 +58,17 @@ impl Checker {
                 self.host_and_port(&address, names).then_some(ProbeKind::Tcp { address })
             }),
             "dns" => self.dns(&mut cursor),
+            "prometheus" => self.prometheus(&mut cursor, names),
             word => {
                 if CLUSTER_KINDS.contains(&word) {
                     self.needs_cluster(kind.span, &format!("a probe of kind `{word}`"));
                 } else if LATER_KINDS.contains(&word) {
                     self.not_yet(kind.span, &format!("a probe of kind `{word}`")).help =
-                        Some("there is `http`, `tcp` and `dns`".into());
+                        Some(format!("there is {}", super::join_words(KINDS)));
                 } else {
                     let help = suggest::did_you_mean(word, KINDS.iter().copied());
                     self.error(Code::UnknownKind, kind.span, format!("unknown kind of probe `{word}`"))
-                        .help = help.or_else(|| Some("there is `http`, `tcp` and `dns`".into()));
+                        .help = help.or_else(|| Some(format!("there is {}", super::join_words(KINDS))));
                 }
                 return None;
             }
@@ -84,8 +99,14 @@ impl Checker {
             connections: Connections::Fresh,
             ok_when: None,
             labels: Vec::new(),
+            trust: Trust::default(),
             span: statement.span,
         };
+        let polled = matches!(parsed, Some(ProbeKind::Prometheus { .. }));
+        if polled {
+            (probe.rate, probe.connections) = (1.0, Connections::Reuse(1));
+            self.read_at_one_place(probe.from.as_ref(), names);
+        }
         let mut connections = None;
         let head = Span { end: cursor.previous().end, ..statement.span };
         if let Some(block) = cursor.take_block() {
@@ -97,6 +118,13 @@ impl Checker {
                     let help = help.or_else(|| Some(format!("a probe has {}", super::join_words(SETTINGS))));
                     self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`")).help =
                         help;
+                    continue;
+                }
+                if matches!(word, "rate" | "every")
+                    && seen.iter().any(|w| matches!(*w, "rate" | "every") && *w != word)
+                {
+                    self.error(Code::DuplicateLine, line.span, "`rate` and `every` say the same").help =
+                        Some("remove one of them".into());
                     continue;
                 }
                 if seen.contains(&word) && !matches!(word, "header" | "label") {
@@ -121,6 +149,43 @@ impl Checker {
                             } else {
                                 probe.rate = rate.value.value;
                             }
+                        }
+                    }
+                    "every" => {
+                        if let Some(interval) = self.take_duration(&mut cursor, "the time between two", false)
+                        {
+                            probe.rate = 1.0 / interval.as_secs_f64();
+                            if probe.rate > MAX_RATE {
+                                let message = format!("that is more often than {MAX_RATE} times a second");
+                                self.error(Code::OutOfRange, line.span, message).help =
+                                    Some("write `every 1s`".into());
+                            }
+                        }
+                    }
+                    "unit" => {
+                        let found = self.scale(&mut cursor);
+                        match &mut parsed {
+                            Some(ProbeKind::Prometheus { scale, .. }) => *scale = found.unwrap_or(*scale),
+                            None => {}
+                            Some(_) => self.misfit(line, "`unit` belongs to a probe that reads a number"),
+                        }
+                    }
+                    "take" => {
+                        let found = self.taken(&mut cursor);
+                        match &mut parsed {
+                            Some(ProbeKind::Prometheus { take, .. }) => *take = found,
+                            None => {}
+                            Some(_) => self.misfit(line, "`take` belongs to a prometheus probe"),
+                        }
+                    }
+                    "default" => {
+                        let found = self.take_value(&mut cursor, Unit::Count, "the default");
+                        match &mut parsed {
+                            Some(ProbeKind::Prometheus { default, .. }) => {
+                                *default = found.map(|f| f.value.value)
+                            }
+                            None => {}
+                            Some(_) => self.misfit(line, "`default` belongs to a prometheus probe"),
                         }
                     }
                     "timeout" => {
@@ -175,6 +240,9 @@ impl Checker {
                 self.end(&cursor, &[]);
             }
         }
+        if polled && let Some(line) = Self::line_of(statement, &["ok", "label"]) {
+            self.misfit(line, &format!("`{}` belongs to a probe whose answers are judged", line.keyword()));
+        }
         self.end(&cursor, &["from"]);
         match (connections, &parsed) {
             (Some(chosen), _) => probe.connections = chosen,
@@ -186,6 +254,11 @@ impl Checker {
         }
         probe.kind = parsed?;
         Some(probe)
+    }
+
+    /// Finds the first line of a probe's block that begins with one of these words.
+    fn line_of<'s, 'a>(statement: &'s Statement<'a>, words: &[&str]) -> Option<&'s Statement<'a>> {
+        statement.block()?.statements.iter().find(|line| words.contains(&line.keyword()))
     }
 
     fn misfit(&mut self, line: &Statement<'_>, message: &str) {
@@ -238,6 +311,12 @@ impl Checker {
             _ => "GET".to_owned(),
         };
         let url = self.take_string(cursor, "a URL in quotes")?;
+        self.web_address(&url, names)?;
+        Some(ProbeKind::Http { method, url, headers: Vec::new(), body: None })
+    }
+
+    /// Checks a URL that is to be asked.
+    pub(super) fn web_address(&mut self, url: &Spanned<String>, names: &Names) -> Option<()> {
         let Some(rest) = url.strip_prefix("http://") else {
             if url.starts_with("https://") {
                 self.not_yet(url.span, "https").help = Some("probe a plain `http://` port".into());
@@ -255,8 +334,8 @@ impl Checker {
                 Some("write it as `\"http://host:port/path\"`".into());
             return None;
         }
-        self.in_lab(&url, host, names);
-        Some(ProbeKind::Http { method, url, headers: Vec::new(), body: None })
+        self.in_lab(url, host, names);
+        Some(())
     }
 
     fn dns(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {

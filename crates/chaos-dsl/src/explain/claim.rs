@@ -305,6 +305,10 @@ fn needs(experiment: &Experiment, schedule: &Schedule, claim: &Claim, out: &mut 
         | Claim::Stays { predicate, .. }
         | Claim::Settles { predicate, .. } => {
             for comparison in predicate.comparisons() {
+                if comparison.metric.is_gauge() {
+                    out.push(read(experiment, comparison));
+                    continue;
+                }
                 let window = comparison.metric.over.unwrap_or_default();
                 let least = match comparison.metric.function {
                     Function::Quantile(q) => least_samples(q, WINDOW_TAIL),
@@ -323,6 +327,16 @@ fn needs(experiment: &Experiment, schedule: &Schedule, claim: &Claim, out: &mut 
             }
         }
     }
+}
+
+/// Says how often something is read.
+fn read(experiment: &Experiment, comparison: &Comparison) -> String {
+    let rate = experiment.probe(&comparison.metric.probe).map_or(1.0, |p| p.rate);
+    format!(
+        "none in particular; {} is read every {} and holds until the next, unknown when more than one in a row is missing",
+        comparison.metric,
+        time(Duration::from_secs_f64(1.0 / rate))
+    )
 }
 
 /// Says how many samples a phase statistic needs at least: for a quantile the least number whose order statistics bound it,

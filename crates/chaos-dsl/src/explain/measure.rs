@@ -1,5 +1,7 @@
 //! What is measured, from where, and how often.
 
+use std::time::Duration;
+
 use chaos_core::model::{
     Connections, Experiment, Probe, ProbeKind, Quantity, Unit,
     probe::{Condition, LabelSource},
@@ -21,6 +23,17 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             None if probe.from.is_some() => " from each place".to_owned(),
             None => String::new(),
         };
+        if matches!(probe.kind, ProbeKind::Prometheus { .. }) {
+            page.detail(&format!(
+                "Once every {}; a reading holds until the next, at most for {}, then what it reads is unknown. After {} \
+                 without an answer there is none.",
+                time(Duration::from_secs_f64(1.0 / probe.rate)),
+                time(Duration::from_secs_f64(2.5 / probe.rate)),
+                time(probe.timeout)
+            ));
+            page.detail(&reading(&probe.kind));
+            continue;
+        }
         page.detail(&format!(
             "{}{each} on a fixed schedule (open loop): a slow answer never delays the next measurement, and latency counts \
              from the moment it was due. After {} it counts as failed.",
@@ -38,6 +51,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             (None, ProbeKind::Http { .. }) => "It succeeds when the status is 200 to 399.".to_owned(),
             (None, ProbeKind::Tcp { .. }) => "It succeeds when the connection is accepted.".to_owned(),
             (None, ProbeKind::Dns { .. }) => "It succeeds when an answer comes.".to_owned(),
+            (None, ProbeKind::Prometheus { .. }) => reading(&probe.kind),
             (None, ProbeKind::Custom { .. }) => "What succeeds is up to that prober.".to_owned(),
         });
         for label in &probe.labels {
@@ -63,7 +77,35 @@ fn kind(kind: &ProbeKind) -> String {
         ProbeKind::Dns { record, name, server: Some(server) } => {
             format!("asking {server} for the {record} record of {name}")
         }
+        ProbeKind::Prometheus { query, url, take: None, .. } => {
+            format!("asking the Prometheus at {url} for {query}")
+        }
+        ProbeKind::Prometheus { query, url, take: Some(take), .. } => format!(
+            "asking the Prometheus at {url} for the {} of {query} over the last {}, in steps of {}",
+            take.which.as_str(),
+            time(take.over),
+            time(take.step)
+        ),
         ProbeKind::Custom { prober } => format!("the harness's prober {prober}"),
+    }
+}
+
+/// Says what counts as a reading.
+fn reading(kind: &ProbeKind) -> String {
+    let ProbeKind::Prometheus { default, scale, .. } = kind else { return String::new() };
+    let counts = match scale.unit {
+        Unit::Count => String::new(),
+        unit => format!(", of which one counts as {}", Quantity::new(scale.factor, unit)),
+    };
+    match default {
+        Some(value) => format!(
+            "It reads one number{counts}; an answer without a series reads {}. An error of the server reads nothing.",
+            Quantity::new(value * scale.factor, scale.unit)
+        ),
+        None => format!(
+            "It reads one number{counts}; an answer without a series, or an error of the server, reads nothing, which is \
+             unknown, not a failure."
+        ),
     }
 }
 

@@ -17,7 +17,10 @@ pub(super) fn metric(metric: &Metric) -> String {
         Field::Latency => "latency",
         Field::Dns => "name lookup time",
         Field::Connect => "connect time",
+        Field::Tls => "time of the TLS handshake",
         Field::Ttfb => "time to first byte",
+        Field::Value(_) => "reading",
+        Field::DaysLeft => "time that the certificate is still valid, read",
     };
     let mut out = match metric.function {
         Function::Success => format!("the share of measurements by {probe} that succeed"),
@@ -31,7 +34,15 @@ pub(super) fn metric(metric: &Metric) -> String {
         Function::Min => format!("the least {field} of {probe}"),
         Function::Max => format!("the greatest {field} of {probe}"),
         Function::Last => format!("the latest {field} of {probe}"),
+        Function::Value => match metric.field {
+            Field::DaysLeft => format!("how long the certificate read by {probe} is still valid"),
+            _ => format!("what {probe} reads"),
+        },
+        Function::Fires => format!("whether the {metric} fires"),
     };
+    if metric.alert().is_some() {
+        return out;
+    }
     for (i, filter) in metric.filter.iter().enumerate() {
         out.push_str(if i == 0 { ", where " } else { " and " });
         let not = if filter.negated { "not " } else { "" };
@@ -48,6 +59,9 @@ pub(super) fn metric(metric: &Metric) -> String {
 
 /// Says what a comparison claims.
 pub(super) fn comparison(comparison: &Comparison) -> String {
+    if comparison.metric.alert().is_some() {
+        return format!("the {comparison}");
+    }
     let relation = match comparison.op {
         Op::Less => "below",
         Op::AtMost => "at most",

@@ -4,5 +4,6 @@
 mod dns;
 mod http;
 mod namespace;
+mod prometheus;
 mod tcp;
 mod world;

@@ -41,6 +41,7 @@ pub(crate) fn probe(kind: ProbeKind) -> Probe {
         connections: Connections::Reuse(4),
         ok_when: None,
         labels: Vec::new(),
+        trust: Default::default(),
         span: Span::NONE,
     }
 }

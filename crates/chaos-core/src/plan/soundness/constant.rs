@@ -9,6 +9,10 @@ use crate::model::{
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, comparison) in comparisons(experiment) {
         let Bound::Constant(limit) = comparison.bound else { continue };
+        // What is read may be any number.
+        if comparison.metric.field.is_read() {
+            continue;
+        }
         let (low, high) = match comparison.metric.unit() {
             Unit::Ratio => (0.0, 1.0),
             _ => (0.0, f64::INFINITY),

@@ -2,7 +2,7 @@
 //! have.
 
 use super::{Finding, Kind, comparisons};
-use crate::model::{Experiment, Field, Metric, Probe, ProbeKind, Unit};
+use crate::model::{Experiment, Field, Function, Metric, Probe, ProbeKind, metric::ALERT};
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, comparison) in comparisons(experiment) {
@@ -20,8 +20,13 @@ fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
             format!("`{}` is sent {} times a second, so `{metric}` is never known", probe.name, probe.rate);
         return Some((message, "give the probe a rate above zero".into()));
     }
-    if metric.unit() == Unit::Seconds && !takes(&probe.kind, metric.field) {
-        let message = format!("`{metric}` is never known: {} has no such time", kind(&probe.kind));
+    let times = matches!(
+        metric.function,
+        Function::Quantile(_) | Function::Min | Function::Max | Function::Last | Function::Value
+    );
+    if times && !takes(&probe.kind, metric.field) {
+        let what = if metric.field.is_read() { "reads nothing of the kind" } else { "has no such time" };
+        let message = format!("`{metric}` is never known: {} {what}", kind(&probe.kind));
         return Some((message, format!("take `{}.latency`", probe.name)));
     }
     // What labels a prober of the harness gives, only the harness knows.
@@ -29,7 +34,7 @@ fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
         return None;
     }
     let known = |label: &str| {
-        matches!(label, "from" | "status") || probe.labels.iter().any(|l| l.name.value == label)
+        matches!(label, "from" | "status" | ALERT) || probe.labels.iter().any(|l| l.name.value == label)
     };
     let stray = metric.filter.iter().find(|f| !known(&f.label))?;
     let message = format!("`{}` has no label `{}`, so `{metric}` is never known", probe.name, stray.label);
@@ -39,11 +44,15 @@ fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
 /// Whether measurements of a kind have a part of this name.
 fn takes(kind: &ProbeKind, field: Field) -> bool {
     match (kind, field) {
-        (ProbeKind::Http { .. } | ProbeKind::Custom { .. }, _) => true,
-        (_, Field::Latency | Field::Dns) => true,
+        (ProbeKind::Custom { .. }, _) | (_, Field::Latency | Field::Dns) => true,
+        (_, Field::Value(_) | Field::DaysLeft) => kind.reads() == Some(field),
+        (ProbeKind::Http { .. } | ProbeKind::Prometheus { .. }, Field::Connect | Field::Ttfb) => true,
+        (ProbeKind::Http { url, .. } | ProbeKind::Prometheus { url, .. }, Field::Tls) => {
+            url.starts_with("https://")
+        }
         (ProbeKind::Tcp { .. }, Field::Connect) => true,
-        (ProbeKind::Tcp { .. }, Field::Ttfb) => false,
-        (ProbeKind::Dns { .. }, Field::Connect | Field::Ttfb) => false,
+        (ProbeKind::Tcp { .. }, Field::Tls | Field::Ttfb) => false,
+        (ProbeKind::Dns { .. }, Field::Connect | Field::Tls | Field::Ttfb) => false,
     }
 }
 
@@ -52,6 +61,7 @@ fn kind(kind: &ProbeKind) -> &'static str {
         ProbeKind::Http { .. } => "an http probe",
         ProbeKind::Tcp { .. } => "a tcp probe",
         ProbeKind::Dns { .. } => "a dns probe",
+        ProbeKind::Prometheus { .. } => "a prometheus probe",
         ProbeKind::Custom { .. } => "this probe",
     }
 }

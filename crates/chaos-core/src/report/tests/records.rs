@@ -160,6 +160,7 @@ pub(crate) fn experiment() -> Experiment {
             connections: Connections::Reuse(20),
             ok_when: None,
             labels: Vec::new(),
+            trust: Default::default(),
             span: Span::NONE,
         }],
         steady_state: SteadyState {

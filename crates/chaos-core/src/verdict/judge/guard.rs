@@ -11,15 +11,16 @@
 use super::super::{
     Interval, Truth,
     steps::{Nanos, shifted},
-    window::{LiveWindow, Observation, Windowed},
+    window::{LiveWindow, Observation},
 };
 use super::{
     limit::{Limit, relation},
-    metric::{self, statistic},
+    metric::{self, windowed},
+    polled::{self, Held, Missing},
     wording::{Measured, lasting},
 };
 use crate::{
-    model::{Comparison, Predicate},
+    model::{Comparison, Experiment, Predicate},
     probe::Sample,
     run::{judge::Guard, view::Samples},
     time::nanos,
@@ -38,17 +39,25 @@ pub(super) struct Watcher {
 struct Leaf {
     comparison: Comparison,
     limit: Limit,
-    window: LiveWindow,
+    source: Source,
     value: Option<Interval>,
     truth: Truth,
     /// Since when it has had this truth.
     since: Nanos,
 }
 
+/// Where a comparison's value comes from.
+enum Source {
+    /// The measurements that ended within the window.
+    Window(LiveWindow, Missing),
+    /// What was read last.
+    Held(Held),
+}
+
 impl Watcher {
-    pub(super) fn new(predicate: &Predicate) -> Self {
+    pub(super) fn new(predicate: &Predicate, experiment: &Experiment) -> Self {
         let mut leaves = Vec::new();
-        let node = Node::new(predicate, &mut leaves);
+        let node = Node::new(predicate, experiment, &mut leaves);
         Watcher { leaves, before: node.clone(), node, now: None }
     }
 
@@ -86,9 +95,7 @@ impl Watcher {
 impl Guard for Watcher {
     fn observe(&mut self, probe: &str, sample: &Sample) {
         for leaf in self.leaves.iter_mut().filter(|leaf| leaf.comparison.metric.probe.value == probe) {
-            if let Some(seen) = metric::observation(&leaf.comparison.metric, sample) {
-                leaf.window.observe(Observation { intended: seen.completed, ..seen });
-            }
+            leaf.observe(sample);
         }
     }
 
@@ -105,20 +112,46 @@ impl Guard for Watcher {
 }
 
 impl Leaf {
-    fn new(comparison: &Comparison) -> Self {
-        let window = comparison.metric.over.map_or(Nanos::MAX, nanos);
+    fn new(comparison: &Comparison, experiment: &Experiment) -> Self {
+        let metric = &comparison.metric;
+        let source = if metric.is_gauge() {
+            Source::Held(Held::new(metric, experiment))
+        } else {
+            let length = metric.over.map_or(Nanos::MAX, nanos);
+            Source::Window(LiveWindow::new(windowed(metric, length)), Missing::new())
+        };
         Leaf {
             comparison: comparison.clone(),
             limit: Limit::from_baseline(comparison, None),
-            window: LiveWindow::new(Windowed::new(statistic(comparison.metric.function), window)),
+            source,
             value: None,
             truth: Truth::Unknown,
             since: Nanos::MIN,
         }
     }
 
+    fn observe(&mut self, sample: &Sample) {
+        let metric = &self.comparison.metric;
+        match &mut self.source {
+            Source::Held(held) => {
+                if let Some(value) = polled::reading(metric, sample) {
+                    held.observe(sample.completed(), value);
+                }
+            }
+            Source::Window(window, missing) => {
+                let seen = metric::observation(metric, sample);
+                if let Some(seen) = seen.filter(|seen| !metric.field.is_read() || missing.counts(seen)) {
+                    window.observe(Observation { intended: seen.completed, ..seen });
+                }
+            }
+        }
+    }
+
     fn read(&mut self, now: Nanos) {
-        self.value = self.window.evaluate(now);
+        self.value = match &mut self.source {
+            Source::Window(window, _) => window.evaluate(now),
+            Source::Held(held) => held.at(now),
+        };
         let truth = match (self.value, self.limit.value) {
             (Some(value), Some(limit)) => relation(self.comparison.op).truth(value, Interval::exactly(limit)),
             _ => Truth::Unknown,
@@ -143,19 +176,20 @@ enum Node {
 type Change = (Nanos, Truth);
 
 impl Node {
-    fn new(predicate: &Predicate, leaves: &mut Vec<Leaf>) -> Self {
-        let mut all = |parts: &[Predicate]| parts.iter().map(|part| Node::new(part, leaves)).collect();
+    fn new(predicate: &Predicate, experiment: &Experiment, leaves: &mut Vec<Leaf>) -> Self {
+        let mut all =
+            |parts: &[Predicate]| parts.iter().map(|part| Node::new(part, experiment, leaves)).collect();
         match predicate {
             Predicate::All(parts) => Node::All(all(parts)),
             Predicate::Any(parts) => Node::Any(all(parts)),
-            Predicate::Not(part) => Node::Not(Box::new(Node::new(part, leaves))),
+            Predicate::Not(part) => Node::Not(Box::new(Node::new(part, experiment, leaves))),
             Predicate::For { predicate, lasting } => {
-                let node = Node::new(predicate, leaves);
+                let node = Node::new(predicate, experiment, leaves);
                 let lasting = Lasting::new(nanos(*lasting), node.truth());
                 Node::For(Box::new(node), lasting)
             }
             Predicate::Compare(comparison) => {
-                leaves.push(Leaf::new(comparison));
+                leaves.push(Leaf::new(comparison, experiment));
                 Node::Leaf { index: leaves.len() - 1, truth: Truth::Unknown }
             }
         }

@@ -7,8 +7,9 @@ use super::super::{
     steps::shifted,
     window::{Answer, Observation, Statistic, Windowed, distribution, trials, within},
 };
+use super::polled;
 use crate::{
-    model::{Experiment, Field, Function, Metric, Unit, metric::Filter},
+    model::{Experiment, Field, Function, Metric, metric::Filter},
     probe::{Outcome, Sample},
     run::view::Samples,
     time::{Nanos, nanos},
@@ -32,6 +33,10 @@ pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> 
     if !seen.is_sorted_by_key(|o| o.intended) {
         seen.sort_by_key(|o| o.intended);
     }
+    if metric.field.is_read() {
+        let mut missing = polled::Missing::new();
+        seen.retain(|observation| missing.counts(observation));
+    }
     seen
 }
 
@@ -45,13 +50,19 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
     }
     let seen = &sample.observation;
     let latency = sample.latency.as_secs_f64();
+    let times =
+        matches!(metric.function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last);
     let answer = match seen.outcome {
-        Outcome::Ok if metric.unit() != Unit::Seconds => Answer::Ok(latency),
+        // What was read counts however the measurement ended: a certificate that has expired fails its handshake.
+        _ if metric.field.is_read() => seen.value.filter(|v| !v.is_nan()).map_or(Answer::Unread, Answer::Ok),
+        Outcome::Ok if !times => Answer::Ok(latency),
         Outcome::Ok => Answer::Ok(match metric.field {
             Field::Latency => latency,
             Field::Dns => seen.dns?.as_secs_f64(),
             Field::Connect => seen.connect?.as_secs_f64(),
+            Field::Tls => seen.tls?.as_secs_f64(),
             Field::Ttfb => seen.ttfb?.as_secs_f64(),
+            Field::Value(_) | Field::DaysLeft => seen.value?,
         }),
         Outcome::Failed => Answer::Failed,
         Outcome::TimedOut if metric.field == Field::Latency => Answer::TimedOut(latency),
@@ -64,13 +75,13 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
 
 /// A label that a sample does not have equals nothing, so that only `!=` and `not in` match it. What a measurement that
 /// could not be taken would have seen nobody knows: it may match.
-fn matches(filter: &Filter, sample: &Sample) -> bool {
+pub(super) fn matches(filter: &Filter, sample: &Sample) -> bool {
     let listed = |value: &str| filter.values.iter().any(|v| v == value);
     let seen = &sample.observation;
     let found = match filter.label.as_str() {
         "from" => listed(&sample.from),
         _ if seen.outcome == Outcome::NotRun => return true,
-        "status" => seen.status.is_some_and(|status| listed(&status.to_string())),
+        "status" if seen.status.is_some() => seen.status.is_some_and(|status| listed(&status.to_string())),
         label => seen.labels.iter().any(|(name, value)| **name == *label && listed(value)),
     };
     found != filter.negated
@@ -86,7 +97,8 @@ pub(super) fn statistic(function: Function) -> Statistic {
         Function::Quantile(q) => Statistic::Quantile(q),
         Function::Min => Statistic::Min,
         Function::Max => Statistic::Max,
-        Function::Last => Statistic::Last,
+        // What is read at instants has no window of its own.
+        Function::Last | Function::Value | Function::Fires => Statistic::Last,
     }
 }
 
@@ -109,7 +121,7 @@ pub(super) fn number(
     let trials = trials(&seen);
     let (made, all) = (trials.made() as f64, (trials.made() + trials.unknown) as f64);
     let values = || -> Option<Distribution> {
-        let known = seen.iter().filter(|o| o.answer != Answer::NotRun && o.value().is_some()).count();
+        let known = seen.iter().filter(|o| !o.answer.is_unknown() && o.value().is_some()).count();
         (known >= statistic(metric.function).least_samples()).then(|| distribution(&seen))
     };
     match metric.function {
@@ -124,14 +136,14 @@ pub(super) fn number(
         Function::Quantile(q) => values()?.quantile(q),
         Function::Min => values().map(|d| d.order_statistic(1)),
         Function::Max => values().map(|d| d.order_statistic(d.len() as u64)),
-        Function::Last => seen.iter().rev().find_map(Observation::value),
+        Function::Last | Function::Value | Function::Fires => seen.iter().rev().find_map(Observation::value),
     }
 }
 
 /// Returns the metric over the baseline as one number, none where there is no such number: too few samples, or a quantile
 /// beyond the timeout. Measurements that could not be taken do not count.
 ///
-/// A count grows with time, so it is that of an average stretch as long as `window`, what it will be compared with.
+/// What is read at instants has its median there. A count grows with time, so it is that of an average stretch as long as `window`, what it will be compared with.
 pub(super) fn baseline_number(
     metric: &Metric,
     samples: &Samples,
@@ -139,7 +151,9 @@ pub(super) fn baseline_number(
     window: Option<Nanos>,
 ) -> Option<f64> {
     let mut seen = observations(metric, samples, baseline.1);
-    seen.retain(|o| o.answer != Answer::NotRun);
+    seen.retain(|o| !o.answer.is_unknown());
+    let median = Metric { function: Function::Quantile(0.5), ..metric.clone() };
+    let metric = if metric.function == Function::Value { &median } else { metric };
     let value = number(metric, &[baseline], &seen).filter(|v| v.is_exact() && v.lo.is_finite())?.lo;
     let length = baseline.1.saturating_sub(baseline.0);
     match (metric.function, window) {
@@ -147,6 +161,12 @@ pub(super) fn baseline_number(
         (Function::Count, Some(window)) => Some(value * window as f64 / length as f64),
         _ => Some(value),
     }
+}
+
+/// Returns how the metric is computed over a window of this length.
+pub(super) fn windowed(metric: &Metric, length: Nanos) -> Windowed {
+    let windowed = Windowed::new(statistic(metric.function), length);
+    if metric.field.is_read() { windowed.ranging(Interval::EVERYTHING) } else { windowed }
 }
 
 /// Returns the metric over a sliding window; windows restart at `edges`, in the order of time, and everything meant to
@@ -161,12 +181,15 @@ pub(super) fn signal(
     edges: &[Nanos],
     end: Nanos,
 ) -> Signal {
+    if metric.is_gauge() {
+        return polled::signal(metric, experiment, samples, end);
+    }
     let window = metric.over.map_or(Nanos::MAX / 4, nanos);
     let settled = shifted(end, -1);
     let first = edges.first().copied().unwrap_or(settled);
     let tick = (window / 10).clamp(FINEST, COARSEST).max(settled.saturating_sub(first).max(0) / MOST_TICKS);
     let seen = observations(metric, samples, end);
-    let mut signal = Windowed::new(statistic(metric.function), window).signal(&seen, edges, tick, settled);
+    let mut signal = windowed(metric, window).signal(&seen, edges, tick, settled);
     let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
     let hush = window.max(every);
     let taken = |s: &&Sample| s.observation.outcome != Outcome::NotRun && (first..end).contains(&s.intended);

@@ -89,7 +89,7 @@ impl Case<'_> {
 
     /// How many measurements were taken.
     fn made(&self) -> u64 {
-        self.seen.iter().filter(|o| o.succeeded().is_some()).count() as u64
+        self.seen.iter().filter(|o| !o.answer.is_unknown()).count() as u64
     }
 
     fn confident(
@@ -141,9 +141,16 @@ impl Case<'_> {
                     ),
                 }
             }
-            (Function::Rate | Function::Count | Function::Min | Function::Max | Function::Last, _) => {
-                self.observed(number())
-            }
+            (
+                Function::Rate
+                | Function::Count
+                | Function::Min
+                | Function::Max
+                | Function::Last
+                | Function::Value
+                | Function::Fires,
+                _,
+            ) => self.observed(number()),
         }
     }
 
@@ -178,7 +185,7 @@ impl Case<'_> {
         match self.comparison.metric.function {
             Function::Max | Function::Count => !upper,
             Function::Min => upper,
-            Function::Rate | Function::Last => true,
+            Function::Rate | Function::Last | Function::Value | Function::Fires => true,
             Function::Quantile(_) | Function::Success | Function::Errors => observed,
         }
     }

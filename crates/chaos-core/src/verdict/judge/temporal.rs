@@ -57,9 +57,12 @@ pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
     let origin = worst.as_ref().map(|(origin, _)| *origin);
     if let Some((_, decision)) = worst {
         // One margin for several limits has no unit; the closest call stands for it.
+        let plain = |c: &&Comparison| c.metric.alert().is_none();
         finding.margin = (scene.comparisons.len() == 1).then_some(decision.margin);
+        finding.margin = finding.margin.filter(|_| scene.comparisons.first().is_some_and(plain));
         finding.closest = decision.closest.and_then(|call| {
-            let comparison = scene.comparisons.get(call.atom as usize)?;
+            // Whether an alert fires has no distance.
+            let comparison = scene.comparisons.get(call.atom as usize).filter(|c| plain(c))?;
             let unit = wording::difference_unit(comparison.metric.unit());
             call.normalised.is_finite().then(|| Closest {
                 comparison: comparison.to_string(),

@@ -111,6 +111,7 @@ impl Run {
             connections: Connections::Fresh,
             ok_when: None,
             labels: Vec::new(),
+            trust: Default::default(),
             span: Span::NONE,
         }];
         Run {

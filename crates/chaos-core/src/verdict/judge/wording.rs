@@ -13,6 +13,9 @@ use crate::{
     time::{Nanos, duration, nanos},
 };
 
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
+
 /// Writes a number as the language does, a share no finer than it is worth.
 pub(super) fn show(value: f64, unit: Unit) -> String {
     if !value.is_finite() {
@@ -22,6 +25,8 @@ pub(super) fn show(value: f64, unit: Unit) -> String {
     let rounded = match unit {
         Unit::Ratio if value > 0.01 && value < 0.99 => (value * 1e3).round() / 1e3,
         Unit::Points if value.abs() >= 0.01 => (value * 1e3).round() / 1e3,
+        // Of days the minutes do not count.
+        Unit::Seconds if value.abs() >= DAY => (value / HOUR).round() * HOUR,
         _ => value,
     };
     Quantity::new(rounded, unit).to_string()
@@ -68,7 +73,20 @@ pub(super) struct Measured<'a> {
 impl fmt::Display for Measured<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let metric = &self.comparison.metric;
-        let Some(seen) = self.value else { return write!(f, "too few samples for {metric}") };
+        if metric.alert().is_some() {
+            return f.write_str(&match self.value {
+                Some(seen) if seen.lo > 0.0 => format!("{metric} was firing"),
+                Some(seen) if seen.hi < 1.0 => format!("{metric} was not firing"),
+                Some(_) => format!("{metric} was firing some of the time"),
+                None => format!("whether {metric} fires is not known"),
+            });
+        }
+        let Some(seen) = self.value else {
+            return match metric.function {
+                Function::Value => write!(f, "no reading of {metric}"),
+                _ => write!(f, "too few samples for {metric}"),
+            };
+        };
         write!(f, "{metric} was {}", value(seen, metric.unit()))?;
         let Some(limit) = self.limit.value else {
             return write!(f, ", and the baseline gave nothing to compare with");

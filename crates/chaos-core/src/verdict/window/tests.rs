@@ -14,7 +14,7 @@ fn failed(intended: Nanos) -> Observation {
 }
 
 fn windowed(statistic: Statistic, length: Nanos, least_samples: usize) -> Windowed {
-    Windowed { statistic, length, least_samples }
+    Windowed { least_samples, ..Windowed::new(statistic, length) }
 }
 
 #[test]

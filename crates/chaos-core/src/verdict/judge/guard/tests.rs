@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 fn watch(predicate: Predicate) -> Watcher {
-    Watcher::new(&predicate)
+    Watcher::new(&predicate, &crate::testing::experiment())
 }
 
 fn below(share: f64, over: u64) -> Predicate {
@@ -184,7 +184,7 @@ proptest! {
             evaluated.push(now);
             let signals = predicate.comparisons().into_iter().map(|c| {
                 let window = nanos(c.metric.over.unwrap());
-                Windowed::new(statistic(c.metric.function), window).replay(&seen, &evaluated)
+                windowed(&c.metric, window).replay(&seen, &evaluated)
             });
             let trace = monitor::Trace::new(signals.collect());
             let offline = monitor::evaluate::<monitor::Reading>(&formula, &trace).at(now).truth;
