@@ -24,7 +24,7 @@ use chaos_core::{
     model::Probe,
     place::{Names, Object, ObjectKind, Place},
     probe::{Outcome, Probers},
-    run::{Clock, Pacer, load},
+    run::{Clock, load},
 };
 use chaos_probes::StandardProbers;
 use serde_json::{Value, json};
@@ -86,7 +86,10 @@ pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure
     let (rate, seconds): (f64, u64) = (rate.parse()?, seconds.parse()?);
     // At full speed the schedule is far ahead of what can be done, and the limit decides, as in an overloaded run.
     let full = rate == 0.0;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = match std::env::var("RT").as_deref() {
+        Ok("multi") => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+    };
     runtime.block_on(async {
         let probe = Probe::http_get("get", url).reusing_connections(CONNECTIONS);
         let here = Place {
@@ -104,18 +107,19 @@ pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure
             limit: if full { CONNECTIONS as usize } else { 4096 },
         };
         let (stop, stopping) = tokio::sync::watch::channel(false);
-        let (mut latencies, mut failed) = (Vec::new(), 0_u64);
-        let pacer = Pacer::start();
-        let sink = |sample: chaos_core::probe::Sample| {
-            failed += u64::from(sample.observation.outcome != Outcome::Ok);
-            latencies.push(sample.latency);
-        };
-        let drive = load::drive(&*prober, &stream, Clock::start(), pacer.as_ref(), stopping, sink);
-        let timer = async {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            stop.send_replace(true);
-        };
-        futures_util::future::join(drive, timer).await;
+        // A task of its own, as in a run.
+        let driving = tokio::spawn(async move {
+            let (mut latencies, mut failed) = (Vec::new(), 0_u64);
+            let sink = |sample: chaos_core::probe::Sample| {
+                failed += u64::from(sample.observation.outcome != Outcome::Ok);
+                latencies.push(sample.latency);
+            };
+            load::drive(&*prober, &stream, Clock::start(), stopping, sink).await;
+            (latencies, failed)
+        });
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        stop.send_replace(true);
+        let (latencies, failed) = driving.await?;
         let at = |q| quantile(&latencies, q).as_secs_f64();
         let told = json!({
             "requests": latencies.len(), "failed": failed,

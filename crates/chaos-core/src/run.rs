@@ -37,7 +37,6 @@ pub use clock::Clock;
 pub use control::Control;
 pub use emit::EventSink;
 pub use event::{RunEvent, What};
-pub use pacer::Pacer;
 pub use policy::Policy;
 pub use record::{Completion, Record, Restoration};
 pub use runner::{MissingPart, Runner, RunnerBuilder, fingerprint, new_id};

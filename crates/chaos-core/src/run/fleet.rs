@@ -8,7 +8,6 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     context::Context,
     load::{self, Stream, panic_text},
-    pacer::Pacer,
     record::AbortKind,
 };
 use crate::{probe::Prober, time::Nanos};
@@ -33,7 +32,6 @@ impl Fleet {
     pub(crate) fn start(ctx: &Arc<Context>, opened: Vec<Opened>, now: Nanos) -> Fleet {
         let (stop, stopping) = watch::channel(false);
         let mut workers = JoinSet::new();
-        let pacer = Pacer::start();
         let mut longest = Duration::ZERO;
         let count = |probe: usize| opened.iter().filter(|o| o.probe == probe).count();
         let counts: Vec<usize> = opened.iter().map(|o| count(o.probe)).collect();
@@ -51,10 +49,10 @@ impl Fleet {
                 timeout: model.timeout,
                 limit: ctx.policy.limit,
             };
-            let (ctx, stopping, pacer) = (ctx.clone(), stopping.clone(), pacer.clone());
+            let (ctx, stopping) = (ctx.clone(), stopping.clone());
             workers.spawn(async move {
                 let sink = |sample| ctx.monitor.observe(probe, sample);
-                let drive = load::drive(&*prober, &stream, ctx.clock, pacer.as_ref(), stopping, sink);
+                let drive = load::drive(&*prober, &stream, ctx.clock, stopping, sink);
                 // Probers' own panics end in their samples; what comes here is an abort condition's or the engine's.
                 if let Err(panic) = AssertUnwindSafe(drive).catch_unwind().await {
                     let reason = format!("measuring failed: {}", panic_text(&*panic));

@@ -16,7 +16,7 @@ use std::{
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
     sync::watch,
-    time::{Sleep, sleep_until, timeout_at},
+    time::{Instant, Sleep, sleep_until, timeout_at},
 };
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{
     time::{Nanos, duration, nanos},
 };
 
-/// How many starts and ends are handled before other tasks of the thread get their turn.
+/// How many starts and ends are handled before other tasks of the thread get their turn, the one that stops it among them.
 const TURN: usize = 512;
 
 /// One stream of measurements: a probe from one place.
@@ -56,13 +56,15 @@ impl Stream {
 
 /// Sends one stream until `stop` turns true, then waits for what is under way; each sample goes to `sink` when it is over.
 ///
-/// A prober that panics makes a measurement that could not be taken; the stream goes on. Without a pacer, starts are late
-/// by up to a millisecond or two, which is recorded.
+/// Whatever the prober does, that takes no longer than the timeout after the last intended start. A prober that panics
+/// makes a measurement that could not be taken; the stream goes on.
+///
+/// # Panics
+/// Panics outside of a tokio runtime with time and I/O.
 pub async fn drive<P: Prober + ?Sized>(
     prober: &P,
     stream: &Stream,
     clock: Clock,
-    pacer: Option<&Pacer>,
     mut stop: watch::Receiver<bool>,
     mut sink: impl FnMut(Sample),
 ) {
@@ -70,27 +72,35 @@ pub async fn drive<P: Prober + ?Sized>(
     let mut number = 0;
     // Whether the limit kept a measurement from starting since the schedule was last met.
     let mut held_back = false;
-    let mut timer = pin!(sleep_until(clock.instant(stream.first)));
+    let mut alarm = Alarm::new();
+    // When measurements were last begun, or meant to be.
+    let mut last = Nanos::MIN;
     let mut stopping = pin!(async move {
         // A runner that went away stops its load too.
         let _ = stop.wait_for(|stop| *stop).await;
     });
     let mut stopped = false;
-    // What the pacer was last asked for.
-    let mut asked = Nanos::MIN;
     poll_fn(|cx: &mut Context<'_>| {
-        for _ in 0..TURN {
-            while let Poll::Ready(Some(sample)) = under_way.poll_next_unpin(cx) {
+        let mut handled = 0;
+        while handled < TURN {
+            while handled < TURN
+                && let Poll::Ready(Some(sample)) = under_way.poll_next_unpin(cx)
+            {
                 sink(sample);
+                handled += 1;
             }
             stopped = stopped || stopping.as_mut().poll(cx).is_ready();
             if stopped {
-                return if under_way.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+                match under_way.is_empty() {
+                    true => return Poll::Ready(()),
+                    false if handled < TURN => return Poll::Pending,
+                    false => break,
+                }
             }
             let now = clock.now();
-            let mut started = 0;
+            let before = handled;
             let mut intended = stream.intended(number);
-            while intended <= now && started < TURN {
+            while intended <= now && handled < TURN {
                 let late = duration(now - intended);
                 if late >= stream.timeout {
                     sink(unsent(stream, intended, late, held_back));
@@ -100,24 +110,21 @@ pub async fn drive<P: Prober + ?Sized>(
                     held_back = true;
                     break;
                 }
-                started += 1;
+                handled += 1;
                 number += 1;
                 intended = stream.intended(number);
             }
-            if started > 0 {
+            if handled > before {
+                // A late wake-up does not put off those after it.
+                last = now.min(alarm.at);
                 continue;
             }
             if intended > now {
                 held_back = false;
             }
-            // At the limit the timer stands for the moment at which the oldest one waiting is past its timeout.
+            // At the limit the alarm stands for the moment at which the oldest one waiting is past its timeout.
             let due = if intended > now { intended } else { intended + nanos(stream.timeout) };
-            if poll_timer(timer.as_mut(), clock, due, cx).is_pending() {
-                let at = due.max(now + nanos(pacer::STEP));
-                if let Some(pacer) = pacer.filter(|_| asked <= now || at < asked) {
-                    asked = at;
-                    pacer.wake_after(duration(at - now), cx.waker().clone());
-                }
+            if alarm.poll(clock, due.max(last.saturating_add(nanos(pacer::STEP))), cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -127,12 +134,33 @@ pub async fn drive<P: Prober + ?Sized>(
     .await;
 }
 
-fn poll_timer(mut timer: Pin<&mut Sleep>, clock: Clock, due: Nanos, cx: &mut Context<'_>) -> Poll<()> {
-    let due = clock.instant(due);
-    if timer.deadline() != due {
-        timer.as_mut().reset(due);
+/// Wakes at intended starts; by tokio's own timers, a millisecond or two late, where there is no pacer.
+struct Alarm {
+    pacer: Option<Pacer>,
+    timer: Pin<Box<Sleep>>,
+    /// What it is set to.
+    at: Nanos,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Alarm { pacer: Pacer::start(), timer: Box::pin(sleep_until(Instant::now())), at: Nanos::MAX }
     }
-    timer.poll(cx)
+
+    /// Is ready at this time, which takes the place of what it was set to before.
+    fn poll(&mut self, clock: Clock, at: Nanos, cx: &mut Context<'_>) -> Poll<()> {
+        self.at = at;
+        let at = clock.instant(at);
+        match &mut self.pacer {
+            Some(pacer) => pacer.poll(at.into_std(), cx),
+            None => {
+                if self.timer.deadline() != at {
+                    self.timer.as_mut().reset(at);
+                }
+                self.timer.as_mut().poll(cx)
+            }
+        }
+    }
 }
 
 async fn measure<P: Prober + ?Sized>(prober: &P, stream: &Stream, clock: Clock, intended: Nanos) -> Sample {

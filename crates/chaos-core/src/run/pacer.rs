@@ -1,38 +1,83 @@
 //! Waking at the microsecond: tokio's timers round up to the next millisecond, which every latency would bear.
 
 use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
-    sync::mpsc::{self, RecvTimeoutError},
-    task::Waker,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
+
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// The least time between two wake-ups of one stream; what falls due in between is started together.
 pub(crate) const STEP: Duration = Duration::from_micros(200);
 
-/// A thread that sleeps and wakes tasks; it ends with its last handle.
-#[derive(Clone, Debug)]
-pub struct Pacer {
-    orders: mpsc::Sender<(Instant, Waker)>,
+/// A timer of the kernel that the runtime waits for together with its sockets.
+///
+/// It costs one system call for each wake-up and no thread: a thread that sleeps and wakes the task takes two switches and
+/// several calls, more than the measurement itself.
+pub(crate) struct Pacer {
+    timer: AsyncFd<Timer>,
+    /// What the timer is set to; none once it has gone off.
+    set: Option<Instant>,
+}
+
+struct Timer(TimerFd);
+
+impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 impl Pacer {
-    /// Starts the thread; `None` where none can be started, or where tokio's clock is paused and so no time passes.
-    pub fn start() -> Option<Pacer> {
+    /// Makes a timer; `None` where the process may open no more files, or where tokio's clock is paused and so no time
+    /// passes.
+    ///
+    /// # Panics
+    /// Panics in a runtime without I/O.
+    pub(crate) fn start() -> Option<Pacer> {
         if is_paused() {
             return None;
         }
-        let (orders, incoming) = mpsc::channel();
-        std::thread::Builder::new().name("chaos-pacer".into()).spawn(move || serve(&incoming)).ok()?;
-        Some(Pacer { orders })
+        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).ok()?;
+        Some(Pacer { timer: register(Timer(timer))?, set: None })
     }
 
-    /// Wakes a task so long from now, within some tens of microseconds where the machine is not busy.
-    pub(crate) fn wake_after(&self, time: Duration, waker: Waker) {
-        // Without its thread the tasks' own timers wake them, only later.
-        let _ = self.orders.send((Instant::now() + time, waker));
+    /// Is ready from then on, within some tens of microseconds where the machine is not busy.
+    pub(crate) fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            if self.set != Some(at) {
+                let once = Expiration::OneShot(left.into());
+                if self.timer.get_ref().0.set(once, TimerSetTimeFlags::empty()).is_err() {
+                    // Cannot be with a timer of our own and a time that is no zero; trying again beats never waking.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                self.set = Some(at);
+            }
+            match ready!(self.timer.poll_read_ready(cx)) {
+                // The count of expirations is never read: setting the timer anew forgets it.
+                Ok(mut gone_off) => gone_off.clear_ready(),
+                Err(_) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            self.set = None;
+        }
     }
+}
+
+#[expect(unsafe_code, reason = "tokio cannot know whether a descriptor stays open")]
+fn register(timer: Timer) -> Option<AsyncFd<Timer>> {
+    // SAFETY: the timer owns its descriptor and never closes or exchanges it before it is dropped.
+    unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }.ok()
 }
 
 /// Two readings of a clock that goes on differ after a microsecond; those of a paused one never do.
@@ -44,32 +89,10 @@ fn is_paused() -> bool {
     tokio::time::Instant::now() == before
 }
 
-fn serve(incoming: &mpsc::Receiver<(Instant, Waker)>) {
-    // The number keeps apart what falls due in the same instant.
-    let (mut waiting, mut number) = (BTreeMap::<(Reverse<Instant>, u64), Waker>::new(), 0);
-    loop {
-        let now = Instant::now();
-        while let Some(next) = waiting.last_entry().filter(|e| e.key().0.0 <= now) {
-            next.remove().wake();
-        }
-        let next = waiting.last_key_value().map(|((due, _), _)| due.0);
-        let order = match next {
-            Some(due) => incoming.recv_timeout(due.saturating_duration_since(now)),
-            None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match order {
-            Ok((due, waker)) => {
-                number += 1;
-                waiting.insert((Reverse(due), number), waker);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -77,22 +100,28 @@ mod tests {
         assert!(Pacer::start().is_none());
     }
 
-    #[test]
-    fn wakes_in_the_order_of_their_times() {
-        struct Note(u32, mpsc::Sender<u32>);
-        impl std::task::Wake for Note {
-            fn wake(self: std::sync::Arc<Self>) {
-                self.1.send(self.0).unwrap();
-            }
+    #[tokio::test]
+    async fn wakes_at_each_time_and_never_before() {
+        let mut pacer = Pacer::start().unwrap();
+        let start = Instant::now();
+        for micros in [300, 700, 700, 20_000, 20_050] {
+            let at = start + Duration::from_micros(micros);
+            poll_fn(|cx| pacer.poll(at, cx)).await;
+            assert!(Instant::now() >= at);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let pacer = runtime.block_on(async { Pacer::start().unwrap() });
-        let (note, notes) = mpsc::channel();
-        for (n, millis) in [(2, 40), (1, 20), (3, 60)] {
-            let waker = std::sync::Arc::new(Note(n, note.clone())).into();
-            pacer.wake_after(Duration::from_millis(millis), waker);
-        }
-        let order: Vec<u32> = (0..3).map(|_| notes.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
-        assert_eq!(order, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn an_earlier_time_takes_the_place_of_a_later_one() {
+        let mut pacer = Pacer::start().unwrap();
+        let hour = Instant::now() + Duration::from_secs(3600);
+        poll_fn(|cx| {
+            assert!(pacer.poll(hour, cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let soon = Instant::now() + Duration::from_millis(5);
+        let woken = poll_fn(|cx| pacer.poll(soon, cx));
+        tokio::time::timeout(Duration::from_secs(60), woken).await.expect("the timer was set anew");
     }
 }

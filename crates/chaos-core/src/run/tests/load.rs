@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     probe::{Observation, Prober},
     run::{
-        Clock, Pacer,
+        Clock,
         load::{Stream, drive},
     },
     time::nanos,
@@ -23,8 +23,8 @@ fn stream(rate: f64, timeout: Duration, limit: usize) -> Stream {
 /// Sends for a time, then drains; returns the samples in the order of their intended starts.
 async fn send(prober: &dyn Prober, stream: Stream, time: Duration) -> Vec<Sample> {
     let (stop, stopping) = watch::channel(false);
-    let (mut samples, pacer) = (Vec::new(), Pacer::start());
-    let driving = drive(prober, &stream, Clock::start(), pacer.as_ref(), stopping, |s| samples.push(s));
+    let mut samples = Vec::new();
+    let driving = drive(prober, &stream, Clock::start(), stopping, |s| samples.push(s));
     let stopping = async {
         tokio::time::sleep(time).await;
         stop.send_replace(true);
@@ -150,7 +150,7 @@ async fn a_stalled_runner_blames_itself() {
     let clock = Clock::start();
     let stream = stream(100.0, seconds(1), 4096);
     let mut samples = Vec::new();
-    let driving = drive(&Instant, &stream, clock, None, stopping, |s| samples.push(s));
+    let driving = drive(&Instant, &stream, clock, stopping, |s| samples.push(s));
     let stalling = async {
         tokio::time::sleep(seconds(5)).await;
         // Time goes on, and nothing of the runner does.
