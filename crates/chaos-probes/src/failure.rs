@@ -5,6 +5,9 @@ use std::{borrow::Cow, collections::HashSet, io, sync::Arc, sync::Mutex};
 use chaos_core::probe::{Observation, Outcome, ProbeError};
 use nix::errno::Errno;
 
+/// What it means that the kernel has no local address to give.
+const NO_PORT: &str = "no free local port: too many connections are open, or were closed in the last minute";
+
 /// How many different texts are kept; beyond that each is made anew, so that a server cannot fill the memory.
 const KEPT: usize = 1024;
 
@@ -39,7 +42,8 @@ impl Failure {
             Errno::ETIMEDOUT => Failure::failed("connection timed out"),
             Errno::EPERM | Errno::EACCES => Failure::failed("sending not permitted"),
             Errno::ENOBUFS => Failure::failed("packet dropped while sending"),
-            Errno::EADDRNOTAVAIL => Failure::NotRun("no free local port".into()),
+            // A port stays taken for a minute after its connection was closed on this side.
+            Errno::EADDRNOTAVAIL => Failure::NotRun(NO_PORT.into()),
             Errno::EMFILE | Errno::ENFILE => Failure::NotRun("too many open files".into()),
             Errno::ENOMEM => Failure::NotRun("out of memory".into()),
             other => Failure::Failed(other.desc().to_lowercase().into()),
@@ -106,7 +110,7 @@ mod tests {
         assert_eq!(text(Errno::ECONNREFUSED), Failure::failed("connection refused"));
         assert_eq!(text(Errno::EHOSTUNREACH), Failure::failed("host unreachable"));
         assert_eq!(text(Errno::EMFILE), Failure::NotRun("too many open files".into()));
-        assert_eq!(text(Errno::EADDRNOTAVAIL), Failure::NotRun("no free local port".into()));
+        assert_eq!(text(Errno::EADDRNOTAVAIL), Failure::NotRun(NO_PORT.into()));
         assert_eq!(text(Errno::EPROTO), Failure::failed("protocol error"));
     }
 

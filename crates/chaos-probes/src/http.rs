@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::{
     connection::{Connection, Unanswered},
-    pool::Pool,
+    pool::{Permit, Pool},
     request::{Parts, Target},
 };
 use crate::{
@@ -43,7 +43,8 @@ pub(crate) struct HttpProber {
     target: Target,
     resolver: Resolver,
     sockets: Sockets,
-    pool: Pool,
+    /// None where every request has a connection of its own.
+    pool: Option<Pool>,
     ok_when: Condition,
     keeps_body: bool,
     labels: Labels,
@@ -65,15 +66,15 @@ impl HttpProber {
         let ok_when = probe.ok_when.clone().unwrap_or_else(|| Condition::Status(vec![(200, 399)]));
         condition::check(&ok_when, true)?;
         let target = Target::open(&Parts { method, url, headers, body }, probe.connections, secrets)?;
-        let limit = match probe.connections {
-            Connections::Reuse(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
-            Connections::Fresh => 0,
+        let pool = match probe.connections {
+            Connections::Reuse(limit) => Some(Pool::new(usize::try_from(limit).unwrap_or(usize::MAX))),
+            Connections::Fresh => None,
         };
         Ok(HttpProber {
             resolver: Resolver::open(&target.endpoint.host, place, &sockets)?,
             target,
             sockets,
-            pool: Pool::new(limit),
+            pool,
             keeps_body: condition::reads_body(&ok_when),
             ok_when,
             labels: Labels::open(&probe.labels, true)?,
@@ -93,29 +94,39 @@ impl HttpProber {
         request: &Request<Full<Bytes>>,
         seen: &mut Observation,
     ) -> Result<(response::Parts, Vec<u8>), Failure> {
+        // Before everything else, so that it is given back when the connection is closed or kept.
+        let lease = match &self.pool {
+            Some(pool) => Some((pool, pool.permit().await)),
+            None => None,
+        };
         let turn = self.resolver.turn();
         // An idle connection is used without asking for addresses again, as clients with a pool do.
-        let idle = self
-            .resolver
-            .last_known()
-            .and_then(|addresses| self.pool.take(addresses[turn % addresses.len()]));
+        let idle = lease.as_ref().and_then(|(pool, permit)| {
+            let addresses = self.resolver.last_known()?;
+            pool.take(addresses[turn % addresses.len()], permit)
+        });
         let (mut connection, reused) = match idle {
             Some(connection) => (connection, true),
-            None => self.connect(turn, seen).await?,
+            None => self.connect(turn, lease.as_ref(), seen).await?,
         };
         let answer = match connection.send(request.clone()).await {
             Err(no) if reused && (no.unsent || (no.silent && self.target.idempotent)) => {
                 // The server closed the idle connection just as it was used again.
                 tracing::debug!(peer = %connection.peer, "sent again: a reused connection was closed");
                 drop(connection);
-                connection = self.connect_fresh(turn, seen).await?;
+                let address = self.resolve(turn, seen).await?;
+                connection = self.open_connection(address, seen).await?;
                 connection.send(request.clone()).await
             }
             answer => answer,
         };
         self.labels.peer(seen, connection.peer, &self.words);
         let answer = answer.map_err(|Unanswered { failure, .. }| failure)?;
-        self.read(connection, answer, seen).await
+        let read = self.read(&mut connection, answer, seen).await?;
+        if let Some((pool, permit)) = &lease {
+            pool.keep(connection, permit);
+        }
+        Ok(read)
     }
 
     /// Returns the request that is sent.
@@ -124,17 +135,20 @@ impl HttpProber {
     }
 
     /// Returns a connection to the address whose turn it is, and whether it was used before.
-    async fn connect(&self, turn: usize, seen: &mut Observation) -> Result<(Connection, bool), Failure> {
+    async fn connect(
+        &self,
+        turn: usize,
+        lease: Option<&(&Pool, Permit<'_>)>,
+        seen: &mut Observation,
+    ) -> Result<(Connection, bool), Failure> {
         let address = self.resolve(turn, seen).await?;
-        match self.pool.take(address.ip()) {
-            Some(connection) => Ok((connection, true)),
-            None => Ok((self.open_connection(address, seen).await?, false)),
+        if let Some((pool, permit)) = lease {
+            if let Some(connection) = pool.take(address.ip(), permit) {
+                return Ok((connection, true));
+            }
+            pool.make_room(permit);
         }
-    }
-
-    async fn connect_fresh(&self, turn: usize, seen: &mut Observation) -> Result<Connection, Failure> {
-        let address = self.resolve(turn, seen).await?;
-        self.open_connection(address, seen).await
+        Ok((self.open_connection(address, seen).await?, false))
     }
 
     async fn resolve(&self, turn: usize, seen: &mut Observation) -> Result<SocketAddr, Failure> {
@@ -163,7 +177,7 @@ impl HttpProber {
     /// Reads an answer to its end; what could be read is noted even if it breaks off.
     async fn read(
         &self,
-        mut connection: Connection,
+        connection: &mut Connection,
         answer: Response<Incoming>,
         seen: &mut Observation,
     ) -> Result<(response::Parts, Vec<u8>), Failure> {
@@ -179,8 +193,6 @@ impl HttpProber {
                 kept.extend_from_slice(&data[..data.len().min(KEPT - kept.len())]);
             }
         }
-        drop(body);
-        self.pool.keep(connection);
         Ok((head, kept))
     }
 }

@@ -42,7 +42,10 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
         ));
         if matches!(probe.kind, ProbeKind::Http { .. }) {
             page.detail(&match probe.connections {
-                Connections::Reuse(n) => format!("Up to {n} connections are kept and used again."),
+                Connections::Reuse(n) => format!(
+                    "At most {n} connections are open at once, and they are used again; a request that finds none free \
+                     waits for one, which counts as latency."
+                ),
                 Connections::Fresh => "Each opens a connection of its own.".to_owned(),
             });
         }
