@@ -13,6 +13,7 @@ mod restore;
 mod run;
 mod stop;
 
+pub(crate) use self::agent::agent;
 use crate::{
     args::{Cli, Command},
     exit_code::Exit,

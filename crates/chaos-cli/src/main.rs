@@ -18,6 +18,10 @@ mod world;
 use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
+    // An agent is there for as long as a fault is, perhaps on a small machine: it goes without all that reads a command line.
+    if std::env::args_os().skip(1).eq(["agent"]) {
+        return command::agent().into();
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -29,6 +29,7 @@ mod injector;
 pub mod inventory;
 pub mod netlink;
 mod network;
+mod priority;
 
 pub use agent::AgentInjector;
 pub use environment::MachineEnvironment;

@@ -15,6 +15,8 @@ mod layers;
 #[expect(dead_code, reason = "other suites use the rest of it")]
 #[path = "world/pair.rs"]
 mod pair;
+#[path = "agent/priority.rs"]
+mod priority;
 
 /// The agent that the tests start: this very program, told to be one.
 #[test]

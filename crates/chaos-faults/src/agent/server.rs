@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    os::fd::AsFd,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,6 +12,7 @@ use chaos_core::injector::{Effect, InjectError, Undo};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::unix::pipe,
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
@@ -23,6 +25,7 @@ use super::{
 use crate::{
     backend::Holding,
     injector::{Machine, deadline_of},
+    priority,
 };
 
 /// How often an agent that is on its own tries to take a fault back, before it tells and gives up on it.
@@ -77,26 +80,33 @@ where
 pub fn serve_standard_streams() -> std::io::Result<Stop> {
     // Ctrl-C at the terminal is for the runner, which decides. A session leader has its own session already.
     nix::unistd::setsid().ok();
-    come_first();
+    priority::come_first();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     let ended = runtime.block_on(async {
         let stop = signalled()?;
-        Ok(serve(tokio::io::stdin(), tokio::io::stdout(), Holding::Agent, stop).await)
+        Ok(serve(standard_input(), standard_output(), Holding::Agent, stop).await)
     });
-    // The thread that reads standard input may wait for ever.
+    // A thread that reads standard input may wait for ever.
     runtime.shutdown_background();
     ended
 }
 
-/// Asks for the processor before others, for this thread and those it will start: what undoes a fault must not wait for a
-/// machine that the fault made busy, and what holds packets must not hold them for longer than asked.
-#[expect(unsafe_code, reason = "setpriority(2) has no safe wrapper")]
-fn come_first() {
-    const BEFORE_ALL_ORDINARY: libc::c_int = -20;
-    // SAFETY: a call with plain numbers; where the right to it is missing it changes nothing.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, BEFORE_ALL_ORDINARY);
+/// Standard input. A pipe is waited for on the agent's own thread, which is given its turn first; another thread would not.
+fn standard_input() -> Box<dyn AsyncRead + Send + Unpin> {
+    let pipe = std::io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
+    match pipe {
+        Ok(pipe) => Box::new(pipe),
+        Err(_) => Box::new(tokio::io::stdin()),
+    }
+}
+
+/// Standard output, likewise.
+fn standard_output() -> Box<dyn AsyncWrite + Send + Unpin> {
+    let pipe = std::io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd);
+    match pipe {
+        Ok(pipe) => Box::new(pipe),
+        Err(_) => Box::new(tokio::io::stdout()),
     }
 }
 

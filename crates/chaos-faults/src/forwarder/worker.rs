@@ -18,6 +18,7 @@ use super::shape::Shape;
 use super::socket::PacketSocket;
 use crate::bpf::action::{Heartbeat, monotonic_ns};
 use crate::bpf::{Device, Direction};
+use crate::priority;
 
 /// How often the thread gives a sign of life: often enough for one or two to come late.
 const BEAT: u64 = 20_000_000;
@@ -120,6 +121,7 @@ impl Worker {
         if let Some(namespace) = device.namespace() {
             namespace.enter().map_err(setup("enter the network namespace"))?;
         }
+        priority::be_ordinary();
         // Timers may come late by 50 µs otherwise; nothing else depends on it.
         nix::sys::prctl::set_timerslack(1).ok();
         let leaving = match direction {
