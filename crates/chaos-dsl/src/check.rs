@@ -6,6 +6,7 @@
 
 mod bounds;
 mod clause;
+mod echo;
 mod experiment;
 mod fault;
 mod formula;
@@ -91,7 +92,7 @@ fn check(
     }
     // The file itself comes last, after what it uses.
     if let Some((own, used)) = trees.split_last() {
-        let mut checker = Checker { out: Vec::new(), params: Params::default() };
+        let mut checker = Checker { out: Vec::new(), params: Params::default(), strange: Vec::new() };
         let mut shared = Vec::new();
         for statement in used.iter().flat_map(|t| &t.statements) {
             checker.shared(statement, true, &mut shared);
@@ -129,13 +130,16 @@ fn check(
         }
         // A statement that could not be read may have been what is missed.
         if out.iter().any(Diagnostic::is_error) {
-            checker.out.retain(|d| !follows(d));
+            checker.out.retain(|d| !echo::follows(d));
         }
+        // What stands in a statement that means nothing was read as if it meant something else.
+        out.retain(|d| !d.primary.as_ref().is_some_and(|l| checker.strange.iter().any(|s| s.covers(l.span))));
         out.append(&mut checker.out);
     }
     // Errors before warnings, each in the order of the text; a place is told once.
     out.sort_by_key(|d| (d.primary.as_ref().map(|l| (l.span.file, l.span.start)), !d.is_error()));
     out.dedup();
+    echo::silence(&mut out, &sources);
     out.truncate(MAX_DIAGNOSTICS);
     if out.iter().any(Diagnostic::is_error) {
         experiments.clear();
@@ -143,21 +147,12 @@ fn check(
     Compiled { sources, experiments, diagnostics: out }
 }
 
-/// Whether a diagnostic may only follow from a statement that could not be read.
-fn follows(diagnostic: &Diagnostic) -> bool {
-    match diagnostic.code {
-        Code::MissingLine | Code::ImpossibleOrder | Code::NoBaseline | Code::TooShort | Code::Undecidable => {
-            true
-        }
-        Code::UnknownName => diagnostic.help.as_ref().is_none_or(|h| !h.starts_with("did you mean")),
-        _ => false,
-    }
-}
-
 /// What checking carries along.
 struct Checker {
     out: Vec<Diagnostic>,
     params: Params,
+    /// Statements that are not known where they stand.
+    strange: Vec<Span>,
 }
 
 impl Checker {

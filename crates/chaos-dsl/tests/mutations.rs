@@ -140,3 +140,70 @@ fn large_files_take_no_more_than_their_share() {
         assert!(large < small * 60 + Duration::from_secs(2), "{small:?} and {large:?}");
     }
 }
+
+/// Mistakes as people make them, one in each text: a word, a sign or a line left out, a word misspelt, a unit forgotten, set
+/// apart or unknown, a quote left open, a line twice.
+fn slips(text: &str) -> Vec<(String, String)> {
+    let mut slips = Vec::new();
+    let mut slip = |name: &str, range: std::ops::Range<usize>, instead: String| {
+        let what = format!("{name} `{}` at byte {}", &text[range.clone()], range.start);
+        slips.push((what, format!("{}{instead}{}", &text[..range.start], &text[range.end..])));
+    };
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let word = |c: char| c.is_ascii_alphanumeric() || "_.%/-".contains(c);
+        let length = match first {
+            '"' => rest[1..].find('"').map_or(rest.len(), |end| end + 2),
+            c if word(c) => rest.find(|c| !word(c)).unwrap_or(rest.len()),
+            c => c.len_utf8(),
+        };
+        let (range, token) = (at..at + length, &rest[..length]);
+        at += length;
+        if first.is_whitespace() {
+            continue;
+        }
+        slip("left out", range.clone(), String::new());
+        let digits = token.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = token.split_at(digits);
+        if matches!(unit, "ms" | "s" | "%" | "/s") && digits > 0 {
+            slip("without unit", range.clone(), number.to_owned());
+            slip("of no unit", range.clone(), format!("{number}q"));
+            slip("set apart", range.clone(), format!("{number} {unit}"));
+        } else if token.len() > 2 && token.bytes().all(|b| b.is_ascii_lowercase()) {
+            slip("misspelt", range.clone(), format!("{}x", &token[..token.len() - 1]));
+        } else if first == '"' {
+            slip("left open", range, token[..token.len() - 1].to_owned());
+        }
+    }
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let range = start..start + line.len();
+        start = range.end;
+        slip("line left out", range.clone(), String::new());
+        slip("line twice", range, line.repeat(2));
+    }
+    slips
+}
+
+#[test]
+fn one_slip_is_told_once() {
+    let text = std::fs::read_to_string("../../scenarios/loss.chaos").unwrap();
+    assert!(compile("loss.chaos", &text, &[]).is_ok());
+    let slips = slips(&text);
+    let mut often = Vec::new();
+    for (what, text) in &slips {
+        let told: Vec<String> =
+            compile("loss.chaos", text, &[]).diagnostics.into_iter().map(|d| d.message).collect();
+        if told.len() > 1 {
+            often.push(format!("{what}: {told:#?}"));
+        }
+    }
+    // A brace in the wrong place may well look like two mistakes.
+    assert!(
+        slips.len() > 250 && often.len() * 25 < slips.len(),
+        "{} of {}: {often:#?}",
+        often.len(),
+        slips.len()
+    );
+}

@@ -82,7 +82,11 @@ impl Checker {
         let mut cursor = statement.cursor();
         cursor.take();
         let name = self.take_string(&mut cursor, "the experiment's title in quotes")?;
-        let block = cursor.take_block()?;
+        let Some(block) = cursor.take_block() else {
+            self.expected(&cursor, "the experiment's lines in braces").help =
+                Some("write `experiment \"title\" { … }`".into());
+            return None;
+        };
         let lines: Vec<&Statement<'_>> = block.statements.iter().collect();
         // A scope's targets are lines like those of the experiment itself.
         let scope = lines.iter().find(|l| l.keyword() == "scope").and_then(|l| l.block());
@@ -109,7 +113,10 @@ impl Checker {
             self.line(line, &names, &mut parts, scoped.iter().any(|s| std::ptr::eq(*s, *line)));
         }
         let written: Vec<&str> = shared.iter().chain(&scoped).chain(&lines).map(|l| l.keyword()).collect();
-        self.required(&written, title);
+        // A line that means nothing may have been meant as the one that is missing.
+        if !lines.iter().any(|l| self.strange.contains(&l.span)) {
+            self.required(&written, title);
+        }
         let (hypothesis, steady_state, course) = (parts.hypothesis, parts.steady_state, parts.timeline);
         let complete = hypothesis.is_some() && steady_state.is_some() && course.is_some();
         let (timeline, plain) = course.unzip();
@@ -153,6 +160,11 @@ impl Checker {
             let odd = lines.map(|l| l.keyword()).any(|word| word != "host" && word != "link");
             names.lab_in_doubt = odd || names.lab.as_ref().is_none_or(|l| l.hosts.is_empty());
             names.copies = names.lab.as_ref().map(|l| l.names()).unwrap_or_default();
+        } else {
+            // So may one that is not known here have been meant to be the lab.
+            let near =
+                |l: &&Statement<'_>| suggest::nearest(l.keyword(), LINES.iter().copied()) == Some("lab");
+            names.lab_in_doubt = lines.iter().any(near);
         }
         for (number, line) in shared.iter().chain(scoped).chain(lines).enumerate() {
             if number == shared.len() {
@@ -243,7 +255,9 @@ impl Checker {
                         ));
                     }
                 }
-                if block.is_none_or(|b| b.statements.is_empty()) {
+                if over.is_none() {
+                    self.strange.push(line.span);
+                } else if block.is_none_or(|b| b.statements.is_empty()) {
                     self.error(Code::MissingLine, line.span, "the steady state says nothing").help =
                         Some("write `steady state over 30s { success(probe) >= 99% }`".into());
                 }
@@ -300,10 +314,19 @@ impl Checker {
                     .help = Some("move it to the top of the file".into());
             }
             word => {
-                let help = suggest::did_you_mean(word, LINES.iter().copied());
+                // `steady state` is known by its first word.
+                let first = |line: &&'static str| line.split(' ').next().unwrap_or(line);
+                let near = suggest::nearest(word, LINES.iter().map(first));
+                let near = near.and_then(|near| LINES.iter().find(|line| first(line) == near));
+                let help = near.map(|line| format!("did you mean `{line}`?"));
                 let help = help.or_else(|| Some(format!("its lines are {}", super::join_words(LINES))));
                 let at = line.items.first().map_or(line.span, |i| i.span);
-                self.error(Code::UnknownStatement, at, format!("an experiment has no `{word}`")).help = help;
+                let message = match word {
+                    "" => "a line of an experiment begins with a word".to_owned(),
+                    word => format!("an experiment has no `{word}`"),
+                };
+                self.error(Code::UnknownStatement, at, message).help = help;
+                self.strange.push(line.span);
             }
         }
     }

@@ -82,6 +82,12 @@ impl Checker {
         let mut from = None;
         if cursor.take_word("from").is_some() {
             from = self.selector(&mut cursor, names);
+        } else if cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
+            // Told at the end of the statement; its block is read all the same.
+            self.end(&cursor, &["from"]);
+            while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
+                cursor.take();
+            }
         } else if names.lab.is_some() {
             self.error(
                 Code::MissingLine,
@@ -107,7 +113,7 @@ impl Checker {
             (probe.rate, probe.connections) = (1.0, Connections::Reuse(1));
             self.read_at_one_place(probe.from.as_ref(), names);
         }
-        let mut connections = None;
+        let (mut connections, mut strange) = (None, false);
         let head = Span { end: cursor.previous().end, ..statement.span };
         if let Some(block) = cursor.take_block() {
             let mut seen: Vec<&str> = Vec::new();
@@ -118,6 +124,8 @@ impl Checker {
                     let help = help.or_else(|| Some(format!("a probe has {}", super::join_words(SETTINGS))));
                     self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`")).help =
                         help;
+                    // Whatever it was meant to be, it is not missing.
+                    strange = true;
                     continue;
                 }
                 if matches!(word, "rate" | "every")
@@ -246,7 +254,7 @@ impl Checker {
         self.end(&cursor, &["from"]);
         match (connections, &parsed) {
             (Some(chosen), _) => probe.connections = chosen,
-            (None, Some(ProbeKind::Http { .. })) => {
+            (None, Some(ProbeKind::Http { .. })) if !strange => {
                 self.error(Code::MissingLine, head, "an http probe says how it uses connections").help =
                     Some("add `connections reuse 10`, or `connections fresh`: which of them is often the very question".into());
             }

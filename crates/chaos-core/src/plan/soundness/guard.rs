@@ -63,7 +63,9 @@ fn follows(condition: &Predicate, demand: &Comparison) -> bool {
 }
 
 fn implied(condition: &Comparison, demand: &Comparison) -> bool {
-    if !same(&condition.metric, &demand.metric) {
+    // What is read may be below zero, so that nothing is known of its baseline.
+    let unknown = demand.metric.field.is_read() && matches!(demand.bound, Bound::Baseline { .. });
+    if unknown || !same(&condition.metric, &demand.metric) {
         return false;
     }
     let (condition, demand) = (Limit::of(condition), Limit::of(demand));

@@ -16,13 +16,14 @@ pub fn of_timeline(timeline: &Timeline, faults: &[&str]) -> Vec<Finding> {
     let Timeline { steps, span } = timeline;
     let mut out = Vec::new();
     let Some(walk) = Walk::over(steps, &mut out) else { return out };
-    let mut add = |kind, message, help| out.push(Finding::new(kind, "the timeline", *span, message, help));
+    let missing = |message, help| Finding::new(Kind::Missing, "the timeline", *span, message, help);
     if walk.ever.is_empty() && !faults.is_empty() {
+        // With nothing in place no step makes sense, and one line mends all of them.
         let help = format!("add `inject {}`", faults.join("`, `inject "));
-        add(Kind::Missing, "the timeline injects nothing", help);
+        return vec![missing("the timeline injects nothing", help)];
     }
     if !walk.ever.is_empty() && !walk.held {
-        add(Kind::Missing, "the fault is never held", "add `hold 30s`".to_owned());
+        out.push(missing("the fault is never held", "add `hold 30s`".to_owned()));
     }
     out
 }

@@ -1,0 +1,160 @@
+//! One mistake, one error: what only follows from another mistake is not told.
+
+use std::collections::BTreeMap;
+
+use chaos_core::span::{FileId, Span};
+
+use crate::{
+    codes::Code,
+    diagnostic::{Diagnostic, Label},
+    source::SourceMap,
+};
+
+/// How many other places of one unknown name are pointed at.
+const MOST_PLACES: usize = 4;
+
+/// Whether a diagnostic of the checker may only follow from a statement that could not be read.
+pub(super) fn follows(diagnostic: &Diagnostic) -> bool {
+    match diagnostic.code {
+        Code::MissingLine | Code::ImpossibleOrder | Code::NoBaseline | Code::TooShort | Code::Undecidable => {
+            true
+        }
+        Code::UnknownName => !guessed(diagnostic),
+        _ => false,
+    }
+}
+
+/// Removes what only follows from another mistake; the diagnostics are in the order of the text.
+pub(super) fn silence(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
+    if out.len() < 2 {
+        return;
+    }
+    misplaced_blocks(out);
+    same_place(out);
+    same_line(out, sources);
+    same_name(out);
+}
+
+/// Whether the help knows what was meant.
+fn guessed(diagnostic: &Diagnostic) -> bool {
+    diagnostic.help.as_ref().is_some_and(|help| help.starts_with("did you mean"))
+}
+
+fn place(diagnostic: &Diagnostic) -> Option<Span> {
+    diagnostic.primary.as_ref().map(|label| label.span)
+}
+
+/// Where a brace or a quote is missing or one too many, other lines stand in the wrong block, or in none.
+fn misplaced_blocks(out: &mut Vec<Diagnostic>) {
+    let headless = |d: &Diagnostic| d.code == Code::Misplaced && d.message.contains("in braces, found");
+    let cause = |d: &Diagnostic| {
+        headless(d)
+            || matches!(
+                d.code,
+                Code::StrayBracket | Code::UnclosedBracket | Code::UnterminatedText | Code::BraceOnOwnLine
+            )
+    };
+    let echo = |d: &Diagnostic| match d.code {
+        Code::UnknownStatement | Code::NotYet => !guessed(d),
+        Code::NotShared | Code::Unexpected | Code::MissingLabel | Code::NotAMetric | Code::WrongEquals => {
+            true
+        }
+        Code::Misplaced => d.message == "a block does not belong here",
+        _ => false,
+    };
+    let of_file = |d: &Diagnostic| place(d).map(|span| span.file);
+    let files: Vec<FileId> = out.iter().filter(|d| cause(d)).filter_map(of_file).collect();
+    let mut outside: BTreeMap<FileId, Span> = BTreeMap::new();
+    out.retain(|d| {
+        let silent = echo(d) && of_file(d).is_some_and(|file| files.contains(&file));
+        if silent
+            && d.message.contains("outside of an experiment")
+            && let Some(span) = place(d)
+        {
+            outside.entry(span.file).or_insert(Span { end: span.start + 1, ..span });
+        }
+        !silent
+    });
+    // The block that was never opened, or the quote that was never closed, has been told.
+    let opened: Vec<FileId> =
+        out.iter().filter(|d| headless(d) || d.code == Code::UnterminatedText).filter_map(of_file).collect();
+    out.retain(|d| d.code != Code::StrayBracket || of_file(d).is_none_or(|file| !opened.contains(&file)));
+    for stray in out.iter_mut().filter(|d| d.code == Code::StrayBracket) {
+        let first = of_file(stray).and_then(|file| outside.get(&file));
+        stray.secondary.extend(
+            first.map(|span| Label { span: *span, message: "already outside of any experiment here".into() }),
+        );
+    }
+}
+
+/// Of two mistakes in one place the better explained is told: a number without its unit is also of the wrong unit.
+fn same_place(out: &mut Vec<Diagnostic>) {
+    let places = |codes: &[Code]| -> Vec<Span> {
+        out.iter().filter(|d| codes.contains(&d.code)).filter_map(place).collect()
+    };
+    let units = places(&[Code::SpacedUnit, Code::MissingUnit, Code::UnknownUnit]);
+    let exact: Vec<Span> = out
+        .iter()
+        .filter(|d| d.message.ends_with("compares measured numbers exactly"))
+        .filter_map(place)
+        .collect();
+    let touches = |all: &[Span], one: Span| {
+        all.iter().any(|s| s.file == one.file && s.start < one.end && one.start < s.end)
+    };
+    out.retain(|d| match (d.code, place(d)) {
+        (Code::WrongUnit, Some(span)) => !touches(&units, span),
+        // Writing `==` instead would be the next mistake.
+        (Code::WrongEquals, Some(span)) => !touches(&exact, span),
+        _ => true,
+    });
+}
+
+/// What stands behind a mistake on its line, and could not be read without it.
+fn same_line(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
+    let line = |d: &Diagnostic| {
+        let span = place(d)?;
+        Some((span.file, sources.file(span.file)?.position(span.start).line))
+    };
+    let mut last = None;
+    out.retain(|d| {
+        let here = line(d);
+        let echo = match d.code {
+            Code::MissingLabel => true,
+            Code::UnknownStatement => !guessed(d),
+            _ => false,
+        };
+        let keep = !echo || here.is_none() || here != last;
+        if keep {
+            last = here;
+        }
+        keep
+    });
+}
+
+/// An unknown name is told once, with the other places where it stands.
+fn same_name(out: &mut Vec<Diagnostic>) {
+    let name = |d: &Diagnostic| {
+        let named = d.code == Code::UnknownName && d.message.starts_with("unknown ");
+        named.then(|| d.message.split('`').nth(1).map(str::to_owned)).flatten()
+    };
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(out.len());
+    for diagnostic in out.drain(..) {
+        let Some(name) = name(&diagnostic) else {
+            kept.push(diagnostic);
+            continue;
+        };
+        match first.get(&name).and_then(|at| kept.get_mut(*at)) {
+            Some(told) => {
+                if let (Some(label), true) = (diagnostic.primary, told.secondary.len() < MOST_PLACES) {
+                    told.secondary.push(Label { message: "and here".into(), ..label });
+                }
+            }
+            None => {
+                first.insert(name, kept.len());
+                kept.push(diagnostic);
+            }
+        }
+    }
+    *out = kept;
+}
