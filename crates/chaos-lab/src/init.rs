@@ -29,7 +29,8 @@ use tokio::sync::mpsc;
 
 use crate::address::{HostLayout, Layout, describe};
 use crate::link::{Interface, Switch, wire};
-use crate::process::{Death, Running, Slot, ending, hear_out, listens};
+use crate::listener::{self, Listener};
+use crate::process::{Death, Running, Slot, ending, hear_out};
 use crate::protocol::{Answer, Ask, Boot, BringUpError, Frame, Request, Up, UpHost};
 use crate::serve;
 
@@ -249,9 +250,25 @@ impl LabInit {
     }
 
     async fn ready(&self, slot: &RefCell<Slot>) -> Result<(), BringUpError> {
-        let host = slot.borrow().host.clone();
+        let (host, own) = (slot.borrow().host.clone(), slot.borrow().running.pid);
+        Slot::ready(slot, self.boot.ready_within, |port| self.listener(&host, own, port)).await
+    }
+
+    /// Says who listens on a port of a host: another program there would answer for one that is about to die of it.
+    fn listener(&self, host: &str, own: Pid, port: u16) -> io::Result<Listener> {
         let tables = self.proc.join("net");
-        Slot::ready(slot, self.boot.ready_within, |port| self.inside(&host, || listens(&tables, port))).await
+        let sockets = self.inside(host, || listener::sockets(&tables, port))?;
+        if sockets.is_empty() {
+            return Ok(Listener::Nobody);
+        }
+        let sessions = listener::sessions(&sockets);
+        if sessions.contains(&own.as_raw()) {
+            return Ok(Listener::Own);
+        }
+        let slots = self.slots.borrow();
+        let mut others = slots.iter().filter_map(|slot| slot.try_borrow().ok());
+        let other = others.find(|slot| slot.host == host && sessions.contains(&slot.running.pid.as_raw()));
+        Ok(other.map_or(Listener::Own, |slot| Listener::Other(describe(&slot.program))))
     }
 
     fn up(&self) -> Up {

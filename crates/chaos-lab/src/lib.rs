@@ -38,6 +38,7 @@ pub mod init;
 pub mod inventory;
 mod lab;
 mod link;
+mod listener;
 pub mod namespace;
 mod process;
 mod protocol;

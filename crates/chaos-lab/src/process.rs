@@ -20,6 +20,7 @@ use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
 use crate::address::{describe, port_of};
+use crate::listener::Listener;
 use crate::protocol::BringUpError;
 
 /// How much of a program's output is kept, the newest part.
@@ -148,16 +149,16 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Waits until the program is ready; `listens` says whether a TCP port of its host is listened on.
+    /// Waits until the program is ready; `listener` says who listens on a TCP port of its host.
     pub(crate) async fn ready(
         slot: &RefCell<Slot>,
         within: Duration,
-        listens: impl Fn(u16) -> io::Result<bool>,
+        listener: impl Fn(u16) -> io::Result<Listener>,
     ) -> Result<(), BringUpError> {
         loop {
             Self::alive(slot).await?;
             let since = slot.borrow().running.started.elapsed();
-            let Some(missing) = slot.borrow().missing(since, &listens) else { return Ok(()) };
+            let Some(missing) = slot.borrow().missing(since, &listener) else { return Ok(()) };
             let patience = within + settle_time(&slot.borrow().program);
             if since >= patience {
                 let slot = slot.borrow();
@@ -188,11 +189,12 @@ impl Slot {
     }
 
     /// Says what the program still lacks `since` it was started; nothing when it is ready.
-    fn missing(&self, since: Duration, listens: impl Fn(u16) -> io::Result<bool>) -> Option<String> {
+    fn missing(&self, since: Duration, listener: impl Fn(u16) -> io::Result<Listener>) -> Option<String> {
         if let Some(port) = port_of(&self.program) {
-            return match listens(port) {
-                Ok(true) => None,
-                Ok(false) => Some(format!("nothing listens on tcp port {port}")),
+            return match listener(port) {
+                Ok(Listener::Own) => None,
+                Ok(Listener::Other(other)) => Some(format!("tcp port {port} is taken by {other}")),
+                Ok(Listener::Nobody) => Some(format!("nothing listens on tcp port {port}")),
                 Err(e) => Some(format!("cannot read which ports are listened on: {e}")),
             };
         }
@@ -208,23 +210,6 @@ fn settle_time(program: &Program) -> Duration {
     }
 }
 
-/// Reads from the kernel's table whether `port` is listened on in the namespace of `tables` (a `/proc/PID/net` folder).
-pub(crate) fn listens(tables: &Path, port: u16) -> io::Result<bool> {
-    let v4 = std::fs::read_to_string(tables.join("tcp"))?;
-    // A kernel without IPv6 has no such table.
-    let v6 = std::fs::read_to_string(tables.join("tcp6")).unwrap_or_default();
-    Ok([v4, v6].iter().any(|table| has_listener(table, port)))
-}
-
-fn has_listener(table: &str, port: u16) -> bool {
-    const LISTEN: &str = "0A";
-    table.lines().skip(1).any(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let local = fields.next().and_then(|a| a.rsplit_once(':')).map(|(_, p)| u16::from_str_radix(p, 16));
-        local == Some(Ok(port)) && fields.nth(1) == Some(LISTEN)
-    })
-}
-
 /// Puts how a process ended into words; none while it goes on.
 pub(crate) fn ending(status: WaitStatus) -> Option<(Pid, String)> {
     let (pid, raw) = match status {
@@ -238,20 +223,6 @@ pub(crate) fn ending(status: WaitStatus) -> Option<(Pid, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TABLE: &str =
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 00000000:18EB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0
-   1: 0100007F:1F90 0100007F:18EB 01 00000000:00000000 00:00000000 00000000     0        0 2 1 0
-";
-
-    #[test]
-    fn only_listening_sockets_count() {
-        assert!(has_listener(TABLE, 6379));
-        assert!(!has_listener(TABLE, 8080), "an established connection is no listener");
-        assert!(!has_listener(TABLE, 80));
-        assert!(!has_listener("", 80));
-    }
 
     #[test]
     fn endings_read_like_a_shell_would_say() {

@@ -253,6 +253,32 @@ async fn a_port_that_is_taken_is_named() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_another_program_answers_on_makes_nobody_ready() {
+    let listen = "IO::Socket::INET->new(Listen => 1, LocalPort => 8080)";
+    let settled = Ready::After(Duration::from_millis(1));
+    let first = format!("exec perl -MIO::Socket::INET -e 'my $s = {listen}; sleep 1000'");
+    // It takes its time before it finds out; until then the port is answered on, by the first.
+    let second = format!(
+        "sleep 0.5; exec perl -MIO::Socket::INET -e 'my $s = {listen} or die qq(no luck: $!); sleep 1000'"
+    );
+    let hosts =
+        vec![host("api", None, vec![shell(&first, settled.clone()), shell(&second, Ready::Tcp(8080))])];
+    let error =
+        Lab::up(&Declaration { hosts, ..Declaration::default() }, &programs()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("ended before the lab was up") && error.contains("no luck: Address already"),
+        "{error}"
+    );
+    // One that never finds out is not ready either, and it is said who is in its way.
+    let mut impatient = programs();
+    impatient.ready_within = Duration::from_secs(2);
+    let hosts = vec![host("api", None, vec![shell(&first, settled), shell("sleep 1000", Ready::Tcp(8080))])];
+    let error =
+        Lab::up(&Declaration { hosts, ..Declaration::default() }, &impatient).await.unwrap_err().to_string();
+    assert!(error.contains("tcp port 8080 is taken by") && error.contains("perl"), "{error}");
+}
+
 /// The built-in server, started late enough for another program to be first.
 fn http_late() -> Program {
     let exe = env!("CARGO_BIN_EXE_chaos-lab");
