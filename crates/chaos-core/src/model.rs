@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::span::{Span, Spanned};
 
 pub use fault::{Distribution, Fault, FaultSpec, Traffic};
-pub use formula::{Abort, Claim, Comparison, Event, Expectation, Phase, Predicate, SteadyState};
+pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phase, Predicate, SteadyState};
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};
 pub use probe::{Connections, Probe, ProbeKind};
@@ -64,6 +64,9 @@ pub struct Experiment {
     pub expectations: Vec<Expectation>,
     /// The one-sided confidence of the expectations, as a fraction; 0.95 unless the file says otherwise.
     pub confidence: f64,
+    /// What is made of several expectations being judged at once.
+    #[serde(default)]
+    pub correction: Correction,
     /// What is kept beside the default evidence.
     pub evidence: Vec<Spanned<Evidence>>,
     /// The place of the whole experiment.

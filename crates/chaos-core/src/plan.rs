@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     injector::{Ask, Denied, Direction, Injector, Offer, PacketMatch, Peer},
     inventory::{Inventory, InventoryError},
-    model::{Distribution, Experiment, Fault, FaultSpec, Scope, fault::Way},
+    model::{Claim, Distribution, Experiment, Fault, FaultSpec, Scope, fault::Way},
     place::Object,
     span::Span,
 };
@@ -208,16 +208,30 @@ pub async fn plan(
     }
     let radius = radius::measure(experiment, &faults, &objects).await?;
     let warnings = soundness::warnings(experiment, &probes);
-    Ok(Plan {
-        experiment: experiment.clone(),
-        seed,
-        targets: objects.into_targets(),
-        probes,
-        faults,
-        background,
-        radius,
-        warnings,
-    })
+    let targets = objects.into_targets();
+    let mut experiment = experiment.clone();
+    for expectation in &mut experiment.expectations {
+        picked(&mut expectation.claim, &targets);
+    }
+    Ok(Plan { experiment, seed, targets, probes, faults, background, radius, warnings })
+}
+
+/// Leaves of those that a claim is about the ones that the run has picked.
+pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, Vec<Object>>) {
+    match claim {
+        Claim::Each { of, keys, claim, .. } => {
+            if let Some(target) = targets.get(&of.value) {
+                keys.retain(|key| target.iter().any(|object| object.name == *key));
+            }
+            picked(claim, targets);
+        }
+        Claim::Given { condition, claim } => {
+            picked(condition, targets);
+            picked(claim, targets);
+        }
+        Claim::All(all) | Claim::Any(all) => all.iter_mut().for_each(|claim| picked(claim, targets)),
+        _ => {}
+    }
 }
 
 /// Asks each injector in turn; the first that can do all of it is taken, else the most telling refusal is returned.

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod clause;
+mod each;
 mod echo;
 mod experiment;
 mod fault;
@@ -25,7 +26,7 @@ mod value;
 use std::path::Path;
 
 use chaos_core::{
-    model::Experiment,
+    model::{Experiment, Target},
     span::{Span, Spanned},
 };
 
@@ -92,7 +93,13 @@ fn check(
     }
     // The file itself comes last, after what it uses.
     if let Some((own, used)) = trees.split_last() {
-        let mut checker = Checker { out: Vec::new(), params: Params::default(), strange: Vec::new() };
+        let mut checker = Checker {
+            out: Vec::new(),
+            params: Params::default(),
+            strange: Vec::new(),
+            targets: Vec::new(),
+            variables: Vec::new(),
+        };
         let mut shared = Vec::new();
         for statement in used.iter().flat_map(|t| &t.statements) {
             checker.shared(statement, true, &mut shared);
@@ -153,6 +160,10 @@ struct Checker {
     params: Params,
     /// Statements that are not known where they stand.
     strange: Vec<Span>,
+    /// The named targets that the experiment has declared so far.
+    targets: Vec<Target>,
+    /// What the claim under way goes over, the innermost last.
+    variables: Vec<each::Variable>,
 }
 
 impl Checker {

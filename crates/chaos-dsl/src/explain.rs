@@ -15,8 +15,9 @@ mod words;
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Abort, Experiment, Predicate, Selector, Step},
+    model::{Abort, Comparison, Correction, Experiment, Quantity, Selector, Step, formula::Bound},
     run::Policy,
+    verdict::judge::confident,
 };
 
 use page::{Page, time};
@@ -46,6 +47,8 @@ pub fn explain(experiment: &Experiment) -> String {
     for expectation in &experiment.expectations {
         claim::explain(experiment, &schedule, expectation, &mut page);
     }
+    correction(experiment, &mut page);
+    drift(experiment, &mut page);
     verdict(experiment, &mut page);
     evidence(experiment, &mut page);
     page.finish()
@@ -155,7 +158,14 @@ fn aborts(experiment: &Experiment, page: &mut Page) {
                     if lasting.is_zero() { String::new() } else { format!("{} of persistence, ", time(lasting)) },
                     time(tick)
                 ));
-                for note in delays(experiment, predicate) {
+                for note in delays(experiment, abort) {
+                    page.detail(&note);
+                }
+            }
+            Abort::Confident(comparison) => {
+                page.item(&format!("When surely {}: {}.", comparison, words::comparison(comparison)));
+                page.detail(&certainty(experiment, comparison));
+                for note in delays(experiment, abort) {
                     page.detail(&note);
                 }
             }
@@ -176,10 +186,10 @@ fn aborts(experiment: &Experiment, page: &mut Page) {
 
 /// What makes an abort condition later: a request that hangs is known to have failed only at its timeout, and the windows of
 /// abort conditions are over the instants at which measurements ended.
-fn delays(experiment: &Experiment, predicate: &Predicate) -> Vec<String> {
+fn delays(experiment: &Experiment, abort: &Abort) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
-    for comparison in predicate.comparisons() {
-        let Some(probe) = experiment.probe(&comparison.metric.probe) else { continue };
+    for metric in abort.comparisons().into_iter().flat_map(Comparison::metrics) {
+        let Some(probe) = experiment.probe(&metric.probe) else { continue };
         let note = format!(
             "Where requests of {} hang instead of failing, up to {} later: each is known to have failed only then.",
             probe.name,
@@ -190,6 +200,77 @@ fn delays(experiment: &Experiment, predicate: &Predicate) -> Vec<String> {
         }
     }
     notes
+}
+
+/// Says how sure a confident condition is, and how long it takes to be so.
+fn certainty(experiment: &Experiment, comparison: &Comparison) -> String {
+    let (tolerated, ticks) = (confident::tolerated(comparison), confident::planned_ticks(experiment));
+    let mut text = format!(
+        "Evidence is weighed every second, {ticks} times as planned; a false alarm, while errors are at most {}, has a \
+         chance of {} at most.",
+        Quantity::ratio(tolerated),
+        Quantity::ratio(confident::FALSE_ALARM)
+    );
+    let probe = experiment.probe(&comparison.metric.probe);
+    let places =
+        probe.and_then(|p| p.from.as_ref()).and_then(|from| place::count(experiment, from)).unwrap_or(1);
+    let requests = probe.map_or(0.0, |p| p.rate) * places as f64;
+    let told: Vec<String> = [0.1, 0.2, 0.5, 1.0]
+        .into_iter()
+        .filter_map(|share| {
+            let seconds = confident::typical_delay(tolerated, ticks, requests, share)?;
+            let seconds = time(Duration::from_secs_f64(seconds.min(1e9)));
+            Some(format!("{seconds} at {}", Quantity::ratio(share)))
+        })
+        .collect();
+    if !told.is_empty() {
+        text.push_str(&format!(
+            " Errors that jump are typically told after {} of all requests.",
+            told.join(", ")
+        ));
+    }
+    text
+}
+
+/// Says what several claims at once do to how sure each is.
+fn correction(experiment: &Experiment, page: &mut Page) {
+    let confidence = Quantity::ratio(experiment.confidence);
+    page.text(&match experiment.correction {
+        Correction::Holm => format!(
+            "Holm's correction: all passes judged with confidence are right together with {confidence}, and so are all \
+             failures; claims with a confidence of their own, observed ones and those over time have no share in it."
+        ),
+        Correction::None => format!(
+            "Each claim by itself has {confidence} confidence, with no correction for several; `judge at {confidence} with \
+             holm` asks it of all together."
+        ),
+    });
+}
+
+/// Phases come one after another: what drifts by itself looks like an effect, the more the longer they take.
+fn drift(experiment: &Experiment, page: &mut Page) {
+    const LONG: Duration = Duration::from_secs(10 * 60);
+    let timeline = &experiment.timeline;
+    let long = experiment.faults.iter().map(|f| timeline.held(&f.name)).max().unwrap_or_default();
+    let relative = experiment
+        .expectations
+        .iter()
+        .flat_map(|e| e.claim.comparisons())
+        .any(|c| matches!(c.bound, Bound::Baseline { .. }));
+    if !relative {
+        return;
+    }
+    page.text(
+        "The second half of the watch is a second baseline: where it differs from the first by more than chance explains, \
+         the report says that the baseline drifted.",
+    );
+    if long > LONG && timeline.watch() < timeline.baseline() {
+        page.text(&format!(
+            "A fault of {} leaves time for that: a `watch` as long as the baseline, {}, would tell drift from effect.",
+            time(long),
+            time(timeline.baseline())
+        ));
+    }
 }
 
 fn verdict(experiment: &Experiment, page: &mut Page) {

@@ -20,7 +20,7 @@ pub use condition::{Condition, Relation, Test};
 pub use cursor::Cursor;
 pub use formula::{
     Argument, Baseline, Call, Clause, ClauseKind, Compare, CompareOp, ForEach, Formula, FormulaKind, Logic,
-    Prefix, Sign, Term,
+    Prefix, Scaled, Sign, Term,
 };
 pub use item::{Item, ItemKind, Symbol, Word};
 pub use quantity::{Decimal, Quantity, Unit};

@@ -32,10 +32,10 @@ pub const PHRASES: &[(&str, &str)] = &[
 ];
 
 /// Operators that stand before a claim: `always p`.
-pub const PREFIXES: &[&str] = &["always", "eventually", "never", "not", "stops"];
+pub const PREFIXES: &[&str] = &["always", "confident", "eventually", "never", "not", "stays", "stops"];
 
 /// Words that begin a clause after a claim: `p within 30s after rollback`.
-pub const CLAUSES: &[&str] = &["after", "during", "for", "observed", "within"];
+pub const CLAUSES: &[&str] = &["after", "during", "for", "observed", "unless", "with", "within"];
 
 /// Words that cannot be names, because a statement or a formula could not be read any more.
 pub const RESERVED: &[&str] = &[
@@ -46,6 +46,7 @@ pub const RESERVED: &[&str] = &[
     "and",
     "baseline",
     "change",
+    "confident",
     "during",
     "each",
     "eventually",
@@ -75,6 +76,7 @@ pub const RESERVED: &[&str] = &[
     "scope",
     "settles",
     "starts",
+    "stays",
     "ends",
     "made",
     "steady",
@@ -82,11 +84,13 @@ pub const RESERVED: &[&str] = &[
     "target",
     "timeline",
     "to",
+    "unless",
     "until",
     "watch",
     "when",
     "where",
     "whole",
+    "with",
     "within",
 ];
 

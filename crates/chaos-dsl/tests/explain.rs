@@ -103,6 +103,61 @@ fn every_part_has_words() {
     insta::assert_snapshot!(explained("everything.chaos", EVERYTHING, &[]));
 }
 
+/// Claims that speak of other claims, of many things, of two metrics or of single requests.
+const FORMS: &str = r#"
+experiment "every form of a claim" {
+  hypothesis "each says what it takes"
+
+  lab {
+    host client
+    host api 3 { run http port 8080 }
+  }
+
+  target some = hosts api-* pick 2
+
+  probe get = http GET "http://api:8080/" from client {
+    connections fresh
+    rate        20/s
+    timeout     500ms
+    label by = header "x-served-by"
+  }
+  probe other = http GET "http://api:8080/" from client { connections fresh, rate 50/s }
+
+  steady state over 10s { success(get) >= 90% }
+
+  fault slow = delay 100ms on api-1
+
+  timeline {
+    baseline 2m
+    inject   slow
+    hold     15m
+    rollback
+    watch    1m
+  }
+
+  abort when confident errors(get) > 5%
+  abort when rate(get, over 10s) > 1.2 x rate(other, over 10s) + 5/s for 10s
+  judge at 95% with holm
+
+  expect {
+    "one":   given p50(get.latency) >= baseline + 50ms during slow: success(other) >= 99% during slow
+    "two":   for each h in some: success(get where by = h) >= 99% during slow
+    "three": for each h in api when slow starts: p50(get.latency where by = h, over 10s) <= 500ms within 30s
+    "four":  for each request of get open when slow starts: completes ok within 5s
+    "five":  stays success(get, over 5s) >= 80% for 10m after slow starts
+    "six":   always success(get, over 5s) >= 99% unless errors(other, over 5s) > 5% for 2s during slow
+    "seven": rate(get) <= 1.2 x rate(other) + 5/s during slow
+    "eight": always success(get, over 5s) >= success(other, over 5s) - 1pp during slow
+    "nine":  p95(get.latency) <= 120% of p95(other.latency) during slow with 99% confidence
+  }
+}
+"#;
+
+#[test]
+fn every_form_of_a_claim_says_what_it_takes() {
+    insta::assert_snapshot!(explained("forms.chaos", FORMS, &[]));
+}
+
 #[test]
 fn a_machine_has_no_lab_around_it() {
     let text = r#"experiment "on this machine" {

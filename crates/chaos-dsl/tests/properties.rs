@@ -119,11 +119,26 @@ fn baseline() -> impl Strategy<Value = Term<'static>> {
     offset.prop_map(|offset| Term::Baseline(Box::new(Baseline { factor: None, offset, span: Span::NONE })))
 }
 
+fn scaled() -> impl Strategy<Value = Term<'static>> {
+    let sign = prop::sample::select(&[Sign::Plus, Sign::Minus]);
+    let factor =
+        at(ItemKind::Quantity(Quantity { text: "1.2", value: Decimal::new(12, 1), unit: Unit::Count }));
+    (term(), any::<bool>(), sign, quantity()).prop_map(move |(term, multiple, sign, offset)| match term {
+        Term::Call(call) => Term::Scaled(Box::new(Scaled {
+            call: *call,
+            factor: multiple.then(|| factor.clone()),
+            offset: Some((sign, offset)),
+            span: Span::NONE,
+        })),
+        other => other,
+    })
+}
+
 fn formula() -> impl Strategy<Value = Formula<'static>> {
     use CompareOp::*;
     let plain = |kind| Formula { kind, clauses: Vec::new(), span: Span::NONE };
     let op = prop::sample::select(&[Less, AtMost, Greater, AtLeast, Equal, NotEqual]);
-    let right = prop_oneof![baseline(), quantity().prop_map(Term::Item), term()];
+    let right = prop_oneof![baseline(), quantity().prop_map(Term::Item), term(), scaled()];
     let compare = (term(), any::<bool>(), op, right).prop_map(move |(left, settles, op, right)| {
         plain(FormulaKind::Compare(Box::new(Compare {
             left,
@@ -133,7 +148,8 @@ fn formula() -> impl Strategy<Value = Formula<'static>> {
         })))
     });
     compare.prop_recursive(4, 16, 3, move |inner| {
-        let prefix = prop::sample::select(&[Prefix::Not, Prefix::Always, Prefix::Never, Prefix::Stops]);
+        let prefix =
+            prop::sample::select(&[Prefix::Not, Prefix::Always, Prefix::Never, Prefix::Stops, Prefix::Stays]);
         let group = (inner.clone(), clauses()).prop_map(move |(inner, clauses)| Formula {
             kind: FormulaKind::Group(Box::new(inner)),
             clauses,
@@ -164,15 +180,27 @@ fn formula() -> impl Strategy<Value = Formula<'static>> {
 
 fn clauses() -> impl Strategy<Value = Vec<Clause<'static>>> {
     let clause = |kind| Clause { kind, span: Span::NONE };
-    (any::<[bool; 4]>(), name(), name(), prop::sample::select(NAMES)).prop_map(move |(has, a, b, phase)| {
-        let all = [
-            ClauseKind::For(a),
-            ClauseKind::Within(b),
-            ClauseKind::During(vec![word(phase)]),
-            ClauseKind::Observed,
-        ];
-        all.into_iter().zip(has).filter(|(_, has)| *has).map(|(kind, _)| clause(kind)).collect()
-    })
+    (any::<[bool; 6]>(), name(), name(), name(), prop::sample::select(NAMES)).prop_map(
+        move |(has, a, b, c, phase)| {
+            let all = [
+                ClauseKind::For(a),
+                ClauseKind::Within(b),
+                ClauseKind::During(vec![word(phase)]),
+                ClauseKind::Observed,
+                ClauseKind::With(c.clone()),
+                ClauseKind::Unless(Box::new(Formula {
+                    kind: FormulaKind::Group(Box::new(Formula {
+                        kind: FormulaKind::Holds(Term::Item(c)),
+                        clauses: Vec::new(),
+                        span: Span::NONE,
+                    })),
+                    clauses: Vec::new(),
+                    span: Span::NONE,
+                })),
+            ];
+            all.into_iter().zip(has).filter(|(_, has)| *has).map(|(kind, _)| clause(kind)).collect()
+        },
+    )
 }
 
 fn comment() -> impl Strategy<Value = Option<&'static str>> {

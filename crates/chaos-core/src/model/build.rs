@@ -76,6 +76,7 @@ impl Experiment {
             aborts: Vec::new(),
             expectations: Vec::new(),
             confidence: 0.95,
+            correction: super::Correction::None,
             evidence: Vec::new(),
             span: Span::NONE,
         }
@@ -410,12 +411,12 @@ impl Metric {
 impl Comparison {
     /// Claims it of one number of a phase, judged with confidence; the metric has no window.
     pub fn during(self, phase: Phase) -> Claim {
-        Claim::Statistic { comparison: self, during: phase, observed: false }
+        Claim::Statistic { comparison: self, during: phase, observed: false, confidence: None }
     }
 
     /// Like [`during`](Self::during), but the observed number decides, without inference.
     pub fn observed_during(self, phase: Phase) -> Claim {
-        Claim::Statistic { comparison: self, during: phase, observed: true }
+        Claim::Statistic { comparison: self, during: phase, observed: true, confidence: None }
     }
 
     /// Claims that it comes to hold within so long after the event, and holds to the end of the run.

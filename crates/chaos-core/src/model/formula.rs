@@ -3,14 +3,14 @@
 //! The split follows signal temporal logic (Maler & Nickovic 2004): a [`Comparison`] of a windowed metric is a signal and
 //! may stand in temporal claims; a metric without a window is a phase statistic, one number with a confidence interval.
 
-use std::{fmt, time::Duration};
+mod display;
+mod walk;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    metric::Metric,
-    quantity::{Quantity, format_seconds},
-};
+use super::{metric::Metric, quantity::Quantity};
 use crate::span::{Span, Spanned};
 
 /// What must hold before anything is injected, and again after rollback.
@@ -30,6 +30,8 @@ pub struct SteadyState {
 pub enum Abort {
     /// A predicate on signals, judged on every observation and on a tick.
     When(Predicate),
+    /// A share without a window, once it surely breaks the limit: `abort when confident errors(get) > 5%`.
+    Confident(Comparison),
     /// Nothing does, for this reason; allowed in a lab only.
     Never(Spanned<String>),
 }
@@ -110,6 +112,15 @@ pub enum Bound {
         /// What is added, in the metric's unit (percentage points for a share); may be negative.
         offset: f64,
     },
+    /// `factor` × another metric + `offset`: over the same phase, or at the same instant where both have windows.
+    Metric {
+        /// The factor; 1 without one.
+        factor: f64,
+        /// The other metric, of the same unit.
+        metric: Box<Metric>,
+        /// What is added, as for the baseline.
+        offset: f64,
+    },
 }
 
 /// Something that is true or false at each instant.
@@ -133,19 +144,6 @@ pub enum Predicate {
     Any(Vec<Predicate>),
 }
 
-impl Predicate {
-    /// Visits every comparison.
-    pub fn comparisons(&self) -> Vec<&Comparison> {
-        match self {
-            Predicate::Compare(c) => vec![c],
-            Predicate::For { predicate, .. } | Predicate::Not(predicate) => predicate.comparisons(),
-            Predicate::All(all) | Predicate::Any(all) => {
-                all.iter().flat_map(Predicate::comparisons).collect()
-            }
-        }
-    }
-}
-
 /// What an expectation claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -158,6 +156,9 @@ pub enum Claim {
         during: Phase,
         /// Whether the observed number decides, without inference.
         observed: bool,
+        /// Its own one-sided confidence, as a fraction; without it that of the experiment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<f64>,
     },
     /// The predicate holds at every instant of the phase.
     Always {
@@ -170,6 +171,15 @@ pub enum Claim {
     Never {
         /// The predicate.
         predicate: Predicate,
+        /// The phase.
+        during: Phase,
+    },
+    /// The predicate holds at every instant of the phase until another one does, which need not come (weak until).
+    Unless {
+        /// What must hold.
+        predicate: Predicate,
+        /// What releases from it, for the rest of the phase.
+        unless: Predicate,
         /// The phase.
         during: Phase,
     },
@@ -220,67 +230,48 @@ pub enum Claim {
         /// The event.
         after: Event,
     },
+    /// Every request under way at each such event succeeds, and is over within so long after it.
+    Completes {
+        /// The probe whose requests are meant.
+        probe: Spanned<String>,
+        /// The deadline, counted from the event.
+        within: Duration,
+        /// The event.
+        open_at: Event,
+    },
+    /// The claim holds for each of these; in it the variable stands for one of them.
+    Each {
+        /// What stands in the claim's filters for one of them.
+        variable: String,
+        /// What they are called together, as written.
+        of: Spanned<String>,
+        /// Each of them by name; where they are those of a named target that picks some, planning leaves the ones picked.
+        keys: Vec<String>,
+        /// What is claimed of each.
+        claim: Box<Claim>,
+    },
+    /// The claim holds, provided that another one does: else it was not put to the test.
+    Given {
+        /// What must hold for the claim to mean anything.
+        condition: Box<Claim>,
+        /// What is claimed.
+        claim: Box<Claim>,
+    },
     /// All hold.
     All(Vec<Claim>),
     /// At least one holds.
     Any(Vec<Claim>),
 }
 
-impl Claim {
-    /// Returns the elementary claims that it is made of, in the order of the file.
-    pub fn elements(&self) -> Vec<&Claim> {
-        match self {
-            Claim::All(all) | Claim::Any(all) => all.iter().flat_map(Claim::elements).collect(),
-            _ => vec![self],
-        }
-    }
-
-    /// Returns every comparison in it.
-    pub fn comparisons(&self) -> Vec<&Comparison> {
-        match self {
-            Claim::Statistic { comparison, .. } => vec![comparison],
-            Claim::Always { predicate, .. }
-            | Claim::Never { predicate, .. }
-            | Claim::Eventually { predicate, .. }
-            | Claim::Within { predicate, .. }
-            | Claim::Stops { predicate, .. }
-            | Claim::Stays { predicate, .. }
-            | Claim::Settles { predicate, .. } => predicate.comparisons(),
-            Claim::All(all) | Claim::Any(all) => all.iter().flat_map(Claim::comparisons).collect(),
-        }
-    }
-
-    /// Returns the phase that an elementary claim is about.
-    pub fn during(&self) -> Option<&Phase> {
-        match self {
-            Claim::Statistic { during, .. }
-            | Claim::Always { during, .. }
-            | Claim::Never { during, .. }
-            | Claim::Eventually { during, .. } => Some(during),
-            Claim::Within { .. }
-            | Claim::Stops { .. }
-            | Claim::Stays { .. }
-            | Claim::Settles { .. }
-            | Claim::All(_)
-            | Claim::Any(_) => None,
-        }
-    }
-
-    /// Returns the event that an elementary claim is about.
-    pub fn after(&self) -> Option<&Event> {
-        match self {
-            Claim::Within { after, .. }
-            | Claim::Stops { after, .. }
-            | Claim::Stays { after, .. }
-            | Claim::Settles { after, .. } => Some(after),
-            Claim::Statistic { .. }
-            | Claim::Always { .. }
-            | Claim::Never { .. }
-            | Claim::Eventually { .. }
-            | Claim::All(_)
-            | Claim::Any(_) => None,
-        }
-    }
+/// How several claims judged with confidence share the chance of a wrong verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Correction {
+    /// They do not: each verdict has the confidence asked for.
+    #[default]
+    None,
+    /// Holm's: all passes together have it, and so have all failures.
+    Holm,
 }
 
 /// A stretch of the run.
@@ -313,143 +304,4 @@ pub enum Event {
     Starts(String),
     /// A fault is gone, confirmed.
     Ends(String),
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Op::Less => "<",
-            Op::AtMost => "<=",
-            Op::Greater => ">",
-            Op::AtLeast => ">=",
-        })
-    }
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.metric.alert().is_some() {
-            return write!(f, "{} fires", self.metric);
-        }
-        write!(f, "{} {} ", self.metric, self.op)?;
-        match &self.bound {
-            Bound::Constant(q) => write!(f, "{q}"),
-            Bound::Baseline { factor, offset } => {
-                if *factor != 1.0 {
-                    write!(f, "{factor} x ")?;
-                }
-                f.write_str("baseline")?;
-                if *offset != 0.0 {
-                    let unit = match self.metric.unit() {
-                        super::quantity::Unit::Ratio => super::quantity::Unit::Points,
-                        unit => unit,
-                    };
-                    let sign = if *offset < 0.0 { '-' } else { '+' };
-                    write!(f, " {sign} {}", Quantity::new(offset.abs(), unit))?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Predicate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, all: &[Predicate], word: &str| {
-            for (i, p) in all.iter().enumerate() {
-                if i > 0 {
-                    write!(f, " {word} ")?;
-                }
-                match p {
-                    Predicate::Compare(_) | Predicate::Not(_) => write!(f, "{p}")?,
-                    _ => write!(f, "({p})")?,
-                }
-            }
-            Ok(())
-        };
-        match self {
-            Predicate::Compare(c) => write!(f, "{c}"),
-            Predicate::For { predicate, lasting } => {
-                let lasting = format_seconds(lasting.as_secs_f64());
-                match **predicate {
-                    Predicate::Compare(_) => write!(f, "{predicate} for {lasting}"),
-                    _ => write!(f, "({predicate}) for {lasting}"),
-                }
-            }
-            Predicate::Not(p) => write!(f, "not ({p})"),
-            Predicate::All(all) => list(f, all, "and"),
-            Predicate::Any(all) => list(f, all, "or"),
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Phase::Baseline => f.write_str("baseline"),
-            Phase::Fault(None) => f.write_str("fault"),
-            Phase::Fault(Some(name)) => f.write_str(name),
-            Phase::Watch => f.write_str("watch"),
-            Phase::WholeRun => f.write_str("whole run"),
-        }
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Rollback => f.write_str("rollback"),
-            Event::RollbackStarts => f.write_str("rollback starts"),
-            Event::Starts(name) => write!(f, "{name} starts"),
-            Event::Ends(name) => write!(f, "{name} ends"),
-        }
-    }
-}
-
-impl fmt::Display for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |d: &Duration| format_seconds(d.as_secs_f64());
-        let list = |f: &mut fmt::Formatter<'_>, all: &[Claim], word: &str| {
-            for (i, c) in all.iter().enumerate() {
-                write!(f, "{}({c})", if i == 0 { String::new() } else { format!(" {word} ") })?;
-            }
-            Ok(())
-        };
-        match self {
-            Claim::Statistic { comparison, during, observed } => {
-                write!(f, "{comparison} during {during}{}", if *observed { " observed" } else { "" })
-            }
-            Claim::Always { predicate, during } => write!(f, "always {predicate} during {during}"),
-            Claim::Never { predicate, during } => write!(f, "never {predicate} during {during}"),
-            Claim::Eventually { predicate, within, during } => {
-                write!(f, "eventually {predicate} within {} of {during}", time(within))
-            }
-            Claim::Within { predicate, within, after } => {
-                write!(f, "{predicate} within {} after {after}", time(within))
-            }
-            Claim::Stops { predicate, within, after } => {
-                write!(f, "stops {predicate} within {} after {after}", time(within))
-            }
-            Claim::Stays { predicate, lasting, after } => {
-                write!(f, "stays {predicate} for {} after {after}", time(lasting))
-            }
-            Claim::Settles { predicate, within, lasting, after } => {
-                match predicate {
-                    Predicate::Compare(c) => {
-                        let text = c.to_string();
-                        let metric = c.metric.to_string();
-                        write!(f, "{metric} settles to{}", &text[metric.len()..])?;
-                    }
-                    other => write!(f, "settles ({other})")?,
-                }
-                write!(f, " within {}", time(within))?;
-                if let Some(lasting) = lasting {
-                    write!(f, " for {}", time(lasting))?;
-                }
-                write!(f, " after {after}")
-            }
-            Claim::All(all) => list(f, all, "and"),
-            Claim::Any(all) => list(f, all, "or"),
-        }
-    }
 }

@@ -112,6 +112,9 @@ pub struct Filter {
     pub label: Spanned<String>,
     /// The values that match.
     pub values: Vec<String>,
+    /// The variable of a `for each` whose value matches, before it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
     /// Whether those values match or all others.
     pub negated: bool,
 }
@@ -179,6 +182,10 @@ impl fmt::Display for Metric {
         }
         for (i, filter) in self.filter.iter().enumerate() {
             f.write_str(if i == 0 { " where " } else { " and " })?;
+            if let Some(variable) = &filter.variable {
+                write!(f, "{} {}= {variable}", filter.label, if filter.negated { "!" } else { "" })?;
+                continue;
+            }
             match (filter.values.as_slice(), filter.negated) {
                 ([one], false) => write!(f, "{} = \"{one}\"", filter.label)?,
                 ([one], true) => write!(f, "{} != \"{one}\"", filter.label)?,

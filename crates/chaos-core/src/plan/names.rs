@@ -2,7 +2,7 @@
 
 use super::PlanError;
 use crate::{
-    model::{Abort, Claim, Event, Experiment, Metric, Phase, Predicate, Step},
+    model::{Abort, Claim, Comparison, Event, Experiment, Metric, Phase, Predicate, Step},
     span::{Span, Spanned},
 };
 
@@ -57,34 +57,28 @@ fn unknown<'a>(what: &str, name: &str, span: Span, declared: impl Iterator<Item 
 /// Returns every metric that the experiment speaks of.
 fn metrics(experiment: &Experiment) -> impl Iterator<Item = &Metric> {
     let steady = experiment.steady_state.predicates.iter().flat_map(Predicate::comparisons);
-    let aborts = experiment.aborts.iter().flat_map(|abort| match abort {
-        Abort::When(predicate) => predicate.comparisons(),
-        Abort::Never(_) => Vec::new(),
-    });
+    let aborts = experiment.aborts.iter().flat_map(Abort::comparisons);
     let proofs = experiment.faults.iter().filter_map(|fault| fault.proven_by.as_ref());
     let claims = experiment.expectations.iter().flat_map(|expectation| expectation.claim.comparisons());
-    steady.chain(aborts).chain(proofs).chain(claims).map(|comparison| &comparison.metric)
+    steady.chain(aborts).chain(proofs).chain(claims).flat_map(Comparison::metrics)
 }
 
 /// Checks the faults by which a claim names a phase or an event.
 fn times(experiment: &Experiment, claim: &Claim, span: Span) -> Result<(), PlanError> {
-    match claim {
-        Claim::Statistic { during, .. }
-        | Claim::Always { during, .. }
-        | Claim::Never { during, .. }
-        | Claim::Eventually { during, .. } => match during {
-            Phase::Fault(Some(name)) => fault(experiment, name, span),
-            Phase::Baseline | Phase::Fault(None) | Phase::Watch | Phase::WholeRun => Ok(()),
-        },
-        Claim::Within { after, .. }
-        | Claim::Stops { after, .. }
-        | Claim::Stays { after, .. }
-        | Claim::Settles { after, .. } => match after {
-            Event::Starts(name) | Event::Ends(name) => fault(experiment, name, span),
-            Event::Rollback | Event::RollbackStarts => Ok(()),
-        },
-        Claim::All(all) | Claim::Any(all) => all.iter().try_for_each(|c| times(experiment, c, span)),
-    }
+    claim.elements().into_iter().try_for_each(|claim| {
+        if let Claim::Completes { probe, .. } = claim
+            && experiment.probe(probe).is_none()
+        {
+            let declared = experiment.probes.iter().map(|p| p.name.value.as_str());
+            return Err(unknown("probe", probe, probe.span, declared));
+        }
+        let name = match (claim.during(), claim.after()) {
+            (Some(Phase::Fault(Some(name))), _) => Some(name),
+            (_, Some(Event::Starts(name) | Event::Ends(name))) => Some(name),
+            _ => None,
+        };
+        name.map_or(Ok(()), |name| fault(experiment, name, span))
+    })
 }
 
 #[cfg(test)]

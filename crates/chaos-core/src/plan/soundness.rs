@@ -160,9 +160,12 @@ fn comparisons(experiment: &Experiment) -> Vec<(String, &Comparison)> {
         all.extend(fault.proven_by.iter().map(|c| (format!("the proof of `{}`", fault.name), c)));
     }
     for abort in &experiment.aborts {
-        if let Abort::When(predicate) = abort {
-            all.extend(predicate.comparisons().into_iter().map(|c| (format!("`abort when {predicate}`"), c)));
-        }
+        let about = match abort {
+            Abort::When(predicate) => format!("`abort when {predicate}`"),
+            Abort::Confident(comparison) => format!("`abort when confident {comparison}`"),
+            Abort::Never(_) => continue,
+        };
+        all.extend(abort.comparisons().into_iter().map(|c| (about.clone(), c)));
     }
     for expectation in &experiment.expectations {
         let claimed = expectation.claim.comparisons();
@@ -182,7 +185,7 @@ fn claims(experiment: &Experiment) -> Vec<(String, Span, &Claim)> {
 /// Returns how long a predicate looks back: its longest window, with what `for` adds.
 fn reach(predicate: &Predicate) -> Duration {
     match predicate {
-        Predicate::Compare(c) => c.metric.over.unwrap_or_default(),
+        Predicate::Compare(c) => c.metrics().iter().filter_map(|m| m.over).max().unwrap_or_default(),
         Predicate::For { predicate, lasting } => reach(predicate) + *lasting,
         Predicate::Not(p) => reach(p),
         Predicate::All(all) | Predicate::Any(all) => all.iter().map(reach).max().unwrap_or_default(),

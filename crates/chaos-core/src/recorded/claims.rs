@@ -1,9 +1,14 @@
 //! Exchanging what is claimed, where the run can speak of it.
 
 use crate::{
-    model::{Comparison, Event, Experiment, Phase, formula::Bound, metric::ALERT},
+    model::{
+        Claim, Event, Experiment, Phase,
+        formula::Bound,
+        metric::{ALERT, Filter},
+    },
+    plan::picked,
     run::Record,
-    span::Span,
+    span::{Span, Spanned},
 };
 
 /// Something that is claimed and that the run had not.
@@ -25,8 +30,13 @@ pub fn replace_claims(record: &mut Record, with: &Experiment) -> Result<(), Vec<
     let mut errors = Vec::new();
     for expectation in &with.expectations {
         for claim in expectation.claim.elements() {
+            if let Claim::Completes { probe, .. } = claim {
+                measured(had, with, probe, &[], &mut errors);
+            }
             for comparison in claim.comparisons() {
-                measured(had, with, comparison, &mut errors);
+                for metric in comparison.metrics() {
+                    measured(had, with, &metric.probe, &metric.filter, &mut errors);
+                }
                 if matches!(comparison.bound, Bound::Baseline { .. }) {
                     phase(record, &Phase::Baseline, comparison.span, &mut errors);
                 }
@@ -47,13 +57,22 @@ pub fn replace_claims(record: &mut Record, with: &Experiment) -> Result<(), Vec<
     }
     let experiment = &mut record.plan.experiment;
     experiment.expectations = with.expectations.clone();
+    for expectation in &mut experiment.expectations {
+        picked(&mut expectation.claim, &record.plan.targets);
+    }
     experiment.confidence = with.confidence;
+    experiment.correction = with.correction;
     Ok(())
 }
 
-/// Checks that the run has measured what a comparison looks at.
-fn measured(had: &Experiment, with: &Experiment, comparison: &Comparison, errors: &mut Vec<ClaimError>) {
-    let name = &comparison.metric.probe;
+/// Checks that the run has measured what a claim looks at.
+fn measured(
+    had: &Experiment,
+    with: &Experiment,
+    name: &Spanned<String>,
+    filters: &[Filter],
+    errors: &mut Vec<ClaimError>,
+) {
     let Some(probe) = had.probe(name) else {
         let all = had.probes.iter().map(|p| p.name.value.as_str());
         return errors.push(absent("probe", name, name.span, all));
@@ -68,7 +87,7 @@ fn measured(had: &Experiment, with: &Experiment, comparison: &Comparison, errors
             span: name.span,
         });
     }
-    for filter in &comparison.metric.filter {
+    for filter in filters {
         let label = filter.label.value.as_str();
         let known =
             matches!(label, "from" | "status" | ALERT) || probe.labels.iter().any(|l| l.name.value == label);

@@ -178,6 +178,7 @@ fn inject(fault: &PlannedFault, indent: usize) -> Vec<Line> {
 fn aborts(plan: &Plan) -> Vec<Line> {
     let line = |abort: &Abort| match abort {
         Abort::When(predicate) => Line::at(2).hang(4).plain(predicate.to_string()),
+        Abort::Confident(comparison) => Line::at(2).hang(4).plain(format!("confident {comparison}")),
         Abort::Never(reason) => Line::at(2).hang(4).piece(Style::Unsure, "never: ").plain(reason.as_str()),
     };
     plan.experiment.aborts.iter().map(line).collect()

@@ -15,6 +15,9 @@ pub trait Judge: Send + Sync {
     /// Makes the watcher of one abort condition.
     fn guard(&self, predicate: &Predicate, experiment: &Experiment) -> Box<dyn Guard>;
 
+    /// Makes the watcher of one abort condition that must be sure; the comparison has no window.
+    fn confident(&self, comparison: &Comparison, experiment: &Experiment) -> Box<dyn Guard>;
+
     /// Judges each predicate of the steady state on what was observed in `[from, to)`.
     fn steady(
         &self,

@@ -80,11 +80,18 @@ impl Monitor {
             .collect();
         let mut guards = Vec::new();
         for abort in &experiment.aborts {
-            let Abort::When(predicate) = abort else { continue };
-            let comparisons = predicate.comparisons();
+            let comparisons = abort.comparisons();
+            let (guard, condition) = match abort {
+                Abort::When(predicate) => (judge.guard(predicate, experiment), predicate.to_string()),
+                Abort::Confident(comparison) => {
+                    (judge.confident(comparison, experiment), format!("confident {comparison}"))
+                }
+                Abort::Never(_) => continue,
+            };
             let mut fed: Vec<usize> = comparisons
                 .iter()
-                .filter_map(|c| probes.iter().position(|p| p.name == c.metric.probe.value))
+                .flat_map(|c| c.metrics())
+                .filter_map(|m| probes.iter().position(|p| p.name == m.probe.value))
                 .collect();
             fed.sort_unstable();
             fed.dedup();
@@ -92,12 +99,7 @@ impl Monitor {
                 probes[*probe].guards.push(guards.len());
             }
             let span = comparisons.iter().fold(Span::NONE, |span, c| span.to(c.span));
-            guards.push(Watch {
-                guard: judge.guard(predicate, experiment),
-                condition: predicate.to_string(),
-                span,
-                probes: fed,
-            });
+            guards.push(Watch { guard, condition, span, probes: fed });
         }
         Monitor { inner: Mutex::new(Inner { probes, guards, armed: false, latest: 0 }), interrupt }
     }

@@ -84,10 +84,12 @@ pub fn experiment() -> Experiment {
                 comparison: success(None, Op::AtLeast, 0.9),
                 during: Phase::Fault(None),
                 observed: true,
+                confidence: None,
             },
             span: Span::NONE,
         }],
         confidence: 0.95,
+        correction: crate::model::Correction::None,
         evidence: Vec::new(),
         span: Span::NONE,
     }

@@ -17,6 +17,15 @@ pub struct Finding {
     pub outcome: Outcome,
     /// The unit of the numbers.
     pub unit: Unit,
+    /// Which of many it is about, the worst of them: the name that the variable of a `for each` stood for.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Whether it is what had to hold for a claim to mean anything: it turns no verdict by itself.
+    #[serde(default)]
+    pub precondition: bool,
+    /// The one-sided confidence that it was judged with, as a fraction; none where what was observed decides.
+    #[serde(default)]
+    pub confidence: Option<f64>,
     /// The number of the phase with its confidence bounds; none for claims about signals, and without samples.
     pub estimate: Option<Estimate>,
     /// The number of the baseline, where the claim speaks of it.
@@ -41,6 +50,9 @@ pub struct Finding {
     pub reasons: Vec<String>,
     /// What would give one, for people: `294 more clean samples`.
     pub need: Option<String>,
+    /// What puts the numbers in doubt without turning the verdict, a line each: a baseline that drifted.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What was measured and what it means, one sentence for people.
     pub sentence: String,
 }
@@ -67,6 +79,9 @@ impl Finding {
             claim: String::new(),
             outcome,
             unit,
+            key: None,
+            precondition: false,
+            confidence: None,
             estimate: None,
             baseline: None,
             limit: None,
@@ -79,6 +94,7 @@ impl Finding {
             unknown_share: 0.0,
             reasons: Vec::new(),
             need: None,
+            remarks: Vec::new(),
             sentence: String::new(),
         }
     }

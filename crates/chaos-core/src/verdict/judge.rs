@@ -3,24 +3,30 @@
 //! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals; [`polled`]
 //!    knows what holds between two readings.
 //! 2. [`course`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
-//! 3. [`statistic`] judges one number of a phase, [`temporal`] how signals behave in time; `and` and `or` of claims are
-//!    three-valued.
-//! 4. [`guard`] watches abort conditions while the run goes on.
+//! 3. [`statistic`] judges one number of a phase, by itself or against another one ([`pair`]), and looks for a [`drift`];
+//!    [`temporal`] judges how signals behave in time, [`requests`] what became of single requests. [`claim`] joins what is
+//!    made of several in three values.
+//! 4. [`guard`] watches abort conditions while the run goes on, [`confident`] those that must be sure.
 //! 5. [`finding`](super::finding) is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
 
+mod claim;
+pub mod confident;
 mod course;
+mod drift;
 mod guard;
 mod limit;
 mod metric;
+pub(crate) mod pair;
 mod polled;
-mod statistic;
+mod requests;
+pub(crate) mod statistic;
 mod temporal;
 mod wording;
 
 use self::{course::Course, limit::Limit, wording::Measured};
-use super::{Confidence, Interval, Outcome, Truth, finding::Finding};
+use super::{Interval, Outcome, Truth, finding::Finding};
 use crate::{
-    model::{Claim, Comparison, Experiment, Phase, Predicate},
+    model::{Comparison, Experiment, Phase, Predicate, formula::Bound},
     run::{
         judge::{Guard, Judge},
         record::PredicateResult,
@@ -47,6 +53,10 @@ impl Standard {
 impl Judge for Standard {
     fn guard(&self, predicate: &Predicate, experiment: &Experiment) -> Box<dyn Guard> {
         Box::new(guard::Watcher::new(predicate, experiment))
+    }
+
+    fn confident(&self, comparison: &Comparison, experiment: &Experiment) -> Box<dyn Guard> {
+        Box::new(confident::Confident::new(comparison, experiment))
     }
 
     /// Judges each predicate with the block's time as the window of all its metrics; `baseline` cannot be spoken of here.
@@ -79,7 +89,8 @@ impl Judge for Standard {
             None => span.start,
         };
         let baseline = view.phase(&Phase::Baseline).map(|b| (b.start, b.end.min(view.end)));
-        let limit = Limit::of(condition, view.samples, baseline, Some(end.saturating_sub(start)));
+        let mut limit = Limit::of(condition, view.samples, baseline, Some(end.saturating_sub(start)));
+        compare_with_other(&mut limit, condition, view.samples, (start, end));
         let observations = metric::observations(&condition.metric, view.samples, end);
         let value = metric::number(&condition.metric, &[(start, end)], &observations)?;
         match limit::relation(condition.op).truth(value, Interval::exactly(limit.value?)) {
@@ -91,9 +102,9 @@ impl Judge for Standard {
 
     fn judge(&self, experiment: &Experiment, view: &RunView<'_>) -> Vec<Judged> {
         let course = Course::new(experiment, view);
+        let mut bench = claim::Bench::new(&course);
         let judged = |expectation: &crate::model::Expectation| {
-            let mut findings = Vec::new();
-            let outcome = claimed(&course, &expectation.claim, &mut findings);
+            let (outcome, findings) = bench.judge(&expectation.claim);
             let measured: Vec<&str> = findings.iter().map(|f| f.sentence.as_str()).collect();
             Judged {
                 name: expectation.name.value.clone(),
@@ -106,26 +117,6 @@ impl Judge for Standard {
         };
         experiment.expectations.iter().map(judged).collect()
     }
-}
-
-/// Judges a claim; leaves a finding for each elementary claim in it.
-fn claimed(course: &Course<'_>, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
-    match claim {
-        Claim::All(all) => all.iter().fold(Outcome::Passed, |o, c| o.and(claimed(course, c, findings))),
-        Claim::Any(any) => any.iter().fold(Outcome::Failed, |o, c| o.or(claimed(course, c, findings))),
-        Claim::Statistic { comparison, during, observed } => {
-            let finding = statistic::judge(course, comparison, during, *observed);
-            keep(finding, claim, findings)
-        }
-        temporal => keep(temporal::judge(course, temporal), claim, findings),
-    }
-}
-
-fn keep(mut finding: Finding, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
-    finding.claim = claim.to_string();
-    let outcome = finding.outcome.clone();
-    findings.push(finding);
-    outcome
 }
 
 /// The whole expectation's verdict; its reasons are those of the parts that left it open.
@@ -150,12 +141,17 @@ fn span(predicate: &Predicate) -> Span {
     predicate.comparisons().iter().fold(Span::NONE, |span, c| span.to(c.span))
 }
 
-/// The confidence that an experiment asks of its expectations.
-fn confidence(experiment: &Experiment) -> Confidence {
-    if experiment.confidence.is_finite() {
-        Confidence::of(experiment.confidence)
-    } else {
-        Confidence::default()
+/// Makes a limit that is another metric the number that it was over a stretch.
+fn compare_with_other(
+    limit: &mut Limit,
+    comparison: &Comparison,
+    samples: &Samples,
+    stretch: (Nanos, Nanos),
+) {
+    if let Bound::Metric { metric, factor, offset } = &comparison.bound {
+        let observations = metric::observations(metric, samples, stretch.1);
+        let number = metric::number(metric, &[stretch], &observations);
+        limit.other(comparison, number, *factor, *offset);
     }
 }
 
@@ -172,7 +168,8 @@ fn steadily(predicate: &Predicate, samples: &Samples, from: Nanos, to: Nanos) ->
     };
     match predicate {
         Predicate::Compare(comparison) => {
-            let limit = Limit::of(comparison, samples, None, None);
+            let mut limit = Limit::of(comparison, samples, None, None);
+            compare_with_other(&mut limit, comparison, samples, (from, to));
             let value = if comparison.metric.is_gauge() {
                 polled::extent(&comparison.metric, samples, (from, to))
             } else {

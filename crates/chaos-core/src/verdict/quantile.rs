@@ -9,8 +9,8 @@ mod autocorrelation;
 mod baseline;
 
 pub use autocorrelation::{correlation_time, effective_samples};
-pub(crate) use baseline::judge_difference;
 pub use baseline::{Allowance, Method, difference, judge_against_baseline};
+pub(crate) use baseline::{judge_difference, judge_scaled};
 
 use super::binomial::{binomial_cdf, least, normal_upper};
 use super::confidence::{Confidence, Estimate, Judged, Leaning, Need, Reason};
@@ -84,9 +84,14 @@ impl Distribution {
     pub fn new(values: impl IntoIterator<Item = Interval>) -> Self {
         let (in_order, mut upper): (Vec<f64>, Vec<f64>) =
             values.into_iter().map(|value| (value.lo, value.hi)).unzip();
+        let exact = in_order == upper;
         let mut lower = in_order.clone();
-        lower.sort_by(f64::total_cmp);
-        upper.sort_by(f64::total_cmp);
+        lower.sort_unstable_by(f64::total_cmp);
+        if exact {
+            upper.clone_from(&lower);
+        } else {
+            upper.sort_unstable_by(f64::total_cmp);
+        }
         Self { in_order, lower, upper }
     }
 
@@ -129,29 +134,41 @@ impl Distribution {
     /// Returns how many independent samples these are worth where the quantile `q` is concerned.
     #[must_use]
     pub fn effective_samples(&self, q: f64) -> f64 {
-        let Some(quantile) = self.quantile(q) else { return 0.0 };
-        let exceeds: Vec<bool> = self.in_order.iter().map(|value| *value > quantile.lo).collect();
+        self.quantile(q).map_or(0.0, |quantile| self.effective_samples_around(quantile.lo))
+    }
+
+    /// Returns how many independent samples these are worth where exceeding a limit is concerned: neighbours that exceed
+    /// it together count once. All of them count where all lie on one side.
+    #[must_use]
+    pub fn effective_samples_around(&self, limit: f64) -> f64 {
+        let exceeds: Vec<bool> = self.in_order.iter().map(|value| *value > limit).collect();
         effective_samples(&exceeds)
     }
 
     /// Returns the quantile `q` with bounds each wrong with a chance of `tail` at most, `None` without values.
     #[must_use]
     pub fn estimate(&self, q: f64, tail: f64) -> Option<Estimate> {
+        self.bounded(q, tail, self.effective_samples(q))
+    }
+
+    /// Returns the quantile `q` with bounds of so many independent samples.
+    ///
+    /// Where there are enough samples for a bound, but they are worth too few, the bound is the extreme that was measured:
+    /// what holds of every single one of them is not in doubt.
+    fn bounded(&self, q: f64, tail: f64, effective: f64) -> Option<Estimate> {
         let value = self.quantile(q)?;
-        let effective = self.effective_samples(q);
+        let all = self.len() as u64;
         let whole = effective.floor() as u64;
         let (l, u) = bound_ranks(whole, q, tail);
+        let (least, most) = bound_ranks(all, q, tail);
         let stretch = self.len() as f64 / effective;
-        let lo = self.order_statistic((l as f64 * stretch + 1e-9).floor() as u64).lo;
-        let hi = if u > whole {
-            f64::INFINITY
-        } else {
-            self.order_statistic((u as f64 * stretch - 1e-9).ceil() as u64).hi
-        };
+        let lower = ((l as f64 * stretch + 1e-9).floor() as u64).max(least.min(1));
+        let upper =
+            if u > whole { all + u64::from(most > all) } else { (u as f64 * stretch - 1e-9).ceil() as u64 };
         Some(Estimate {
             value,
-            bounds: Interval { lo, hi },
-            samples: self.len() as u64,
+            bounds: Interval { lo: self.order_statistic(lower).lo, hi: self.order_statistic(upper).hi },
+            samples: all,
             effective_samples: effective,
         })
     }
@@ -181,7 +198,9 @@ pub fn judge_quantile(
     confidence: Confidence,
 ) -> Judged {
     let tail = confidence.alpha;
-    let Some(estimate) = samples.estimate(q, tail) else {
+    // What is judged is how often the limit is exceeded, so it is there that neighbours may be alike.
+    let effective = samples.effective_samples_around(limit);
+    let Some(estimate) = samples.bounded(q, tail, effective) else {
         let need = Need::MoreSamples(least_samples(q, tail));
         return Judged::without(Reason::TooFewSamples, limit, Some(need));
     };

@@ -103,6 +103,17 @@ impl Signal {
         signal.known_until(heard)
     }
 
+    /// Returns `factor` times the signal plus `offset`; the factor is not negative.
+    #[must_use]
+    pub fn scaled(&self, factor: f64, offset: f64) -> Self {
+        let scale = |value: Interval| {
+            let value = value.scaled(factor);
+            Interval { lo: value.lo + offset, hi: value.hi + offset }
+        };
+        let levels = self.levels.map(|level| Level { value: scale(level.value), ..level });
+        Self { range: scale(self.range), levels, heard: self.heard }
+    }
+
     /// Sets the value from `instant` on; NaN or an end that is NaN makes it unknown.
     pub fn set(&mut self, instant: Nanos, value: Interval) {
         if value == Interval::EVERYTHING {

@@ -2,17 +2,18 @@
 
 use chaos_core::{
     model::{
-        Abort, Evidence,
+        Abort, Evidence, Function,
+        formula::Bound,
         scope::{Amount, RadiusLimit, RadiusUnit},
     },
-    span::Spanned,
+    span::{Span, Spanned},
 };
 
 use super::{Checker, Names, experiment::Parts, predicate::Where};
 use crate::{
     codes::Code,
     suggest,
-    syntax::{Cursor, Item, Statement},
+    syntax::{Clause, Cursor, Formula, FormulaKind, Item, Prefix, Statement, Term},
 };
 
 impl Checker {
@@ -86,19 +87,73 @@ impl Checker {
             self.never_alone(line, parts);
             return;
         }
-        if let Some(confident) = line.items.iter().find(|i| i.is_word("confident")) {
-            self.not_yet(confident.span, "`abort when confident`").help =
-                Some("leave out `confident`".into());
-            return;
-        }
         let Some(formula) = line.formula() else {
             self.expected(cursor, "`when` and a condition").help =
                 Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
             return;
         };
         let place = Where { over: None, windows: true, baseline: false };
-        parts.aborts.extend(self.predicate(formula, names, place).map(Abort::When));
+        parts.aborts.extend(match &formula.kind {
+            FormulaKind::Prefix(prefix, inner) if prefix.value == Prefix::Confident => {
+                self.confident(prefix.span, inner, &formula.clauses, names)
+            }
+            _ => self.predicate(formula, names, place).map(Abort::When),
+        });
         self.never_alone(line, parts);
+    }
+
+    /// `confident errors(get) > 5%`: a share without a window, compared with a constant.
+    fn confident(
+        &mut self,
+        word: Span,
+        formula: &Formula<'_>,
+        outer: &[Clause<'_>],
+        names: &Names,
+    ) -> Option<Abort> {
+        const SHAPE: &str = "write `abort when confident errors(probe) > 5%`";
+        let FormulaKind::Compare(compare) = &formula.kind else {
+            self.error(Code::ClauseMisfit, formula.span, "`confident` weighs one comparison").help =
+                Some(SHAPE.into());
+            return None;
+        };
+        if let Some(clause) = formula.clauses.iter().chain(outer).next() {
+            let message = format!("`{}` does not belong to `confident`", clause.kind.keyword());
+            self.error(Code::ClauseMisfit, clause.span, message).help =
+                Some("it fires as soon as the evidence is enough: leave it out".into());
+            return None;
+        }
+        if let Term::Call(call) = &compare.left
+            && let Some(window) = call.window()
+        {
+            let message = "`confident` weighs all requests since the trouble began, whatever the window";
+            self.error(Code::ClauseMisfit, window.span, message).help = Some("leave out `over …`".into());
+            return None;
+        }
+        let place = Where { over: None, windows: false, baseline: false };
+        let comparison = self.comparison(compare, formula, names, place)?;
+        let function = comparison.metric.function;
+        if !matches!(function, Function::Success | Function::Errors) {
+            let message = format!("`confident` weighs a share of requests, and `{function}` is none");
+            self.error(Code::ClauseMisfit, comparison.metric.span, message).help = Some(format!(
+                "write `confident errors({0}) > 5%`, or leave out `confident` and add a window",
+                comparison.metric.probe
+            ));
+            return None;
+        }
+        let Bound::Constant(_) = comparison.bound else {
+            self.error(Code::ClauseMisfit, comparison.span, "`confident` needs a limit fixed beforehand")
+                .help = Some(SHAPE.into());
+            return None;
+        };
+        if (function == Function::Success) != comparison.op.is_upper_bound() {
+            let message = format!("`{comparison}` is good news: this would end a run that goes well");
+            let turned =
+                if function == Function::Success { "success(probe) < 95%" } else { "errors(probe) > 5%" };
+            self.error(Code::ClauseMisfit, word.to(comparison.span), message).help =
+                Some(format!("write `abort when confident {turned}`"));
+            return None;
+        }
+        Some(Abort::Confident(comparison))
     }
 
     /// `abort never` beside a condition that does abort says two things.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Event, Phase, Unit},
+    model::{Event, Phase, Predicate, Unit},
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names};
+use super::{Checker, Names, predicate::Where};
 use crate::{
     codes::Code,
     suggest,
@@ -22,6 +22,8 @@ pub(super) struct Clauses {
     pub(super) after: Option<Spanned<Event>>,
     pub(super) during: Option<Spanned<Phase>>,
     pub(super) observed: Option<Span>,
+    pub(super) unless: Option<Spanned<Predicate>>,
+    pub(super) confidence: Option<Spanned<f64>>,
 }
 
 impl Checker {
@@ -47,6 +49,16 @@ impl Checker {
                     let phase = self.phase(words, names)?;
                     found.during.replace(Spanned::new(phase, span)).is_some()
                 }
+                ClauseKind::Unless(release) => {
+                    let place = Where { over: None, windows: true, baseline: true };
+                    let predicate = self.predicate(release, names, place)?;
+                    found.unless.replace(Spanned::new(predicate, span)).is_some()
+                }
+                ClauseKind::With(item) => {
+                    let share = self.value(item, Unit::Ratio, "the confidence")?;
+                    let share = self.confidence(share.value.value, item.span)?;
+                    found.confidence.replace(Spanned::new(share, span)).is_some()
+                }
                 ClauseKind::Observed => found.observed.replace(span).is_some(),
             };
             if twice {
@@ -57,7 +69,17 @@ impl Checker {
         Some(found)
     }
 
-    fn span_of_time(&mut self, item: &Item<'_>, what: &str) -> Option<Duration> {
+    /// Refuses a confidence that means nothing.
+    pub(super) fn confidence(&mut self, share: f64, span: Span) -> Option<f64> {
+        if (0.5..1.0).contains(&share) {
+            return Some(share);
+        }
+        self.error(Code::OutOfRange, span, "a confidence lies between 50% and 100%").help =
+            Some("write `95%`".into());
+        None
+    }
+
+    pub(super) fn span_of_time(&mut self, item: &Item<'_>, what: &str) -> Option<Duration> {
         let value = self.value(item, Unit::Seconds, what)?;
         self.duration(value, what, false)
     }
@@ -91,7 +113,7 @@ impl Checker {
         }
     }
 
-    fn event(&mut self, term: &Term<'_>, names: &Names) -> Option<Event> {
+    pub(super) fn event(&mut self, term: &Term<'_>, names: &Names) -> Option<Event> {
         let words: Vec<Word<'_>> = match term {
             Term::Item(item) => item.as_word().into_iter().collect(),
             Term::Phrase(items) => items.iter().filter_map(Item::as_word).collect(),

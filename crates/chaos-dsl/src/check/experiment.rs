@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chaos_core::{
-    model::{Abort, Evidence, Experiment, Scope, SteadyState, Timeline, scope::RadiusLimit},
+    model::{Abort, Correction, Evidence, Experiment, Scope, SteadyState, Timeline, scope::RadiusLimit},
     span::{Span, Spanned},
 };
 
@@ -69,6 +69,7 @@ pub(super) struct Parts {
     pub(super) aborts: Vec<Abort>,
     pub(super) expectations: Vec<chaos_core::model::Expectation>,
     pub(super) confidence: Option<f64>,
+    pub(super) correction: Correction,
     pub(super) evidence: Vec<Spanned<Evidence>>,
 }
 
@@ -93,6 +94,7 @@ impl Checker {
         let scoped: Vec<&Statement<'_>> = scope.iter().flat_map(|b| &b.statements).collect();
         let names = self.names(&lines, &scoped, shared);
         let title = Span { end: name.span.end, ..statement.span };
+        self.targets.clear();
         let mut parts = Parts::default();
         let mut once: Vec<(&str, Span)> = Vec::new();
         for line in shared.iter().chain(&scoped).chain(&lines) {
@@ -138,6 +140,7 @@ impl Checker {
             aborts: parts.aborts,
             expectations: parts.expectations,
             confidence: parts.confidence.unwrap_or(0.95),
+            correction: parts.correction,
             evidence: parts.evidence,
             span: statement.span,
         };
@@ -234,7 +237,11 @@ impl Checker {
                 }
             }
             "blast" => self.blast_radius(line, names, parts),
-            "target" => parts.targets.extend(self.target(line, names)),
+            "target" => {
+                let target = self.target(line, names);
+                self.targets.extend(target.clone());
+                parts.targets.extend(target);
+            }
             "probe" => parts.probes.extend(self.probe(line, names)),
             "fault" => parts.faults.extend(self.fault(line, names)),
             "steady" => {
@@ -283,6 +290,16 @@ impl Checker {
                         )
                         .help = Some("write `judge at 95%`".into());
                     }
+                    if cursor.take_word("with").is_some() {
+                        if cursor.take_word("holm").is_some() {
+                            parts.correction = Correction::Holm;
+                        } else {
+                            self.expected(&cursor, "`holm`").help =
+                                Some("write `judge at 95% with holm`, or leave out `with`".into());
+                            return;
+                        }
+                    }
+                    self.end(&cursor, &["with"]);
                 }
             }
             "expect" => {

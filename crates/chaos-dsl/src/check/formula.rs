@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Claim, Comparison, Expectation, Predicate},
+    model::{Claim, Comparison, Expectation, Phase, Predicate},
     span::{Span, Spanned},
 };
 
@@ -48,7 +48,12 @@ impl Checker {
         self.comparison(compare, formula, names, Where { over: None, windows: false, baseline: true })
     }
 
-    fn claim(&mut self, formula: &Formula<'_>, outer: &[&Clause<'_>], names: &Names) -> Option<Claim> {
+    pub(super) fn claim(
+        &mut self,
+        formula: &Formula<'_>,
+        outer: &[&Clause<'_>],
+        names: &Names,
+    ) -> Option<Claim> {
         // `always (p) during fault` and `always p during fault` say the same, wherever the parser put the clause.
         let clauses: Vec<&Clause<'_>> = formula.clauses.iter().chain(outer.iter().copied()).collect();
         match &formula.kind {
@@ -84,10 +89,12 @@ impl Checker {
                 self.bare(term);
                 None
             }
-            FormulaKind::Given(_) | FormulaKind::ForEach(_) => {
-                self.not_yet(formula.span, "`given` and `for each`");
-                None
+            FormulaKind::Given(parts) => {
+                let condition = self.claim(&parts.0, &[], names);
+                let claim = self.claim(&parts.1, &clauses, names);
+                Some(Claim::Given { condition: Box::new(condition?), claim: Box::new(claim?) })
             }
+            FormulaKind::ForEach(each) => self.for_each(each, &clauses, names, formula.span),
         }
     }
 
@@ -99,6 +106,7 @@ impl Checker {
             clauses.lasting.map(|c| ("for", c.span)),
             clauses.within.map(|c| ("within", c.span)),
             clauses.after.as_ref().map(|c| ("after", c.span)),
+            clauses.unless.as_ref().map(|c| ("unless", c.span)),
         ];
         if let Some((word, span)) = stray.into_iter().flatten().next() {
             let message =
@@ -114,12 +122,20 @@ impl Checker {
             return None;
         };
         let observed = clauses.observed.is_some();
-        Some(Claim::Statistic { comparison, during: during.value, observed })
+        if let (true, Some(confidence)) = (observed, &clauses.confidence) {
+            let message = "the observed number decides, so there is nothing to be confident of";
+            self.error(Code::ClauseMisfit, confidence.span, message).help =
+                Some("leave out `observed`, or `with … confidence`".into());
+            return None;
+        }
+        let confidence = clauses.confidence.map(|c| c.value);
+        Some(Claim::Statistic { comparison, during: during.value, observed, confidence })
     }
 
     /// A predicate without `always` or the like: its clauses say what is claimed.
     fn instant(&mut self, predicate: Predicate, clauses: Clauses, span: Span) -> Option<Claim> {
         self.not_observed(&clauses)?;
+        self.not_released(&clauses)?;
         match (clauses.lasting, clauses.within, clauses.after, clauses.during) {
             (lasting, Some(within), Some(after), None) => Some(Claim::Within {
                 predicate: persisting(predicate, lasting),
@@ -155,6 +171,7 @@ impl Checker {
 
     fn settles(&mut self, predicate: Predicate, clauses: Clauses, span: Span) -> Option<Claim> {
         self.not_observed(&clauses)?;
+        self.not_released(&clauses)?;
         let (Some(within), Some(after)) = (&clauses.within, &clauses.after) else {
             self.error(Code::ClauseMisfit, span, "`settles` does not say until when").help =
                 Some("add `within 30s after rollback`".into());
@@ -181,9 +198,14 @@ impl Checker {
         names: &Names,
         span: Span,
     ) -> Option<Claim> {
+        if prefix.value == Prefix::Confident {
+            self.error(Code::ClauseMisfit, prefix.span, "`confident` belongs to `abort when`").help =
+                Some("one number of a phase is judged with confidence anyway: leave it out".into());
+            return None;
+        }
         // What the parser left on the predicate and belongs to the claim: all but `for`.
-        let (own, raised): (Vec<&Clause<'_>>, Vec<&Clause<'_>>) =
-            inner.clauses.iter().partition(|c| matches!(c.kind, ClauseKind::For(_)));
+        let own = |c: &&Clause<'_>| matches!(c.kind, ClauseKind::For(_)) && prefix.value != Prefix::Stays;
+        let (own, raised): (Vec<&Clause<'_>>, Vec<&Clause<'_>>) = inner.clauses.iter().partition(own);
         let bare = Formula {
             kind: inner.kind.clone(),
             clauses: own.into_iter().cloned().collect(),
@@ -194,12 +216,16 @@ impl Checker {
         let predicate = self.predicate(&bare, names, Where { over: None, windows: true, baseline: true });
         let (mut clauses, predicate) = (clauses?, predicate?);
         self.not_observed(&clauses)?;
+        if let Some(unless) = clauses.unless.take() {
+            return self.unless(prefix, predicate, unless, clauses);
+        }
+        if prefix.value == Prefix::Stays {
+            return self.stays(predicate, clauses, span);
+        }
         // `always p for 10s during f`: the parser may put `for` on either side of `always`.
         let predicate = match (prefix.value, clauses.lasting.take()) {
             (_, None) => predicate,
-            (Prefix::Always | Prefix::Never | Prefix::Eventually | Prefix::Stops | Prefix::Not, lasting) => {
-                persisting(predicate, lasting)
-            }
+            (_, lasting) => persisting(predicate, lasting),
         };
         let word = prefix.value.as_str();
         match (prefix.value, clauses.within, clauses.after, clauses.during) {
@@ -237,6 +263,8 @@ impl Checker {
                     }
                     Prefix::Stops => "write `stops … within 10s after rollback`".into(),
                     Prefix::Not => "write `never … during FAULT`".into(),
+                    Prefix::Stays => "write `stays … for 15m after slow starts`".into(),
+                    Prefix::Confident => "it belongs to `abort when`: write `always … during FAULT`".into(),
                 };
                 self.error(
                     Code::ClauseMisfit,
@@ -249,7 +277,78 @@ impl Checker {
         }
     }
 
+    /// `always p unless q during f`
+    fn unless(
+        &mut self,
+        prefix: &Spanned<Prefix>,
+        predicate: Predicate,
+        unless: Spanned<Predicate>,
+        clauses: Clauses,
+    ) -> Option<Claim> {
+        const SHAPE: &str = "write `always p unless q during FAULT`";
+        let predicate = persisting(predicate, clauses.lasting);
+        match (prefix.value, clauses.within, clauses.after, clauses.during) {
+            (Prefix::Always, None, None, Some(Spanned { value: Phase::WholeRun, span })) => {
+                let message = "`unless` releases for the rest of one phase, and a whole run has several";
+                self.error(Code::ClauseMisfit, span, message).help =
+                    Some("write one claim for each phase".into());
+                None
+            }
+            (Prefix::Always, None, None, Some(during)) => {
+                Some(Claim::Unless { predicate, unless: unless.value, during: during.value })
+            }
+            (Prefix::Always, None, None, None) => {
+                self.error(Code::NeedsPhase, prefix.span, "`always` does not say during which phase").help =
+                    Some(SHAPE.into());
+                None
+            }
+            (Prefix::Always, ..) => {
+                let message = "`unless` stands with clauses that do not fit it";
+                self.error(Code::ClauseMisfit, unless.span, message).help = Some(SHAPE.into());
+                None
+            }
+            (other, ..) => {
+                let message = format!("`unless` does not belong to `{}`", other.as_str());
+                self.error(Code::ClauseMisfit, unless.span, message).help = Some(SHAPE.into());
+                None
+            }
+        }
+    }
+
+    /// `stays p for 15m after slow starts`
+    fn stays(&mut self, predicate: Predicate, clauses: Clauses, span: Span) -> Option<Claim> {
+        match (clauses.lasting, clauses.within, clauses.after, clauses.during) {
+            (Some(lasting), None, Some(after), None) => {
+                Some(Claim::Stays { predicate, lasting: lasting.value, after: after.value })
+            }
+            (None, None, _, _) => {
+                self.error(Code::ClauseMisfit, span, "`stays` does not say for how long").help =
+                    Some("write `stays … for 15m after slow starts`, or `always … during FAULT`".into());
+                None
+            }
+            _ => {
+                self.error(Code::ClauseMisfit, span, "`stays` stands with clauses that do not fit it").help =
+                    Some("write `stays … for 15m after slow starts`".into());
+                None
+            }
+        }
+    }
+
+    /// Refuses `unless` where nothing lasts that it could release from.
+    fn not_released(&mut self, clauses: &Clauses) -> Option<()> {
+        let Some(unless) = &clauses.unless else { return Some(()) };
+        self.error(Code::ClauseMisfit, unless.span, "`unless` releases from `always`, which is not there")
+            .help = Some("write `always p unless q during FAULT`".into());
+        None
+    }
+
     fn not_observed(&mut self, clauses: &Clauses) -> Option<()> {
+        if let Some(confidence) = &clauses.confidence {
+            let message = "`with … confidence` belongs to one number of a phase";
+            self.error(Code::ClauseMisfit, confidence.span, message).help =
+                Some("claims at each instant are judged on what was observed: leave it out".into());
+            return None;
+        }
         match clauses.observed {
             Some(span) => {
                 self.error(Code::ClauseMisfit, span, "`observed` belongs to one number of a phase").help =

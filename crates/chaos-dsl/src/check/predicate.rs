@@ -68,6 +68,13 @@ impl Checker {
             FormulaKind::Prefix(prefix, inner) if prefix.value == Prefix::Not => {
                 Predicate::Not(Box::new(self.predicate(inner, names, place)?))
             }
+            FormulaKind::Prefix(prefix, _) if prefix.value == Prefix::Confident => {
+                let message = "`confident` is a whole abort condition by itself";
+                self.error(Code::ClauseMisfit, prefix.span, message).help = Some(
+                    "write `abort when confident errors(probe) > 5%`; several `abort` lines may stand".into(),
+                );
+                return None;
+            }
             FormulaKind::Prefix(prefix, _) => {
                 let message = format!("`{}` is a claim for `expect`", prefix.value.as_str());
                 self.error(Code::ClauseMisfit, prefix.span, message).help =
@@ -88,7 +95,12 @@ impl Checker {
                 return None;
             }
             FormulaKind::Given(_) | FormulaKind::ForEach(_) => {
-                self.not_yet(formula.span, "`given` and `for each`");
+                let word = if matches!(formula.kind, FormulaKind::Given(_)) { "given" } else { "for each" };
+                self.error(Code::ClauseMisfit, formula.span, format!("`{word}` is a claim for `expect`"))
+                    .help = Some(
+                    "here stands what is true or false at each instant: `success(probe, over 10s) < 95%`"
+                        .into(),
+                );
                 return None;
             }
         };
@@ -128,6 +140,12 @@ impl Checker {
             Term::Phrase(items) if items.first().is_some_and(|i| i.is_word("alert")) => {
                 self.not_yet(term.span(), "`alert`").help =
                     Some("compare a probe's metric with a limit".into());
+            }
+            Term::Phrase(items) if items.first().is_some_and(|i| i.is_word("completes")) => {
+                self.error(Code::Misplaced, term.span(), "`completes` speaks of single requests").help = Some(
+                    "write `for each request of PROBE open when FAULT starts: completes ok within 30s`"
+                        .into(),
+                );
             }
             _ => {
                 self.error(Code::NotAMetric, term.span(), "this is compared with nothing").help =
@@ -195,10 +213,10 @@ impl Checker {
                 }
                 self.baseline(baseline, unit)?
             }
-            Term::Call(other) => {
-                self.not_yet(other.span, "a comparison of two metrics").help =
-                    Some("compare each with a limit".into());
-                return None;
+            Term::Call(call) => self.other(&metric, call, (None, None), names, place)?,
+            Term::Scaled(scaled) => {
+                let relative = (scaled.factor.as_ref(), scaled.offset.as_ref());
+                self.other(&metric, &scaled.call, relative, names, place)?
             }
             Term::Phrase(_) => {
                 self.error(Code::Misplaced, compare.right.span(), "expected one value").help =
@@ -210,25 +228,64 @@ impl Checker {
     }
 
     fn baseline(&mut self, baseline: &Baseline<'_>, unit: Unit) -> Option<Bound> {
-        let mut factor = 1.0;
-        if let Some(item) = &baseline.factor {
-            let percent = item.as_quantity().is_some_and(|q| q.unit == crate::syntax::Unit::Percentage);
-            let value = self.value(item, if percent { Unit::Ratio } else { Unit::Count }, "the factor")?;
-            factor = value.value.value;
-            if factor <= 0.0 {
-                self.error(Code::OutOfRange, item.span, "the factor must be above zero").help =
-                    Some("write `1.5 x baseline` or `120% of baseline`".into());
-                return None;
-            }
-        }
-        let mut offset = 0.0;
-        if let Some((sign, item)) = &baseline.offset {
-            // Shares differ by percentage points: `baseline + 5%` could mean either, so it is refused.
-            let unit = if unit == Unit::Ratio { Unit::Points } else { unit };
-            let value: Spanned<Quantity> = self.value(item, unit, "the distance from the baseline")?;
-            offset = if *sign == Sign::Minus { -value.value.value } else { value.value.value };
-        }
+        let factor = self.factor(baseline.factor.as_ref(), "baseline")?;
+        let offset = self.offset(baseline.offset.as_ref(), unit, "the distance from the baseline")?;
         Some(Bound::Baseline { factor, offset })
+    }
+
+    /// Another metric as the right side: of the same unit, and with a window where the left side has one.
+    fn other(
+        &mut self,
+        metric: &Metric,
+        call: &Call<'_>,
+        (factor, offset): (Option<&Item<'_>>, Option<&(Sign, Item<'_>)>),
+        names: &Names,
+        place: Where,
+    ) -> Option<Bound> {
+        let other =
+            self.metric(call, names, Where { windows: place.windows || metric.is_signal(), ..place })?;
+        if other.unit() != metric.unit() {
+            let message = format!("`{metric}` is {}, and `{other}` is {}", metric.unit(), other.unit());
+            self.error(Code::WrongUnit, other.span, message).help =
+                Some("compare metrics of one kind: two times, two shares, two rates".into());
+            return None;
+        }
+        if !metric.is_signal() && other.is_signal() {
+            let message =
+                format!("`{metric}` is one number for a phase, and `{other}` is one at each instant");
+            self.error(Code::NeedsWindow, metric.span, message).help =
+                Some("give both a window, or none".into());
+            return None;
+        }
+        let factor = self.factor(factor, "rate(probe)")?;
+        let offset = self.offset(offset, metric.unit(), "the distance from the other metric")?;
+        if other.to_string() == metric.to_string() && factor == 1.0 {
+            let message = format!("`{metric}` is compared with itself");
+            self.error(Code::Undecidable, other.span, message).help =
+                Some("compare it with another metric, a limit or the baseline".into());
+            return None;
+        }
+        Some(Bound::Metric { factor, metric: Box::new(other), offset })
+    }
+
+    fn factor(&mut self, item: Option<&Item<'_>>, of: &str) -> Option<f64> {
+        let Some(item) = item else { return Some(1.0) };
+        let percent = item.as_quantity().is_some_and(|q| q.unit == crate::syntax::Unit::Percentage);
+        let value = self.value(item, if percent { Unit::Ratio } else { Unit::Count }, "the factor")?;
+        if value.value.value <= 0.0 {
+            self.error(Code::OutOfRange, item.span, "the factor must be above zero").help =
+                Some(format!("write `1.5 x {of}` or `120% of {of}`"));
+            return None;
+        }
+        Some(value.value.value)
+    }
+
+    fn offset(&mut self, offset: Option<&(Sign, Item<'_>)>, unit: Unit, what: &str) -> Option<f64> {
+        let Some((sign, item)) = offset else { return Some(0.0) };
+        // Shares differ by percentage points: `baseline + 5%` could mean either, so it is refused.
+        let unit = if unit == Unit::Ratio { Unit::Points } else { unit };
+        let value: Spanned<Quantity> = self.value(item, unit, what)?;
+        Some(if *sign == Sign::Minus { -value.value.value } else { value.value.value })
     }
 
     fn metric(&mut self, call: &Call<'_>, names: &Names, place: Where) -> Option<Metric> {
@@ -414,6 +471,14 @@ impl Checker {
                     return None;
                 }
                 let negated = test.negated != (test.relation == Relation::NotEqual);
+                let label = Spanned::new(test.key.text.to_owned(), test.key.span);
+                if let (Relation::Equal | Relation::NotEqual, Some(ItemKind::Word(word))) =
+                    (test.relation, test.value.as_ref().map(|v| &v.kind))
+                    && self.is_variable(word)
+                {
+                    let variable = Some((*word).to_owned());
+                    return Some(vec![Filter { label, values: Vec::new(), variable, negated }]);
+                }
                 let values = match (test.relation, &test.value) {
                     (Relation::Equal | Relation::NotEqual | Relation::Is | Relation::In, Some(item)) => {
                         self.filter_values(item, names)?
@@ -429,8 +494,7 @@ impl Checker {
                         return None;
                     }
                 };
-                let label = Spanned::new(test.key.text.to_owned(), test.key.span);
-                Some(vec![Filter { label, values, negated }])
+                Some(vec![Filter { label, values, variable: None, negated }])
             }
         }
     }

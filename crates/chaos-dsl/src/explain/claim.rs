@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Claim, Comparison, Event, Expectation, Experiment, Function, Phase, Predicate, formula::Bound},
+    model::{
+        Claim, Comparison, Event, Expectation, Experiment, Function, Phase, Predicate, Quantity,
+        formula::Bound,
+    },
     verdict::{proportion::samples_to_confirm, quantile::least_samples},
 };
 
@@ -56,14 +59,14 @@ fn in_words(claim: &Claim, confidence: f64) -> String {
         all.iter().map(|c| in_words(c, confidence)).collect::<Vec<_>>().join(&format!("; {word} "))
     };
     match claim {
-        Claim::Statistic { comparison, during, observed } => format!(
+        Claim::Statistic { comparison, during, observed, confidence: own } => format!(
             "{}, taken as one number {}; {}",
             words::comparison(comparison),
             words::phase(during),
             if *observed {
                 "the observed number decides".to_owned()
             } else {
-                format!("judged with {} confidence", chaos_core::model::Quantity::ratio(confidence))
+                format!("judged with {} confidence", Quantity::ratio(own.unwrap_or(confidence)))
             }
         ),
         Claim::Always { predicate, during } => {
@@ -72,6 +75,28 @@ fn in_words(claim: &Claim, confidence: f64) -> String {
         Claim::Never { predicate, during } => {
             format!("at no instant {}: {}", words::phase(during), words::predicate(predicate))
         }
+        Claim::Unless { predicate, unless, during } => format!(
+            "at every instant {}: {}; but no more once {}, which need not come",
+            words::phase(during),
+            words::predicate(predicate),
+            words::predicate(unless)
+        ),
+        Claim::Completes { probe, within, open_at } => format!(
+            "every request of {probe} that is under way when {} succeeds, and is over at most {} later",
+            words::event(open_at),
+            time(*within)
+        ),
+        Claim::Each { variable, of, keys, claim } => format!(
+            "for each of {of}, {} ({}), called {variable}: {}; all must pass, and the worst is reported by name",
+            keys.len(),
+            keys.join(", "),
+            in_words(claim, confidence)
+        ),
+        Claim::Given { condition, claim } => format!(
+            "provided that {}: {}; else it was not put to the test, and is inconclusive",
+            in_words(condition, confidence),
+            in_words(claim, confidence)
+        ),
         Claim::Eventually { predicate, within, during } => format!(
             "at some instant {}, at most {} after its start: {}",
             words::phase(during),
@@ -113,6 +138,11 @@ fn known_after(predicate: &Predicate) -> Duration {
     words::longest_window(predicate)
 }
 
+/// How long after the start of a phase all windows of a claim, and the memory of `for`, are full.
+fn warm_up(claim: &Claim) -> Duration {
+    claim.predicates().into_iter().map(|p| known_after(p) + words::persistence(p)).max().unwrap_or_default()
+}
+
 fn length(schedule: &Schedule, phase: &Phase) -> Option<Duration> {
     schedule.phase(phase).map(|(start, end)| end.saturating_sub(start))
 }
@@ -143,12 +173,31 @@ fn formula(claim: &Claim, schedule: &Schedule) -> String {
         )
     };
     match claim {
-        Claim::Statistic { comparison, during, observed: true } => {
+        Claim::Statistic { comparison, during, observed: true, .. } => {
             format!("{comparison} @ {during}, observed")
         }
-        Claim::Statistic { comparison, during, observed: false } => format!("{comparison} @ {during}"),
+        Claim::Statistic { comparison, during, .. } => format!("{comparison} @ {during}"),
         Claim::Always { predicate, during } => whole(predicate, during, false),
         Claim::Never { predicate, during } => whole(predicate, during, true),
+        Claim::Unless { predicate, unless, during } => {
+            let until = length(schedule, during).map_or_else(|| "end".to_owned(), time);
+            let (hold, release) = (words::core(predicate), words::core(unless));
+            format!(
+                "(({hold}) until[0s,{until}] ({release})) or (always[0s,{until}] ({hold})) @ {} after the {}",
+                time(warm_up(claim)),
+                start(during)
+            )
+        }
+        Claim::Completes { probe, within, open_at } => format!(
+            "for each request r of {probe}: start(r) < e < end(r) implies (ok(r) and end(r) - e <= {}) @ e = each {open_at}",
+            time(*within)
+        ),
+        Claim::Each { variable, keys, claim, .. } => {
+            format!("for all {variable} in {{{}}}: ({})", keys.join(", "), formula(claim, schedule))
+        }
+        Claim::Given { condition, claim } => {
+            format!("({}), provided that ({})", formula(claim, schedule), formula(condition, schedule))
+        }
         Claim::Eventually { predicate, within, during } => {
             format!("eventually[0s,{}] ({}) @ {}", time(*within), words::core(predicate), start(during))
         }
@@ -175,16 +224,19 @@ fn formula(claim: &Claim, schedule: &Schedule) -> String {
 /// Says how far a claim looks.
 fn horizon(claim: &Claim, schedule: &Schedule) -> String {
     match claim {
-        Claim::Statistic { during, .. } | Claim::Always { during, .. } | Claim::Never { during, .. } => {
-            match length(schedule, during) {
-                Some(length) => format!("{}, {}", time(length), words::phase(during)),
-                None => format!("none: nothing happens {}", words::phase(during)),
-            }
-        }
+        Claim::Statistic { during, .. }
+        | Claim::Always { during, .. }
+        | Claim::Never { during, .. }
+        | Claim::Unless { during, .. } => match length(schedule, during) {
+            Some(length) => format!("{}, {}", time(length), words::phase(during)),
+            None => format!("none: nothing happens {}", words::phase(during)),
+        },
         Claim::Eventually { within, during, .. } => {
             format!("{} from its start {}", time(*within), words::phase(during))
         }
-        Claim::Within { within, after, .. } => format!("{} after {}", time(*within), words::event(after)),
+        Claim::Within { within, after, .. } | Claim::Completes { within, open_at: after, .. } => {
+            format!("{} after {}", time(*within), words::event(after))
+        }
         Claim::Stops { after, .. } | Claim::Settles { lasting: None, after, .. } => {
             format!("from {} to the end of the run", words::event(after))
         }
@@ -192,8 +244,8 @@ fn horizon(claim: &Claim, schedule: &Schedule) -> String {
         Claim::Settles { within, lasting: Some(lasting), after, .. } => {
             format!("{} after {}", time(*within + *lasting), words::event(after))
         }
-        Claim::All(all) | Claim::Any(all) => {
-            let mut each: Vec<String> = all.iter().map(|c| horizon(c, schedule)).collect();
+        Claim::All(_) | Claim::Any(_) | Claim::Each { .. } | Claim::Given { .. } => {
+            let mut each: Vec<String> = claim.parts().iter().map(|c| horizon(c, schedule)).collect();
             each.dedup();
             each.join("; ")
         }
@@ -231,6 +283,19 @@ fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
             pass: schedule.phase(during).map(|(_, end)| end),
             fail: schedule.phase(during).map(|(start, _)| start + first(predicate)),
         },
+        // It passes at once where what releases from it comes before anything can break it.
+        Claim::Unless { during, .. } => {
+            let start = schedule.phase(during).map(|(start, _)| start + warm_up(claim));
+            Decided { pass: start, fail: start }
+        }
+        Claim::Completes { within, open_at, .. } => after(open_at, *within, Duration::ZERO),
+        Claim::Each { claim, .. } => decided(claim, schedule),
+        // An inconclusive claim is decided no earlier than what it rests on.
+        Claim::Given { condition, claim } => {
+            let (condition, claim) = (decided(condition, schedule), decided(claim, schedule));
+            let both = |moment: Option<Duration>| Some(moment?.max(condition.pass?));
+            Decided { pass: both(claim.pass), fail: both(claim.fail) }
+        }
         Claim::Eventually { predicate, within, during } => {
             let start = schedule.phase(during).map(|(start, _)| start);
             Decided { pass: start.map(|s| s + first(predicate)), fail: start.map(|s| s + *within) }
@@ -270,13 +335,13 @@ fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
 /// Says how many samples a claim needs, beside those that are planned.
 fn needs(experiment: &Experiment, schedule: &Schedule, claim: &Claim, out: &mut Vec<String>) {
     match claim {
-        Claim::Statistic { comparison, during, observed } => {
+        Claim::Statistic { comparison, during, observed, confidence } => {
             let planned = |phase: &Phase| length(schedule, phase).unwrap_or_default();
             let relative = matches!(comparison.bound, Bound::Baseline { .. });
             let mut line = if *observed {
                 "1 is enough, as the observed number decides".to_owned()
             } else {
-                least(comparison, 1.0 - experiment.confidence)
+                least(comparison, 1.0 - confidence.unwrap_or(experiment.confidence))
             };
             line.push_str(&format!(
                 "; planned: {} {}",
@@ -292,19 +357,14 @@ fn needs(experiment: &Experiment, schedule: &Schedule, claim: &Claim, out: &mut 
             }
             out.push(line);
         }
-        Claim::All(all) | Claim::Any(all) => {
-            for claim in all {
-                needs(experiment, schedule, claim, out);
-            }
+        Claim::Completes { .. } => {
+            out.push("1 that is under way at the event; with none it is inconclusive".to_owned());
         }
-        Claim::Always { predicate, .. }
-        | Claim::Never { predicate, .. }
-        | Claim::Eventually { predicate, .. }
-        | Claim::Within { predicate, .. }
-        | Claim::Stops { predicate, .. }
-        | Claim::Stays { predicate, .. }
-        | Claim::Settles { predicate, .. } => {
-            for comparison in predicate.comparisons() {
+        _ => {
+            for part in claim.parts() {
+                needs(experiment, schedule, part, out);
+            }
+            for comparison in claim.predicates().into_iter().flat_map(Predicate::comparisons) {
                 if comparison.metric.is_gauge() {
                     out.push(read(experiment, comparison));
                     continue;
@@ -349,6 +409,14 @@ fn least(comparison: &Comparison, alpha: f64) -> String {
         }
         (Function::Quantile(q), Bound::Baseline { .. }) => {
             return format!("at least {} in each of the two phases", least_samples(q, alpha));
+        }
+        (function, Bound::Metric { metric, .. }) => {
+            let of =
+                |function| if let Function::Quantile(q) = function { least_samples(q, alpha) } else { 1 };
+            return format!(
+                "at least {} of each metric, and as many as their difference takes to show",
+                of(function).max(of(metric.function))
+            );
         }
         (Function::Success, Bound::Constant(s)) => {
             if upper {

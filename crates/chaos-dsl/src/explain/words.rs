@@ -46,6 +46,10 @@ pub(super) fn metric(metric: &Metric) -> String {
     for (i, filter) in metric.filter.iter().enumerate() {
         out.push_str(if i == 0 { ", where " } else { " and " });
         let not = if filter.negated { "not " } else { "" };
+        if let Some(variable) = &filter.variable {
+            out.push_str(&format!("{} is {not}{variable}", filter.label));
+            continue;
+        }
         out.push_str(&format!("{} is {not}{}", filter.label, filter.values.join(" or ")));
     }
     if !metric.filter.is_empty() && metric.over.is_none() {
@@ -76,18 +80,27 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
             } else {
                 format!("{factor} times what it was during the baseline")
             };
-            if *offset != 0.0 {
-                let unit = match comparison.metric.unit() {
-                    Unit::Ratio => Unit::Points,
-                    unit => unit,
-                };
-                let sign = if *offset < 0.0 { "minus" } else { "plus" };
-                text.push_str(&format!(", {sign} {}", Quantity::new(offset.abs(), unit)));
-            }
+            text.push_str(&distance(comparison, *offset));
             text
+        }
+        Bound::Metric { factor, metric: other, offset } => {
+            let times = if *factor == 1.0 { String::new() } else { format!("{factor} times ") };
+            format!("{times}{}{}", metric(other).trim_end_matches(','), distance(comparison, *offset))
         }
     };
     format!("{} is {relation} {bound}", metric(&comparison.metric))
+}
+
+fn distance(comparison: &Comparison, offset: f64) -> String {
+    if offset == 0.0 {
+        return String::new();
+    }
+    let unit = match comparison.metric.unit() {
+        Unit::Ratio => Unit::Points,
+        unit => unit,
+    };
+    let sign = if offset < 0.0 { "minus" } else { "plus" };
+    format!(", {sign} {}", Quantity::new(offset.abs(), unit))
 }
 
 /// Says when a predicate is true.
@@ -121,7 +134,7 @@ pub(super) fn core(of: &Predicate) -> String {
 
 /// Returns the longest window of a predicate.
 pub(super) fn longest_window(predicate: &Predicate) -> Duration {
-    predicate.comparisons().iter().filter_map(|c| c.metric.over).max().unwrap_or_default()
+    predicate.comparisons().iter().flat_map(|c| c.metrics()).filter_map(|m| m.over).max().unwrap_or_default()
 }
 
 /// Returns how long a predicate must have held before it counts.

@@ -31,9 +31,9 @@ impl<'a> Cursor<'a> {
         Ok(Formula { kind: FormulaKind::Given(Box::new((condition, claim))), clauses: Vec::new(), span })
     }
 
-    /// Reads `for each pod web when terminating: p`.
+    /// Reads `for each h in api: p`, with `when EVENT` before the colon or without.
     fn for_each(&mut self) -> Result<Formula<'a>, Failed> {
-        const SHAPE: &str = "for each pod NAME when EVENT: claim";
+        const SHAPE: &str = "for each NAME in HOSTS: claim";
         let start = self.advance().start;
         self.advance();
         let mut binder = Vec::new();
@@ -46,10 +46,11 @@ impl<'a> Cursor<'a> {
         if binder.is_empty() {
             return Err(self.expected("what to look at after `for each`", Some(&format!("write `{SHAPE}`"))));
         }
-        if self.eat_word("when").is_none() {
-            return Err(self.expected("`when` and an event", Some(&format!("write `{SHAPE}`"))));
-        }
-        let event = self.term()?;
+        let event = match self.eat_word("when") {
+            Some(_) => Some(self.term()?),
+            None if self.kind() == Kind::Colon || self.at_end() => None,
+            None => return Err(self.expected("`when` or `:`", Some(&format!("write `{SHAPE}`")))),
+        };
         self.colon(SHAPE)?;
         let claim = self.formula()?;
         let kind = FormulaKind::ForEach(Box::new(ForEach { binder, event, claim }));
@@ -104,7 +105,9 @@ impl<'a> Cursor<'a> {
             return Err(Failed);
         }
         let prefix = |operand: &Formula<'a>| match &operand.kind {
-            FormulaKind::Prefix(prefix, _) if prefix.value != Prefix::Not => Some(*prefix),
+            FormulaKind::Prefix(prefix, _) if !matches!(prefix.value, Prefix::Not | Prefix::Confident) => {
+                Some(*prefix)
+            }
             _ => None,
         };
         let prefixed = operands.iter().filter(|operand| prefix(operand).is_some()).count();
@@ -152,7 +155,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn clause(&mut self, keyword: &str) -> Result<Clause<'a>, Failed> {
-        let start = self.advance().start;
+        let keyword_token = self.advance();
+        let start = keyword_token.start;
         let kind = match keyword {
             "for" => ClauseKind::For(self.length("for")?),
             "within" => ClauseKind::Within(self.length("within")?),
@@ -164,6 +168,24 @@ impl<'a> Cursor<'a> {
                 ClauseKind::After(Box::new(self.term()?))
             }
             "during" => ClauseKind::During(self.phase()?),
+            "unless" => {
+                self.operand_follows(keyword_token)?;
+                ClauseKind::Unless(Box::new(self.deeper(Self::prefixed)?))
+            }
+            "with" => {
+                let help = "write `with 99% confidence`";
+                let share = match self.kind() {
+                    Kind::Number => self.number()?,
+                    Kind::Word if !self.word().is_some_and(words::is_reserved) => {
+                        self.value("a percentage")?
+                    }
+                    _ => return Err(self.expected("a percentage after `with`", Some(help))),
+                };
+                if self.eat_word("confidence").is_none() {
+                    return Err(self.expected("`confidence`", Some(help)));
+                }
+                ClauseKind::With(share)
+            }
             _ => ClauseKind::Observed,
         };
         Ok(Clause { kind, span: self.span_from(start) })
@@ -197,6 +219,8 @@ impl<'a> Cursor<'a> {
             Some("never") => Prefix::Never,
             Some("eventually") => Prefix::Eventually,
             Some("stops") => Prefix::Stops,
+            Some("stays") => Prefix::Stays,
+            Some("confident") => Prefix::Confident,
             _ => return self.primary(),
         };
         self.advance();
@@ -259,7 +283,7 @@ impl<'a> Cursor<'a> {
             }
             let needs_one = match &left {
                 Term::Item(item) => item.as_quantity().is_some(),
-                Term::Baseline(_) => true,
+                Term::Baseline(_) | Term::Scaled(_) => true,
                 Term::Call(_) => self.kind() == Kind::Number,
                 Term::Phrase(_) => false,
             };

@@ -4,7 +4,7 @@ use super::token::Kind;
 use super::{Cursor, Failed, MAX_ITEMS};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::syntax::{Argument, Baseline, Call, Item, Sign, Term, Unit, Word};
+use crate::syntax::{Argument, Baseline, Call, Item, Scaled, Sign, Term, Unit, Word};
 use crate::words;
 
 /// Words of other notations in a claim, with what is written here.
@@ -24,12 +24,9 @@ const FOREIGN: &[(&str, &str)] = &[
     ("more", "write `>`"),
     ("most", "write `<=`"),
     ("recovers", "write `settles to <= baseline + 10ms within 30s after rollback`"),
-    ("stays", "write `always p`, or `p for 10s`"),
-    ("unless", "write `given not p: q`"),
     ("until", "there is no `until`: name a phase or an event instead"),
     ("versus", "write a comparison with the baseline: `<= baseline + 100ms`"),
     ("vs", "write a comparison with the baseline: `<= baseline + 100ms`"),
-    ("with", "confidence is set once for the experiment: `judge at 95%`"),
 ];
 
 impl<'a> Cursor<'a> {
@@ -41,7 +38,12 @@ impl<'a> Cursor<'a> {
             Kind::Word | Kind::Text => {}
             _ => return Err(self.expected("a metric", Some("a claim is written `success(probe) >= 99%`"))),
         }
-        if self.nth(1).kind == Kind::OpenParen || self.word() == Some("baseline") {
+        if self.nth(1).kind == Kind::OpenParen {
+            let term = Term::Call(Box::new(self.call()?));
+            self.no_arithmetic()?;
+            return self.no_foreign_phrase().map(|()| term);
+        }
+        if self.word() == Some("baseline") {
             let term = self.bound()?;
             return self.no_foreign_phrase().map(|()| term);
         }
@@ -89,13 +91,17 @@ impl<'a> Cursor<'a> {
         }
         let term = match token.kind {
             Kind::Word if self.word() == Some("baseline") => self.baseline(None, token.start)?,
-            Kind::Word if self.nth(1).kind == Kind::OpenParen => Term::Call(Box::new(self.call()?)),
+            Kind::Word if self.nth(1).kind == Kind::OpenParen => self.metric(None, token.start)?,
             Kind::Number => self.factor()?,
             Kind::Word if self.word().is_some_and(words::is_reserved) => {
                 return Err(self.expected("a value to compare with", None));
             }
             _ => Term::Item(self.value("a value to compare with")?),
         };
+        self.no_arithmetic().map(|()| term)
+    }
+
+    fn no_arithmetic(&mut self) -> Result<(), Failed> {
         if matches!(self.kind(), Kind::Plus | Kind::Minus | Kind::Slash)
             || self.word().is_some_and(|word| word.starts_with('*'))
         {
@@ -107,7 +113,7 @@ impl<'a> Cursor<'a> {
             );
             return Err(Failed);
         }
-        Ok(term)
+        Ok(())
     }
 
     /// Reads a number, and what makes it a multiple of the baseline.
@@ -123,8 +129,12 @@ impl<'a> Cursor<'a> {
         if scaled {
             self.advance();
             self.continue_line();
+            if self.kind() == Kind::Word && self.nth(1).kind == Kind::OpenParen {
+                return self.metric(Some(number), start);
+            }
             if self.word() != Some("baseline") {
-                return Err(self.expected("`baseline`", Some("write `1.5 x baseline` or `120% of baseline`")));
+                let help = "write `1.5 x baseline`, `120% of baseline` or `1.2 x rate(probe)`";
+                return Err(self.expected("`baseline` or a metric", Some(help)));
             }
             return self.baseline(Some(number), start);
         }
@@ -140,27 +150,39 @@ impl<'a> Cursor<'a> {
     /// Reads `baseline` and what is added to it.
     fn baseline(&mut self, factor: Option<Item<'a>>, start: u32) -> Result<Term<'a>, Failed> {
         self.advance();
-        let sign = match self.kind() {
-            _ if factor.is_some() => None,
-            Kind::Plus => Some(Sign::Plus),
-            Kind::Minus => Some(Sign::Minus),
-            _ => None,
-        };
-        let mut offset = None;
-        if let Some(sign) = sign {
-            let token = self.advance();
-            self.operand_follows(token)?;
-            let item = match self.kind() {
-                Kind::Number => self.number()?,
-                Kind::Word if !self.word().is_some_and(words::is_reserved) => self.value("a quantity")?,
-                _ => {
-                    let help = format!("write `baseline {} 5ms`", sign.as_str());
-                    return Err(self.expected("a quantity", Some(&help)));
-                }
-            };
-            offset = Some((sign, item));
-        }
+        // A multiple of the baseline is a limit by itself.
+        let offset = if factor.is_some() { None } else { self.offset("baseline")? };
         Ok(Term::Baseline(Box::new(Baseline { factor, offset, span: self.span_from(start) })))
+    }
+
+    /// Reads a metric, and what is added to it.
+    fn metric(&mut self, factor: Option<Item<'a>>, start: u32) -> Result<Term<'a>, Failed> {
+        let call = self.call()?;
+        let offset = self.offset("rate(probe)")?;
+        if factor.is_none() && offset.is_none() {
+            return Ok(Term::Call(Box::new(call)));
+        }
+        Ok(Term::Scaled(Box::new(Scaled { call, factor, offset, span: self.span_from(start) })))
+    }
+
+    /// Reads `+ 5ms` or `- 5ms`, where it stands.
+    fn offset(&mut self, behind: &str) -> Result<Option<(Sign, Item<'a>)>, Failed> {
+        let sign = match self.kind() {
+            Kind::Plus => Sign::Plus,
+            Kind::Minus => Sign::Minus,
+            _ => return Ok(None),
+        };
+        let token = self.advance();
+        self.operand_follows(token)?;
+        let item = match self.kind() {
+            Kind::Number => self.number()?,
+            Kind::Word if !self.word().is_some_and(words::is_reserved) => self.value("a quantity")?,
+            _ => {
+                let help = format!("write `{behind} {} 5ms`", sign.as_str());
+                return Err(self.expected("a quantity", Some(&help)));
+            }
+        };
+        Ok(Some((sign, item)))
     }
 
     /// Reads `function(argument, …)`.

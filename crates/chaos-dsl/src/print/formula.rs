@@ -1,7 +1,7 @@
 //! Formulas on one line.
 
 use super::item::{item, items, joined};
-use crate::syntax::{Call, ClauseKind, Formula, FormulaKind, Term};
+use crate::syntax::{Call, ClauseKind, Formula, FormulaKind, Item, Sign, Term};
 
 /// Appends a formula.
 pub(super) fn formula(out: &mut String, found: &Formula<'_>) {
@@ -37,8 +37,10 @@ pub(super) fn formula(out: &mut String, found: &Formula<'_>) {
         FormulaKind::ForEach(each) => {
             out.push_str("for each ");
             items(out, &each.binder);
-            out.push_str(" when ");
-            term(out, &each.event);
+            if let Some(event) = &each.event {
+                out.push_str(" when ");
+                term(out, event);
+            }
             out.push_str(": ");
             formula(out, &each.claim);
         }
@@ -59,6 +61,15 @@ pub(super) fn formula(out: &mut String, found: &Formula<'_>) {
                 out.push(' ');
                 out.push_str(word.text);
             }),
+            ClauseKind::Unless(release) => {
+                out.push(' ');
+                formula(out, release);
+            }
+            ClauseKind::With(share) => {
+                out.push(' ');
+                item(out, share);
+                out.push_str(" confidence");
+            }
             ClauseKind::Observed => {}
         }
     }
@@ -70,19 +81,32 @@ fn term(out: &mut String, found: &Term<'_>) {
         Term::Item(found) => item(out, found),
         Term::Phrase(phrase) => items(out, phrase),
         Term::Baseline(baseline) => {
-            if let Some(factor) = &baseline.factor {
-                item(out, factor);
-                let percent = factor.as_quantity().is_some_and(|q| q.text.ends_with('%'));
-                out.push_str(if percent { " of " } else { " x " });
-            }
+            factor(out, baseline.factor.as_ref());
             out.push_str("baseline");
-            if let Some((sign, offset)) = &baseline.offset {
-                out.push(' ');
-                out.push_str(sign.as_str());
-                out.push(' ');
-                item(out, offset);
-            }
+            offset(out, baseline.offset.as_ref());
         }
+        Term::Scaled(scaled) => {
+            factor(out, scaled.factor.as_ref());
+            call(out, &scaled.call);
+            offset(out, scaled.offset.as_ref());
+        }
+    }
+}
+
+fn factor(out: &mut String, factor: Option<&Item<'_>>) {
+    if let Some(factor) = factor {
+        item(out, factor);
+        let percent = factor.as_quantity().is_some_and(|q| q.text.ends_with('%'));
+        out.push_str(if percent { " of " } else { " x " });
+    }
+}
+
+fn offset(out: &mut String, offset: Option<&(Sign, Item<'_>)>) {
+    if let Some((sign, offset)) = offset {
+        out.push(' ');
+        out.push_str(sign.as_str());
+        out.push(' ');
+        item(out, offset);
     }
 }
 

@@ -36,17 +36,17 @@ pub enum FormulaKind<'a> {
     Group(Box<Formula<'a>>),
     /// `given p: q`
     Given(Box<(Formula<'a>, Formula<'a>)>),
-    /// `for each pod web when terminating: p`
+    /// `for each h in api: p`, `for each pod web when terminating: p`
     ForEach(Box<ForEach<'a>>),
 }
 
-/// `for each BINDER when EVENT: claim`
+/// `for each BINDER [when EVENT]: claim`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForEach<'a> {
-    /// `pod web`: what is bound and which of them.
+    /// `h in api`, `pod web`, `request of get open`: what is bound and which of them.
     pub binder: Vec<Item<'a>>,
-    /// What has to happen to it.
-    pub event: Term<'a>,
+    /// What has to happen, to it or at all.
+    pub event: Option<Term<'a>>,
     /// What is claimed each time.
     pub claim: Formula<'a>,
 }
@@ -83,6 +83,10 @@ pub enum Prefix {
     Eventually,
     /// `stops`
     Stops,
+    /// `stays`
+    Stays,
+    /// `confident`
+    Confident,
 }
 
 impl Prefix {
@@ -94,6 +98,8 @@ impl Prefix {
             Prefix::Never => "never",
             Prefix::Eventually => "eventually",
             Prefix::Stops => "stops",
+            Prefix::Stays => "stays",
+            Prefix::Confident => "confident",
         }
     }
 }
@@ -151,6 +157,8 @@ pub enum Term<'a> {
     Item(Item<'a>),
     /// `baseline`, `baseline + 5ms`, `1.5 x baseline`, `120% of baseline`.
     Baseline(Box<Baseline<'a>>),
+    /// `1.2 x rate(shop)`, `rate(shop) + 5/s`.
+    Scaled(Box<Scaled<'a>>),
     /// Several words and values: `alert "CheckoutErrors" fires`.
     Phrase(Vec<Item<'a>>),
 }
@@ -162,6 +170,7 @@ impl Term<'_> {
             Term::Call(call) => call.span,
             Term::Item(item) => item.span,
             Term::Baseline(baseline) => baseline.span,
+            Term::Scaled(scaled) => scaled.span,
             Term::Phrase(items) => match items.as_slice() {
                 [first, .., last] => first.span.to(last.span),
                 [only] => only.span,
@@ -243,6 +252,25 @@ impl PartialEq for Baseline<'_> {
     }
 }
 
+/// A value relative to another metric.
+#[derive(Clone, Debug)]
+pub struct Scaled<'a> {
+    /// The other metric.
+    pub call: Call<'a>,
+    /// `1.2` of `1.2 x rate(shop)`, or `120%` of `120% of rate(shop)`.
+    pub factor: Option<Item<'a>>,
+    /// `+ 5/s`
+    pub offset: Option<(Sign, Item<'a>)>,
+    /// The whole.
+    pub span: Span,
+}
+
+impl PartialEq for Scaled<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.call == other.call && self.factor == other.factor && self.offset == other.offset
+    }
+}
+
 /// Plus or minus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -288,6 +316,10 @@ pub enum ClauseKind<'a> {
     After(Box<Term<'a>>),
     /// `during slow_dns`, `during whole run`.
     During(Vec<Word<'a>>),
+    /// `unless q`: what releases from the claim.
+    Unless(Box<Formula<'a>>),
+    /// `with 99% confidence`: a quantity or the name of a param.
+    With(Item<'a>),
     /// `observed`
     Observed,
 }
@@ -300,6 +332,8 @@ impl ClauseKind<'_> {
             ClauseKind::Within(_) => "within",
             ClauseKind::After(_) => "after",
             ClauseKind::During(_) => "during",
+            ClauseKind::Unless(_) => "unless",
+            ClauseKind::With(_) => "with",
             ClauseKind::Observed => "observed",
         }
     }

@@ -6,10 +6,11 @@ use crate::model::{Experiment, Field, Function, Metric, Probe, ProbeKind, metric
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, comparison) in comparisons(experiment) {
-        let metric = &comparison.metric;
-        let Some(probe) = experiment.probe(&metric.probe) else { continue };
-        if let Some((message, help)) = unfed(metric, probe) {
-            out.push(Finding::new(Kind::Undecidable, about, metric.span, message, help));
+        for metric in comparison.metrics() {
+            let Some(probe) = experiment.probe(&metric.probe) else { continue };
+            if let Some((message, help)) = unfed(metric, probe) {
+                out.push(Finding::new(Kind::Undecidable, about.clone(), metric.span, message, help));
+            }
         }
     }
 }

@@ -68,6 +68,10 @@ fn implied(condition: &Comparison, demand: &Comparison) -> bool {
     if unknown || !same(&condition.metric, &demand.metric) {
         return false;
     }
+    // What is compared with another metric follows from nothing said of the first.
+    if [condition, demand].iter().any(|c| matches!(c.bound, Bound::Metric { .. })) {
+        return false;
+    }
     let (condition, demand) = (Limit::of(condition), Limit::of(demand));
     if condition.upper != demand.upper {
         return false;
@@ -101,7 +105,7 @@ impl Limit {
     fn of(comparison: &Comparison) -> Limit {
         let (factor, offset) = match &comparison.bound {
             Bound::Constant(limit) => (0.0, limit.value),
-            Bound::Baseline { factor, offset } => (*factor, *offset),
+            Bound::Baseline { factor, offset } | Bound::Metric { factor, offset, .. } => (*factor, *offset),
         };
         let upper = matches!(comparison.op, Op::Less | Op::AtMost);
         let share = comparison.metric.unit() == Unit::Ratio;

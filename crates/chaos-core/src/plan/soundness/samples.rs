@@ -8,21 +8,15 @@ pub(super) fn find(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Find
     let mut out = Vec::new();
     for (about, _, claim) in claims(experiment) {
         match claim {
-            Claim::Statistic { comparison, during, observed } => {
-                let needed = if *observed { 1.0 } else { needed(comparison, experiment.confidence) };
+            Claim::Statistic { comparison, during, observed, confidence } => {
+                let confidence = confidence.unwrap_or(experiment.confidence);
+                let needed = if *observed { 1.0 } else { needed(comparison, confidence) };
                 out.extend(too_few(experiment, probes, &about, comparison, during, needed));
             }
-            Claim::Always { predicate, .. }
-            | Claim::Never { predicate, .. }
-            | Claim::Eventually { predicate, .. }
-            | Claim::Within { predicate, .. }
-            | Claim::Stops { predicate, .. }
-            | Claim::Stays { predicate, .. }
-            | Claim::Settles { predicate, .. } => {
-                let signals = predicate.comparisons();
-                out.extend(signals.iter().filter_map(|c| too_few_in_window(experiment, probes, &about, c)));
+            _ => {
+                let signals = claim.predicates().into_iter().flat_map(Predicate::comparisons);
+                out.extend(signals.filter_map(|c| too_few_in_window(experiment, probes, &about, c)));
             }
-            Claim::All(_) | Claim::Any(_) => {}
         }
     }
     let steady = experiment.steady_state.predicates.iter().flat_map(Predicate::comparisons);

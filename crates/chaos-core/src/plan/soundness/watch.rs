@@ -48,10 +48,14 @@ fn horizon(claim: &Claim) -> Option<(&Event, Duration)> {
             Some((after, *within + reach(predicate) + lasting.unwrap_or_default()))
         }
         Claim::Stays { predicate, lasting, after } => Some((after, *lasting + reach(predicate))),
+        Claim::Completes { within, open_at, .. } => Some((open_at, *within)),
         Claim::Statistic { .. }
         | Claim::Always { .. }
         | Claim::Never { .. }
+        | Claim::Unless { .. }
         | Claim::Eventually { .. }
+        | Claim::Each { .. }
+        | Claim::Given { .. }
         | Claim::All(_)
         | Claim::Any(_) => None,
     }

@@ -71,6 +71,7 @@ fn expectations() -> Vec<Expectation> {
         comparison: compare(function, None, op, bound),
         during: slow(),
         observed: false,
+        confidence: None,
     };
     let settles = Claim::Settles {
         predicate: Predicate::Compare(compare(
@@ -201,6 +202,7 @@ pub(crate) fn experiment() -> Experiment {
         })],
         expectations: expectations(),
         confidence: 0.95,
+        correction: crate::model::Correction::None,
         evidence: Vec::new(),
         span: Span::NONE,
     }

@@ -20,7 +20,7 @@ use super::{
     wording::{Measured, lasting},
 };
 use crate::{
-    model::{Comparison, Experiment, Predicate},
+    model::{Comparison, Experiment, Metric, Predicate, formula::Bound},
     probe::Sample,
     run::{judge::Guard, view::Samples},
     time::nanos,
@@ -40,6 +40,8 @@ struct Leaf {
     comparison: Comparison,
     limit: Limit,
     source: Source,
+    /// The metric it is compared with, where it is one.
+    other: Option<Other>,
     value: Option<Interval>,
     truth: Truth,
     /// Since when it has had this truth.
@@ -52,6 +54,51 @@ enum Source {
     Window(LiveWindow, Missing),
     /// What was read last.
     Held(Held),
+}
+
+/// The right side of a comparison of two metrics.
+struct Other {
+    metric: Metric,
+    source: Source,
+    factor: f64,
+    offset: f64,
+}
+
+impl Source {
+    fn new(metric: &Metric, experiment: &Experiment) -> Self {
+        if metric.is_gauge() {
+            Source::Held(Held::new(metric, experiment))
+        } else {
+            let length = metric.over.map_or(Nanos::MAX, nanos);
+            Source::Window(LiveWindow::new(windowed(metric, length)), Missing::new())
+        }
+    }
+
+    fn observe(&mut self, metric: &Metric, probe: &str, sample: &Sample) {
+        if metric.probe.value != probe {
+            return;
+        }
+        match self {
+            Source::Held(held) => {
+                if let Some(value) = polled::reading(metric, sample) {
+                    held.observe(sample.completed(), value);
+                }
+            }
+            Source::Window(window, missing) => {
+                let seen = metric::observation(metric, sample);
+                if let Some(seen) = seen.filter(|seen| !metric.field.is_read() || missing.counts(seen)) {
+                    window.observe(Observation { intended: seen.completed, ..seen });
+                }
+            }
+        }
+    }
+
+    fn at(&mut self, now: Nanos) -> Option<Interval> {
+        match self {
+            Source::Window(window, _) => window.evaluate(now),
+            Source::Held(held) => held.at(now),
+        }
+    }
 }
 
 impl Watcher {
@@ -94,8 +141,11 @@ impl Watcher {
 
 impl Guard for Watcher {
     fn observe(&mut self, probe: &str, sample: &Sample) {
-        for leaf in self.leaves.iter_mut().filter(|leaf| leaf.comparison.metric.probe.value == probe) {
-            leaf.observe(sample);
+        for leaf in &mut self.leaves {
+            leaf.source.observe(&leaf.comparison.metric, probe, sample);
+            if let Some(other) = &mut leaf.other {
+                other.source.observe(&other.metric, probe, sample);
+            }
         }
     }
 
@@ -113,47 +163,39 @@ impl Guard for Watcher {
 
 impl Leaf {
     fn new(comparison: &Comparison, experiment: &Experiment) -> Self {
-        let metric = &comparison.metric;
-        let source = if metric.is_gauge() {
-            Source::Held(Held::new(metric, experiment))
-        } else {
-            let length = metric.over.map_or(Nanos::MAX, nanos);
-            Source::Window(LiveWindow::new(windowed(metric, length)), Missing::new())
+        let other = match &comparison.bound {
+            Bound::Metric { metric, factor, offset } => Some(Other {
+                metric: (**metric).clone(),
+                source: Source::new(metric, experiment),
+                factor: *factor,
+                offset: *offset,
+            }),
+            Bound::Constant(_) | Bound::Baseline { .. } => None,
         };
         Leaf {
             comparison: comparison.clone(),
             limit: Limit::from_baseline(comparison, None),
-            source,
+            source: Source::new(&comparison.metric, experiment),
+            other,
             value: None,
             truth: Truth::Unknown,
             since: Nanos::MIN,
         }
     }
 
-    fn observe(&mut self, sample: &Sample) {
-        let metric = &self.comparison.metric;
-        match &mut self.source {
-            Source::Held(held) => {
-                if let Some(value) = polled::reading(metric, sample) {
-                    held.observe(sample.completed(), value);
-                }
-            }
-            Source::Window(window, missing) => {
-                let seen = metric::observation(metric, sample);
-                if let Some(seen) = seen.filter(|seen| !metric.field.is_read() || missing.counts(seen)) {
-                    window.observe(Observation { intended: seen.completed, ..seen });
-                }
-            }
-        }
-    }
-
     fn read(&mut self, now: Nanos) {
-        self.value = match &mut self.source {
-            Source::Window(window, _) => window.evaluate(now),
-            Source::Held(held) => held.at(now),
+        self.value = self.source.at(now);
+        let limit = match &mut self.other {
+            None => self.limit.value.map(Interval::exactly),
+            Some(other) => {
+                let seen = other.source.at(now);
+                self.limit.other(&self.comparison, seen, other.factor, other.offset);
+                let scaled = seen.map(|seen| seen.scaled(other.factor));
+                scaled.map(|seen| Interval { lo: seen.lo + other.offset, hi: seen.hi + other.offset })
+            }
         };
-        let truth = match (self.value, self.limit.value) {
-            (Some(value), Some(limit)) => relation(self.comparison.op).truth(value, Interval::exactly(limit)),
+        let truth = match (self.value, limit) {
+            (Some(value), Some(limit)) => relation(self.comparison.op).truth(value, limit),
             _ => Truth::Unknown,
         };
         if truth != self.truth {

@@ -1,6 +1,11 @@
 //! What a comparison allows, as a number.
 
-use super::super::{interval::Comparison as Relation, monitor::Scale};
+use super::super::{
+    Interval,
+    confidence::Reason,
+    interval::Comparison as Relation,
+    monitor::{Scale, SignalId},
+};
 use super::metric::{self, Stretch};
 use super::wording::show;
 use crate::{
@@ -19,6 +24,8 @@ pub(super) struct Limit {
     pub(super) value: Option<f64>,
     /// The number of the baseline, where it is spoken of.
     pub(super) baseline: Option<f64>,
+    /// The place of the signal it is, where it is another metric at the same instant.
+    pub(super) signal: Option<SignalId>,
     /// For people: `13.2ms (baseline 3.2ms + 10ms)`.
     pub(super) text: String,
     /// What margins are measured against.
@@ -35,13 +42,46 @@ impl Limit {
         length: Option<Nanos>,
     ) -> Self {
         let number = match comparison.bound {
-            Bound::Constant(_) => None,
+            Bound::Constant(_) | Bound::Metric { .. } => None,
             Bound::Baseline { .. } => baseline.and_then(|stretch| {
                 let window = comparison.metric.over.map(nanos).or(length);
                 metric::baseline_number(&comparison.metric, samples, stretch, window)
             }),
         };
         Self::from_baseline(comparison, number)
+    }
+
+    /// Makes it a number by what another metric was.
+    pub(super) fn other(
+        &mut self,
+        comparison: &Comparison,
+        other: Option<Interval>,
+        factor: f64,
+        offset: f64,
+    ) {
+        let Some(other) = other else {
+            self.value = None;
+            return;
+        };
+        let value = other.scaled(factor).lo + offset;
+        if value.is_finite() {
+            self.value = Some(value);
+            let unit = comparison.metric.unit();
+            self.text = if factor == 1.0 && offset == 0.0 {
+                format!("{} of {}", show(value, unit), right_side(comparison))
+            } else {
+                let right = right_side(comparison);
+                format!("{} ({right}, itself {})", show(value, unit), show(other.lo, unit))
+            };
+        }
+    }
+
+    /// Why there is no number.
+    pub(super) fn missing(&self, comparison: &Comparison) -> Reason {
+        match comparison.bound {
+            Bound::Metric { .. } => Reason::TooFewSamples,
+            _ => Reason::BaselineUnhealthy,
+        }
     }
 
     /// Resolves a comparison's right side with the baseline's number, where there is one yet.
@@ -52,22 +92,26 @@ impl Limit {
             Unit::Ratio | Unit::Points => 0.01,
             _ => 1.0,
         };
-        match comparison.bound {
-            Bound::Constant(quantity) => {
-                let best = comparison.metric.function == Function::Success && !comparison.op.is_upper_bound();
-                let ideal = if best { 1.0 } else { 0.0 };
-                Limit {
-                    value: Some(quantity.value).filter(|v| !v.is_nan()),
-                    baseline: None,
-                    text: show(quantity.value, quantity.unit),
-                    scale: Scale { ideal, quantum },
-                }
-            }
+        let best = comparison.metric.function == Function::Success && !comparison.op.is_upper_bound();
+        let ideal = if best { 1.0 } else { 0.0 };
+        match &comparison.bound {
+            Bound::Constant(quantity) => Limit {
+                value: Some(quantity.value).filter(|v| !v.is_nan()),
+                baseline: None,
+                signal: None,
+                text: show(quantity.value, quantity.unit),
+                scale: Scale { ideal, quantum },
+            },
+            Bound::Metric { .. } => Limit {
+                value: None,
+                baseline: None,
+                signal: None,
+                text: right_side(comparison),
+                scale: Scale { ideal, quantum },
+            },
             Bound::Baseline { factor, offset } => {
                 let value = baseline.map(|b| factor * b + offset).filter(|v| !v.is_nan());
-                let whole = comparison.to_string();
-                let relative = whole[comparison.metric.to_string().len()..].trim_start();
-                let relative = relative.trim_start_matches(['<', '>', '=']).trim_start();
+                let relative = right_side(comparison);
                 let text = match (baseline, value) {
                     (Some(b), Some(value)) => {
                         let b = show(b, unit);
@@ -77,12 +121,25 @@ impl Limit {
                             relative.replacen("baseline", &format!("baseline {b}"), 1)
                         )
                     }
-                    _ => relative.to_owned(),
+                    _ => relative,
                 };
-                Limit { value, baseline, text, scale: Scale { ideal: baseline.unwrap_or(0.0), quantum } }
+                Limit {
+                    value,
+                    baseline,
+                    signal: None,
+                    text,
+                    scale: Scale { ideal: baseline.unwrap_or(0.0), quantum },
+                }
             }
         }
     }
+}
+
+/// Returns the right side of a comparison as the language writes it.
+fn right_side(comparison: &Comparison) -> String {
+    let whole = comparison.to_string();
+    let right = whole[comparison.metric.to_string().len()..].trim_start();
+    right.trim_start_matches(['<', '>', '=']).trim_start().to_owned()
 }
 
 /// Returns the relation as the mathematics names it.

@@ -2,6 +2,7 @@
 
 use super::super::{
     Interval,
+    proportion::Trials,
     quantile::Distribution,
     signal::{Blank, Signal},
     steps::shifted,
@@ -109,6 +110,12 @@ pub(super) fn during(stretches: &[Stretch], observations: &[Observation]) -> Vec
     }
     let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
     observations.iter().filter(inside).copied().collect()
+}
+
+/// Returns what became of the requests, a hit being what the share counts.
+pub(super) fn outcomes(metric: &Metric, observations: &[Observation]) -> Trials {
+    let trials = trials(observations);
+    if metric.function == Function::Errors { trials.inverted() } else { trials }
 }
 
 /// Returns the metric over whole stretches as it was observed; none with fewer samples than give it a meaning.

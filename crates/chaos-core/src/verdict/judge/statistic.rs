@@ -1,79 +1,128 @@
 //! Claims about one number of a phase.
 
+use std::cell::OnceCell;
+
 use super::super::{
     Comparison as Relation, Interval, Leaning, Outcome,
     confidence::{Confidence, Estimate, Judged, Reason},
     finding::Finding,
     margin::normalised,
-    proportion::{judge_share, judge_share_against_baseline},
-    quantile::{Allowance, Method, difference, judge_against_baseline, judge_quantile},
-    window::{Observation, distribution, trials},
+    proportion::{Trials, judge_share, judge_share_against_baseline},
+    quantile::{Allowance, Distribution, Method, difference, judge_against_baseline, judge_quantile},
+    window::{Observation, distribution},
 };
 use super::{
     course::{About, Course},
+    drift,
     limit::{Limit, relation},
     metric::{self, Stretch, during},
-    wording,
+    pair, wording,
 };
-use crate::model::{Comparison, Function, Phase, formula::Bound};
+use crate::{
+    model::{Comparison, Function, Phase, formula::Bound},
+    time::Nanos,
+};
 
-/// Judges a comparison over a phase: with confidence unless `observed`, or where nothing but the observed number has a
-/// meaning (a count, a rate, an extreme, the last value).
-pub(super) fn judge(course: &Course<'_>, comparison: &Comparison, phase: &Phase, observed: bool) -> Finding {
-    let whole = course.stretches(phase);
-    let cut = whole.iter().any(|stretch| course.cut(phase, *stretch).is_some());
-    // After an abort the rest of the phase is unknown.
-    let stretches: Vec<Stretch> = whole
-        .iter()
-        .map(|(start, end)| (*start, course.cut(phase, (*start, *end)).map_or(*end, |at| at.min(*end))))
-        .collect();
-    let length = stretches.iter().map(|(start, end)| end.saturating_sub(*start)).fold(0, i64::saturating_add);
-    let samples = course.view.samples;
-    let limit = Limit::of(comparison, samples, course.baseline(), Some(length));
-    let observations = metric::observations(&comparison.metric, samples, course.view.end);
-    let seen = during(&stretches, &observations);
-    let confidence = super::confidence(course.experiment);
-    let case = Case { comparison, limit: &limit, seen: &seen, confidence };
-    let mut judged = if whole.is_empty() {
-        Judged { outcome: course.absent(), ..case.nothing(Reason::NotExercised) }
-    } else if observed {
-        let number = metric::number(&comparison.metric, &stretches, &observations);
-        case.observed(number)
-    } else {
-        let baseline = course.baseline().map(|stretch| during(&[stretch], &observations));
-        let number = || metric::number(&comparison.metric, &stretches, &observations);
-        case.confident(baseline.as_deref(), number)
-    };
-    if cut && judged.outcome == Outcome::Failed && case.may_recover(observed) {
-        judged.outcome = Outcome::inconclusive(Leaning::Failed, Reason::Aborted, None);
-    }
-    let estimate = case.estimate().or(judged.estimate.filter(|_| limit.baseline.is_none()));
-    let (outcome, reasons) = course.tested(judged.outcome, About::Phase(phase), cut);
-    let mut finding = Finding::of(outcome, comparison.metric.unit());
-    finding.estimate = estimate;
-    finding.baseline = limit.baseline;
-    finding.limit = limit.value;
-    finding.allowed = Some(wording::allowed(comparison.op, &limit));
-    finding.margin = judged.margin;
-    finding.normalised = judged.margin.zip(limit.value).and_then(|(margin, value)| {
-        let raw = [margin.lo, margin.hi].into_iter().find(|end| end.is_finite())?;
-        Some(normalised(raw, value, limit.scale)).filter(|share| share.is_finite())
-    });
-    finding.reasons = reasons;
-    finding.need = wording::need(&finding.outcome, comparison, phase);
-    finding.sentence = wording::statistic(&finding, comparison, phase);
-    finding
-}
-
-/// One comparison with what was seen.
-struct Case<'a> {
+/// One number of a phase with what was seen of it, to be judged at whatever confidence.
+pub(super) struct Case<'a> {
+    course: &'a Course<'a>,
     comparison: &'a Comparison,
-    limit: &'a Limit,
-    seen: &'a [Observation],
-    confidence: Confidence,
+    phase: &'a Phase,
+    observed: bool,
+    /// The phase as it was, up to an abort.
+    stretches: Vec<Stretch>,
+    absent: bool,
+    cut: bool,
+    limit: Limit,
+    seen: Vec<Observation>,
+    values: OnceCell<Distribution>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    pub(super) fn new(
+        course: &'a Course<'a>,
+        comparison: &'a Comparison,
+        phase: &'a Phase,
+        observed: bool,
+    ) -> Self {
+        let whole = course.stretches(phase);
+        let cut = whole.iter().any(|stretch| course.cut(phase, *stretch).is_some());
+        // After an abort the rest of the phase is unknown.
+        let stretches: Vec<Stretch> = whole
+            .iter()
+            .map(|(start, end)| (*start, course.cut(phase, (*start, *end)).map_or(*end, |at| at.min(*end))))
+            .collect();
+        let samples = course.view.samples;
+        let mut limit = Limit::of(comparison, samples, course.baseline(), Some(length(&stretches)));
+        let observations = metric::observations(&comparison.metric, samples, course.view.end);
+        let seen = during(&stretches, &observations);
+        if let Bound::Metric { metric, factor, offset } = &comparison.bound {
+            let other = metric::observations(metric, samples, course.view.end);
+            limit.other(comparison, metric::number(metric, &stretches, &other), *factor, *offset);
+        }
+        let (absent, values) = (whole.is_empty(), OnceCell::new());
+        Case { course, comparison, phase, observed, stretches, absent, cut, limit, seen, values }
+    }
+
+    /// Whether a theory stands behind the number, so that it is judged with confidence; a count, a rate, an extreme or the
+    /// last value by itself is what it is.
+    pub(super) fn is_inferred(&self) -> bool {
+        !self.observed && is_inferred(self.comparison)
+    }
+
+    /// Judges the number: with confidence unless `observed`, or where nothing but the observed number has a meaning.
+    pub(super) fn judged(&self, confidence: Confidence) -> Judged {
+        let mut judged = if self.absent {
+            Judged { outcome: self.course.absent(), ..self.nothing(Reason::NotExercised) }
+        } else if self.observed {
+            self.as_observed(self.number())
+        } else {
+            self.confident(confidence)
+        };
+        if self.cut && judged.outcome == Outcome::Failed && self.may_recover() {
+            judged.outcome = Outcome::inconclusive(Leaning::Failed, Reason::Aborted, None);
+        }
+        judged
+    }
+
+    /// Judges the number and says all that is known of it.
+    pub(super) fn finding(&self, confidence: Confidence) -> Finding {
+        let judged = self.judged(confidence);
+        let relative = !matches!(self.comparison.bound, Bound::Constant(_));
+        let own = judged.estimate.filter(|_| !relative);
+        let estimate = own.or_else(|| self.estimate(confidence));
+        let (comparison, phase, limit) = (self.comparison, self.phase, &self.limit);
+        let (outcome, reasons) = self.course.tested(judged.outcome, About::Phase(phase), self.cut);
+        let mut finding = Finding::of(outcome, comparison.metric.unit());
+        finding.confidence = self.is_inferred().then_some(1.0 - confidence.alpha);
+        finding.estimate = estimate;
+        finding.baseline = limit.baseline;
+        finding.limit = limit.value;
+        finding.allowed = Some(wording::allowed(comparison.op, limit));
+        finding.margin = judged.margin;
+        finding.normalised = judged.margin.zip(limit.value).and_then(|(margin, value)| {
+            let raw = [margin.lo, margin.hi].into_iter().find(|end| end.is_finite())?;
+            Some(normalised(raw, value, limit.scale)).filter(|share| share.is_finite())
+        });
+        finding.reasons = reasons;
+        let seconds = length(&self.stretches) as f64 / 1e9;
+        let per_second = self.made() as f64 / seconds.max(1e-9);
+        finding.need = wording::need(&finding.outcome, comparison, phase, per_second);
+        if let Bound::Baseline { .. } = comparison.bound {
+            finding.remarks.extend(drift::remark(self.course, &comparison.metric, confidence));
+        }
+        finding.sentence = wording::statistic(&finding, comparison, phase);
+        finding
+    }
+
+    fn number(&self) -> Option<Interval> {
+        metric::number(&self.comparison.metric, &self.stretches, &self.seen)
+    }
+
+    fn values(&self) -> &Distribution {
+        self.values.get_or_init(|| distribution(&self.seen))
+    }
+
     fn relation(&self) -> Relation {
         relation(self.comparison.op)
     }
@@ -82,8 +131,8 @@ impl Case<'_> {
         Judged::without(reason, self.limit.value.unwrap_or(0.0), None)
     }
 
-    fn observed(&self, number: Option<Interval>) -> Judged {
-        let Some(limit) = self.limit.value else { return self.nothing(Reason::BaselineUnhealthy) };
+    fn as_observed(&self, number: Option<Interval>) -> Judged {
+        let Some(limit) = self.limit.value else { return self.nothing(self.limit.missing(self.comparison)) };
         Judged::as_observed(number, self.made(), self.relation(), limit)
     }
 
@@ -92,25 +141,22 @@ impl Case<'_> {
         self.seen.iter().filter(|o| !o.answer.is_unknown()).count() as u64
     }
 
-    fn confident(
-        &self,
-        baseline: Option<&[Observation]>,
-        number: impl FnOnce() -> Option<Interval>,
-    ) -> Judged {
-        let (relation, confidence) = (self.relation(), self.confidence);
-        match (self.comparison.metric.function, &self.comparison.bound) {
+    fn confident(&self, confidence: Confidence) -> Judged {
+        let (relation, alpha) = (self.relation(), confidence.alpha);
+        let metric = &self.comparison.metric;
+        match (metric.function, &self.comparison.bound) {
             (Function::Quantile(q), Bound::Constant(limit)) => {
-                judge_quantile(&distribution(self.seen), q, relation, limit.value, confidence)
+                judge_quantile(self.values(), q, relation, limit.value, confidence)
             }
             (Function::Success | Function::Errors, Bound::Constant(limit)) => {
-                judge_share(self.trials(self.seen), relation, limit.value, confidence)
+                judge_share(self.trials(&self.seen), relation, limit.value, confidence)
             }
             (Function::Quantile(q), Bound::Baseline { factor, offset }) => {
-                let Some(before) = baseline else { return self.nothing(Reason::BaselineUnhealthy) };
-                let (phase, before) = (distribution(self.seen), distribution(before));
+                let Some(before) = self.baseline() else { return self.nothing(Reason::BaselineUnhealthy) };
+                let (phase, before) = (self.values(), distribution(&before));
                 match allowance(*factor, *offset) {
                     Some(allowance) => judge_against_baseline(
-                        &phase,
+                        phase,
                         &before,
                         q,
                         relation,
@@ -118,40 +164,41 @@ impl Case<'_> {
                         Method::Mover,
                         confidence,
                     ),
-                    None => self.between(
-                        phase.estimate(q, confidence.alpha),
-                        before.estimate(q, confidence.alpha),
-                        *factor,
-                        *offset,
-                    ),
+                    None => {
+                        self.between(phase.estimate(q, alpha), before.estimate(q, alpha), *factor, *offset)
+                    }
                 }
             }
             (Function::Success | Function::Errors, Bound::Baseline { factor, offset }) => {
-                let Some(before) = baseline else { return self.nothing(Reason::BaselineUnhealthy) };
-                let (phase, before) = (self.trials(self.seen), self.trials(before));
+                let Some(before) = self.baseline() else { return self.nothing(Reason::BaselineUnhealthy) };
+                let (phase, before) = (self.trials(&self.seen), self.trials(&before));
                 match allowance(*factor, *offset) {
                     Some(allowance) => {
                         judge_share_against_baseline(phase, before, relation, allowance, confidence)
                     }
-                    None => self.between(
-                        phase.wilson(confidence.alpha),
-                        before.wilson(confidence.alpha),
-                        *factor,
-                        *offset,
-                    ),
+                    None => self.between(phase.wilson(alpha), before.wilson(alpha), *factor, *offset),
                 }
             }
-            (
-                Function::Rate
-                | Function::Count
-                | Function::Min
-                | Function::Max
-                | Function::Last
-                | Function::Value
-                | Function::Fires,
-                _,
-            ) => self.observed(number()),
+            (_, Bound::Metric { metric: other, factor, offset }) if is_inferred(self.comparison) => {
+                let samples = self.course.view.samples;
+                let observations = metric::observations(other, samples, self.course.view.end);
+                pair::judge(
+                    (metric, &self.seen),
+                    (other, &during(&self.stretches, &observations)),
+                    length(&self.stretches) as f64 / 1e9,
+                    (relation, *factor, *offset),
+                    confidence,
+                )
+            }
+            _ => self.as_observed(self.number()),
         }
+    }
+
+    /// What was seen of the baseline.
+    fn baseline(&self) -> Option<Vec<Observation>> {
+        let stretch = self.course.baseline()?;
+        let view = self.course.view;
+        Some(during(&[stretch], &metric::observations(&self.comparison.metric, view.samples, view.end)))
     }
 
     /// Judges `phase - factor x baseline` against the offset, for bounds that have both.
@@ -163,32 +210,50 @@ impl Case<'_> {
         Judged::by_bounds(difference(&phase, &scaled, Method::Mover), self.relation(), offset, |_| None)
     }
 
-    fn trials(&self, observations: &[Observation]) -> super::super::proportion::Trials {
-        let trials = trials(observations);
-        if self.comparison.metric.function == Function::Errors { trials.inverted() } else { trials }
+    fn trials(&self, observations: &[Observation]) -> Trials {
+        metric::outcomes(&self.comparison.metric, observations)
     }
 
     /// The number of the phase itself with its bounds, whatever it was compared with.
-    fn estimate(&self) -> Option<Estimate> {
-        let alpha = self.confidence.alpha;
+    fn estimate(&self, confidence: Confidence) -> Option<Estimate> {
+        let alpha = confidence.alpha;
         match self.comparison.metric.function {
-            Function::Quantile(q) => distribution(self.seen).estimate(q, alpha),
-            Function::Success | Function::Errors => self.trials(self.seen).clopper_pearson(alpha),
+            Function::Quantile(q) => self.values().estimate(q, alpha),
+            Function::Success | Function::Errors => self.trials(&self.seen).clopper_pearson(alpha),
             _ => None,
         }
     }
 
     /// Whether the rest of the phase could have turned a failure: what was only observed could, unless it can but grow
     /// worse; what failed with confidence has failed.
-    fn may_recover(&self, observed: bool) -> bool {
+    fn may_recover(&self) -> bool {
         let upper = self.comparison.op.is_upper_bound();
         match self.comparison.metric.function {
+            _ if matches!(self.comparison.bound, Bound::Metric { .. }) => !self.is_inferred(),
             Function::Max | Function::Count => !upper,
             Function::Min => upper,
             Function::Rate | Function::Last | Function::Value | Function::Fires => true,
-            Function::Quantile(_) | Function::Success | Function::Errors => observed,
+            Function::Quantile(_) | Function::Success | Function::Errors => self.observed,
         }
     }
+}
+
+/// Whether a theory stands behind what is compared.
+pub(super) fn is_inferred(comparison: &Comparison) -> bool {
+    let theory = |function| matches!(function, Function::Quantile(_) | Function::Success | Function::Errors);
+    let counted = |function| matches!(function, Function::Rate | Function::Count);
+    match &comparison.bound {
+        Bound::Constant(_) | Bound::Baseline { .. } => theory(comparison.metric.function),
+        // Two counts over the same time vary, where one by itself is what it is.
+        Bound::Metric { metric, .. } => {
+            let both = [comparison.metric.function, metric.function];
+            both.into_iter().all(theory) || both.into_iter().all(counted)
+        }
+    }
+}
+
+fn length(stretches: &[Stretch]) -> Nanos {
+    stretches.iter().map(|(start, end)| end.saturating_sub(*start)).fold(0, i64::saturating_add)
 }
 
 /// Returns the bound as one of the two that have a theory; none where it has both parts.

@@ -7,22 +7,23 @@ use super::super::{
         self, Atom, Decision, Events, Formula, Operand, SignalId, Span, Subject, Trace, decide, lookback,
     },
     signal::Blank,
-    steps::FOREVER,
+    steps::{FOREVER, shifted},
 };
 use super::{
     course::{About, Course},
     limit::{Limit, relation},
-    metric, wording,
+    metric::{self, Stretch},
+    wording,
 };
 use crate::{
-    model::{Claim, Comparison, Predicate, Unit},
+    model::{Claim, Comparison, Metric, Predicate, Unit, formula::Bound},
     time::{Nanos, nanos},
 };
 
 /// Judges a claim that is not a statistic and not made of others.
 pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
-    let (predicate, about) = parts(claim);
-    let scene = Scene::new(course, predicate);
+    let (predicates, about) = (claim.predicates(), about(claim));
+    let scene = Scene::new(course, &predicates);
     let cases = scene.cases(claim);
     let cut = match about {
         About::Phase(phase) => {
@@ -81,19 +82,11 @@ pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
     finding
 }
 
-/// Returns what a claim is made of.
-fn parts(claim: &Claim) -> (&Predicate, About<'_>) {
-    match claim {
-        Claim::Always { predicate, during }
-        | Claim::Never { predicate, during }
-        | Claim::Eventually { predicate, during, .. } => (predicate, About::Phase(during)),
-        Claim::Within { predicate, after, .. }
-        | Claim::Stops { predicate, after, .. }
-        | Claim::Stays { predicate, after, .. }
-        | Claim::Settles { predicate, after, .. } => (predicate, About::Event(after)),
-        Claim::Statistic { .. } | Claim::All(_) | Claim::Any(_) => {
-            unreachable!("invariant: statistics and claims made of others are judged by their own")
-        }
+fn about(claim: &Claim) -> About<'_> {
+    match (claim.during(), claim.after()) {
+        (Some(phase), _) => About::Phase(phase),
+        (_, Some(event)) => About::Event(event),
+        _ => unreachable!("invariant: a temporal claim speaks of a phase or an event"),
     }
 }
 
@@ -107,25 +100,35 @@ struct Case {
     origin: Nanos,
 }
 
-/// A predicate over the signals of its comparisons; comparison `i` looks at signal `i`.
+/// Predicates over the signals of their comparisons; comparison `i` looks at signal `i`, and those that are compared with
+/// another metric look at one behind all of these.
 struct Scene<'a> {
     course: &'a Course<'a>,
     comparisons: Vec<&'a Comparison>,
     limits: Vec<Limit>,
-    formula: Formula,
+    formulas: Vec<Formula>,
     /// After so long since an edge all windows, and the memory of `for`, are full.
     warm_up: Nanos,
 }
 
 impl<'a> Scene<'a> {
-    fn new(course: &'a Course<'a>, predicate: &'a Predicate) -> Self {
-        let comparisons = predicate.comparisons();
-        let limits: Vec<Limit> =
+    fn new(course: &'a Course<'a>, predicates: &[&'a Predicate]) -> Self {
+        let comparisons: Vec<&Comparison> = predicates.iter().flat_map(|p| p.comparisons()).collect();
+        let mut limits: Vec<Limit> =
             comparisons.iter().map(|c| Limit::of(c, course.view.samples, course.baseline(), None)).collect();
-        let formula = formula(predicate, &limits, &mut 0);
-        let windows = comparisons.iter().filter_map(|c| c.metric.over).map(nanos);
-        let warm_up = windows.max().unwrap_or(0).saturating_add(lookback(&formula));
-        Scene { course, comparisons, limits, formula, warm_up }
+        let mut signals = comparisons.len();
+        for (limit, comparison) in limits.iter_mut().zip(&comparisons) {
+            if let Bound::Metric { .. } = comparison.bound {
+                limit.signal = Some(SignalId(signals));
+                signals += 1;
+            }
+        }
+        let mut next = 0;
+        let formulas: Vec<Formula> = predicates.iter().map(|p| formula(p, &limits, &mut next)).collect();
+        let windows = comparisons.iter().flat_map(|c| c.metrics()).filter_map(|m| m.over).map(nanos);
+        let memory = formulas.iter().map(lookback).max().unwrap_or(0);
+        let warm_up = windows.max().unwrap_or(0).saturating_add(memory);
+        Scene { course, comparisons, limits, formulas, warm_up }
     }
 
     fn unit(&self) -> Unit {
@@ -134,7 +137,8 @@ impl<'a> Scene<'a> {
 
     /// The claim in core terms: one case for each event or start of a phase, all of which must hold.
     fn cases(&self, claim: &Claim) -> Vec<Case> {
-        let body = || self.formula.clone();
+        let part = |index: usize| self.formulas.get(index).cloned().unwrap_or(Formula::And(Vec::new()));
+        let body = || part(0);
         let end = Some(self.course.view.end);
         let each = |instants: Vec<Nanos>, core: &dyn Fn(Events) -> monitor::Claim| -> Vec<Case> {
             instants.into_iter().map(|at| self.after(at, core(Events::once(at)))).collect()
@@ -160,6 +164,22 @@ impl<'a> Scene<'a> {
                 edges.dedup();
                 vec![Case { claim: core, edges, blank: cut.map(|at| (at, resumed(at))), origin }]
             }
+            // What must hold until it is released is owed from where its windows are full.
+            Claim::Unless { during, .. } => {
+                let case = |(start, stop): Stretch| {
+                    let first = shifted(start, self.warm_up);
+                    let core = monitor::Claim::Unless {
+                        left: body(),
+                        right: part(1),
+                        within: stop.saturating_sub(1).saturating_sub(first).max(0),
+                        after: Events::once(first),
+                        end: Some(stop),
+                    };
+                    let cut = self.course.cut(during, (start, stop)).map(|at| (at, stop));
+                    Case { claim: core, edges: vec![start], blank: cut, origin: start }
+                };
+                self.course.stretches(during).into_iter().map(case).collect()
+            }
             Claim::Eventually { within, during, .. } => {
                 let starts = self.course.stretches(during).into_iter().map(|(start, _)| start).collect();
                 each(starts, &|after| monitor::Claim::Within { body: body(), within: nanos(*within), after })
@@ -180,7 +200,7 @@ impl<'a> Scene<'a> {
                     monitor::Claim::Settles { body: body(), within, lasting, after, end }
                 })
             }
-            Claim::Statistic { .. } | Claim::All(_) | Claim::Any(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -193,15 +213,19 @@ impl<'a> Scene<'a> {
 
     fn trace(&self, case: &Case) -> Trace {
         let view = self.course.view;
-        let signal = |comparison: &&Comparison| {
-            let metric = &comparison.metric;
+        let signal = |metric: &Metric| {
             let signal = metric::signal(metric, self.course.experiment, view.samples, &case.edges, view.end);
             match case.blank {
                 Some((from, to)) => signal.blanked(from, to, Blank::Aborted),
                 None => signal,
             }
         };
-        Trace::new(self.comparisons.iter().map(signal).collect())
+        let own = self.comparisons.iter().map(|c| signal(&c.metric));
+        let others = self.comparisons.iter().filter_map(|c| match &c.bound {
+            Bound::Metric { metric, factor, offset } => Some(signal(metric).scaled(*factor, *offset)),
+            Bound::Constant(_) | Bound::Baseline { .. } => None,
+        });
+        Trace::new(own.chain(others).collect())
     }
 }
 
@@ -217,7 +241,8 @@ pub(super) fn formula(predicate: &Predicate, limits: &[Limit], next: &mut u32) -
             let id = *next;
             *next += 1;
             let limit = &limits[id as usize];
-            let operand = limit.value.map_or(Operand::Pending, Operand::Constant);
+            let constant = limit.value.map_or(Operand::Pending, Operand::Constant);
+            let operand = limit.signal.map_or(constant, Operand::Signal);
             let subject = Subject::Compares { comparison: relation(comparison.op), limit: operand };
             Formula::Atom(Atom { id, signal: SignalId(id as usize), subject, scale: limit.scale })
         }

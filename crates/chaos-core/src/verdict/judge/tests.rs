@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::*;
 use crate::{
     model::{
-        Connections, Event, Expectation, Field, Function, Metric, Probe, ProbeKind, Quantity, Unit,
+        Claim, Connections, Event, Expectation, Field, Function, Metric, Probe, ProbeKind, Quantity, Unit,
         formula::{Bound, Op},
         metric::Filter,
     },
@@ -14,6 +14,8 @@ use crate::{
 };
 
 mod course;
+mod forms;
+mod holm;
 mod properties;
 mod statistic;
 mod steady;
@@ -214,7 +216,7 @@ pub(super) fn latency(function: Function, op: Op, milliseconds: f64) -> Comparis
 }
 
 pub(super) fn during(comparison: Comparison, during: Phase) -> Claim {
-    Claim::Statistic { comparison, during, observed: false }
+    Claim::Statistic { comparison, during, observed: false, confidence: None }
 }
 
 pub(super) fn passed(finding: &Finding) {
@@ -242,5 +244,10 @@ pub(super) fn name(text: &str) -> Arc<str> {
 }
 
 pub(super) fn filter(label: &str, values: &[&str], negated: bool) -> Filter {
-    Filter { label: label.into(), values: values.iter().map(|v| (*v).to_owned()).collect(), negated }
+    Filter {
+        label: label.into(),
+        variable: None,
+        values: values.iter().map(|v| (*v).to_owned()).collect(),
+        negated,
+    }
 }

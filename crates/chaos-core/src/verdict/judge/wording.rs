@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::super::{Interval, Leaning, Need, Outcome, confidence::Reason, monitor::Decision};
-use super::{course::About, limit::Limit};
+use super::{course::About, limit::Limit, requests::Open};
 use crate::verdict::finding::Finding;
 use crate::{
     model::{
-        Claim, Comparison, Event, Function, Phase, Quantity, Unit, formula::Op, quantity::format_seconds,
+        Claim, Comparison, Event, Function, Phase, Quantity, Unit,
+        formula::{Bound, Op},
+        quantity::format_seconds,
     },
     run::view::RunView,
     time::{Nanos, duration, nanos},
@@ -89,6 +91,9 @@ impl fmt::Display for Measured<'_> {
         };
         write!(f, "{metric} was {}", value(seen, metric.unit()))?;
         let Some(limit) = self.limit.value else {
+            if let Bound::Metric { metric, .. } = &self.comparison.bound {
+                return write!(f, ", and there were too few samples for {metric}");
+            }
             return write!(f, ", and the baseline gave nothing to compare with");
         };
         match seen {
@@ -125,17 +130,35 @@ pub(super) fn reasons(outcome: &Outcome, about: About<'_>, idle: &[&str], view: 
 }
 
 /// Writes what would give an answer.
-pub(super) fn need(outcome: &Outcome, comparison: &Comparison, phase: &Phase) -> Option<String> {
+///
+/// `per_second` of the samples that count were taken, so that it can say how long that would be.
+pub(super) fn need(
+    outcome: &Outcome,
+    comparison: &Comparison,
+    phase: &Phase,
+    per_second: f64,
+) -> Option<String> {
     let Outcome::Inconclusive { need: Some(need), .. } = outcome else { return None };
     let samples = |n: u64| if n == 1 { "sample" } else { "samples" };
     let alike = |n: u64| if n == 1 { "sample like these" } else { "samples like these" };
+    let longer = |n: u64| {
+        let seconds = n as f64 / per_second;
+        if seconds.is_finite() && per_second > 1e-6 {
+            format!(", {} at this rate", format_seconds(seconds))
+        } else {
+            String::new()
+        }
+    };
     Some(match (need, comparison.metric.function) {
         (Need::MoreSamples(n), Function::Success | Function::Errors) => {
-            format!("{n} more clean {}", samples(*n))
+            format!("{n} more clean {}{}", samples(*n), longer(*n))
         }
-        (Need::MoreSamples(n), _) => format!("{n} more {}", alike(*n)),
+        (Need::MoreSamples(n), _) => format!("{n} more {}{}", alike(*n), longer(*n)),
+        (Need::MoreSamplesPerPhase(n), _) if matches!(comparison.bound, Bound::Metric { .. }) => {
+            format!("{n} more {} of each metric{}", alike(*n), longer(*n))
+        }
         (Need::MoreSamplesPerPhase(n), _) => {
-            format!("{n} more {} in each of baseline and {phase}", alike(*n))
+            format!("{n} more {} in each of baseline and {phase}{}", alike(*n), longer(*n))
         }
         (Need::UnlikelyToPass, _) => "more samples are unlikely to make it pass".to_owned(),
     })
@@ -204,7 +227,10 @@ fn why(finding: &Finding) -> String {
 pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) -> String {
     let since = |at: Nanos| time(at.saturating_sub(origin.unwrap_or(0)));
     let moment = |at: Nanos| match claim {
-        Claim::Always { during, .. } | Claim::Never { during, .. } | Claim::Eventually { during, .. } => {
+        Claim::Always { during, .. }
+        | Claim::Never { during, .. }
+        | Claim::Unless { during, .. }
+        | Claim::Eventually { during, .. } => {
             format!("{} into {during}", since(at))
         }
         _ => format!("{} after {}", since(at), event(claim)),
@@ -225,6 +251,10 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
         _ if !finding.outcome.is_decided() => with_closest(format!("cannot be told: {}", why(finding))),
         Claim::Always { during, .. } if passed => with_closest(format!("held throughout {during}")),
         Claim::Always { .. } => with_closest(format!("did not hold{broke}")),
+        Claim::Unless { during, unless, .. } if passed => {
+            with_closest(format!("held throughout {during}, or until {unless}"))
+        }
+        Claim::Unless { unless, .. } => with_closest(format!("did not hold{broke}, before {unless}")),
         Claim::Never { during, .. } if passed => with_closest(format!("never held during {during}")),
         Claim::Never { .. } => with_closest(format!("held{broke}")),
         Claim::Eventually { within, .. } | Claim::Within { within, .. } => {
@@ -257,12 +287,35 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
             }
             _ => with_closest(format!("did not settle within {}", time(nanos(*within)))),
         },
-        Claim::Statistic { .. } | Claim::All(_) | Claim::Any(_) => String::new(),
+        _ => String::new(),
     };
     if finding.outcome.is_decided() && finding.unknown_share > Decision::REMARKABLE_UNKNOWN_SHARE {
         return format!("{said} ({} of the time is unknown)", show(finding.unknown_share, Unit::Ratio));
     }
     said
+}
+
+/// Writes the sentence of a claim about the requests that were open at an event.
+pub(super) fn requests(finding: &Finding, seen: &Open, probe: &str, event: &Event) -> String {
+    let were = |n: u64| if n == 1 { "1 request".to_owned() } else { format!("{n} requests") };
+    if seen.open == 0 {
+        return format!("cannot be told: {}", why(finding));
+    }
+    let mut said = format!("{} of {probe} open when {event}", were(seen.open));
+    if seen.failed > 0 {
+        said.push_str(&format!(", of which {} failed", seen.failed));
+    }
+    if seen.late > 0 {
+        said.push_str(&format!(", of which {} came too late", seen.late));
+    }
+    if let Some(longest) = seen.longest {
+        said.push_str(&format!(", the last answered {} after it", time(longest)));
+    }
+    match finding.time_margin {
+        _ if !finding.outcome.is_decided() => format!("{said}: {}", why(finding)),
+        Some(margin) => format!("{said}: {}", late(margin)),
+        None => said,
+    }
 }
 
 fn late(margin: Nanos) -> String {

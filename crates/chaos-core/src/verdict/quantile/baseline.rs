@@ -124,6 +124,21 @@ pub(crate) fn judge_difference(
     judged
 }
 
+/// Judges `one - factor x other` against an offset; `bounded_from` as for [`judge_difference`].
+pub(crate) fn judge_scaled(
+    one: &Estimate,
+    other: &Estimate,
+    comparison: Comparison,
+    (factor, offset): (f64, f64),
+    method: Method,
+    bounded_from: u64,
+) -> Judged {
+    let between = difference(one, &scaled(other, factor), method);
+    Judged::by_bounds(between, comparison, offset, |leaning| {
+        Some(need(&between, comparison, offset, leaning, one.samples.max(other.samples), bounded_from))
+    })
+}
+
 /// Bounds shrink with the square root of the number of samples; so many are needed for them to clear the limit.
 fn need(
     between: &Estimate,

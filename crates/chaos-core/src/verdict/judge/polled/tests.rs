@@ -45,7 +45,8 @@ fn value(op: Op, limit: f64) -> Predicate {
 }
 
 fn fires() -> Predicate {
-    let filter = vec![Filter { label: ALERT.into(), values: vec!["Slow".into()], negated: false }];
+    let filter =
+        vec![Filter { label: ALERT.into(), values: vec!["Slow".into()], variable: None, negated: false }];
     let metric = Metric { filter, ..metric(Function::Fires, None) };
     Predicate::Compare(compare(metric, Op::AtLeast, constant(1.0, Unit::Count)))
 }

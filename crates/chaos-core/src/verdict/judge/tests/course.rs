@@ -51,7 +51,8 @@ fn what_failed_before_an_abort_has_failed() {
     failed(&aborted.finding(always(lossy())));
     failed(&aborted.finding(during(success(None, Op::AtLeast, 0.99), lossy())));
     // What was only observed might have become better, unless it can but become worse.
-    let observed = |comparison| Claim::Statistic { comparison, during: lossy(), observed: true };
+    let observed =
+        |comparison| Claim::Statistic { comparison, during: lossy(), observed: true, confidence: None };
     let share = aborted.finding(observed(success(None, Op::AtLeast, 0.99)));
     open(&share, &[Reason::Aborted], Leaning::Failed);
     failed(&aborted.finding(observed(latency(Function::Max, Op::AtMost, 0.5))));

@@ -79,8 +79,14 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn claim() -> impl Strategy<Value = Claim> {
     let leaf = prop_oneof![
-        (any::<bool>().prop_flat_map(comparison), phase(), any::<bool>())
-            .prop_map(|(comparison, during, observed)| Claim::Statistic { comparison, during, observed }),
+        (any::<bool>().prop_flat_map(comparison), phase(), any::<bool>()).prop_map(
+            |(comparison, during, observed)| Claim::Statistic {
+                comparison,
+                during,
+                observed,
+                confidence: None
+            }
+        ),
         (predicate(), phase()).prop_map(|(predicate, during)| Claim::Always { predicate, during }),
         (predicate(), phase()).prop_map(|(predicate, during)| Claim::Never { predicate, during }),
         (predicate(), length(), phase()).prop_map(|(predicate, within, during)| Claim::Eventually {

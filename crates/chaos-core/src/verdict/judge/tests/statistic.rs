@@ -39,7 +39,10 @@ fn a_quantile_against_the_baseline() {
     );
     let undecided = run.finding(more(90.0));
     open(&undecided, &[Reason::TooFewSamples], Leaning::Passed);
-    assert_eq!(undecided.need.as_deref(), Some("995 more samples like these in each of baseline and lossy"));
+    assert_eq!(
+        undecided.need.as_deref(),
+        Some("995 more samples like these in each of baseline and lossy, 2m29s at this rate")
+    );
     let broken = run.finding(more(80.0));
     failed(&broken);
     assert!(broken.sentence.ends_with("at most 275ms (baseline 195ms + 80ms) allowed: 8ms too much"));
@@ -77,11 +80,11 @@ fn a_success_rate_needs_confidence() {
     passed(&failing(1).finding(claim()));
     let undecided = failing(2).finding(claim());
     open(&undecided, &[Reason::TooFewSamples], Leaning::Passed);
-    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples"));
+    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples, 1.47s at this rate"));
     assert_eq!(
         undecided.sentence,
         "success(get) was 99.967% (99.895%–99.994%) during lossy, at least 99.9% required: too few samples to tell; \
-         needed: 294 more clean samples; presumably it holds"
+         needed: 294 more clean samples, 1.47s at this rate; presumably it holds"
     );
     open(&failing(10).finding(claim()), &[Reason::TooFewSamples], Leaning::Failed);
     let broken = failing(11).finding(claim());
@@ -93,6 +96,7 @@ fn a_success_rate_needs_confidence() {
             comparison: success(None, Op::AtLeast, share),
             during: lossy(),
             observed: true,
+            confidence: None,
         })
     };
     passed(&observed(6, 0.999));
@@ -101,7 +105,7 @@ fn a_success_rate_needs_confidence() {
     // An error rate is the mirror of a success rate.
     let errors = compare(metric(Function::Errors, None), Op::AtMost, constant(0.001, Unit::Ratio));
     let undecided = failing(2).finding(during(errors.clone(), lossy()));
-    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples"));
+    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples, 1.47s at this rate"));
     failed(&failing(11).finding(during(errors, lossy())));
 }
 
@@ -158,9 +162,9 @@ fn too_few_samples_tell_nothing() {
     let run = Run::every(0.6, |_| Reply::Ok(1.0));
     let quantile = run.finding(during(latency(Function::Quantile(0.95), Op::AtMost, 100.0), lossy()));
     open(&quantile, &[Reason::TooFewSamples], Leaning::Passed);
-    assert_eq!(quantile.need.as_deref(), Some("9 more samples like these"));
+    assert_eq!(quantile.need.as_deref(), Some("9 more samples like these, 5.4s at this rate"));
     let share = run.finding(during(success(None, Op::AtLeast, 0.99), lossy()));
-    assert_eq!(share.need.as_deref(), Some("249 more clean samples"));
+    assert_eq!(share.need.as_deref(), Some("249 more clean samples, 2m29s at this rate"));
     let none = Run::new(|t| if t < FAULT { Reply::Ok(1.0) } else { Reply::Nothing });
     let finding = none.finding(during(success(None, Op::AtLeast, 0.99), lossy()));
     open(&finding, &[Reason::TooFewSamples], Leaning::None);
