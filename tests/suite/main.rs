@@ -6,6 +6,7 @@
 mod bad_input;
 mod bad_luck;
 mod commands;
+mod eval;
 mod judging;
 mod kills;
 mod machine;

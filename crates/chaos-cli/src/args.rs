@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Fmt(Fmt),
     /// Say an experiment in plain sentences
     Explain(Explain),
+    /// Evaluate a formula on recorded signals
+    Eval(Eval),
     /// Show what a run would touch, with what, and how it is undone; touches nothing
     Plan(Plan),
     /// Run experiments: check the steady state, inject, watch, restore, judge
@@ -126,6 +128,40 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
+
+/// `chaos eval`
+#[derive(Args, Debug)]
+#[command(after_help = EVAL_HELP)]
+pub(crate) struct Eval {
+    /// The formula
+    pub(crate) formula: String,
+    /// A recording: CSV, JSON, or an answer of Prometheus to a range query; `-` is standard input. NAME names its only signal
+    #[arg(long, required = true, value_name = "[NAME=]FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) signals: Vec<String>,
+    /// The physical range of a signal: `0..100`, `0..`, `..1`; without it, nothing bounds what is unknown
+    #[arg(long, value_name = "NAME=LO..HI")]
+    pub(crate) range: Vec<String>,
+    /// When phases were; events such as `fault starts` and `rollback` follow
+    #[arg(long, value_name = "NAME=START..END,…")]
+    pub(crate) phases: Vec<String>,
+    /// When something happened; may be given several times
+    #[arg(long, value_name = "NAME=TIME")]
+    pub(crate) event: Vec<String>,
+    /// Which time of the recording is 0: seconds, or a date with its time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) zero: Option<String>,
+    /// Print one object for programs, with all steps
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const EVAL_HELP: &str = "\
+Examples:
+  chaos eval 'always[0s,2s] (latency <= 100ms)' --signals run.csv
+  chaos eval 'errors settles to <= 1% within 30s after rollback' --signals run.csv --phases fault=30s..60s
+  chaos eval 'never up for 10s' --signals up=answer.json --json
+
+The verdict is that of the formula at time 0. Exit codes: 0 passed, 1 failed, 3 inconclusive, 2 bad input.";
 
 /// What planning and running share.
 #[derive(Args, Clone, Debug, Default)]

@@ -4,6 +4,7 @@ mod agent;
 mod check;
 mod completions;
 mod doctor;
+mod eval;
 mod explain;
 mod fmt;
 mod judge;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args, &state),
         Command::Judge(args) => judge::run(&args),

@@ -14,6 +14,7 @@ pub mod place;
 pub mod plan;
 pub mod probe;
 pub mod recorded;
+pub mod recording;
 pub mod report;
 pub mod restore;
 pub mod run;

@@ -69,6 +69,7 @@ codes! {
     Arithmetic "E0046" "arithmetic beyond what a formula allows"
     ForeignPhrase "E0047" "a phrase of another notation"
     DuplicateClause "E0048" "a clause that stands twice"
+    ChainedLogic "E0049" "`implies` or `until` that chains"
     FormatterDiffers "E0090" "the formatter would have changed what a file says"
     UnknownStatement "E0101" "a statement that is not known here"
     UnknownName "E0102" "a name that nothing declares"
@@ -94,6 +95,7 @@ codes! {
     TooShort "E0125" "a phase too short for its claims"
     ImpossibleOrder "E0126" "timeline steps in an impossible order"
     Undecidable "E0127" "a claim that can never hold or never fail"
+    UnknownSignal "E0128" "a signal that was not recorded"
     Tab "W0001" "a tab outside of strings"
 }
 

@@ -7,6 +7,7 @@
 //! 4. [`check`] gives a tree its meaning: [`compile()`] and [`compile_file()`] go all the way from text to
 //!    [`chaos_core::model::Experiment`]s.
 //! 5. [`explain()`] says what a checked experiment means, in plain English.
+//! 6. [`eval`] makes a formula of text that stands alone something that recorded signals can be judged by.
 //!
 //! The grammar knows shape only: which words a fault or a probe takes is no business of this phase, so a new kind of
 //! fault never touches it. [`syntax`] is the whole border to what follows.
@@ -24,6 +25,7 @@
 pub mod check;
 pub mod codes;
 pub mod diagnostic;
+pub mod eval;
 pub mod explain;
 pub mod parse;
 pub mod print;

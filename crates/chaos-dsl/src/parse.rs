@@ -10,16 +10,18 @@ mod item;
 mod quantity;
 mod recover;
 mod statement;
+mod temporal;
 mod term;
 mod text;
 mod token;
 
 use chaos_core::span::{FileId, Span};
+use chaos_core::verdict::Nanos;
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS};
 use crate::source::{MAX_FILE_BYTES, too_large};
-use crate::syntax::File;
+use crate::syntax::{Decimal, File, ItemKind, Quantity, Temporal, Unit};
 pub(crate) use token::is_forbidden;
 use token::{Kind, Token};
 
@@ -56,25 +58,56 @@ pub fn parse(file: FileId, text: &str) -> Parsed<'_> {
         return Parsed { tree: File { id: file, ..File::default() }, diagnostics: vec![diagnostic] };
     }
     let (tokens, diagnostics) = token::tokenize(file, text);
-    let mut cursor = Cursor {
-        file,
-        text,
-        tokens,
-        at: 0,
-        reports: Vec::new(),
-        moved: Vec::new(),
-        depth: 0,
-        statements: 0,
-        open: Vec::new(),
-        suspect: None,
-        ended: false,
-    };
+    let mut cursor = Cursor::new(file, text, tokens);
     let tree = cursor.file();
-    let mut diagnostics: Vec<_> = diagnostics.into_iter().chain(cursor.reports).collect();
-    diagnostics.sort_by_key(|d| (d.primary.as_ref().map(|label| label.span.start), d.severity));
-    diagnostics.dedup();
-    diagnostics.truncate(MAX_DIAGNOSTICS);
-    Parsed { tree, diagnostics }
+    Parsed { tree, diagnostics: cursor.told(diagnostics) }
+}
+
+/// Parses a formula in core notation, or as claims are written, of at most [`MAX_FILE_BYTES`].
+///
+/// # Errors
+///
+/// What is wrong, in order of place.
+pub fn parse_temporal(file: FileId, text: &str) -> Result<Temporal<'_>, Vec<Diagnostic>> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(vec![
+            too_large("the formula", Some(text.len() as u64)).at(Span::new(file, 0, 0), "the whole text"),
+        ]);
+    }
+    let (tokens, diagnostics) = token::tokenize_formula(file, text);
+    let mut cursor = Cursor::new(file, text, tokens);
+    let formula = cursor.whole_temporal();
+    let told = cursor.told(diagnostics);
+    match formula {
+        Ok(formula) if !told.iter().any(Diagnostic::is_error) => Ok(formula),
+        _ => Err(told),
+    }
+}
+
+/// Reads a length of time; zero needs no unit.
+///
+/// # Errors
+///
+/// What is wrong, and what to write.
+pub fn duration(text: &str) -> Result<Nanos, (String, String)> {
+    const HELP: &str = "write a length of time: `30s`, `1m30s`, `250ms`";
+    let number = text.starts_with(|c: char| c.is_ascii_digit()).then(|| quantity::number(text));
+    let Some(number) = number else {
+        return Err((format!("`{text}` is no length of time"), HELP.to_owned()));
+    };
+    match number.map_err(|wrong| (wrong.message, wrong.help.unwrap_or_else(|| HELP.to_owned())))? {
+        ItemKind::Quantity(Quantity { value, unit: Unit::Duration, .. }) => {
+            let nanos = value.whole().and_then(|nanos| Nanos::try_from(nanos).ok());
+            nanos
+                .filter(|nanos| *nanos <= Nanos::MAX / 4)
+                .ok_or_else(|| (format!("`{text}` is too long"), "nothing that long can be meant".to_owned()))
+        }
+        ItemKind::Quantity(Quantity { value, unit: Unit::Count, .. }) if value == Decimal::default() => Ok(0),
+        ItemKind::Quantity(Quantity { unit: Unit::Count, .. }) => {
+            Err((format!("`{text}` has no unit"), format!("write `{text}s` or `{text}ms`")))
+        }
+        _ => Err((format!("`{text}` is no length of time"), HELP.to_owned())),
+    }
 }
 
 /// A mistake was reported; the statement it stands in cannot be read on.
@@ -101,6 +134,31 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    fn new(file: FileId, text: &'a str, tokens: Vec<Token>) -> Self {
+        Cursor {
+            file,
+            text,
+            tokens,
+            at: 0,
+            reports: Vec::new(),
+            moved: Vec::new(),
+            depth: 0,
+            statements: 0,
+            open: Vec::new(),
+            suspect: None,
+            ended: false,
+        }
+    }
+
+    /// Returns everything there is to say, in order of place.
+    fn told(self, scanned: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let mut diagnostics: Vec<_> = scanned.into_iter().chain(self.reports).collect();
+        diagnostics.sort_by_key(|d| (d.primary.as_ref().map(|label| label.span.start), d.severity));
+        diagnostics.dedup();
+        diagnostics.truncate(MAX_DIAGNOSTICS);
+        diagnostics
+    }
+
     fn token(&self) -> Token {
         self.nth(0)
     }

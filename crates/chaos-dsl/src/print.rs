@@ -7,6 +7,7 @@
 mod formula;
 mod item;
 mod layout;
+pub(crate) mod temporal;
 
 use chaos_core::span::FileId;
 

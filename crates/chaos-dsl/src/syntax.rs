@@ -12,6 +12,7 @@ mod cursor;
 mod formula;
 mod item;
 mod quantity;
+mod temporal;
 mod text;
 
 use chaos_core::span::{FileId, Span};
@@ -24,6 +25,9 @@ pub use formula::{
 };
 pub use item::{Item, ItemKind, Symbol, Word};
 pub use quantity::{Decimal, Quantity, Unit};
+pub use temporal::{
+    Anchor, Happening, Operator, Side, SignalName, Temporal, TemporalClause, TemporalKind, Window, WindowEnd,
+};
 pub use text::{Part, Quote, Text};
 
 /// A whole file.

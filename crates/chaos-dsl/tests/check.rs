@@ -64,7 +64,7 @@ const ELSEWHERE: &[(Code, &str)] = &[
 #[test]
 fn every_code_is_shown_in_a_corpus() {
     let mut shown = String::new();
-    for corpus in ["parse", "check"] {
+    for corpus in ["parse", "check", "eval"] {
         for entry in fs::read_dir(format!("../../tests/corpus/{corpus}/snapshots")).unwrap() {
             shown.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
         }

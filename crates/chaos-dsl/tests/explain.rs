@@ -1,5 +1,6 @@
 //! Explanations, word for word.
 
+use chaos_dsl::eval::{self, Known, Setting};
 use chaos_dsl::{compile, explain};
 
 fn explained(name: &str, text: &str, set: &[String]) -> String {
@@ -219,4 +220,61 @@ experiment "own" {
     let compiled = chaos_dsl::compile_file(&file, &[]);
     assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
     assert!(explain(&compiled.experiments[0]).contains("experiment: far, beside, lossy."));
+}
+
+/// The formulas of an explanation, each put together again.
+fn formulas(explained: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in explained.lines() {
+        if let Some(start) = line.strip_prefix("    formula  ") {
+            found.push(start.to_owned());
+            inside = true;
+        } else if let Some(more) = line.strip_prefix("             ").filter(|_| inside) {
+            let formula = found.last_mut().expect("a formula has begun");
+            formula.push(' ');
+            formula.push_str(more);
+        } else {
+            inside = false;
+        }
+    }
+    found
+}
+
+/// What stands in the place of the metrics, the phases and the events of an explanation.
+fn setting(signals: &[&str]) -> Setting {
+    let mut setting = Setting::new(signals.iter().map(|name| Known::number(*name)), 0);
+    setting.add_phases("baseline=10s..30s,slow=30s..90s,closed=60s..90s,watch=90s..120s").unwrap();
+    setting
+}
+
+#[test]
+fn what_is_explained_can_be_evaluated() {
+    let formulas = formulas(&explained("everything.chaos", EVERYTHING, &[]));
+    assert_eq!(formulas.len(), 10, "{formulas:#?}");
+    let setting = setting(&[
+        "errors(get, over 2s)",
+        "max(get.latency, over 2s)",
+        "p50(get.latency, over 2s)",
+        "success(db, over 2s)",
+        "errors(get, over 1s)",
+        "success(get, over 1s)",
+    ]);
+    let mut read = 0;
+    for formula in &formulas {
+        match eval::compile(formula, &setting) {
+            Ok(question) => {
+                // But for what its instants are called, it is the same again.
+                let written = question.notation();
+                let before = |text: &str| text.split_once(" @ ").map(|(formula, _)| formula.to_owned());
+                assert_eq!(before(formula), before(&written), "{formula}");
+                read += 1;
+            }
+            // One number of a phase, and what is measured against the baseline of a run, is more than recorded signals say.
+            Err(told) => {
+                assert!(formula.contains("baseline") || !formula.contains("over "), "{formula}: {told:#?}")
+            }
+        }
+    }
+    assert_eq!(read, 6, "{formulas:#?}");
 }

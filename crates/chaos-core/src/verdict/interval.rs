@@ -93,6 +93,12 @@ impl Interval {
         Self::new(times(self.lo), times(self.hi))
     }
 
+    /// Returns the interval with a finite number added.
+    #[must_use]
+    pub fn shifted(self, by: f64) -> Self {
+        Self { lo: self.lo + by, hi: self.hi + by }
+    }
+
     /// Returns the part inside `range`; a measurement outside of it is pulled to its nearer end.
     #[must_use]
     pub fn clamped(self, range: Self) -> Self {

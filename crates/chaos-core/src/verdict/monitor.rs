@@ -15,12 +15,14 @@ mod claim;
 mod decide;
 mod formula;
 mod guard;
+mod statement;
 
 pub use atom::{Atom, Operand, Scale, SignalId, Subject};
 pub use claim::{Claim, Events, Obligation, Span};
 pub use decide::{Decision, decide, decided_at, presume};
 pub use formula::{Formula, horizon, latest_decision, lookback};
 pub use guard::{Blindness, Guard};
+pub use statement::Statement;
 
 use super::interval::{Interval, Truth};
 use super::signal::Signal;

@@ -7,8 +7,11 @@ use chaos_core::{
         Claim, Comparison, Event, Expectation, Experiment, Function, Phase, Predicate, Quantity,
         formula::Bound,
     },
+    time::nanos,
     verdict::{proportion::samples_to_confirm, quantile::least_samples},
 };
+
+use crate::print::temporal::length as exactly;
 
 use super::{
     page::{Page, time},
@@ -147,15 +150,15 @@ fn length(schedule: &Schedule, phase: &Phase) -> Option<Duration> {
     schedule.phase(phase).map(|(start, end)| end.saturating_sub(start))
 }
 
-/// Writes a claim in the core notation: closed intervals, counted from the instant behind `@`.
+/// How long after the start of a phase, or after an event, a predicate is first judged: all that it looks back on lies
+/// behind that.
+fn first(predicate: &Predicate) -> Duration {
+    known_after(predicate) + words::persistence(predicate)
+}
+
+/// Writes a claim in the core notation, counted from the instant behind `@`; [`crate::eval`] reads it again.
 fn formula(claim: &Claim, schedule: &Schedule) -> String {
-    let start = |phase: &Phase| match phase {
-        Phase::Fault(Some(name)) => format!("start of {name}"),
-        Phase::Fault(None) => "start of the first fault".to_owned(),
-        Phase::Baseline => "start of baseline".to_owned(),
-        Phase::Watch => "start of watch".to_owned(),
-        Phase::WholeRun => "start of the run".to_owned(),
-    };
+    let time = |length: Duration| exactly(nanos(length));
     let list = |all: &[Claim], word: &str| {
         all.iter()
             .map(|c| format!("({})", formula(c, schedule)))
@@ -166,10 +169,9 @@ fn formula(claim: &Claim, schedule: &Schedule) -> String {
         let until = length(schedule, during).map_or_else(|| "end".to_owned(), time);
         let not = if negated { "not " } else { "" };
         format!(
-            "always[{},{until}] {not}({}) @ {}",
-            time(known_after(predicate)),
-            words::core(predicate),
-            start(during)
+            "always[{},{until}) {not}{} @ start of {during}",
+            time(first(predicate)),
+            words::tight(predicate)
         )
     };
     match claim {
@@ -180,12 +182,14 @@ fn formula(claim: &Claim, schedule: &Schedule) -> String {
         Claim::Always { predicate, during } => whole(predicate, during, false),
         Claim::Never { predicate, during } => whole(predicate, during, true),
         Claim::Unless { predicate, unless, during } => {
-            let until = length(schedule, during).map_or_else(|| "end".to_owned(), time);
-            let (hold, release) = (words::core(predicate), words::core(unless));
+            let warm_up = warm_up(claim);
+            let until = length(schedule, during)
+                .map_or_else(|| "end".to_owned(), |length| time(length.saturating_sub(warm_up)));
+            let (hold, release) = (words::core(predicate), words::tight(unless));
+            let later = if warm_up.is_zero() { String::new() } else { format!("{} after ", time(warm_up)) };
             format!(
-                "(({hold}) until[0s,{until}] ({release})) or (always[0s,{until}] ({hold})) @ {} after the {}",
-                time(warm_up(claim)),
-                start(during)
+                "((({hold}) until[0s,{until}) {release}) or (always[0s,{until}) {})) @ {later}start of {during}",
+                words::tight(predicate)
             )
         }
         Claim::Completes { probe, within, open_at } => format!(
@@ -199,22 +203,23 @@ fn formula(claim: &Claim, schedule: &Schedule) -> String {
             format!("({}), provided that ({})", formula(claim, schedule), formula(condition, schedule))
         }
         Claim::Eventually { predicate, within, during } => {
-            format!("eventually[0s,{}] ({}) @ {}", time(*within), words::core(predicate), start(during))
+            format!("eventually[0s,{}] {} @ start of {during}", time(*within), words::tight(predicate))
         }
         Claim::Within { predicate, within, after } => {
-            format!("eventually[0s,{}] ({}) @ each {after}", time(*within), words::core(predicate))
+            format!("eventually[0s,{}] {} @ each {after}", time(*within), words::tight(predicate))
         }
         Claim::Stops { predicate, within, after } => {
-            format!("always[{},end] not ({}) @ each {after}", time(*within), words::core(predicate))
+            format!("always[{},end) not {} @ each {after}", time(*within), words::tight(predicate))
         }
         Claim::Stays { predicate, lasting, after } => {
-            format!("always[0s,{}] ({}) @ each {after}", time(*lasting), words::core(predicate))
+            let from = first(predicate).min(*lasting);
+            format!("always[{},{}] {} @ each {after}", time(from), time(*lasting), words::tight(predicate))
         }
         Claim::Settles { predicate, within, lasting, after } => format!(
-            "eventually[0s,{}] always[0s,{}] ({}) @ each {after}",
+            "eventually[0s,{}] always[0s,{} {} @ each {after}",
             time(*within),
-            lasting.map_or_else(|| "end".to_owned(), time),
-            words::core(predicate)
+            lasting.map_or_else(|| "end)".to_owned(), |lasting| format!("{}]", time(lasting))),
+            words::tight(predicate)
         ),
         Claim::All(all) => list(all, "and"),
         Claim::Any(all) => list(all, "or"),
@@ -269,7 +274,6 @@ fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
             fail: instants.iter().min().map(|at| *at + fail),
         }
     };
-    let first = |predicate: &Predicate| known_after(predicate) + words::persistence(predicate);
     match claim {
         Claim::Statistic { during, .. } => {
             let end = schedule.phase(during).map(|(_, end)| end);
@@ -277,7 +281,7 @@ fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
         }
         Claim::Always { predicate, during } => Decided {
             pass: schedule.phase(during).map(|(_, end)| end),
-            fail: schedule.phase(during).map(|(start, _)| start + known_after(predicate)),
+            fail: schedule.phase(during).map(|(start, _)| start + first(predicate)),
         },
         Claim::Never { predicate, during } => Decided {
             pass: schedule.phase(during).map(|(_, end)| end),
@@ -306,7 +310,7 @@ fn decided(claim: &Claim, schedule: &Schedule) -> Decided {
             fail: after(event, Duration::ZERO, *within).fail,
         },
         Claim::Stays { predicate, lasting, after: event } => {
-            after(event, (*lasting).max(known_after(predicate)), known_after(predicate))
+            after(event, (*lasting).max(first(predicate)), first(predicate).min(*lasting))
         }
         Claim::Settles { predicate, within, lasting: Some(lasting), after: event } => {
             after(event, first(predicate) + *lasting, *within)

@@ -7,8 +7,10 @@ use chaos_core::model::{
     formula::{Bound, Op},
     metric::Field,
 };
+use chaos_core::time::nanos;
 
 use super::page::time;
+use crate::print::temporal::length;
 
 /// Says what a metric is.
 pub(super) fn metric(metric: &Metric) -> String {
@@ -124,11 +126,19 @@ pub(super) fn core(of: &Predicate) -> String {
     match of {
         Predicate::Compare(c) => c.to_string(),
         Predicate::For { predicate, lasting } => {
-            format!("historically[0s,{}] ({})", time(*lasting), core(predicate))
+            format!("historically[0s,{}] {}", length(nanos(*lasting)), tight(predicate))
         }
-        Predicate::Not(inner) => format!("not ({})", core(inner)),
+        Predicate::Not(inner) => format!("not {}", tight(inner)),
         Predicate::All(all) => list(all, "and"),
         Predicate::Any(all) => list(all, "or"),
+    }
+}
+
+/// Writes a predicate in core notation as it stands behind an operator.
+pub(super) fn tight(of: &Predicate) -> String {
+    match of {
+        Predicate::For { .. } | Predicate::Not(_) => core(of),
+        _ => format!("({})", core(of)),
     }
 }
 

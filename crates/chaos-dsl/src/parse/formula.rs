@@ -311,7 +311,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a sign of comparison and moves over a line end behind it.
-    fn comparison(&mut self) -> Option<Spanned<CompareOp>> {
+    pub(super) fn comparison(&mut self) -> Option<Spanned<CompareOp>> {
         let token = self.token();
         let op = match token.kind {
             Kind::Less => CompareOp::Less,

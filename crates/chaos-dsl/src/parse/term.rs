@@ -186,7 +186,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads `function(argument, …)`.
-    fn call(&mut self) -> Result<Call<'a>, Failed> {
+    pub(super) fn call(&mut self) -> Result<Call<'a>, Failed> {
         let name = self.advance();
         let function = Word { text: self.token_text(name), span: self.span_of(name) };
         let open = self.advance();

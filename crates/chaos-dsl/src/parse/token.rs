@@ -59,6 +59,8 @@ pub(super) enum Kind {
     AtLeast,
     EqualEqual,
     NotEqual,
+    /// `@`, in the notation of formulas only.
+    At,
     /// Something a diagnostic was already given for.
     Bad,
     End,
@@ -78,8 +80,24 @@ impl Kind {
 
 /// Splits a text into tokens; the last one is always [`Kind::End`].
 pub(super) fn tokenize(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
-    let mut scanner =
-        Scanner { file, tokens: Vec::with_capacity(text.len() / 5 + 1), diagnostics: Vec::new(), tab: false };
+    scan(file, text, false)
+}
+
+/// Splits a formula in core notation into tokens, with `@` and without the ends of lines.
+pub(super) fn tokenize_formula(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
+    let (mut tokens, diagnostics) = scan(file, text, true);
+    tokens.retain(|token| !matches!(token.kind, Kind::Newline | Kind::Comment));
+    (tokens, diagnostics)
+}
+
+fn scan(file: FileId, text: &str, notation: bool) -> (Vec<Token>, Vec<Diagnostic>) {
+    let mut scanner = Scanner {
+        file,
+        tokens: Vec::with_capacity(text.len() / 5 + 1),
+        diagnostics: Vec::new(),
+        tab: false,
+        notation,
+    };
     let mut input = Input::new(text);
     if let Ok((rest, _)) = tag::<_, _, nom::error::Error<Input<'_>>>("\u{feff}")(input) {
         input = rest;
@@ -96,6 +114,7 @@ struct Scanner {
     tokens: Vec<Token>,
     diagnostics: Vec<Diagnostic>,
     tab: bool,
+    notation: bool,
 }
 
 impl Scanner {
@@ -137,6 +156,7 @@ impl Scanner {
             (b'!', b'=') => (Kind::NotEqual, 2),
             (b'=', b'<' | b'>') => return Some(self.swapped(input)),
             (b'=', _) => (Kind::Equals, 1),
+            (b'@', _) if self.notation => (Kind::At, 1),
             (b'/', b'/' | b'*') => return Some(self.comment(input)),
             (b'/', _) => (Kind::Slash, 1),
             _ => return Some(self.mistake(input)),

@@ -146,6 +146,18 @@ impl CompareOp {
             CompareOp::NotEqual => "!=",
         }
     }
+
+    /// Returns the sign that says the same with the sides exchanged.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        match self {
+            CompareOp::Less => CompareOp::Greater,
+            CompareOp::AtMost => CompareOp::AtLeast,
+            CompareOp::Greater => CompareOp::Less,
+            CompareOp::AtLeast => CompareOp::AtMost,
+            CompareOp::Equal | CompareOp::NotEqual => self,
+        }
+    }
 }
 
 /// One side of a comparison, or a claim by itself.

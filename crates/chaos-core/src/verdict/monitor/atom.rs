@@ -32,10 +32,25 @@ pub enum Subject {
 pub enum Operand {
     /// A number fixed beforehand, or by the baseline once that is over.
     Constant(f64),
-    /// The value of another signal at the same instant.
-    Signal(SignalId),
+    /// `factor x signal + offset`: what another signal is at the same instant.
+    Signal {
+        /// The other signal.
+        signal: SignalId,
+        /// What it is multiplied by; not negative.
+        factor: f64,
+        /// What is added, in the unit of the signals.
+        offset: f64,
+    },
     /// A number that the baseline has not given yet, or failed to give.
     Pending,
+}
+
+impl Operand {
+    /// Returns the value of another signal as it is.
+    #[must_use]
+    pub fn signal(signal: SignalId) -> Self {
+        Self::Signal { signal, factor: 1.0, offset: 0.0 }
+    }
 }
 
 /// What a margin is measured against, to make margins of different units comparable.
@@ -85,9 +100,10 @@ impl Atom {
     pub(crate) fn values(&self, trace: &Trace) -> Steps<(Interval, Interval)> {
         let value = trace.signals[self.signal.0].values();
         match self.subject {
-            Subject::Compares { limit: Operand::Signal(other), .. } => {
-                value.zip(&trace.signals[other.0].values(), |value, limit| (value, limit))
-            }
+            Subject::Compares { limit: Operand::Signal { signal, factor, offset }, .. } => value
+                .zip(&trace.signals[signal.0].values(), |value, limit| {
+                    (value, limit.scaled(factor).shifted(offset))
+                }),
             _ => value.map(|value| (value, self.limit_range(trace))),
         }
     }
@@ -98,7 +114,9 @@ impl Atom {
             Subject::Holds => Interval::exactly(1.0),
             Subject::Compares { limit, .. } => match limit {
                 Operand::Constant(limit) => Interval::exactly(limit),
-                Operand::Signal(other) => trace.signals[other.0].range(),
+                Operand::Signal { signal, factor, offset } => {
+                    trace.signals[signal.0].range().scaled(factor).shifted(offset)
+                }
                 Operand::Pending => Interval::EVERYTHING,
             },
         }

@@ -44,6 +44,13 @@ impl Events {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
+    /// `p @ E`: the formula holds at each event.
+    Holds {
+        /// What must hold.
+        formula: Formula,
+        /// When.
+        at: Events,
+    },
     /// `always p`: p holds throughout each span, from `warm_up` after its start.
     ///
     /// `warm_up` is the longest window inside p: a window restarts at a phase edge and is full only one length later.
@@ -147,6 +154,7 @@ impl Claim {
     pub fn obligations(&self) -> Vec<Obligation> {
         let all = |formula: Formula, after: &Events| vec![Obligation { formula, at: after.instants.clone() }];
         match self {
+            Self::Holds { formula, at } => all(formula.clone(), at),
             Self::Always { body, spans, warm_up } => {
                 // A phase shorter than the window can show nothing; it counts only when there is no other.
                 let judged = |span: &&Span| span.end.is_none_or(|end| shifted(span.start, *warm_up) < end);
@@ -189,7 +197,8 @@ impl Claim {
     pub fn is_complete(&self) -> bool {
         match self {
             Self::Always { .. } => true,
-            Self::Within { after, .. }
+            Self::Holds { at: after, .. }
+            | Self::Within { after, .. }
             | Self::Stops { after, .. }
             | Self::Stays { after, .. }
             | Self::Until { after, .. }
@@ -205,7 +214,7 @@ impl Claim {
     pub fn time_margin(&self, trace: &Trace) -> Option<Nanos> {
         let truth = |formula: &Formula| evaluate::<Reading>(formula, trace).map(|reading| reading.truth);
         match self {
-            Self::Always { .. } | Self::Stays { .. } | Self::Unless { .. } => None,
+            Self::Holds { .. } | Self::Always { .. } | Self::Stays { .. } | Self::Unless { .. } => None,
             Self::Within { body, within, after } | Self::Until { right: body, within, after, .. } => {
                 let truth = truth(body);
                 worst(after, |event| Some(within - (first_true(&truth, event)? - event)))

@@ -141,7 +141,7 @@ impl Formula {
             .into_iter()
             .flat_map(|atom| {
                 let other = match atom.subject {
-                    Subject::Compares { limit: Operand::Signal(other), .. } => Some(other),
+                    Subject::Compares { limit: Operand::Signal { signal, .. }, .. } => Some(signal),
                     _ => None,
                 };
                 [Some(atom.signal), other]

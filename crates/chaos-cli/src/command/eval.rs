@@ -1,0 +1,50 @@
+//! `chaos eval`
+
+mod input;
+mod output;
+
+use chaos_core::verdict::monitor::Trace;
+use chaos_core::verdict::{Interval, Outcome};
+use chaos_dsl::{Diagnostic, SourceMap, eval};
+
+use crate::{args::Eval, exit_code::Exit, render};
+
+/// Judges a formula on recorded signals.
+pub(crate) fn run(args: &Eval) -> Exit {
+    evaluate(args).unwrap_or_else(|exit| exit)
+}
+
+fn evaluate(args: &Eval) -> Result<Exit, Exit> {
+    let recordings = input::recordings(&args.signals, args.zero.as_deref())?;
+    let ranges = input::ranges(&args.range, &recordings)?;
+    let setting = input::setting(args, &recordings)?;
+    let question = eval::compile(&args.formula, &setting).map_err(|diagnostics| told(args, &diagnostics))?;
+    let mut signals = Vec::new();
+    for name in &question.signals {
+        let range = ranges.iter().find(|(named, _)| named == name).map(|(_, range)| *range);
+        signals.push(input::signal(&recordings, name, range.unwrap_or(Interval::EVERYTHING))?);
+    }
+    let trace = Trace::new(signals);
+    let decision = question.statement.judge(&trace);
+    let answer = output::Answer {
+        notation: question.notation(),
+        readings: question.statement.readings(&trace),
+        latest: question.statement.latest_decision(),
+        heard: trace.heard(),
+        comparisons: &question.comparisons,
+        decision,
+    };
+    render::print(&if args.json { answer.json() } else { answer.text() });
+    Ok(match answer.decision.outcome {
+        Outcome::Passed => Exit::Passed,
+        Outcome::Failed => Exit::Failed,
+        Outcome::Inconclusive { .. } => Exit::Inconclusive,
+    })
+}
+
+fn told(args: &Eval, diagnostics: &[Diagnostic]) -> Exit {
+    let mut sources = SourceMap::new();
+    sources.add("formula", args.formula.as_str());
+    render::diagnostics(diagnostics, &sources);
+    Exit::BadInput
+}
