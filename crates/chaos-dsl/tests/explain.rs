@@ -244,7 +244,9 @@ fn formulas(explained: &str) -> Vec<String> {
 /// What stands in the place of the metrics, the phases and the events of an explanation.
 fn setting(signals: &[&str]) -> Setting {
     let mut setting = Setting::new(signals.iter().map(|name| Known::number(*name)), 0);
-    setting.add_phases("baseline=10s..30s,slow=30s..90s,closed=60s..90s,watch=90s..120s").expect("phases are written so");
+    setting
+        .add_phases("baseline=10s..30s,slow=30s..90s,closed=60s..90s,watch=90s..120s")
+        .expect("phases are written so");
     setting
 }
 

@@ -2,8 +2,8 @@
 
 use chaos_core::span::Spanned;
 use chaos_core::verdict::Nanos;
-use chaos_core::verdict::steps::shifted;
 use chaos_core::verdict::monitor::{Claim, Events, Span as Stretch, Statement, lookback};
+use chaos_core::verdict::steps::shifted;
 
 use super::lower::{Lowering, find};
 use crate::codes::Code;

@@ -523,7 +523,7 @@ impl<'a> Cursor<'a> {
             let (value, quantity) = self.signed_number()?;
             let followed = matches!(self.nth(1).kind, Kind::Word | Kind::Text) && !self.is_operator(1);
             if !(self.word() == Some("x") && followed) {
-                self.no_arithmetic()?;
+                self.no_more_arithmetic()?;
                 let share = quantity.unit == Unit::Percentage;
                 return Ok(Side::Number { value, share, span: self.span_from(start) });
             }
@@ -545,7 +545,7 @@ impl<'a> Cursor<'a> {
             let (value, _) = self.signed_number()?;
             offset = if sign.kind == Kind::Minus { -value } else { value };
         }
-        self.no_arithmetic()?;
+        self.no_more_arithmetic()?;
         Ok(Side::Signal { factor, signal, offset, span: self.span_from(start) })
     }
 
@@ -553,7 +553,7 @@ impl<'a> Cursor<'a> {
         self.nth_word(ahead).is_some_and(|word| OPERATORS.contains(&word))
     }
 
-    fn no_arithmetic(&mut self) -> Result<(), Failed> {
+    fn no_more_arithmetic(&mut self) -> Result<(), Failed> {
         let sign = matches!(self.kind(), Kind::Plus | Kind::Minus | Kind::Slash);
         if !sign && !self.word().is_some_and(|word| word.starts_with('*')) {
             return Ok(());

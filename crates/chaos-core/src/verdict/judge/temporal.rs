@@ -242,7 +242,7 @@ pub(super) fn formula(predicate: &Predicate, limits: &[Limit], next: &mut u32) -
             *next += 1;
             let limit = &limits[id as usize];
             let constant = limit.value.map_or(Operand::Pending, Operand::Constant);
-            let operand = limit.signal.map_or(constant, Operand::Signal);
+            let operand = limit.signal.map_or(constant, Operand::signal);
             let subject = Subject::Compares { comparison: relation(comparison.op), limit: operand };
             Formula::Atom(Atom { id, signal: SignalId(id as usize), subject, scale: limit.scale })
         }
