@@ -53,6 +53,8 @@ impl Checker {
         let mut ways: Vec<(&str, Span)> = Vec::new();
         let mut whole = true;
         loop {
+            let known =
+                cursor.peek().and_then(Item::as_word).is_some_and(|w| FaultSpec::KINDS.contains(&w.text));
             let spec = self.spec(&mut cursor, names, &mut on, &mut traffic);
             match spec {
                 Some(spec) => {
@@ -69,6 +71,9 @@ impl Checker {
                 }
                 None => {
                     whole = false;
+                    if known {
+                        self.rest_of_fault(cursor.clone(), names);
+                    }
                     break;
                 }
             }
@@ -201,6 +206,16 @@ impl Checker {
             traffic.direction = Way::Ingress;
         }
         Some(())
+    }
+
+    /// Checks what a fault is on where its kind is wrong, so that one look tells both mistakes.
+    fn rest_of_fault(&mut self, mut cursor: Cursor<'_, '_>, names: &Names) {
+        while let Some(item) = cursor.take() {
+            if item.is_word("on") {
+                self.selector(&mut cursor, names);
+                return;
+            }
+        }
     }
 
     /// Reads one kind with its settings; `block A to B` and `partition A from B` name their target as well.
