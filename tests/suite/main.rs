@@ -12,5 +12,6 @@ mod kills;
 mod machine;
 mod outcomes;
 mod scenarios;
+mod series;
 mod stopping;
 mod user;

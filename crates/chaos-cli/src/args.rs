@@ -211,6 +211,9 @@ pub(crate) struct Run {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) planning: Planning,
+    /// Go on with the search of this folder, where it was stopped or killed
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) resume: Option<PathBuf>,
     /// Where the folder of each run is made
     #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,

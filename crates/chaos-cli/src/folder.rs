@@ -26,6 +26,12 @@ use chaos_core::{
 };
 use chaos_dsl::SourceMap;
 
+/// Keeps the reports of a folder; tries every file, and returns the first error.
+pub(crate) fn keep(folder: &Path, reports: &[(&str, String)]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    reports.iter().fold(Ok(()), |result, (name, text)| result.and(fs::write(folder.join(name), text)))
+}
+
 /// The folder of one run.
 #[derive(Debug)]
 pub(crate) struct Folder {

@@ -15,6 +15,28 @@ pub(crate) struct Scenario {
     pub(crate) compiled: Compiled,
 }
 
+impl Scenario {
+    /// Returns a fingerprint of the file, of all that it uses, and of what the command line sets (FNV-1a).
+    pub(crate) fn fingerprint(&self, set: &[String]) -> String {
+        let texts = self.compiled.sources.files().map(|(_, file)| file.text.as_str());
+        let parts = texts.chain(set.iter().map(String::as_str));
+        let bytes = parts.flat_map(|part| part.bytes().chain([0]));
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+
+    /// Returns whether the file, or one that it uses, is no longer what was compiled.
+    pub(crate) fn changed(&self) -> bool {
+        let now = chaos_dsl::compile_file(&self.path, &[]);
+        let texts = |compiled: &Compiled| -> Vec<String> {
+            compiled.sources.files().map(|(_, file)| file.text.to_string()).collect()
+        };
+        texts(&now) != texts(&self.compiled)
+    }
+}
+
 /// Compiles every file; prints all there is to say of all of them, and stops if there is an error anywhere.
 pub(crate) fn compile(files: &[PathBuf], set: &[String]) -> Result<Vec<Scenario>, Exit> {
     let mut good = true;

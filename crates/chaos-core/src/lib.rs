@@ -3,7 +3,8 @@
 //! 1. [`model`] is a checked experiment, from the language or built in code.
 //! 2. [`plan`] resolves it: what exactly is touched, with what, how it is undone.
 //! 3. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
-//! 4. [`run`] carries a plan out, [`verdict`] judges, [`report`] tells; [`recorded`] judges again what was run before.
+//! 4. [`run`] carries a plan out, [`verdict`] judges, [`report`] tells; [`recorded`] judges again what was run before;
+//!    [`search`] looks for the intensity at which an experiment breaks.
 
 pub mod environment;
 pub mod injector;
@@ -18,6 +19,7 @@ pub mod recording;
 pub mod report;
 pub mod restore;
 pub mod run;
+pub mod search;
 pub mod span;
 pub mod testing;
 pub mod time;

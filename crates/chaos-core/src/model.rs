@@ -44,6 +44,9 @@ pub struct Experiment {
     pub impact: Option<String>,
     /// The parameters and the values this run gives them.
     pub params: Vec<Param>,
+    /// The parameters that the file varies from run to run, the outermost first.
+    #[serde(default)]
+    pub varied: Vec<String>,
     /// Where it takes place.
     pub scope: Scope,
     /// The named targets of the scope, picked once per run and shared by faults and probes.
@@ -99,6 +102,21 @@ pub enum Evidence {
 }
 
 impl Experiment {
+    /// Returns the name, with the values of what the file varies: `slow [extra = 100ms]`.
+    pub fn title(&self) -> String {
+        let values: Vec<String> =
+            self.varied().map(|param| format!("{} = {}", param.name, param.value)).collect();
+        match values.is_empty() {
+            true => self.name.value.clone(),
+            false => format!("{} [{}]", self.name, values.join(", ")),
+        }
+    }
+
+    /// Returns the parameters that the file varies, with their values in this run.
+    pub fn varied(&self) -> impl Iterator<Item = &Param> {
+        self.varied.iter().filter_map(|name| self.params.iter().find(|param| param.name.value == *name))
+    }
+
     /// Finds a probe by name.
     pub fn probe(&self, name: &str) -> Option<&Probe> {
         self.probes.iter().find(|p| p.name.value == name)

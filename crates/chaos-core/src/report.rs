@@ -4,7 +4,8 @@
 //! 2. [`text`] is what a person reads in five seconds; [`plan`] is what they read before.
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
 //! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
-//! 5. [`underline`] is what a renderer of the scenario underlines.
+//! 5. [`search`] and [`matrix`] tell what many runs of one file come to.
+//! 6. [`underline`] is what a renderer of the scenario underlines.
 //!
 //! Nothing here prints.
 
@@ -12,8 +13,10 @@ pub mod json;
 pub mod junit;
 pub mod line;
 pub mod markdown;
+pub mod matrix;
 pub mod outcome;
 pub mod plan;
+pub mod search;
 pub mod text;
 pub mod underline;
 

@@ -18,6 +18,7 @@ mod params;
 mod predicate;
 mod probe;
 mod reading;
+mod series;
 mod soundness;
 mod target;
 mod timeline;
@@ -42,16 +43,21 @@ pub use experiment::LINES;
 use names::Names;
 pub use predicate::FUNCTIONS;
 pub use probe::SETTINGS as PROBE_SETTINGS;
+pub use series::{Asked, MOST_RUNS};
 
 use params::Params;
+use series::Group;
 
 /// A checked file: its experiments, and everything there is to say about it.
 #[derive(Debug, Default)]
 pub struct Compiled {
     /// The file and all that it uses.
     pub sources: SourceMap,
-    /// The experiments; empty when there is an error anywhere.
+    /// The experiments, one for each cell of an `each`; empty when there is an error anywhere.
     pub experiments: Vec<Experiment>,
+    /// What is searched for; the experiment then stands at the level of the first trial. None where the command line sets the
+    /// parameter.
+    pub search: Option<Asked>,
     /// Errors and warnings, in the order of their places.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -83,7 +89,7 @@ fn check(
     mut out: Vec<Diagnostic>,
     set: &[String],
 ) -> Compiled {
-    let mut experiments = Vec::new();
+    let (mut experiments, mut search) = (Vec::new(), None);
     let mut trees = Vec::new();
     for id in files {
         let text = sources.file(*id).map_or("", |f| f.text.as_str());
@@ -104,31 +110,83 @@ fn check(
         for statement in used.iter().flat_map(|t| &t.statements) {
             checker.shared(statement, true, &mut shared);
         }
-        let mut written = Vec::new();
+        let mut groups: Vec<Group<'_, '_>> = Vec::new();
+        let (mut eaches, mut searches) = (Vec::new(), Vec::new());
         for statement in &own.statements {
             match statement.keyword() {
-                "experiment" => written.push(statement),
+                "experiment" => {
+                    groups.push(Group { axes: Vec::new(), experiments: vec![statement] });
+                }
+                "each" => {
+                    eaches.push((groups.len(), statement));
+                    groups.push(Group::default());
+                }
+                "search" => searches.push(statement),
                 _ => checker.shared(statement, false, &mut shared),
             }
         }
-        // Parameters of experiments too, so that the command line can set them.
-        for line in written.iter().filter_map(|s| s.block()).flat_map(|b| &b.statements) {
-            if line.keyword() == "param" {
-                checker.param(line);
-            }
-        }
-        checker.apply_settings(set);
-        let mut titles = Vec::new();
-        for statement in &written {
-            if let Some(experiment) = checker.experiment(statement, &shared) {
-                if let Some(first) = titles.iter().find(|t: &&Spanned<String>| **t == experiment.name) {
-                    let name = experiment.name.clone();
-                    checker.duplicate("experiment", &name, first.span);
+        // Parameters first, those of experiments too, so that the command line can set them.
+        for experiment in own.statements.iter().flat_map(experiments_in) {
+            for line in experiment.block().into_iter().flat_map(|b| &b.statements) {
+                if line.keyword() == "param" {
+                    checker.param(line);
                 }
-                titles.push(experiment.name.clone());
-                experiments.push(experiment);
             }
         }
+        let mut split: Vec<Vec<Group<'_, '_>>> = groups.into_iter().map(|group| vec![group]).collect();
+        for (place, statement) in eaches {
+            split[place].clear();
+            checker.each(statement, &[], &mut split[place]);
+        }
+        let mut groups: Vec<Group<'_, '_>> = split.into_iter().flatten().collect();
+        search = checker.searches(&searches, &groups);
+        checker.apply_settings(set);
+        checker.narrow(&mut groups, set);
+        let named = search.as_ref().map(|asked| asked.question.param().to_owned());
+        if named.as_ref().is_some_and(|name| series::is_set(set, name)) {
+            search = None;
+        }
+        let mut titles: Vec<(Spanned<String>, Span)> = Vec::new();
+        for group in &groups {
+            let defaults: Vec<_> = checker.params.all();
+            for (number, cell) in group.cells().into_iter().enumerate() {
+                cell.iter().for_each(|(name, value)| checker.params.vary(name, *value));
+                let told = checker.out.len();
+                for statement in &group.experiments {
+                    let Some(mut experiment) = checker.experiment(statement, &shared) else { continue };
+                    experiment.varied = group.axes.iter().map(|axis| axis.name.value.clone()).collect();
+                    experiment.varied.extend(named.clone().filter(|_| group.axes.is_empty()));
+                    let twice =
+                        |t: &&(Spanned<String>, Span)| t.0 == experiment.name && t.1 != statement.span;
+                    if let Some((first, _)) = titles.iter().find(twice).filter(|_| number == 0) {
+                        let (name, first) = (experiment.name.clone(), first.span);
+                        checker.duplicate("experiment", &name, first);
+                    }
+                    titles.push((experiment.name.clone(), statement.span));
+                    experiments.push(experiment);
+                }
+                if number > 0 {
+                    checker.forget_repeated(told);
+                }
+            }
+            defaults.iter().for_each(|param| checker.params.vary(&param.name, param.value));
+        }
+        if let (Some(asked), [statement], [mildest]) = (
+            &search,
+            groups.iter().flat_map(|g| &g.experiments).collect::<Vec<_>>().as_slice(),
+            experiments.as_slice(),
+        ) {
+            // What goes wrong at the harshest level only is told before anything runs.
+            let told = checker.out.len();
+            checker.params.vary(asked.question.param(), asked.question.high());
+            if let Some(mut harshest) = checker.experiment(statement, &shared) {
+                harshest.varied = mildest.varied.clone();
+                checker.depends(asked, mildest, &harshest);
+            }
+            checker.params.vary(asked.question.param(), asked.question.start());
+            checker.forget_repeated(told);
+        }
+        let written = &groups;
         if written.is_empty() && out.is_empty() && checker.out.is_empty() {
             let message = "the file holds no experiment";
             let end = own.statements.last().map_or(Span::new(own.id, 0, 0), |s| s.span);
@@ -150,8 +208,20 @@ fn check(
     out.truncate(MAX_DIAGNOSTICS);
     if out.iter().any(Diagnostic::is_error) {
         experiments.clear();
+        search = None;
     }
-    Compiled { sources, experiments, diagnostics: out }
+    Compiled { sources, experiments, search, diagnostics: out }
+}
+
+/// Returns the experiments that a statement is or holds.
+fn experiments_in<'t, 'a>(statement: &'t Statement<'a>) -> Vec<&'t Statement<'a>> {
+    match statement.keyword() {
+        "experiment" => vec![statement],
+        "each" => {
+            statement.block().into_iter().flat_map(|b| &b.statements).flat_map(experiments_in).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What checking carries along.
@@ -202,6 +272,31 @@ impl Checker {
             self.error(Code::DuplicateName, name.span, format!("the {what} `{name}` is declared twice"));
         error.secondary.push(crate::diagnostic::Label { span: first, message: "first declared here".into() });
         error.help = Some("rename one of them".into());
+    }
+
+    /// Reads the searches of a file, of which there may be one.
+    fn searches(&mut self, statements: &[&Statement<'_>], groups: &[Group<'_, '_>]) -> Option<Asked> {
+        let (first, more) = statements.split_first()?;
+        for second in more {
+            let error = self.error(Code::DuplicateLine, second.span, "`search` stands twice");
+            error.secondary.push(crate::diagnostic::Label { span: first.span, message: "first here".into() });
+            error.help = Some("move one of them to a file of its own".into());
+        }
+        let asked = self.search(first)?;
+        self.searchable(&asked, groups);
+        Some(asked)
+    }
+
+    /// Forgets what was told after `told` and had been told before of the same place: it is the same mistake, seen again with
+    /// other values.
+    fn forget_repeated(&mut self, told: usize) {
+        let key = |d: &Diagnostic| (d.code, d.primary.as_ref().map(|label| label.span));
+        let again = self.out.split_off(told);
+        for diagnostic in again {
+            if !self.out.iter().any(|d| key(d) == key(&diagnostic)) {
+                self.out.push(diagnostic);
+            }
+        }
     }
 
     /// Returns whether a mistake was already told within a place.
@@ -286,7 +381,9 @@ impl Checker {
             "param" => self.param(statement),
             "probe" | "target" | "fault" => shared.push(statement),
             "experiment" if used => {}
-            "gameday" | "drill" | "each" | "search" => {
+            // What is varied is decided by the file that is run.
+            "each" | "search" if used => {}
+            "gameday" | "drill" => {
                 let word = format!("`{}`", statement.keyword());
                 self.not_yet(statement.span, &word).help =
                     Some("write one `experiment` for each case".into());
@@ -300,7 +397,7 @@ impl Checker {
                 .help = Some("what limits an experiment is read where it is run: move the line there".into());
             }
             word => {
-                let known = ["use", "param", "probe", "target", "fault", "experiment"];
+                let known = ["use", "param", "probe", "target", "fault", "experiment", "each", "search"];
                 let help = suggest::did_you_mean(word, known);
                 let help = help.or_else(|| Some(format!("a file holds {}", join_words(&known))));
                 self.error(

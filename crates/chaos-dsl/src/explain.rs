@@ -10,6 +10,7 @@ mod measure;
 mod page;
 mod place;
 mod schedule;
+mod series;
 mod words;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use chaos_core::{
 
 use page::{Page, time};
 use schedule::{Schedule, clock};
+pub use series::explain_series;
 
 /// Says an experiment in plain English: what happens when, what it takes to judge it, what ends it and what is put back.
 ///

@@ -34,10 +34,10 @@ pub mod suggest;
 pub mod syntax;
 pub mod words;
 
-pub use check::{Compiled, compile, compile_file};
+pub use check::{Asked, Compiled, compile, compile_file};
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Severity};
-pub use explain::explain;
+pub use explain::{explain, explain_series};
 pub use parse::{Parsed, parse};
 pub use print::{format, print};
 pub use source::SourceMap;

@@ -8,8 +8,16 @@ pub(crate) fn run(args: &Explain) -> Exit {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };
+    if let Some(series) = chaos_dsl::explain_series(&scenario.compiled) {
+        render::print(&series);
+    }
+    // The cells of an `each` differ in their values only, which the list of the runs has told.
+    let mut told: Vec<&str> = Vec::new();
     for experiment in &scenario.compiled.experiments {
-        render::print(&chaos_dsl::explain(experiment));
+        if !told.contains(&experiment.name.value.as_str()) {
+            told.push(&experiment.name.value);
+            render::print(&chaos_dsl::explain(experiment));
+        }
     }
     Exit::Passed
 }

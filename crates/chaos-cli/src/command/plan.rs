@@ -35,6 +35,9 @@ pub(crate) fn run(args: &Plan) -> Exit {
     }
     match args.format {
         Shape::Text => {
+            if let Some(series) = chaos_dsl::explain_series(&scenario.compiled) {
+                render::print(&series);
+            }
             for plan in &plans {
                 render::print(&report::plan::render(plan));
             }

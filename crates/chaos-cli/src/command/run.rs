@@ -1,6 +1,12 @@
-//! `chaos run`
+//! `chaos run`: each experiment of a file for itself, all cells of an `each` ([`matrix`]), or a [`search`].
 
-use std::{path::Path, sync::Arc};
+mod matrix;
+mod search;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chaos_core::{
     journal::{FileJournal, Registry, RunEntry},
@@ -33,49 +39,95 @@ pub(crate) fn run(args: &Run, state: &Path) -> Exit {
     if let Err(exit) = scenario::make_room_for_labs(scenarios.iter().flat_map(|s| &s.compiled.experiments)) {
         return exit;
     }
+    if args.resume.is_some() && !matches!(scenarios.as_slice(), [one] if one.compiled.search.is_some()) {
+        render::error(
+            "only a file with `search` can be resumed",
+            Some("name the one file that the search was begun with"),
+        );
+        return Exit::BadInput;
+    }
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
     let seed = world::seed(args.planning.seed);
     let mut exit = Exit::Passed;
-    let mut runs = Vec::new();
-    'files: for scenario in &scenarios {
-        for experiment in &scenario.compiled.experiments {
-            let (this, finished) = runtime.block_on(one(args, state, scenario, experiment, seed));
-            exit = exit.max(this);
-            let stopped = finished.as_ref().is_some_and(stopped_by_hand);
-            runs.extend(finished.map(|finished| (scenario.path.to_string_lossy(), finished)));
-            // Whoever stops a run does not want the next one; and nothing runs on a world that is not restored.
-            if stopped || this == Exit::NotRestored {
-                break 'files;
-            }
-        }
-    }
-    match args.format {
-        // Text is printed as each run ends.
-        Format::Text => {}
-        // One document for each run, one after another: what reads a stream of JSON reads it.
-        Format::Json => runs.iter().for_each(|(_, finished)| render::print(&json(finished))),
-        Format::Junit => {
-            render::print(&junit(runs.iter().map(|(_, finished)| &finished.record)));
-        }
-        Format::Markdown => {
-            for (file, finished) in &runs {
-                render::print(&report::markdown::render(&finished.record, Some(file)));
-            }
+    for scenario in &scenarios {
+        let session =
+            Session { args, state, runtime: &runtime, scenario, out: args.out.clone(), seed, alone: true };
+        let (this, stopped) = if let Some(asked) = &scenario.compiled.search {
+            search::run(&session, asked)
+        } else if scenario.compiled.experiments.iter().any(|e| !e.varied.is_empty()) {
+            matrix::run(&session)
+        } else {
+            plainly(&session)
+        };
+        exit = exit.max(this);
+        // Whoever stops a run does not want the next one; and nothing runs on a world that is not restored.
+        if stopped || this == Exit::NotRestored {
+            break;
         }
     }
     exit
 }
 
+/// What the runs of one file share.
+struct Session<'a> {
+    args: &'a Run,
+    state: &'a Path,
+    runtime: &'a tokio::runtime::Runtime,
+    scenario: &'a Scenario,
+    /// Where the folders of the runs are made.
+    out: PathBuf,
+    seed: u64,
+    /// Whether each run is told for itself, as it ends.
+    alone: bool,
+}
+
+/// Runs the experiments of a file; returns whether somebody stopped them.
+fn plainly(session: &Session<'_>) -> (Exit, bool) {
+    let (exit, runs, stopped) = experiments(session);
+    let file = session.scenario.path.to_string_lossy();
+    match session.args.format {
+        // Text is printed as each run ends.
+        Format::Text => {}
+        // One document for each run, one after another: what reads a stream of JSON reads it.
+        Format::Json => runs.iter().for_each(|finished| render::print(&json(finished))),
+        Format::Junit => render::print(&junit(runs.iter().map(|finished| &finished.record))),
+        Format::Markdown => {
+            for finished in &runs {
+                render::print(&report::markdown::render(&finished.record, Some(&file)));
+            }
+        }
+    }
+    (exit, stopped)
+}
+
+/// Runs every experiment of a file until somebody stops one, or one is not restored.
+fn experiments(session: &Session<'_>) -> (Exit, Vec<Finished>, bool) {
+    let (mut exit, mut runs, mut stopped) = (Exit::Passed, Vec::new(), false);
+    for experiment in &session.scenario.compiled.experiments {
+        let id = new_id();
+        let one = one(session, session.scenario, experiment, &id, session.seed);
+        let (this, finished) = session.runtime.block_on(one);
+        exit = exit.max(this);
+        stopped = finished.as_ref().is_some_and(stopped_by_hand);
+        runs.extend(finished);
+        if stopped || this == Exit::NotRestored {
+            break;
+        }
+    }
+    (exit, runs, stopped)
+}
+
 async fn one(
-    args: &Run,
-    state: &Path,
+    session: &Session<'_>,
     scenario: &Scenario,
     experiment: &Experiment,
+    id: &str,
     seed: u64,
 ) -> (Exit, Option<Finished>) {
+    let args = session.args;
     let sources = &scenario.compiled.sources;
     let wired =
         World::of(experiment, &args.planning.backend).map_err(|m| super::plan::unsound(experiment, m));
@@ -96,8 +148,7 @@ async fn one(
             warning.help.as_deref(),
         );
     }
-    let id = new_id();
-    let (folder, finished) = match carry_out(args, state, scenario, &world, &plan, &id).await {
+    let (folder, finished) = match carry_out(session, scenario, &world, &plan, id).await {
         Ok(done) => done,
         Err((exit, message, help)) => {
             render::error(&message, help.as_deref());
@@ -114,7 +165,7 @@ async fn one(
     if let Err(error) = folder.keep(&finished, &reports) {
         render::warning(&format!("the folder of the run is not complete: {error}"), None);
     }
-    if args.format == Format::Text {
+    if args.format == Format::Text && session.alone {
         render::print(&render::styled(&report::text::lines(record)));
         for underline in report::underlines(record) {
             render::at(sources, underline.span, &underline.title, &underline.message, None);
@@ -131,15 +182,14 @@ async fn one(
 type Refused = (Exit, String, Option<String>);
 
 async fn carry_out(
-    args: &Run,
-    state: &Path,
+    session: &Session<'_>,
     scenario: &Scenario,
     world: &World,
     plan: &Plan,
     id: &str,
 ) -> Result<(Folder, Finished), Refused> {
-    let out = args.out.display();
-    let folder = Folder::create(&args.out, id, &scenario.compiled.sources, plan).map_err(|e| {
+    let out = session.out.display();
+    let folder = Folder::create(&session.out, id, &scenario.compiled.sources, plan).map_err(|e| {
         (
             Exit::Refused,
             format!("cannot make a folder for the run in `{out}`: {e}"),
@@ -153,14 +203,14 @@ async fn carry_out(
     let journal = FileJournal::create(folder.journal()).map_err(|e| (Exit::Refused, e.message, e.help))?;
     let entry = RunEntry {
         run: id.to_owned(),
-        experiment: plan.experiment.name.value.clone(),
+        experiment: plan.experiment.title(),
         owner: plan.experiment.owner.as_ref().map(|o| o.value.clone()),
         pid: std::process::id(),
         started: jiff::Timestamp::now(),
         journal: folder.journal(),
         targets: plan.radius.touched.clone(),
     };
-    let registration = Registry::open(state)
+    let registration = Registry::open(session.state)
         .and_then(|registry| registry.register(&entry))
         .map_err(|e| (Exit::Refused, e.to_string(), e.help()))?;
     let mut builder = Runner::builder()
@@ -171,7 +221,7 @@ async fn carry_out(
         .judge(Arc::new(Standard::new()))
         .on_event(events)
         .registration(registration);
-    if !args.quiet {
+    if !session.args.quiet {
         builder = builder.on_event(progress::sink());
     }
     let runner = builder.build().map_err(|e| unusable("the runner is not complete", e.to_string()))?;

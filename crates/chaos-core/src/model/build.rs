@@ -66,6 +66,7 @@ impl Experiment {
             hypothesis: hypothesis.into(),
             impact: None,
             params: Vec::new(),
+            varied: Vec::new(),
             scope: Scope::Machine,
             targets: Vec::new(),
             blast_radius: Vec::new(),

@@ -65,6 +65,36 @@ impl Quantity {
         Quantity { value: fraction, unit: Unit::Ratio }
     }
 
+    /// Returns the nearest quantity that is written in full: printing it and reading that again gives the same.
+    pub fn as_written(self) -> Self {
+        let round = |unit: f64| (self.value / unit).round() * unit;
+        let decimals = |unit: f64, decimals: i32| {
+            // Counted in whole last digits first, so that the result is the number that the digits mean.
+            let last = 10_f64.powi(decimals);
+            (self.value / unit * last).round() / last * unit
+        };
+        let v = self.value.abs();
+        let value = match self.unit {
+            Unit::Seconds if v < 0.000_1 => (self.value * 1e7).round() / 1e7,
+            Unit::Seconds if v < 0.000_999_5 => (self.value * 1e6).round() / 1e6,
+            Unit::Seconds if v < 0.1 => (self.value * 1e4).round() / 1e4,
+            Unit::Seconds if v < 0.999_5 => (self.value * 1e3).round() / 1e3,
+            Unit::Seconds if v < 10.0 => (self.value * 1e2).round() / 1e2,
+            Unit::Seconds if v < 60.0 => (self.value * 1e1).round() / 1e1,
+            Unit::Seconds => round(1.0),
+            Unit::Ratio | Unit::Points => (self.value * 1e5).round() / 1e5,
+            Unit::PerSecond | Unit::Count => (self.value * 1e2).round() / 1e2,
+            Unit::BitsPerSecond if v >= 1e9 => decimals(1e9, 3),
+            Unit::BitsPerSecond if v >= 1e6 => decimals(1e6, 3),
+            Unit::BitsPerSecond if v >= 1e3 => decimals(1e3, 3),
+            Unit::BitsPerSecond => round(1.0),
+            Unit::Bytes if v >= 1048576.0 => decimals(1048576.0, 3),
+            Unit::Bytes if v >= 1024.0 => decimals(1024.0, 3),
+            Unit::Bytes => round(1.0),
+        };
+        Quantity { value, ..self }
+    }
+
     /// Returns the duration, where it is one; rounded to the nanosecond.
     pub fn as_duration(&self) -> Option<Duration> {
         // Duration::try_from_secs_f64 rounds to the nearest nanosecond, so `1ms` is exactly 1,000,000 ns.

@@ -37,7 +37,7 @@ pub fn write<'a>(records: impl IntoIterator<Item = &'a Record>, out: impl io::Wr
 
 fn suite(record: &Record) -> TestSuite {
     let overall = result(record);
-    let name = xml(&record.plan.experiment.name.value);
+    let name = xml(record.plan.experiment.title());
     let mut suite = TestSuite::new(name.clone());
     let started = record.started.round(jiff::Unit::Second).unwrap_or(record.started);
     suite.extra.insert("timestamp".into(), started.to_string().into());
@@ -73,7 +73,7 @@ fn suite(record: &Record) -> TestSuite {
 }
 
 /// Leaves out what no XML document may hold; control characters fall in [`XmlString`] itself.
-fn xml(text: impl AsRef<str>) -> XmlString {
+pub(super) fn xml(text: impl AsRef<str>) -> XmlString {
     XmlString::new(text.as_ref().replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 

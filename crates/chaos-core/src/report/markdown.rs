@@ -37,7 +37,11 @@ fn moment(at: Nanos) -> String {
 }
 
 /// Writes a table; cells are Markdown already.
-fn table<const N: usize>(out: &mut String, header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+pub(super) fn table<const N: usize>(
+    out: &mut String,
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) {
     let mut line = |cells: &[String]| {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "| {} |", cells.join(" | "));
@@ -47,6 +51,11 @@ fn table<const N: usize>(out: &mut String, header: [&str; N], rows: impl IntoIte
     for row in rows {
         line(&row);
     }
+}
+
+/// Escapes text of any origin for a cell of a table; what it sets in backticks becomes code.
+pub(super) fn cell(text: &str) -> String {
+    prose(text)
 }
 
 fn section(out: &mut String, title: &str) {
@@ -70,7 +79,7 @@ fn head(out: &mut String, record: &Record, overall: &Overall) {
         Verdict::Inconclusive | Verdict::Refused => "❔",
         Verdict::Failed | Verdict::Aborted | Verdict::NotPermitted | Verdict::NotRestored => "❌",
     };
-    let name = text(&record.plan.experiment.name);
+    let name = text(&record.plan.experiment.title());
     let _ = write!(out, "## {sign} {}: {name}\n\n", overall.verdict.words().to_uppercase());
     let _ = writeln!(out, "> {}\n", text(&record.plan.experiment.hypothesis));
     // What is still in place is told below, thing by thing.
@@ -224,7 +233,9 @@ fn environment(out: &mut String, record: &Record) {
 fn repeat(out: &mut String, record: &Record, file: &str) {
     section(out, "Repeat it");
     let mut command = format!("chaos run {} --seed {}", shell(file), record.plan.seed);
-    for param in record.plan.experiment.params.iter().filter(|p| p.value != p.default) {
+    let varied = &record.plan.experiment.varied;
+    let set = |p: &&crate::model::Param| p.value != p.default || varied.contains(&p.name.value);
+    for param in record.plan.experiment.params.iter().filter(set) {
         let set = format!("{}={}", param.name, param.value);
         let _ = write!(command, " --set {}", shell(&set));
     }
@@ -232,7 +243,7 @@ fn repeat(out: &mut String, record: &Record, file: &str) {
 }
 
 /// Quotes a word for a shell, where it needs that.
-fn shell(word: &str) -> String {
+pub(super) fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

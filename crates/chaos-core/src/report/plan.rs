@@ -27,7 +27,7 @@ pub fn write(plan: &Plan, mut out: impl std::io::Write) -> std::io::Result<()> {
 /// Folds a plan to styled lines, none wider than [`WIDTH`].
 pub fn lines(plan: &Plan) -> Vec<Line> {
     let mut out = vec![
-        Line::at(0).strong("PLAN  ").strong(plan.experiment.name.as_str()),
+        Line::at(0).strong("PLAN  ").strong(plan.experiment.title()),
         Line::at(2).plain(scope(plan)),
         Line::at(2).dim(format!("seed {}: the same seed makes the same choices", plan.seed)),
     ];

@@ -5,6 +5,7 @@ pub(super) mod records;
 mod document;
 mod junit;
 mod markdown;
+mod matrix;
 mod plan;
 mod text;
 mod verdict;

@@ -67,12 +67,12 @@ pub fn style(verdict: Verdict) -> Style {
 }
 
 fn verdict(record: &Record, overall: &Overall) -> Vec<Line> {
-    let name = &record.plan.experiment.name;
+    let name = record.plan.experiment.title();
     let mut out = vec![
         Line::at(0)
             .piece(style(overall.verdict), overall.verdict.words().to_uppercase())
             .plain("  ")
-            .strong(name.as_str()),
+            .strong(name),
     ];
     if let Restoration::NotRestored { what, command } = &record.restoration {
         out.push(Line::at(2).piece(Style::Bad, "still in place:"));

@@ -55,6 +55,7 @@ pub fn experiment() -> Experiment {
         hypothesis: "nobody notices".into(),
         impact: None,
         params: Vec::new(),
+        varied: Vec::new(),
         scope: Scope::Machine,
         targets: Vec::new(),
         blast_radius: Vec::new(),

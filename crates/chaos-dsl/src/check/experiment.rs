@@ -130,6 +130,7 @@ impl Checker {
             hypothesis: hypothesis.unwrap_or_else(|| String::new().into()),
             impact: parts.impact,
             params: self.params.all(),
+            varied: Vec::new(),
             scope: names.lab.map_or(Scope::Machine, Scope::Lab),
             targets: parts.targets,
             blast_radius: parts.blast_radius,

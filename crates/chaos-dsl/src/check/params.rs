@@ -25,6 +25,18 @@ impl Params {
         self.0.get(name)
     }
 
+    /// Adds one that is not there yet.
+    pub(super) fn declare(&mut self, param: Param) {
+        self.0.entry(param.name.value.clone()).or_insert(param);
+    }
+
+    /// Gives one another value, for as long as nothing else does.
+    pub(super) fn vary(&mut self, name: &str, value: Quantity) {
+        if let Some(param) = self.0.get_mut(name) {
+            param.value = value;
+        }
+    }
+
     /// Returns all names.
     pub(super) fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
@@ -157,5 +169,28 @@ fn read(text: &str) -> Option<Quantity> {
     match parsed.tree.statements.first()?.definition() {
         [item] => item.as_quantity().map(super::value::quantity),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_core::model::{Quantity, Unit};
+    use proptest::prelude::*;
+
+    use super::read;
+
+    proptest! {
+        /// The levels of a search are handed on as text: what is read must be what was meant.
+        #[test]
+        fn quantities_as_written_are_read_as_they_are(
+            unit in prop::sample::select(vec![
+                Unit::Seconds, Unit::Ratio, Unit::PerSecond, Unit::BitsPerSecond, Unit::Bytes, Unit::Count,
+            ]),
+            number in prop_oneof![0.0..1.0_f64, 0.0..100.0_f64, 0.0..1e5_f64, 0.0..1e8_f64],
+        ) {
+            let written = Quantity::new(number, unit).as_written();
+            prop_assert_eq!(written.as_written(), written);
+            prop_assert_eq!(read(&written.to_string()), Some(written), "{}", written);
+        }
     }
 }

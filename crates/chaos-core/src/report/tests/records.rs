@@ -140,6 +140,7 @@ pub(crate) fn experiment() -> Experiment {
         hypothesis: "with one of three API hosts 100ms late, users wait but lose nothing".into(),
         impact: None,
         params: Vec::new(),
+        varied: Vec::new(),
         scope: Scope::Lab(lab),
         targets: Vec::new(),
         blast_radius: vec![RadiusLimit {
