@@ -10,11 +10,17 @@ use chaos_tests::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// A gateway that gives up after 200 ms, in front of a server that a fault makes slower: it breaks at about 200 ms.
-///
-/// The fault delays what the server sends, once for each request on a connection that is open.
+/// The scenario that comes with the project, in short phases: a gateway that gives up after 200 ms, in front of a server whose
+/// answers a fault delays, once for each request on a connection that is open. So it breaks at about 200 ms.
 fn search(changes: &[(&str, &str)]) -> String {
-    shipped("breaking-point.chaos", changes)
+    let short = [
+        ("to within 25ms", "to within 50ms"),
+        ("over 2s", "over 1s"),
+        ("baseline 2s", "baseline 1s"),
+        ("hold     5s", "hold     3s"),
+        ("watch    2s", "watch    1s"),
+    ];
+    shipped("breaking-point.chaos", &[&short, changes].concat())
 }
 
 fn json(text: &str) -> Value {
@@ -61,10 +67,10 @@ fn the_breaking_point_of_a_gateway_is_its_timeout() {
     assert_eq!(record["conclusion"]["found"], "breaking-point", "{ended}");
     let point = seconds(&record["conclusion"]["point"]);
     // The timeout of the gateway, within the tolerance that was asked for.
-    assert!((point - 0.2).abs() <= 0.025, "{point}: {ended}");
+    assert!((point - 0.2).abs() <= 0.05, "{point}: {ended}");
     assert_eq!(record["resumed"], serde_json::json!([2]));
     let trials = record["trials"].as_array().unwrap();
-    let mut highest = 0.0125;
+    let mut highest = 0.025;
     for trial in trials {
         let level = seconds(&trial["level"]);
         assert!(level <= 2.0 * highest + 1e-3, "{level} after {highest}: {record:#}");
