@@ -29,7 +29,9 @@ use chaos_dsl::SourceMap;
 /// Keeps the reports of a folder; tries every file, and returns the first error.
 pub(crate) fn keep(folder: &Path, reports: &[(&str, String)]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    reports.iter().fold(Ok(()), |result, (name, text)| result.and(fs::write(folder.join(name), text)))
+    let written: Vec<io::Result<()>> =
+        reports.iter().map(|(name, text)| fs::write(folder.join(name), text)).collect();
+    written.into_iter().collect()
 }
 
 /// The folder of one run.

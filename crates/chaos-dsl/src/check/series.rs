@@ -277,7 +277,8 @@ impl Checker {
             return false;
         }
         let Some((low, high)) = had.range else { return true };
-        for outside in values.iter().filter(|v| v.value.value < low.value || v.value.value > high.value) {
+        let outside = values.iter().find(|v| v.value.value < low.value || v.value.value > high.value);
+        if let Some(outside) = outside {
             let message = format!("{outside} lies outside of the range of `{name}`, {low} .. {high}");
             let error = self.error(Code::OutOfRange, outside.span, message);
             error.secondary.push(label.clone());
