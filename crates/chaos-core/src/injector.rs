@@ -183,6 +183,11 @@ pub trait Injector: Send + Sync {
     /// Succeeds when `inject` never ran, half ran, or `revert` already ran, also in another process.
     async fn revert(&self, undo: &Undo) -> Result<(), InjectError>;
 
+    /// Lets traffic of several faults pass at once, where that takes no time; a revert of each follows.
+    ///
+    /// A revert may have to wait for the kernel, and with it whatever is reverted after it. Does nothing unless overridden.
+    async fn release(&self, _undos: &[Undo]) {}
+
     /// Measures what the fault did so far; still answers after `revert`.
     async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError>;
 

@@ -21,6 +21,8 @@ pub struct Policy {
     pub prepare: Duration,
     /// How long injecting a part may take.
     pub inject: Duration,
+    /// How long letting go of several parts at once may take, before each is reverted.
+    pub release: Duration,
     /// How long one attempt to revert a part may take.
     pub revert: Duration,
     /// The first pause before reverting is tried again; it doubles each time.
@@ -61,6 +63,7 @@ impl Default for Policy {
             open: seconds(30),
             prepare: seconds(30),
             inject: seconds(30),
+            release: Duration::from_millis(500),
             revert: seconds(10),
             retry_first: Duration::from_millis(100),
             retry_longest: seconds(5),

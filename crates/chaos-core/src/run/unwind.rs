@@ -1,6 +1,6 @@
 //! Putting things back: in reverse order, again and again, never stopping at the first error.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     context::Context,
@@ -8,7 +8,7 @@ use super::{
     record::{PartRecord, PartState},
 };
 use crate::{
-    injector::InjectError,
+    injector::{InjectError, Injector, Undo},
     journal::{Entry, Step},
 };
 
@@ -19,6 +19,7 @@ impl Context {
     /// whether nothing is owed any more.
     pub(crate) async fn unwind(&self, which: impl Fn(&PartRecord) -> bool) -> bool {
         let begun = tokio::time::Instant::now();
+        self.release(self.parts.owed(&which)).await;
         let mut hurried = None;
         let mut pause = self.policy.retry_first;
         loop {
@@ -46,6 +47,27 @@ impl Context {
                 () = self.control.stopped(more) => {}
             }
             pause = (pause * 2).min(self.policy.retry_longest);
+        }
+    }
+
+    /// Lets go of what is owed, where there is more than one part: those that come last would wait for all before them.
+    async fn release(&self, owed: Vec<Owed>) {
+        if owed.len() < 2 {
+            return;
+        }
+        let mut by_injector = BTreeMap::<String, (Arc<dyn Injector>, Vec<Undo>)>::new();
+        for Owed { undo, injector, .. } in owed {
+            let (_, undos) =
+                by_injector.entry(undo.injector.clone()).or_insert_with(|| (injector, Vec::new()));
+            undos.push(undo);
+        }
+        for (injector, undos) in by_injector.into_values() {
+            let release = async move {
+                injector.release(&undos).await;
+                Ok(())
+            };
+            // What goes wrong is up to the reverts that follow.
+            drop(self.call("letting go", self.policy.release, release).await);
         }
     }
 

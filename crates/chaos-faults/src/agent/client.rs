@@ -199,6 +199,15 @@ impl Injector for AgentInjector {
         }
     }
 
+    async fn release(&self, undos: &[Undo]) {
+        // An agent that is gone has let go, as far as it ever will.
+        let session = self.session.lock().await.clone();
+        if let Some(session) = session.filter(|session| session.is_alive()) {
+            let ids = undos.iter().map(|undo| undo.id.clone()).collect();
+            drop(session.call(Request::Release { ids }, LONGEST_CALL).await);
+        }
+    }
+
     async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
         self.known.injected().remove(&undo.id);
         let answer = self.call_any(Request::Revert { undo: undo.clone() }).await?;

@@ -69,6 +69,11 @@ pub enum Request {
         /// Its record.
         undo: Undo,
     },
+    /// Asks to let traffic pass at once where that takes no time, before the reverts that follow.
+    Release {
+        /// The ids of the records.
+        ids: Vec<String>,
+    },
     /// Asks to put the prior state back.
     Revert {
         /// The record.
@@ -157,6 +162,8 @@ pub enum Answer {
     Prepared(Box<Undo>),
     /// It is in place.
     Injected,
+    /// Traffic passes, where that takes no time.
+    Released,
     /// The prior state is back.
     Reverted(Effect),
     /// What a fault did so far.

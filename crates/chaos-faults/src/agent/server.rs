@@ -274,6 +274,10 @@ impl Agent {
                 prepared.map_or_else(failed, |undo| Answer::Prepared(Box::new(undo)))
             }
             Request::Inject { undo } => self.inject(undo).await.map_or_else(failed, |()| Answer::Injected),
+            Request::Release { ids } => {
+                self.machine.release(ids.iter().map(String::as_str));
+                Answer::Released
+            }
             Request::Revert { undo } => self.revert(&undo).await.map_or_else(failed, Answer::Reverted),
             Request::Effect { undo } => match self.stack.done(&undo.id) {
                 Some(effect) => Answer::Effect(effect.clone()),
@@ -310,7 +314,9 @@ impl Agent {
 
     /// Takes back what outlived its deadline.
     async fn expire(&mut self) {
-        for undo in self.stack.expired() {
+        let all = self.stack.expired();
+        self.machine.release(all.iter().map(|undo| undo.id.as_str()));
+        for undo in all {
             let reason = format!("its deadline of {:?} passed", deadline_of(&undo).unwrap_or_default());
             let reverted = self.revert(&undo).await;
             if reverted.is_err() {
@@ -331,7 +337,9 @@ impl Agent {
     /// Takes back everything, newest first, and returns what could not be.
     async fn unwind(&mut self, reason: &str) -> Vec<String> {
         let mut left = Vec::new();
-        for undo in self.stack.newest_first() {
+        let all = self.stack.newest_first();
+        self.machine.release(all.iter().map(|undo| undo.id.as_str()));
+        for undo in all {
             let mut reverted = self.revert(&undo).await;
             for attempt in 1..TRIES {
                 if reverted.is_ok() {

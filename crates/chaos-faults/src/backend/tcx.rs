@@ -16,7 +16,18 @@ use crate::{
 /// The faults that this process holds by programs.
 #[derive(Debug, Default)]
 pub(crate) struct Tcx {
-    active: BTreeMap<String, Vec<Placed>>,
+    active: BTreeMap<String, Active>,
+}
+
+/// One fault.
+#[derive(Debug, Default)]
+struct Active {
+    /// Its rules that are in place.
+    placed: Vec<Placed>,
+    /// Where rules were, whose programs stay until the fault is reverted.
+    lifted: Vec<Key>,
+    /// What those rules met.
+    met: BTreeMap<usize, Counters>,
 }
 
 /// One effect on one device and direction.
@@ -40,7 +51,7 @@ impl Tcx {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
-        let placed = self.active.entry(undo.id.clone()).or_default();
+        let placed = &mut self.active.entry(undo.id.clone()).or_default().placed;
         let ask = &undo.offer.ask;
         let until = Deadline::after(state.deadline);
         for interface in &state.interfaces {
@@ -60,15 +71,24 @@ impl Tcx {
         Ok(())
     }
 
+    /// Takes the rules off; programs stay, as long as the fault is not reverted.
+    pub(crate) fn release(&mut self, id: &str, holds: &mut Holds) -> Result<(), InjectError> {
+        let Some(Active { placed, lifted, met }) = self.active.get_mut(id) else { return Ok(()) };
+        while let Some(last) = placed.last().copied() {
+            add(met, last.spec, holds.remove(last.key, last.rule).map_err(bpf_failed)?);
+            holds.keep(last.key);
+            lifted.push(last.key);
+            placed.pop();
+        }
+        Ok(())
+    }
+
     /// Takes the rules off; a program without rules goes as a whole.
     pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Effect, InjectError> {
-        let mut met = BTreeMap::new();
-        if let Some(placed) = self.active.get_mut(&undo.id) {
-            while let Some(last) = placed.last().copied() {
-                add(&mut met, last.spec, holds.remove(last.key, last.rule).map_err(bpf_failed)?);
-                placed.pop();
-            }
-            self.active.remove(&undo.id);
+        self.release(&undo.id, holds)?;
+        let Active { lifted, met, .. } = self.active.remove(&undo.id).unwrap_or_default();
+        for key in lifted {
+            holds.let_go(key);
         }
         holds.tidy();
         Ok(effect(&met))
@@ -76,8 +96,11 @@ impl Tcx {
 
     /// Reads the counters.
     pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Effect, InjectError> {
-        let mut met = BTreeMap::new();
-        for placed in self.active.get(&undo.id).into_iter().flatten() {
+        let Some(Active { placed, met, .. }) = self.active.get(&undo.id) else {
+            return Ok(effect(&BTreeMap::new()));
+        };
+        let mut met = met.clone();
+        for placed in placed {
             add(&mut met, placed.spec, holds.counters(placed.key, placed.rule).map_err(bpf_failed)?);
         }
         Ok(effect(&met))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_core::injector::{Direction, Injector, PacketMatch, Peer};
 
-use crate::harness::{DEADLINE, World, ask, delay, jitter};
+use crate::harness::{DEADLINE, World, ask, delay, jitter, loss};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delay_above_that_of_a_link_adds_to_it() {
@@ -35,5 +35,24 @@ async fn a_delay_above_that_of_a_link_adds_to_it() {
     world.injector.revert(&second).await.unwrap();
     world.revert(&jittery).await;
     world.injector.revert(&link).await.unwrap();
+    world.assert_as_before(&before).await;
+}
+
+#[tokio::test]
+async fn traffic_passes_at_once_where_several_faults_are_released_and_each_revert_finishes_its_own() {
+    let Some(world) = World::with("tcx", &[loss(1.0)]).await else { return };
+    let before = world.dump();
+    let mut undos = world.inject("one", &[loss(1.0)]).await;
+    undos.extend(world.inject("two", &[loss(1.0)]).await);
+    assert!(world.exchange().is_none());
+    for _ in 0..2 {
+        world.injector.release(&undos).await;
+        assert!(world.exchange().is_some());
+    }
+    // What they did is known all the same, and the program is still there.
+    assert!(world.injector.effect(&undos[0]).await.unwrap().met > 0);
+    assert_ne!(world.dump(), before);
+    world.revert(&undos).await;
+    assert!(world.injector.effect(&undos[0]).await.unwrap().met > 0);
     world.assert_as_before(&before).await;
 }
