@@ -86,10 +86,7 @@ pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure
     let (rate, seconds): (f64, u64) = (rate.parse()?, seconds.parse()?);
     // At full speed the schedule is far ahead of what can be done, and the limit decides, as in an overloaded run.
     let full = rate == 0.0;
-    let runtime = match std::env::var("RT").as_deref() {
-        Ok("multi") => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
-        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let probe = Probe::http_get("get", url).reusing_connections(CONNECTIONS);
         let here = Place {
