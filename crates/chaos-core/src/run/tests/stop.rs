@@ -69,6 +69,31 @@ async fn a_stop_is_heard_while_an_injection_hangs() {
     assert_consistent(&stage, &finished);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_future_is_dropped_is_stopped_and_put_back() {
+    let stage = Stage::new();
+    let held = Arc::new(tokio::sync::Notify::new());
+    let told = held.clone();
+    let run = stage.run_told(move |e| {
+        if matches!(&e.what, What::StageStarted { stage: RunStage::Hold, .. }) {
+            told.notify_one();
+        }
+    });
+    tokio::select! {
+        _ = run => panic!("the hold is not over yet"),
+        () = held.notified() => {}
+    }
+    assert!(!stage.world.is_pristine(), "nothing is in place, so this test shows nothing");
+    tokio::time::timeout(seconds(60), async {
+        while !stage.world.is_pristine() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("the run goes on by itself and puts everything back");
+    assert_eq!(stage.control.stops(), 1);
+}
+
 /// Stops once at the hold, and then so often more when reverting begins.
 async fn stopped_more(more: u32) -> (Stage, Finished) {
     let stage = Stage::new();
