@@ -77,6 +77,22 @@ impl Chaos {
         world::family(&self.marker())
     }
 
+    /// Returns the agents that live.
+    pub fn agents(&self) -> Vec<i32> {
+        let family = self.family().into_iter();
+        family.filter(|(_, words)| words.ends_with(" agent")).map(|(pid, _)| pid).collect()
+    }
+
+    /// Sends a signal to the agents that live; returns whether there was one.
+    pub fn signal_agents(&self, signal: Signal) -> bool {
+        let agents = self.agents();
+        for agent in &agents {
+            // It may have ended a moment ago.
+            let _ = kill(Pid::from_raw(*agent), signal);
+        }
+        !agents.is_empty()
+    }
+
     /// Returns what marks everything that is started from here: a line of its environment.
     pub fn marker(&self) -> String {
         format!("CHAOS_STATE_DIR={}", self.state().display())

@@ -5,6 +5,7 @@
 //! - [`World`] is a snapshot of what a run could leave behind.
 //! - [`Network`] is two namespaces with a cable between them and a server at one end, for experiments on this machine.
 //! - [`scenario`] writes short experiments.
+//! - [`Scene`] is all of these together, as most tests begin.
 //!
 //! The command is `target/PROFILE/chaos` beside the test's own executable. Where it is not there, or older than the
 //! sources, it is built first with cargo; `CHAOS_BIN=PATH` names another one, and then nothing is built.
@@ -14,15 +15,19 @@
 
 mod binary;
 mod command;
+mod kernel;
 mod network;
 mod privilege;
 pub mod scenario;
+mod scene;
 mod slot;
 mod world;
 
 pub use binary::{program, repository};
 pub use command::{Chaos, Ended, Running, is_stage};
+pub use kernel::without_tcx;
 pub use network::{Network, ping};
 pub use privilege::{is_root, lab_or_skip, other_user, root_or_skip, user_or_skip};
+pub use scene::Scene;
 pub use slot::{Slot, slot};
 pub use world::{World, namespaces_of, wait_until};

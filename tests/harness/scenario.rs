@@ -103,3 +103,37 @@ pub fn shipped(name: &str, changes: &[(&str, &str)]) -> String {
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     changed(&text, changes)
 }
+
+/// The quickstart in a few seconds, with room for a busy machine.
+const QUICKSTART: [(&str, &str); 9] = [
+    ("steady state over 4s", "steady state over 2s"),
+    ("p95(shop.latency) <= 50ms", "p95(shop.latency) <= 400ms"),
+    ("rate        100/s", "rate        150/s"),
+    ("baseline 8s", "baseline 4s"),
+    ("hold     12s", "hold     4s"),
+    ("watch    8s", "watch    5s"),
+    ("baseline + 10ms during", "baseline + 40ms during"),
+    ("baseline + 20ms within 5s", "baseline + 100ms within 3s"),
+    ("success(shop) >= 99%", "success(shop) >= 97%"),
+];
+
+/// The quickstart that fails, the same.
+const QUICKSTART_FAILS: [(&str, &str); 7] = [
+    ("steady state over 3s", "steady state over 2s"),
+    ("p95(shop.latency) <= 50ms", "p95(shop.latency) <= 400ms"),
+    ("= 100ms in", "= 400ms in"),
+    ("rate        100/s", "rate        150/s"),
+    ("baseline 5s", "baseline 4s"),
+    ("hold     8s", "hold     4s"),
+    ("success(shop) >= 99%", "success(shop) >= 97%"),
+];
+
+/// Returns a scenario that comes with the project; the quickstarts shortened.
+#[track_caller]
+pub fn quick(name: &str) -> String {
+    match name {
+        "quickstart.chaos" => shipped(name, &QUICKSTART),
+        "quickstart-fails.chaos" => shipped(name, &QUICKSTART_FAILS),
+        other => shipped(other, &[]),
+    }
+}

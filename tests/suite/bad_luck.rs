@@ -8,74 +8,58 @@ use std::{
 };
 
 use chaos_tests::{
-    Chaos, Network, Running, World, lab_or_skip, root_or_skip,
-    scenario::{LAB, changed, machine},
-    slot,
+    Chaos, Running, Scene, root_or_skip,
+    scenario::{LAB, changed},
 };
 
 #[test]
 fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
-    if !lab_or_skip() {
-        return;
-    }
-    let _slot = slot();
-    let chaos = Chaos::new();
-    let before = World::of(&chaos, &[]);
+    let Some(scene) = Scene::lab() else { return };
     // Where both are known, the checker finds it.
     let twice = changed(LAB, &[("run http port 8080", "run http port 8080\n      run http port 8080")]);
-    let file = chaos.file("twice.chaos", twice);
-    chaos.call(&["check", &file]).exits(2).says("8080").says("taken");
+    let file = scene.file("twice.chaos", twice);
+    scene.call(&["check", &file]).exits(2).says("8080").says("taken");
     // Where a program takes it by itself, the kernel does: here the second of two, which waits for the first.
     let serve =
         r#"{"host":"api","port":9090,"work":{"secs":0,"nanos":0},"capacity":1,"status":200,"body":null}"#;
-    chaos.file("server.json", serve);
+    scene.file("server.json", serve);
     let [program, json, late] =
-        [chaos.program().to_owned(), chaos.path().join("server.json"), chaos.path().join("late.sh")];
+        [scene.program().to_owned(), scene.path().join("server.json"), scene.path().join("late.sh")];
     let [program, json, late] = [&program, &json, &late].map(|path| path.display());
     let wait = "until (echo > /dev/tcp/127.0.0.1/9090) 2> /dev/null; do sleep 0.1; done";
-    chaos.file("late.sh", format!("{wait}\nexec '{program}' serve http '{json}'\n"));
+    scene.file("late.sh", format!("{wait}\nexec '{program}' serve http '{json}'\n"));
     let taken = format!(
         "run \"{program} serve http {json}\" ready when tcp 9090\n      run \"bash {late}\" ready when tcp 9091"
     );
-    let file = chaos.file("program.chaos", changed(LAB, &[("run http port 8080", &taken)]));
-    let ended = chaos.call(&["run", &file]).exits(5).says("api");
+    let file = scene.file("program.chaos", changed(LAB, &[("run http port 8080", &taken)]));
+    let ended = scene.call(&["run", &file]).exits(5).says("api");
     assert!(ended.said("Address already in use"), "the program's own words are missing: {ended}");
-    before.assert_same(&chaos, &[]);
+    scene.assert_as_before();
 }
 
 #[test]
 fn a_program_that_does_not_start_keeps_the_lab_from_coming_up() {
-    if !lab_or_skip() {
-        return;
-    }
-    let _slot = slot();
-    let chaos = Chaos::new();
-    let before = World::of(&chaos, &[]);
-    chaos.file("unlucky.sh", "echo out of luck >&2\nexit 3\n");
-    let script = format!("sh {}", chaos.path().join("unlucky.sh").display());
+    let Some(scene) = Scene::lab() else { return };
+    scene.file("unlucky.sh", "echo out of luck >&2\nexit 3\n");
+    let script = format!("sh {}", scene.path().join("unlucky.sh").display());
     for (words, said) in [("no-such-program --port 1", "no-such-program"), (&script, "out of luck")] {
         let program = format!("run \"{words}\" ready when tcp 9090\n      run http port 8080");
-        let file = chaos.file("program.chaos", changed(LAB, &[("run http port 8080", &program)]));
-        chaos.call(&["run", &file]).exits(5).says("api").says(said);
-        before.assert_same(&chaos, &[]);
+        let file = scene.file("program.chaos", changed(LAB, &[("run http port 8080", &program)]));
+        scene.call(&["run", &file]).exits(5).says("api").says(said);
+        scene.assert_as_before();
     }
 }
 
 #[test]
 fn a_program_of_a_lab_that_dies_has_a_named_outcome() {
-    if !lab_or_skip() {
-        return;
-    }
-    let _slot = slot();
-    let chaos = Chaos::new();
-    let before = World::of(&chaos, &[]);
-    chaos.file("dies.sh", "sleep 5\necho gave up >&2\nexit 3\n");
-    let script = chaos.path().join("dies.sh");
+    let Some(scene) = Scene::lab() else { return };
+    scene.file("dies.sh", "sleep 5\necho gave up >&2\nexit 3\n");
+    let script = scene.path().join("dies.sh");
     let program = format!("run \"sh {}\" ready after 10ms\n      run http port 8080", script.display());
     let text = changed(LAB, &[("run http port 8080", &program), ("hold     3s", "hold     20s")]);
-    let file = chaos.file("dies.chaos", text);
-    let ended = chaos.call(&["run", &file]);
-    before.assert_same(&chaos, &[]);
+    let file = scene.file("dies.chaos", text);
+    let ended = scene.call(&["run", &file]);
+    scene.assert_as_before();
     let ended = ended.exits(4).says("ABORTED").says("everything is as it was").says("api").says("gave up");
     assert_eq!(ended.record()["abort"]["kind"], "environment", "{ended}");
     assert!(ended.took.as_secs() < 20, "it was not cut short: {ended}");
@@ -122,25 +106,24 @@ fn a_full_disk_keeps_a_run_from_beginning() {
     if !root_or_skip() {
         return;
     }
-    let _slot = slot();
-    let chaos = Chaos::new();
-    let disk = SmallDisk::new(&chaos);
+    let Some(mut scene) = Scene::lab() else { return };
+    let disk = SmallDisk::new(&scene);
     disk.fill();
-    let before = World::of(&chaos, &[]);
-    let file = chaos.file("lab.chaos", LAB);
+    scene.begin_now();
+    let file = scene.in_lab(&[]);
     let ended =
-        chaos.call(&["run", &file, "--out", "disk"]).exits(5).says("No space left on device").says("--out");
+        scene.call(&["run", &file, "--out", "disk"]).exits(5).says("No space left on device").says("--out");
     assert!(!ended.stderr.contains("in place:"), "{ended}");
-    before.assert_same(&chaos, &[]);
-    chaos.call(&["restore"]).exits(0).says("nothing to do");
+    scene.assert_as_before();
+    scene.call(&["restore"]).exits(0).says("nothing to do");
     disk.empty();
-    chaos.call(&["run", &file, "--out", "disk"]).exits(0);
+    scene.call(&["run", &file, "--out", "disk"]).exits(0);
 }
 
 /// Starts a run on a namespace with its folder on the small disk, which it fills in a stage.
-fn filled_in(stage: &str, chaos: &Chaos, disk: &SmallDisk, text: &str) -> Running {
-    let file = chaos.file("machine.chaos", text);
-    let mut running = chaos.start(&["run", &file, "--out", "disk"]);
+fn filled_in(stage: &str, scene: &Scene, disk: &SmallDisk) -> Running {
+    let file = scene.on_machine(&[]);
+    let mut running = scene.start(&["run", &file, "--out", "disk"]);
     let reached = || {
         let folder = folder_in(&disk.0)?;
         let events = fs::read_to_string(folder.join("events.jsonl")).ok()?;
@@ -160,18 +143,12 @@ fn folder_in(disk: &Path) -> Option<PathBuf> {
 
 #[test]
 fn a_disk_that_becomes_full_before_the_fault_keeps_it_from_being_injected() {
-    if !root_or_skip() {
-        return;
-    }
-    let _slot = slot();
-    let chaos = Chaos::new();
-    let network = Network::new();
-    let named = [network.name.as_str()];
-    let disk = SmallDisk::new(&chaos);
-    let before = World::of(&chaos, &named);
-    let running = filled_in("baseline", &chaos, &disk, &machine(&network.name, &[]));
+    let Some(mut scene) = Scene::machine() else { return };
+    let disk = SmallDisk::new(&scene);
+    scene.begin_now();
+    let running = filled_in("baseline", &scene, &disk);
     let ended = running.end();
-    before.assert_same(&chaos, &named);
+    scene.assert_as_before();
     // What cannot be written down is not touched.
     assert!(matches!(ended.code, Some(4 | 5)), "{ended}");
     assert!(ended.said("No space left on device") && ended.said("journal"), "{ended}");
@@ -180,37 +157,27 @@ fn a_disk_that_becomes_full_before_the_fault_keeps_it_from_being_injected() {
 
 #[test]
 fn a_disk_that_becomes_full_under_the_fault_loses_no_rollback() {
-    if !root_or_skip() {
-        return;
-    }
-    let _slot = slot();
-    let chaos = Chaos::new();
-    let network = Network::new();
-    let named = [network.name.as_str()];
-    let disk = SmallDisk::new(&chaos);
-    let before = World::of(&chaos, &named);
-    let running = filled_in("hold", &chaos, &disk, &machine(&network.name, &[]));
+    let Some(mut scene) = Scene::machine() else { return };
+    let disk = SmallDisk::new(&scene);
+    scene.begin_now();
+    let running = filled_in("hold", &scene, &disk);
     let ended = running.end();
-    before.assert_same(&chaos, &named);
+    scene.assert_as_before();
     assert!(matches!(ended.code, Some(0 | 4)), "{ended}");
     assert!(ended.said("everything is as it was"), "{ended}");
     assert!(ended.said("not complete") && ended.said("No space left on device"), "nobody is told: {ended}");
     disk.empty();
-    let _ = chaos.call(&["restore"]).exits(0);
-    chaos.call(&["restore"]).exits(0).says("nothing to do");
-    before.assert_same(&chaos, &named);
+    let _ = scene.call(&["restore"]).exits(0);
+    scene.call(&["restore"]).exits(0).says("nothing to do");
+    scene.assert_as_before();
 }
 
 #[test]
 fn a_register_that_cannot_be_written_refuses_the_run() {
-    if !lab_or_skip() {
-        return;
-    }
-    let chaos = Chaos::new();
-    let before = World::of(&chaos, &[]);
-    chaos.file("state", "a file where a folder is wanted");
-    let file = chaos.file("lab.chaos", LAB);
-    let ended = chaos.call(&["run", &file]).exits(5).says("state");
+    let Some(scene) = Scene::lab() else { return };
+    scene.file("state", "a file where a folder is wanted");
+    let file = scene.in_lab(&[]);
+    let ended = scene.call(&["run", &file]).exits(5).says("state");
     assert!(!ended.stderr.contains("in place:"), "{ended}");
-    before.assert_same(&chaos, &[]);
+    scene.assert_as_before();
 }

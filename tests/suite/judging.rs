@@ -58,11 +58,11 @@ fn a_recorded_run_is_judged_again_without_running_anything() {
 
 fn spoiled(chaos: &Chaos, folder: &Path, run: &str) {
     let samples = folder.join("samples/get.csv");
-    let text = fs::read_to_string(&samples).unwrap();
+    let text = fs::read_to_string(&samples).expect("a run keeps its samples");
     let lines: Vec<&str> = text.lines().collect();
-    fs::write(&samples, lines[..lines.len() / 2].join("\n")).unwrap();
+    fs::write(&samples, lines[..lines.len() / 2].join("\n")).expect("the folder is ours");
     chaos.call(&["judge", run]).exits(2).says("probe `get` took").says("whole copy");
-    fs::remove_file(&samples).unwrap();
+    fs::remove_file(&samples).expect("the folder is ours");
     chaos.call(&["judge", run]).exits(2).says("samples of probe `get` are missing");
     chaos.call(&["judge", "nothing"]).exits(2).says("no run is named `nothing`");
     chaos.call(&["judge", "."]).exits(2).says("is not the folder of a run");

@@ -6,15 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_tests::{
-    Chaos, Network, Running, World, is_stage, lab_or_skip, namespaces_of, ping, root_or_skip,
-    scenario::{LAB, changed, machine},
-    slot, wait_until,
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use chaos_tests::{Chaos, Running, Scene, is_stage, namespaces_of, ping, scenario::machine, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// A point of the timeline: its name, the event that marks it, and how long after that.
@@ -48,21 +41,6 @@ const AGENT_HELD: (&str, &str) = ("delay 20ms on box", "bandwidth 1mbit on box")
 const SHORTER: [(&str, &str); 3] =
     [("baseline 2s", "baseline 1s"), ("hold     3s", "hold     2s"), ("watch    2s", "watch    1s")];
 
-fn agents(chaos: &Chaos) -> Vec<i32> {
-    let family = chaos.family();
-    family.into_iter().filter(|(_, words)| words.ends_with(" agent")).map(|(pid, _)| pid).collect()
-}
-
-/// Kills the agents of a run; returns whether there was one.
-fn kill_agents(chaos: &Chaos, signal: Signal) -> bool {
-    let agents = agents(chaos);
-    for agent in &agents {
-        // It may have ended a moment ago.
-        let _ = kill(Pid::from_raw(*agent), signal);
-    }
-    !agents.is_empty()
-}
-
 /// Waits for a point of the timeline.
 fn reach(running: &mut Running, point: &Point) {
     running.until(point.1);
@@ -76,45 +54,34 @@ fn still_there(namespaces: &BTreeSet<PathBuf>, family: &[(i32, String)]) -> BTre
 
 #[test]
 fn a_killed_runner_leaves_nothing_in_a_namespace_of_this_machine() {
-    if !root_or_skip() {
-        return;
-    }
-    let network = Network::new();
-    let named = [network.name.as_str()];
+    let Some(network) = Scene::network_or_skip() else { return };
     let text = machine(&network.name, &[&SHORTER[..], &[KERNEL_HELD]].concat());
     for point in &POINTS {
-        let _slot = slot();
-        let chaos = Chaos::new();
-        let before = World::of(&chaos, &named);
-        let file = chaos.file("machine.chaos", &text);
-        let mut running = chaos.start(&["run", &file]);
+        let scene = Scene::on(&network);
+        let file = scene.file("machine.chaos", &text);
+        let mut running = scene.start(&["run", &file]);
         reach(&mut running, point);
         running.signal(Signal::SIGKILL);
         assert_eq!(running.end().signal, Some(9));
-        let took = before.assert_same(&chaos, &named);
+        let took = scene.assert_as_before();
         println!("runner killed {}: everything is as it was after {took:.0?}", point.0);
-        restore(&chaos, &before, &named);
+        restore(&scene);
     }
 }
 
 #[test]
 fn a_killed_runner_leaves_nothing_of_its_lab() {
-    if !lab_or_skip() {
-        return;
-    }
-    let text = changed(LAB, &[&SHORTER[..], &[("delay 20ms on", "delay 20ms and loss 1% on")]].concat());
+    let changes = [&SHORTER[..], &[("delay 20ms on", "delay 20ms and loss 1% on")]].concat();
     for point in &POINTS {
-        let _slot = slot();
-        let chaos = Chaos::new();
-        let before = World::of(&chaos, &[]);
-        let file = chaos.file("lab.chaos", &text);
-        let mut running = chaos.start(&["run", &file]);
+        let Some(scene) = Scene::lab() else { return };
+        let file = scene.in_lab(&changes);
+        let mut running = scene.start(&["run", &file]);
         reach(&mut running, point);
-        let family = chaos.family();
+        let family = scene.family();
         let namespaces = namespaces_of(&family);
         running.signal(Signal::SIGKILL);
         running.end();
-        let took = before.assert_same(&chaos, &[]);
+        let took = scene.assert_as_before();
         let left = still_there(&namespaces, &family);
         assert!(left.is_empty(), "namespaces left: {left:?}");
         println!(
@@ -123,35 +90,29 @@ fn a_killed_runner_leaves_nothing_of_its_lab() {
             family.len(),
             namespaces.len()
         );
-        restore(&chaos, &before, &[]);
+        restore(&scene);
     }
 }
 
 /// Checks that every start warns of a dead run until it is restored, and that restoring twice finds nothing to do.
-fn restore(chaos: &Chaos, before: &World, named: &[&str]) {
-    let file = chaos.file("any.chaos", LAB);
+fn restore(scene: &Scene) {
+    let file = scene.in_lab(&[]);
     for _ in 0..2 {
-        chaos.call(&["check", &file]).exits(0).says("was killed").says("chaos restore");
+        scene.call(&["check", &file]).exits(0).says("was killed").says("chaos restore");
     }
-    let restored = chaos.call(&["restore"]).exits(0);
+    let restored = scene.call(&["restore"]).exits(0);
     assert!(!restored.stderr.contains("error"), "{restored}");
-    before.assert_same(chaos, named);
-    chaos.call(&["restore"]).exits(0).says("nothing to do");
-    chaos.call(&["check", &file]).exits(0).keeps_quiet_about("chaos restore");
+    scene.assert_as_before();
+    scene.call(&["restore"]).exits(0).says("nothing to do");
+    scene.call(&["check", &file]).exits(0).keeps_quiet_about("chaos restore");
 }
 
 #[test]
 fn a_killed_agent_is_replaced_and_everything_reverted() {
-    if !root_or_skip() {
-        return;
-    }
-    let network = Network::new();
-    let named = [network.name.as_str()];
+    let Some(network) = Scene::network_or_skip() else { return };
     for (kind, fault) in [("kernel-held", KERNEL_HELD), ("agent-held", AGENT_HELD)] {
         for point in [&POINTS[2], &POINTS[6], &POINTS[7], &POINTS[8], &POINTS[9]] {
-            let _slot = slot();
-            let chaos = Chaos::new();
-            let before = World::of(&chaos, &named);
+            let scene = Scene::on(&network);
             let text = machine(
                 &network.name,
                 &[
@@ -166,12 +127,12 @@ fn a_killed_agent_is_replaced_and_everything_reverted() {
                 ]
                 .concat(),
             );
-            let file = chaos.file("machine.chaos", text);
-            let mut running = chaos.start(&["run", &file]);
+            let file = scene.file("machine.chaos", text);
+            let mut running = scene.start(&["run", &file]);
             reach(&mut running, point);
-            let killed = kill_agents(&chaos, Signal::SIGKILL);
+            let killed = scene.signal_agents(Signal::SIGKILL);
             let ended = running.end();
-            before.assert_same(&chaos, &named);
+            scene.assert_as_before();
             // A fault that was lost ends the run early; one that is gone already, or not there yet, does not matter.
             assert!(matches!(ended.code, Some(0 | 3 | 4)), "{}: {ended}", point.0);
             if killed && point.0 == "in the middle of the hold" {
@@ -180,33 +141,27 @@ fn a_killed_agent_is_replaced_and_everything_reverted() {
             }
             assert!(ended.said("everything is as it was"), "{}: {ended}", point.0);
             println!("{kind}: agent killed {} ({killed}): exit code {:?}", point.0, ended.code);
-            chaos.call(&["restore"]).exits(0).says("nothing to do");
+            scene.call(&["restore"]).exits(0).says("nothing to do");
         }
     }
 }
 
 #[test]
 fn an_agent_that_gave_up_on_a_stalled_runner_is_replaced() {
-    if !root_or_skip() {
-        return;
-    }
-    let network = Network::new();
-    let named = [network.name.as_str()];
+    let Some(network) = Scene::network_or_skip() else { return };
     for round in 0..2 {
-        let _slot = slot();
-        let chaos = Chaos::new();
-        let before = World::of(&chaos, &named);
-        let file = chaos.file("machine.chaos", machine(&network.name, &[]));
-        let mut running = chaos.start(&["run", &file]);
+        let scene = Scene::on(&network);
+        let file = scene.file("machine.chaos", machine(&network.name, &[]));
+        let mut running = scene.start(&["run", &file]);
         reach(&mut running, &POINTS[2]);
         // When it goes on, the agent is gone and the fault is due at the same moment.
         running.signal(Signal::SIGSTOP);
-        let gave_up = wait_until(|| agents(&chaos).is_empty());
+        let gave_up = wait_until(|| scene.agents().is_empty());
         std::thread::sleep(Duration::from_millis(1500));
         running.signal(Signal::SIGCONT);
         assert!(gave_up, "the agent stays without a sign of life from its runner: {}", running.end());
         let ended = running.end();
-        before.assert_same(&chaos, &named);
+        scene.assert_as_before();
         assert!(matches!(ended.code, Some(0 | 3)), "round {round}: {ended}");
         assert_eq!(ended.record()["parts"][0]["state"], "reverted", "{ended}");
     }
@@ -214,93 +169,74 @@ fn an_agent_that_gave_up_on_a_stalled_runner_is_replaced() {
 
 #[test]
 fn runner_and_agent_killed_at_once_leave_nothing_that_the_kernel_holds() {
-    if !root_or_skip() {
-        return;
-    }
-    let network = Network::new();
-    let named = [network.name.as_str()];
+    let Some(network) = Scene::network_or_skip() else { return };
     let text = machine(&network.name, &[&SHORTER[..], &[KERNEL_HELD]].concat());
     for point in [&POINTS[4], &POINTS[5], &POINTS[6], &POINTS[7], &POINTS[8]] {
-        let _slot = slot();
-        let chaos = Chaos::new();
-        let before = World::of(&chaos, &named);
-        let file = chaos.file("machine.chaos", &text);
-        let mut running = chaos.start(&["run", &file]);
+        let scene = Scene::on(&network);
+        let file = scene.file("machine.chaos", &text);
+        let mut running = scene.start(&["run", &file]);
         reach(&mut running, point);
-        kill_both(&chaos, &running);
+        kill_both(&scene, &running);
         running.end();
-        let took = before.assert_same(&chaos, &named);
+        let took = scene.assert_as_before();
         println!("kernel-held: both killed {}: everything is as it was after {took:.0?}", point.0);
-        restore(&chaos, &before, &named);
+        restore(&scene);
     }
 }
 
 /// Stops both first, so that neither sees the other die.
 fn kill_both(chaos: &Chaos, running: &Running) {
     running.signal(Signal::SIGSTOP);
-    let agents = agents(chaos);
-    kill_agents(chaos, Signal::SIGSTOP);
-    kill_agents(chaos, Signal::SIGKILL);
+    let agents = chaos.agents();
+    chaos.signal_agents(Signal::SIGSTOP);
+    chaos.signal_agents(Signal::SIGKILL);
     running.signal(Signal::SIGKILL);
     assert!(agents.len() <= 1, "one agent serves a run: {agents:?}");
 }
 
 #[test]
 fn what_only_an_agent_held_is_put_back_by_restore_when_both_are_killed() {
-    if !root_or_skip() {
-        return;
-    }
-    let network = Network::new();
-    let named = [network.name.as_str()];
+    let Some(network) = Scene::network_or_skip() else { return };
     let latency = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
     let text = machine(&network.name, &[&SHORTER[..], &[AGENT_HELD, (latency, "")]].concat());
     for point in [&POINTS[4], &POINTS[5], &POINTS[6], &POINTS[7], &POINTS[8]] {
-        let _slot = slot();
-        let chaos = Chaos::new();
-        let before = World::of(&chaos, &named);
-        let file = chaos.file("machine.chaos", &text);
-        let mut running = chaos.start(&["run", &file, "--backend", "tbf"]);
+        let scene = Scene::on(&network);
+        let file = scene.file("machine.chaos", &text);
+        let mut running = scene.start(&["run", &file, "--backend", "tbf"]);
         reach(&mut running, point);
         let run = running.run();
-        kill_both(&chaos, &running);
+        kill_both(&scene, &running);
         running.end();
-        assert!(wait_until(|| chaos.family().is_empty()), "{:?}", chaos.family());
+        assert!(wait_until(|| scene.family().is_empty()), "{:?}", scene.family());
         if matches!(point.0, "when the first part is in place" | "in the middle of the hold") {
-            let left = before.differences(&World::of(&chaos, &named));
+            let left = scene.differences();
             assert!(left.contains("tbf"), "the queue is not left behind, so this test shows nothing: {left}");
             // Nobody begins anything on it before it is put back.
-            chaos.call(&["run", &file, "--backend", "tbf"]).exits(5).says(&run).says("chaos restore");
+            scene.call(&["run", &file, "--backend", "tbf"]).exits(5).says(&run).says("chaos restore");
         }
         println!("agent-held: both killed {}", point.0);
-        restore(&chaos, &before, &named);
+        restore(&scene);
     }
 }
 
 #[test]
 fn restore_takes_the_journal_of_a_run_wherever_it_is() {
-    if !root_or_skip() {
-        return;
-    }
-    let _slot = slot();
-    let network = Network::new();
-    let named = [network.name.as_str()];
-    let chaos = Chaos::new();
-    let before = World::of(&chaos, &named);
+    let Some(scene) = Scene::machine() else { return };
     let latency = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
-    let text = machine(&network.name, &[&SHORTER[..], &[AGENT_HELD, (latency, "")]].concat());
-    let file = chaos.file("machine.chaos", &text);
-    let mut running = chaos.start(&["run", &file, "--backend", "tbf"]);
+    let text = machine(&scene.network().name, &[&SHORTER[..], &[AGENT_HELD, (latency, "")]].concat());
+    let file = scene.file("machine.chaos", &text);
+    let mut running = scene.start(&["run", &file, "--backend", "tbf"]);
     reach(&mut running, &POINTS[7]);
     let folder = running.folder().unwrap();
-    kill_both(&chaos, &running);
+    kill_both(&scene, &running);
     running.end();
-    assert_ne!(before.differences(&World::of(&chaos, &named)), "");
+    assert_ne!(scene.differences(), "");
     // From a machine that has forgotten the run, as after `/run` was emptied, with nothing but its folder.
     let other = Chaos::new();
     let moved = other.path().join("moved");
     std::fs::rename(&folder, &moved).unwrap();
     other.call(&["restore", &moved.display().to_string()]).exits(0).says("restored");
-    before.assert_same(&chaos, &named);
+    scene.assert_as_before();
     other.call(&["restore", &moved.display().to_string()]).exits(0).says("nothing to do");
 }
 
@@ -310,22 +246,15 @@ fn stopped_agent(
     options: &[&str],
     flows: impl Fn(&std::net::UdpSocket) -> bool,
 ) -> Option<Duration> {
-    if !root_or_skip() {
-        return None;
-    }
-    let _slot = slot();
-    let network = Network::new();
-    let named = [network.name.as_str()];
-    let chaos = Chaos::new();
-    let before = World::of(&chaos, &named);
+    let scene = Scene::machine()?;
     let latency = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
     let changes = [fault, ("hold     3s", "hold     30s"), (latency, ""), ("timeout 2s", "timeout 500ms")];
-    let file = chaos.file("machine.chaos", machine(&network.name, &changes));
-    let mut running = chaos.start(&[&["run", file.as_str()], options].concat());
+    let file = scene.on_machine(&changes);
+    let mut running = scene.start(&[&["run", file.as_str()], options].concat());
     reach(&mut running, &POINTS[7]);
-    let socket = network.socket();
+    let socket = scene.network().socket();
     assert!(!flows(&socket), "the fault is not felt, so this test shows nothing");
-    assert!(kill_agents(&chaos, Signal::SIGSTOP), "there is an agent");
+    assert!(scene.signal_agents(Signal::SIGSTOP), "there is an agent");
     let stopped = Instant::now();
     while !flows(&socket) {
         assert!(stopped.elapsed() < Duration::from_secs(30), "traffic never flows again: {}", running.end());
@@ -334,8 +263,8 @@ fn stopped_agent(
     let ended = running.end();
     assert!(matches!(ended.code, Some(4)), "{ended}");
     assert!(ended.said("everything is as it was"), "{ended}");
-    before.assert_same(&chaos, &named);
-    chaos.call(&["restore"]).exits(0).says("nothing to do");
+    scene.assert_as_before();
+    scene.call(&["restore"]).exits(0).says("nothing to do");
     Some(took)
 }
 

@@ -6,10 +6,12 @@
 mod bad_input;
 mod bad_luck;
 mod commands;
+mod documentation;
 mod eval;
 mod judging;
 mod kills;
 mod machine;
+mod old_kernel;
 mod outcomes;
 mod scenarios;
 mod series;

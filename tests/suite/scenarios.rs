@@ -2,22 +2,9 @@
 
 use std::fs;
 
-use chaos_tests::{Chaos, Ended, World, lab_or_skip, repository, scenario::shipped, slot};
+use chaos_tests::{Chaos, Ended, World, lab_or_skip, repository, scenario::quick, slot};
 use quick_xml::{Reader, events::Event};
 use serde_json::Value;
-
-/// The quickstart in a few seconds, with room for a busy machine.
-const QUICK: [(&str, &str); 9] = [
-    ("steady state over 4s", "steady state over 2s"),
-    ("p95(shop.latency) <= 50ms", "p95(shop.latency) <= 400ms"),
-    ("rate        100/s", "rate        150/s"),
-    ("baseline 8s", "baseline 4s"),
-    ("hold     12s", "hold     4s"),
-    ("watch    8s", "watch    5s"),
-    ("baseline + 10ms during", "baseline + 40ms during"),
-    ("baseline + 20ms within 5s", "baseline + 100ms within 3s"),
-    ("success(shop) >= 99%", "success(shop) >= 97%"),
-];
 
 fn all() -> Vec<String> {
     let folder = fs::read_dir(repository().join("scenarios")).expect("the repository has scenarios");
@@ -80,7 +67,7 @@ fn the_quickstart_passes_and_leaves_its_evidence() {
     let _slot = slot();
     let chaos = Chaos::new();
     let before = World::of(&chaos, &[]);
-    let file = chaos.file("quickstart.chaos", shipped("quickstart.chaos", &QUICK));
+    let file = chaos.file("quickstart.chaos", quick("quickstart.chaos"));
     let ended = chaos.call(&["run", &file, "--seed", "42"]).exits(0);
     before.assert_same(&chaos, &[]);
     let ended = ended.says("PASSED").says("everything is as it was").says("kept in").says("--seed 42");
@@ -128,18 +115,7 @@ fn a_hypothesis_that_fails_is_underlined() {
     let _slot = slot();
     let chaos = Chaos::new();
     let before = World::of(&chaos, &[]);
-    let text = shipped(
-        "quickstart-fails.chaos",
-        &[
-            ("steady state over 3s", "steady state over 2s"),
-            ("p95(shop.latency) <= 50ms", "p95(shop.latency) <= 400ms"),
-            ("= 100ms in", "= 400ms in"),
-            ("rate        100/s", "rate        150/s"),
-            ("baseline 5s", "baseline 4s"),
-            ("hold     8s", "hold     4s"),
-            ("success(shop) >= 99%", "success(shop) >= 97%"),
-        ],
-    );
+    let text = quick("quickstart-fails.chaos");
     let file = chaos.file("fails.chaos", &text);
     let ended = chaos.call(&["run", &file]).exits(1).says("FAILED").says("everything is as it was");
     before.assert_same(&chaos, &[]);
