@@ -158,7 +158,7 @@ pub(crate) struct Eval {
 const EVAL_HELP: &str = "\
 Examples:
   chaos eval 'always[0s,2s] (latency <= 100ms)' --signals run.csv
-  chaos eval 'errors settles to <= 1% within 30s after rollback' --signals run.csv --phases fault=30s..60s
+  chaos eval 'errors settles to <= 1% within 30s after rollback' --signals run.csv --phases fault=30s..60s,watch=60s..2m
   chaos eval 'never up for 10s' --signals up=answer.json --json
 
 The verdict is that of the formula at time 0. Exit codes: 0 passed, 1 failed, 3 inconclusive, 2 bad input.";
