@@ -1,6 +1,7 @@
 //! What a run says afterwards: folds of its [`Record`](crate::run::Record), for people and for machines.
 //!
 //! 1. [`outcome`] is the one place that ranks what came of a run; exit codes follow it.
+//!    [`closest`] says how near it was to another verdict, and how sure.
 //! 2. [`text`] is what a person reads in five seconds; [`plan`] is what they read before.
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
 //! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
@@ -9,6 +10,7 @@
 //!
 //! Nothing here prints.
 
+pub mod closest;
 pub mod json;
 pub mod junit;
 pub mod line;
@@ -22,6 +24,7 @@ pub mod underline;
 
 mod fault;
 
+pub use closest::Closest;
 pub use line::{Line, Piece, Style};
 pub use outcome::{Overall, Verdict, result};
 pub use underline::{Underline, underlines};

@@ -404,6 +404,11 @@ impl Metric {
         self.compared(Op::AtMost, Bound::Baseline { factor: 1.0, offset: offset.into().value })
     }
 
+    /// Claims that it exceeds its own value over the baseline by at least so much.
+    pub fn at_least_baseline_plus(self, offset: impl Into<Quantity>) -> Comparison {
+        self.compared(Op::AtLeast, Bound::Baseline { factor: 1.0, offset: offset.into().value })
+    }
+
     fn compared(self, op: Op, bound: Bound) -> Comparison {
         Comparison { metric: self, op, bound, span: Span::NONE }
     }

@@ -9,18 +9,23 @@
 //! - [`REFUSED_COURSE`], of the timeline: a [`baseline`] that is not there, a [`phase`] that never comes or is too short, a
 //!   [`watch`] that ends before its claims are decided.
 //! - [`ORDER`], of the steps themselves: [`order`].
-//! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected.
+//! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected, a
+//!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, a [`deadline`] that is measured too
+//!   coarsely, a claim on latency that stands [`alone`].
 //! - [`samples`], which also asks from how many places each probe is sent.
 
 mod all;
+mod alone;
 mod baseline;
 mod constant;
+mod deadline;
 mod fed;
 mod guard;
 mod injected;
 pub mod order;
 mod phase;
 mod samples;
+mod share;
 pub mod watch;
 mod window;
 
@@ -76,7 +81,8 @@ const REFUSED: &[Lint] = &[constant::find, all::find, fed::find, window::find];
 const REFUSED_COURSE: &[Lint] = &[baseline::find, phase::find, watch::find];
 
 /// What can be carried out, but hardly as it was meant.
-const WARNED: &[Lint] = &[injected::find, guard::find];
+const WARNED: &[Lint] =
+    &[injected::find, guard::find, share::unmoved, share::aborting, deadline::find, alone::find];
 
 fn look(lints: &[Lint], experiment: &Experiment) -> Vec<Finding> {
     let mut out = Vec::new();

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, io};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
 
 use super::{
+    closest::remarks,
     fault::{counted, restored},
     outcome::{Overall, Verdict, result},
     text,
@@ -52,6 +53,14 @@ fn suite(record: &Record) -> TestSuite {
         ("record-version", record.version.to_string()),
     ] {
         suite.add_property(Property::new(key, xml(value)));
+    }
+    for (key, value) in [
+        ("closest-call", overall.closest.as_ref().map(|c| &c.sentence)),
+        ("confidence", overall.confidence.as_ref()),
+    ] {
+        if let Some(value) = value {
+            suite.add_property(Property::new(key, xml(value)));
+        }
     }
     for param in &record.plan.experiment.params {
         suite.add_property(Property::new(xml(format!("param {}", param.name)), param.value.to_string()));
@@ -178,8 +187,8 @@ fn expectations(record: &Record) -> Vec<TestCase> {
 fn expectation(judged: &Judged) -> TestCase {
     let text = |reasons: &[String]| {
         let more = reasons.iter().filter(|r| !judged.measured.contains(r.as_str()));
-        let lines: Vec<&str> =
-            [&judged.claim, &judged.measured].into_iter().chain(more).map(String::as_str).collect();
+        let told = [&judged.claim, &judged.measured].into_iter().chain(more).map(String::as_str);
+        let lines: Vec<&str> = told.chain(remarks(&judged.findings)).collect();
         lines.join("\n")
     };
     match &judged.verdict {

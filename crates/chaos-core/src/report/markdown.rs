@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use self::escape::{code, prose, text};
 use super::{
+    closest::remarks,
     fault::{asked, effect, offer, phases, restored, time},
     outcome::{Overall, Verdict, result},
     text::steady_title,
@@ -21,7 +22,7 @@ pub fn render(record: &Record, file: Option<&str>) -> String {
     let overall = result(record);
     let mut out = String::new();
     head(&mut out, record, &overall);
-    expectations(&mut out, record);
+    expectations(&mut out, record, &overall);
     steady(&mut out, record);
     faults(&mut out, record);
     timeline(&mut out, record);
@@ -87,6 +88,10 @@ fn head(out: &mut String, record: &Record, overall: &Overall) {
     for reason in overall.reasons.iter().skip(told) {
         let _ = writeln!(out, "- {}", prose(reason));
     }
+    if let Some(closest) = &overall.closest {
+        let word = if closest.margin >= 0.0 { "closest call" } else { "missed by most" };
+        let _ = writeln!(out, "- {word}: {}", prose(&closest.sentence));
+    }
     match &record.restoration {
         Restoration::Restored => {
             let _ = writeln!(out, "- everything is as it was");
@@ -101,7 +106,7 @@ fn head(out: &mut String, record: &Record, overall: &Overall) {
     }
 }
 
-fn expectations(out: &mut String, record: &Record) {
+fn expectations(out: &mut String, record: &Record, overall: &Overall) {
     if record.expectations.is_empty() {
         return;
     }
@@ -115,10 +120,14 @@ fn expectations(out: &mut String, record: &Record) {
                 ("❔ inconclusive", more)
             }
         };
-        let measured: Vec<String> = [e.measured.clone()].into_iter().chain(more).collect();
+        let remarks = remarks(&e.findings).into_iter().map(str::to_owned);
+        let measured: Vec<String> = [e.measured.clone()].into_iter().chain(more).chain(remarks).collect();
         [verdict.to_owned(), text(&e.name), code(&e.claim), prose(&measured.join("; "))]
     });
     table(out, ["", "expectation", "claim", "measured"], rows);
+    if let Some(how) = &overall.confidence {
+        let _ = write!(out, "\n{}\n", prose(how));
+    }
 }
 
 fn steady(out: &mut String, record: &Record) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::closest::{self, Closest};
 use crate::run::{
     Completion, Record, Restoration,
     record::{AbortKind, SteadyWhen},
@@ -79,7 +80,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What came of a run, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Overall {
     /// What came of it.
     pub verdict: Verdict,
@@ -95,6 +96,12 @@ pub struct Overall {
     pub failed: usize,
     /// How many cannot be told.
     pub inconclusive: usize,
+    /// The claim that came nearest to the other verdict, or missed by most; none where no claim has a margin.
+    #[serde(default)]
+    pub closest: Option<Closest>,
+    /// How sure the verdicts are, one sentence for people; none where what was observed decided all of them.
+    #[serde(default)]
+    pub confidence: Option<String>,
 }
 
 /// Ranks what came of a run: not restored, not permitted, refused, aborted, failed, inconclusive, passed.
@@ -122,6 +129,8 @@ pub fn result(record: &Record) -> Overall {
         passed: count(|v| *v == view::Verdict::Passed),
         failed: count(|v| *v == view::Verdict::Failed),
         inconclusive: count(|v| matches!(v, view::Verdict::Inconclusive { .. })),
+        closest: closest::closest(record),
+        confidence: closest::confidence(record),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod records;
 
+mod closest;
 mod document;
 mod junit;
 mod markdown;

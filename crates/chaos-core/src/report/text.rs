@@ -1,6 +1,7 @@
 //! The verdict on a run that a person reads in five seconds, and below it what it rests on.
 
 use super::{
+    closest::remarks,
     fault::{asked, counted, effect, phases, restored, time},
     line::{Line, Style, WIDTH, plain, wrap},
     outcome::{Overall, Verdict, result},
@@ -27,7 +28,7 @@ pub fn render(record: &Record) -> String {
 pub fn lines(record: &Record) -> Vec<Line> {
     let overall = result(record);
     let mut out = verdict(record, &overall);
-    section(&mut out, expectations(record));
+    section(&mut out, expectations(record, &overall));
     section(&mut out, steady(record));
     section(&mut out, faults(record));
     section(&mut out, errors(record));
@@ -91,6 +92,10 @@ fn verdict(record: &Record, overall: &Overall) -> Vec<Line> {
         let when = cause.map(|c| format!(", {} into the run", moment(c.at))).unwrap_or_default();
         out.push(Line::at(2).plain(reason).plain(when));
     }
+    if let Some(closest) = &overall.closest {
+        let word = if closest.margin >= 0.0 { "closest call: " } else { "missed by most: " };
+        out.push(Line::at(2).plain(word).plain(&closest.sentence));
+    }
     if overall.verdict != Verdict::NotRestored {
         let text = match (&record.completion, record.parts.iter().any(|p| p.injected.is_some())) {
             (Completion::Refused { .. }, false) => "nothing was injected",
@@ -102,7 +107,7 @@ fn verdict(record: &Record, overall: &Overall) -> Vec<Line> {
     out
 }
 
-fn expectations(record: &Record) -> Vec<Line> {
+fn expectations(record: &Record, overall: &Overall) -> Vec<Line> {
     if record.expectations.is_empty() {
         return Vec::new();
     }
@@ -110,6 +115,7 @@ fn expectations(record: &Record) -> Vec<Line> {
     for judged in &record.expectations {
         out.extend(expectation(judged));
     }
+    out.extend(overall.confidence.iter().map(|how| Line::at(2).dim(how)));
     out
 }
 
@@ -134,6 +140,9 @@ fn expectation(judged: &Judged) -> Vec<Line> {
         let more = reasons.iter().filter(|r| !judged.measured.contains(r.as_str()));
         out.extend(more.map(|r| Line::at(4).piece(Style::Unsure, r)));
     }
+    out.extend(
+        remarks(&judged.findings).into_iter().map(|r| Line::at(4).piece(Style::Unsure, "! ").plain(r)),
+    );
     out
 }
 

@@ -12,8 +12,19 @@ pub(super) fn find(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Find
                 let confidence = confidence.unwrap_or(experiment.confidence);
                 let needed = if *observed { 1.0 } else { needed(comparison, confidence) };
                 out.extend(too_few(experiment, probes, &about, comparison, during, needed));
+                // The baseline bounds nothing with fewer, and then neither does the difference to it.
+                let relative = matches!(comparison.bound, Bound::Baseline { .. }) && !observed;
+                if relative && !experiment.timeline.baseline().is_zero() {
+                    out.extend(too_few(experiment, probes, &about, comparison, &Phase::Baseline, needed));
+                }
             }
             _ => {
+                if let Claim::Always { predicate, .. } | Claim::Never { predicate, .. } = claim {
+                    let never = matches!(claim, Claim::Never { .. });
+                    if let Predicate::Compare(comparison) = predicate {
+                        out.extend(one_failure(experiment, probes, &about, comparison, never));
+                    }
+                }
                 let signals = claim.predicates().into_iter().flat_map(Predicate::comparisons);
                 out.extend(signals.filter_map(|c| too_few_in_window(experiment, probes, &about, c)));
             }
@@ -65,6 +76,38 @@ fn needed(comparison: &Comparison, confidence: f64) -> f64 {
         _ => return 1.0,
     };
     if share <= 0.0 || share >= 1.0 { 1.0 } else { (alpha.ln() / share.ln() - 1e-9).ceil() }
+}
+
+/// A share at every instant that a single failure in a window breaks.
+fn one_failure(
+    experiment: &Experiment,
+    probes: &[PlannedProbe],
+    about: &str,
+    comparison: &Comparison,
+    never: bool,
+) -> Option<Finding> {
+    let (window, Bound::Constant(limit)) = (comparison.metric.over?, &comparison.bound) else { return None };
+    let upper = comparison.op.is_upper_bound() != never;
+    let allowed = match (comparison.metric.function, upper) {
+        (Function::Success, false) => 1.0 - limit.value,
+        (Function::Errors, true) => limit.value,
+        _ => return None,
+    };
+    let planned = rate(experiment, probes, &comparison.metric.probe) * window.as_secs_f64();
+    let least = 1.0 / allowed;
+    if allowed <= 0.0 || planned >= least - 1e-9 || planned <= 0.0 {
+        return None;
+    }
+    let metric = &comparison.metric;
+    let message = format!(
+        "each window of `{metric}` holds about {planned:.0} samples, so that a single failure breaks `{comparison}`; it takes \
+         {least:.0} to bear one"
+    );
+    let help = format!(
+        "claim it of the phase: `{}({}) …  during FAULT`, or widen the window",
+        metric.function, metric.probe
+    );
+    Some(Finding::new(Kind::Odd, about, comparison.span, message, help.replace("  ", " ")))
 }
 
 /// A window with fewer samples than its quantile needs is never known, and a claim on it never decided.

@@ -220,3 +220,119 @@ fn too_few_samples_for_a_claim() {
          during fault; raise the probe's rate, hold longer, or say `observed`",
     );
 }
+
+/// A lab in which a client asks one of so many hosts.
+fn lab(copies: u32, probe: Probe) -> Experiment {
+    use crate::model::{Host, Scope};
+    let hosts = [Host::new("client"), Host::new("api").copies(copies)];
+    let mut experiment = experiment();
+    experiment.scope = Scope::Lab(hosts.into_iter().collect());
+    experiment.probes = vec![probe.sent_from(Selector::hosts("client")).at_rate(100.0)];
+    experiment
+}
+
+fn get() -> Probe {
+    Probe::http_get("get", "http://api:8080/")
+}
+
+fn odd(experiment: &Experiment) -> Vec<String> {
+    let probes = [PlannedProbe { probe: "get".into(), from: Vec::new() }];
+    look(WARNED, experiment)
+        .into_iter()
+        .chain(samples::find(experiment, &probes))
+        .map(|f| f.message)
+        .collect()
+}
+
+fn claiming(mut experiment: Experiment, fault: Fault, claim: crate::model::Claim) -> Experiment {
+    let name = fault.name.value.clone();
+    experiment.faults = vec![fault];
+    experiment.timeline.steps = vec![
+        Step::Baseline(s(20)).into(),
+        Step::inject(name).into(),
+        Step::Hold(s(60)).into(),
+        Step::Rollback(None).into(),
+        Step::Watch(s(20)).into(),
+    ];
+    experiment.aborts.clear();
+    experiment.expectations.clear();
+    experiment
+        .expect("all are served", success().at_least(share(0.99)).during(Phase::Fault(None)))
+        .expect("fast", claim)
+}
+
+fn faster(quantile: f64) -> crate::model::Claim {
+    Metric::latency("get", quantile).at_most(s(1)).during(Phase::Fault(None))
+}
+
+#[test]
+fn a_tail_that_too_few_requests_are_in() {
+    let slow = || Fault::new("slow", FaultSpec::delay(s(1)), Selector::hosts("api-1"));
+    // 1 of 3 is more than 5 %, and of 30 less.
+    assert_eq!(odd(&claiming(lab(3, get()), slow(), faster(0.95))), [] as [String; 0]);
+    assert_eq!(
+        odd(&claiming(lab(30, get()), slow(), faster(0.95))),
+        [
+            "`slow` slows at most 3.3% of the requests of `get`, and a p95 moves only where more than 5% are slowed: it holds \
+          whatever the fault does"
+        ]
+    );
+    // That most do not notice is a claim by itself.
+    assert_eq!(odd(&claiming(lab(3, get()), slow(), faster(0.5))), [] as [String; 0]);
+    // A few kept connections are not spread evenly.
+    let kept = get().reusing_connections(4);
+    assert_eq!(odd(&claiming(lab(30, kept), slow(), faster(0.95))), [] as [String; 0]);
+    // A lost packet is one of several.
+    let lossy = |ratio| Fault::new("lossy", FaultSpec::loss(ratio), Selector::hosts("api"));
+    assert_eq!(odd(&claiming(lab(3, get()), lossy(0.02), faster(0.95))), [] as [String; 0]);
+    let rare = odd(&claiming(lab(3, get()), lossy(0.001), faster(0.95)));
+    assert!(rare[0].starts_with("`lossy` slows at most 0.6% of the requests"), "{rare:?}");
+    // Between hosts that the requests do not pass.
+    let aside = slow().to(Selector::hosts("api-2"));
+    assert!(odd(&claiming(lab(3, get()), aside, faster(0.95)))[0].contains("at most 0%"));
+    // What must come true and cannot.
+    let proof = Metric::latency("get", 0.5).at_least_baseline_plus(s(0));
+    let claim = proof.during(Phase::Fault(None));
+    let never = odd(&claiming(lab(3, get()), slow(), claim));
+    assert!(never[0].ends_with("it never comes true by the fault"), "{never:?}");
+}
+
+#[test]
+fn an_abort_condition_that_the_fault_makes_true() {
+    let slow = Fault::new("slow", FaultSpec::delay(s(2)), Selector::hosts("api-1"));
+    let mut experiment = claiming(lab(3, get()), slow, faster(0.5));
+    let p95 = |limit| Metric::latency("get", 0.95).over(s(5)).above(s(limit)).lasting(s(2));
+    experiment.aborts = vec![Abort::When(p95(1))];
+    assert_eq!(
+        odd(&experiment),
+        ["`slow` by itself makes this true: it slows up to 33.3% of the requests of `get` by at least 2s"]
+    );
+    experiment.aborts = vec![Abort::When(p95(3))];
+    assert_eq!(odd(&experiment), [] as [String; 0]);
+}
+
+#[test]
+fn deadlines_windows_and_latencies_that_stand_alone() {
+    let slow = || Fault::new("slow", FaultSpec::delay(s(1)), Selector::hosts("api"));
+    let settles = |window| success().over(s(window)).at_least(share(0.9)).settles(s(10), Event::Rollback);
+    assert_eq!(odd(&claiming(lab(3, get()), slow(), settles(5))), [] as [String; 0]);
+    let coarse = odd(&claiming(lab(3, get()), slow(), settles(6)));
+    assert!(coarse[0].starts_with("the window of 6s is most of the deadline of 10s"), "{coarse:?}");
+    let mut rare = claiming(lab(3, get()), slow(), settles(5));
+    rare.probes[0].rate = 0.25;
+    assert!(
+        odd(&rare).iter().any(|m| m == "`get` looks once in 4s, and the deadline is 10s"),
+        "{:?}",
+        odd(&rare)
+    );
+    let mut alone = claiming(lab(3, get()), slow(), faster(0.95));
+    alone.expectations.remove(0);
+    assert!(odd(&alone)[0].starts_with("nothing is claimed of the success of `get`"), "{:?}", odd(&alone));
+    let always = |window, least| crate::model::Claim::Always {
+        predicate: success().over(s(window)).at_least(share(least)).into(),
+        during: Phase::Fault(None),
+    };
+    let one = odd(&claiming(lab(3, get()), slow(), always(5, 0.999)));
+    assert!(one[0].contains("a single failure breaks"), "{one:?}");
+    assert_eq!(odd(&claiming(lab(3, get()), slow(), always(10, 0.999))), [] as [String; 0]);
+}

@@ -41,6 +41,24 @@ fn everywhere(record: &Record) {
     junit::write([record], &mut out).unwrap();
     let xml = String::from_utf8(out).unwrap();
     assert!(xml.contains(&format!(r#"name="verdict" value="{verdict}""#)));
+    // How close it was is told everywhere alike, where there is something to tell.
+    let overall = result(record);
+    assert_eq!(
+        overall.closest.is_some(),
+        record.expectations.iter().any(|e| e.findings.iter().any(|f| f.normalised.is_some()))
+    );
+    if let Some(closest) = &overall.closest {
+        let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat(text::render(record)).contains(&closest.sentence), "{}", text::render(record));
+        assert!(markdown::render(record, None).contains(if closest.margin < 0.0 {
+            "- missed by most: "
+        } else {
+            "- closest call: "
+        }));
+        assert!(xml.contains(r#"name="closest-call""#));
+        assert_eq!(read.result.closest.as_ref().map(|c| &c.sentence), Some(&closest.sentence));
+    }
+    assert_eq!(xml.contains(r#"name="confidence""#), overall.confidence.is_some());
     let red = xml.contains("<failure ") || xml.contains("<error ");
     assert_eq!(red, verdict != Verdict::Passed, "{xml}");
 }

@@ -1,0 +1,270 @@
+//! A quantile that a fault cannot move, because it meets too few requests, or moves whatever else happens.
+//!
+//! What share of a probe's requests a fault meets follows from the lab: from whom to whom requests go, spread over the copies
+//! of a host, and whose packets the fault touches. It is an upper bound. Outside of a lab nothing is known of that.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Kind, claims};
+use crate::model::{
+    Abort, Claim, Comparison, Connections, Experiment, Fault, FaultSpec, Field, Function, Lab, Phase, Pick,
+    Predicate, Probe, ProbeKind, Program, Quantity, Selector, Unit,
+    fault::{Way, Who},
+    formula::Bound,
+    target::glob,
+};
+
+/// From which quantile on a claim is about those that are hit. One about the median is rather about those that are not:
+/// that most users notice nothing is a claim about what the fault spills over to.
+const TAIL: f64 = 0.75;
+
+/// How many packets of one request a target sends, at most, as long as no answer is larger than some of them.
+const PACKETS_REUSED: i32 = 3;
+/// The same where a connection is opened and closed for it.
+const PACKETS_FRESH: i32 = 6;
+
+/// Finds claims about a tail that fewer requests are in than the fault meets, and proofs that it can never give.
+pub(super) fn unmoved(experiment: &Experiment, out: &mut Vec<Finding>) {
+    for (about, _, claim) in claims(experiment) {
+        if let Claim::Statistic { comparison, during: Phase::Fault(fault), .. } = claim {
+            let faults =
+                experiment.faults.iter().filter(|f| fault.as_ref().is_none_or(|n| *n == f.name.value));
+            out.extend(still(experiment, &about, comparison, &faults.collect::<Vec<_>>()));
+        }
+    }
+    for fault in &experiment.faults {
+        if let Some(proof) = &fault.proven_by {
+            out.extend(still(experiment, &format!("the proof of `{}`", fault.name), proof, &[fault]));
+        }
+    }
+}
+
+fn still(
+    experiment: &Experiment,
+    about: &str,
+    comparison: &Comparison,
+    faults: &[&Fault],
+) -> Option<Finding> {
+    let upper = comparison.op.is_upper_bound();
+    let q = latency(comparison).filter(|q| !upper || *q >= TAIL)?;
+    let injected: Vec<&&Fault> =
+        faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()).collect();
+    let probe = experiment.probe(&comparison.metric.probe)?;
+    let met: Option<f64> = injected.iter().map(|fault| share(experiment, probe, fault)).sum();
+    let met = met?.min(1.0);
+    if injected.is_empty() || met > 1.0 - q + 1e-9 {
+        return None;
+    }
+    let names: Vec<String> = injected.iter().map(|f| format!("`{}`", f.name)).collect();
+    let names = names.join(" and ");
+    let function = comparison.metric.function;
+    let end = if upper { "it holds whatever the fault does" } else { "it never comes true by the fault" };
+    let message = format!(
+        "{names} slows at most {} of the requests of `{}`, and {} moves only where more than {} are slowed: {end}",
+        percent(met),
+        probe.name,
+        a(function),
+        percent(1.0 - q)
+    );
+    let help = format!(
+        "claim a percentile above p{}, filter by those that are hit, or hit more",
+        ((1.0 - met) * 1e4).round() / 1e2
+    );
+    Some(Finding::new(Kind::Odd, about, comparison.span, message, help))
+}
+
+/// Finds abort conditions that the fault by itself makes true.
+pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
+    for abort in &experiment.aborts {
+        let Abort::When(predicate) = abort else { continue };
+        let comparison = match predicate {
+            Predicate::Compare(comparison) => comparison,
+            Predicate::For { predicate, .. } => match &**predicate {
+                Predicate::Compare(comparison) => comparison,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        let (Some(q), Bound::Constant(limit)) = (latency(comparison), &comparison.bound) else { continue };
+        if comparison.op.is_upper_bound() {
+            continue;
+        }
+        let Some(probe) = experiment.probe(&comparison.metric.probe) else { continue };
+        for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {
+            let late: f64 = fault.specs.iter().map(|s| delayed(&s.value)).sum();
+            let Some(met) = share(experiment, probe, fault) else { continue };
+            if late >= limit.value && met > 1.0 - q + 1e-9 {
+                out.push(Finding::new(
+                    Kind::Odd,
+                    format!("`abort when {predicate}`"),
+                    comparison.span,
+                    format!(
+                        "`{}` by itself makes this true: it slows up to {} of the requests of `{}` by at least {}",
+                        fault.name,
+                        percent(met),
+                        probe.name,
+                        Quantity::new(late, Unit::Seconds)
+                    ),
+                    "abort on errors, or choose a limit beyond what the fault does",
+                ));
+            }
+        }
+    }
+}
+
+/// The quantile of a comparison that looks at the latency of all requests of a probe.
+fn latency(comparison: &Comparison) -> Option<f64> {
+    let metric = &comparison.metric;
+    match metric.function {
+        Function::Quantile(q) if metric.field == Field::Latency && metric.filter.is_empty() => Some(q),
+        _ => None,
+    }
+}
+
+fn a(function: Function) -> String {
+    format!("a {function}")
+}
+
+fn percent(share: f64) -> Quantity {
+    Quantity::ratio((share * 1e3).round() / 1e3)
+}
+
+/// By how much a packet is late at least.
+fn delayed(spec: &FaultSpec) -> f64 {
+    match spec {
+        FaultSpec::Delay { delay, jitter, .. } => delay.saturating_sub(*jitter).as_secs_f64(),
+        _ => 0.0,
+    }
+}
+
+/// Returns what share of a probe's requests a fault slows at most; none where that is not known.
+fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
+    let lab = experiment.lab()?;
+    let on = Hosts::of(experiment, lab, &fault.on)?;
+    let peers: Vec<Hosts> = fault
+        .traffic
+        .peers
+        .iter()
+        .map(|peer| match &peer.who {
+            Who::Objects(selector) => Hosts::of(experiment, lab, selector),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    let met: f64 = hops(experiment, lab, probe)?
+        .iter()
+        .map(|(left, right)| {
+            let other = |hop: &Spread| match peers.as_slice() {
+                [] => 1.0,
+                peers => peers.iter().map(|p| hop.met_by(p)).sum::<f64>().min(1.0),
+            };
+            left.met_by(&on) * other(right) + right.met_by(&on) * other(left)
+        })
+        .sum();
+    Some(met.min(1.0) * slowed(probe, fault))
+}
+
+/// What share of the requests that a fault meets it slows: a lost packet is one of several.
+fn slowed(probe: &Probe, fault: &Fault) -> f64 {
+    let packets = match probe.connections {
+        Connections::Fresh => PACKETS_FRESH,
+        _ => PACKETS_REUSED,
+    };
+    let packets = if fault.traffic.direction == Way::Both { 2 * packets } else { packets };
+    let untouched = |spec: &FaultSpec| match spec {
+        FaultSpec::Loss { ratio, .. } | FaultSpec::Corrupt { ratio } => (1.0 - ratio).powi(packets),
+        FaultSpec::Duplicate { .. } => 1.0,
+        _ => 0.0,
+    };
+    1.0 - fault.specs.iter().map(|spec| untouched(&spec.value)).product::<f64>()
+}
+
+/// Hosts of a lab, of which so many at most are meant.
+struct Hosts {
+    names: BTreeSet<String>,
+    most: usize,
+}
+
+impl Hosts {
+    fn of(experiment: &Experiment, lab: &Lab, selector: &Selector) -> Option<Hosts> {
+        match selector {
+            Selector::Hosts(pattern) => {
+                let names = called(lab, pattern);
+                Some(Hosts { most: names.len(), names })
+            }
+            Selector::Named(name) => {
+                let target = experiment.targets.iter().find(|t| t.name.value == name.value)?;
+                let Selector::Hosts(pattern) = &target.selector else { return None };
+                let names = called(lab, pattern);
+                let most = match target.pick {
+                    Pick::All => names.len(),
+                    Pick::Count(n) => n as usize,
+                    Pick::Share { fraction, up_to } => {
+                        let share = ((names.len() as f64 * fraction) as usize).max(1);
+                        up_to.map_or(share, |most| share.min(most as usize))
+                    }
+                };
+                Some(Hosts { most: most.min(names.len()), names })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn called(lab: &Lab, pattern: &str) -> BTreeSet<String> {
+    if let Some(host) = lab.hosts.iter().find(|h| h.name.value == pattern) {
+        return host.names().into_iter().collect();
+    }
+    lab.names().into_iter().filter(|name| glob(pattern, name)).collect()
+}
+
+/// One end of a hop: hosts that requests are spread over.
+struct Spread {
+    hosts: BTreeSet<String>,
+    /// Over so many connections; none where each request may go to another.
+    connections: Option<u32>,
+}
+
+impl Spread {
+    /// The share of requests that go through any of these, at most.
+    fn met_by(&self, hosts: &Hosts) -> f64 {
+        let met = self.hosts.intersection(&hosts.names).count().min(hosts.most);
+        let all = self.hosts.len().max(1);
+        match self.connections {
+            // A few connections cannot be spread evenly.
+            Some(connections) if connections > 0 => {
+                let each = connections.div_ceil(all as u32) as usize;
+                ((each * met) as f64 / f64::from(connections)).min(1.0)
+            }
+            _ => met as f64 / all as f64,
+        }
+    }
+}
+
+/// From whom to whom a probe's requests go, hop by hop.
+fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread, Spread)>> {
+    let to = match &probe.kind {
+        ProbeKind::Http { url, .. } => url.split_once("://")?.1.split('/').next()?.to_owned(),
+        ProbeKind::Tcp { address } => address.value.clone(),
+        _ => return None,
+    };
+    let name = to.rsplit_once(':').map_or(to.as_str(), |(host, _)| host);
+    let name = name.strip_suffix(".lab").unwrap_or(name);
+    let spread = |hosts| Spread { hosts, connections: None };
+    let from = Hosts::of(experiment, lab, probe.from.as_ref()?)?.names;
+    let first = called(lab, name);
+    if first.is_empty() {
+        return None;
+    }
+    let connections = match probe.connections {
+        Connections::Reuse(n) if first.len() > 1 => Some(n),
+        _ => None,
+    };
+    let mut hops = vec![(spread(from), Spread { hosts: first.clone(), connections })];
+    let host = lab.hosts.iter().find(|h| h.names().iter().any(|n| first.contains(n)))?;
+    for program in &host.programs {
+        if let Program::Gateway { upstream, .. } = &program.value {
+            hops.push((spread(first.clone()), spread(called(lab, upstream))));
+        }
+    }
+    Some(hops)
+}

@@ -1,0 +1,93 @@
+use super::records;
+use crate::{
+    model::{Correction, Unit},
+    report::{junit, markdown, result, text},
+    run::Record,
+    verdict::{
+        Interval, Outcome,
+        finding::{Closest, Finding},
+    },
+};
+
+fn finding(claim: &str, margin: f64, normalised: f64) -> Finding {
+    Finding {
+        claim: claim.into(),
+        outcome: Outcome::decided(margin >= 0.0),
+        unit: Unit::Seconds,
+        key: None,
+        precondition: false,
+        confidence: Some(0.95),
+        estimate: None,
+        baseline: None,
+        limit: None,
+        allowed: None,
+        margin: Some(Interval::exactly(margin)),
+        normalised: Some(normalised),
+        closest: None,
+        time_margin: None,
+        decided_at: None,
+        unknown_share: 0.0,
+        reasons: Vec::new(),
+        need: None,
+        remarks: Vec::new(),
+        sentence: String::new(),
+    }
+}
+
+fn told() -> Record {
+    let mut record = records::passed();
+    record.expectations[0].findings = vec![finding("p95(shop.latency) <= 1s during slow", 0.4, 0.4)];
+    let mut signal = finding("always success(shop, over 2s) >= 99% during slow", 0.0, 0.12);
+    signal.closest = Some(Closest {
+        comparison: "success(shop, over 2s) >= 99%".into(),
+        at: 12_300_000_000,
+        margin: 0.0012,
+        unit: Unit::Points,
+        normalised: 0.12,
+    });
+    let mut first = finding("p50(shop.latency) >= 1s during slow", -9.0, -9.0);
+    first.precondition = true;
+    record.expectations[1].findings = vec![first, signal];
+    record.expectations[1].findings[1].remarks = vec!["the baseline drifted: from a to b".into()];
+    record
+}
+
+#[test]
+fn the_claim_nearest_to_the_other_verdict_is_told_everywhere() {
+    let record = told();
+    let closest = result(&record).closest.unwrap();
+    assert_eq!(
+        closest.sentence,
+        "`most users notice nothing`: success(shop, over 2s) >= 99% with 0.12pp to spare, 12% of what was allowed, 12.3s into \
+         the run"
+    );
+    assert_eq!((closest.at, closest.normalised), (Some(12_300_000_000), 0.12));
+    let plain = text::render(&record);
+    let flat = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&format!("closest call: {}", closest.sentence)), "{plain}");
+    assert!(plain.contains("! the baseline drifted: from a to b"), "{plain}");
+    assert!(plain.contains("judged with 95% confidence each, without correction for several"), "{plain}");
+    let shown = markdown::render(&record, None);
+    assert!(shown.contains("- closest call: ") && shown.contains("the baseline drifted"), "{shown}");
+    let mut out = Vec::new();
+    junit::write([&record], &mut out).unwrap();
+    let xml = String::from_utf8(out).unwrap();
+    assert!(xml.contains("closest-call") && xml.contains("the baseline drifted: from a to b"), "{xml}");
+}
+
+#[test]
+fn what_missed_by_most_and_how_sure_all_are() {
+    let mut record = told();
+    record.plan.experiment.correction = Correction::Holm;
+    record.expectations[2].findings = vec![finding("p99(shop.latency) <= 1s during slow", -0.5, -0.5)];
+    let overall = result(&record);
+    assert_eq!(
+        overall.closest.unwrap().sentence,
+        "`comes back`: p99(shop.latency) <= 1s during slow with 500ms missing, -50% of what was allowed"
+    );
+    assert!(text::render(&record).contains("missed by most: `comes back`"));
+    assert!(overall.confidence.unwrap().ends_with("by Holm's correction: all passes, and all failures"));
+    // A record of an older version has no margins.
+    let bare = result(&records::passed());
+    assert_eq!((bare.closest, bare.confidence), (None, None));
+}
