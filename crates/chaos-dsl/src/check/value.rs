@@ -19,8 +19,8 @@ pub(super) fn quantity(written: &syntax::Quantity<'_>) -> Quantity {
     match written.unit {
         syntax::Unit::Count => Quantity::new(number, Unit::Count),
         syntax::Unit::Duration => Quantity::new(number / 1e9, Unit::Seconds),
-        syntax::Unit::Percentage => Quantity::new(number / 100.0, Unit::Ratio),
-        syntax::Unit::Points => Quantity::new(number / 100.0, Unit::Points),
+        syntax::Unit::Percentage => Quantity::new(written.value.hundredth(), Unit::Ratio),
+        syntax::Unit::Points => Quantity::new(written.value.hundredth(), Unit::Points),
         syntax::Unit::Rate { per } => Quantity::new(number * 1e9 / per as f64, Unit::PerSecond),
         syntax::Unit::Bandwidth => Quantity::new(number, Unit::BitsPerSecond),
         syntax::Unit::Size => Quantity::new(number, Unit::Bytes),

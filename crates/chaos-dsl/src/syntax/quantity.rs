@@ -103,6 +103,11 @@ impl Decimal {
     pub fn to_f64(self) -> f64 {
         self.mantissa as f64 / 10f64.powi(i32::from(self.scale))
     }
+
+    /// Returns the nearest floating-point number to a hundredth of it: dividing once rounds once.
+    pub fn hundredth(self) -> f64 {
+        self.mantissa as f64 / 10f64.powi(i32::from(self.scale) + 2)
+    }
 }
 
 #[cfg(test)]
