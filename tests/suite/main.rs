@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_luck;
+mod changes;
 mod commands;
 mod documentation;
 mod eval;

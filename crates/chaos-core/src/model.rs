@@ -59,6 +59,9 @@ pub struct Experiment {
     pub steady_state: SteadyState,
     /// What may be injected.
     pub faults: Vec<Fault>,
+    /// What may be made different for the rest of the run, which is no fault.
+    #[serde(default)]
+    pub changes: Vec<Fault>,
     /// What happens when.
     pub timeline: Timeline,
     /// What ends the fault at once.
@@ -131,6 +134,11 @@ impl Experiment {
     /// experiments share it.
     pub fn owns(&self, fault: &Fault) -> bool {
         fault.name.span.is_none() || self.span.covers(fault.name.span)
+    }
+
+    /// Finds a change by name.
+    pub fn change(&self, name: &str) -> Option<&Fault> {
+        self.changes.iter().find(|c| c.name.value == name)
     }
 
     /// Returns the lab, where the scope is one.

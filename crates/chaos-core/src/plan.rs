@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     injector::{Ask, Denied, Direction, Injector, Offer, PacketMatch, Peer},
     inventory::{Inventory, InventoryError},
-    model::{Claim, Distribution, Experiment, Fault, FaultSpec, Scope, fault::Way},
+    model::{Claim, Distribution, Experiment, Fault, FaultSpec, Scope, Step, fault::Way},
     place::Object,
     span::Span,
 };
@@ -28,6 +28,9 @@ pub const LONGEST_FAULT: Duration = Duration::from_secs(30 * 60);
 
 /// How much longer than its planned time a fault may live before it ends by itself.
 pub const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
+
+/// How much longer than twice the planned run a change may live before it ends by itself.
+pub const CHANGE_MARGIN: Duration = Duration::from_secs(10 * 60);
 
 /// What exactly a run will do; all of its random choices are made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -42,6 +45,9 @@ pub struct Plan {
     pub probes: Vec<PlannedProbe>,
     /// The faults that the timeline injects, in the order of the file.
     pub faults: Vec<PlannedFault>,
+    /// The changes that the timeline makes, in the order of the file.
+    #[serde(default)]
+    pub changes: Vec<PlannedFault>,
     /// What is put in place before the baseline and taken back last: the delays of a lab's links.
     pub background: Vec<Part>,
     /// What is touched, against the limits.
@@ -186,16 +192,19 @@ pub async fn plan(
                 span: fault.span,
             });
         }
-        let mut parts = Vec::new();
-        for object in objects.find(&fault.on).await? {
-            let ask = ask(fault, &object, &objects, seed).await?;
-            let (injector, offers) = best_offer(injectors, &ask, fault.span).await?;
-            for offer in offers {
-                let id = format!("{}/{}/{}", fault.name, object.name, parts.len() + 1);
-                parts.push(Part { id, injector: injector.clone(), offer });
-            }
-        }
+        let parts = parts(fault, &objects, injectors, seed).await?;
         faults.push(PlannedFault { name: fault.name.value.clone(), parts, deadline: held + DEADLINE_MARGIN });
+    }
+    let mut changes = Vec::new();
+    for change in &experiment.changes {
+        let makes = |step: &Step| matches!(step, Step::Make(name) if *name == change.name);
+        if !experiment.timeline.steps.iter().any(|step| makes(&step.value)) {
+            continue;
+        }
+        let parts = parts(change, &objects, injectors, seed).await?;
+        // Twice the run: a change must not end before the run takes it back.
+        let deadline = (experiment.steady_state.over + experiment.timeline.planned()) * 2 + CHANGE_MARGIN;
+        changes.push(PlannedFault { name: change.name.value.clone(), parts, deadline });
     }
     let background = background(experiment, &objects, injectors, seed).await?;
     let mut probes = Vec::new();
@@ -206,14 +215,14 @@ pub async fn plan(
         };
         probes.push(PlannedProbe { probe: probe.name.value.clone(), from });
     }
-    let radius = radius::measure(experiment, &faults, &objects).await?;
+    let radius = radius::measure(experiment, faults.iter().chain(&changes), &objects).await?;
     let warnings = soundness::warnings(experiment, &probes);
     let targets = objects.into_targets();
     let mut experiment = experiment.clone();
     for expectation in &mut experiment.expectations {
         picked(&mut expectation.claim, &targets);
     }
-    Ok(Plan { experiment, seed, targets, probes, faults, background, radius, warnings })
+    Ok(Plan { experiment, seed, targets, probes, faults, changes, background, radius, warnings })
 }
 
 /// Leaves of those that a claim is about the ones that the run has picked.
@@ -286,6 +295,25 @@ async fn ask(
         matches,
         seed: seed::derive(seed, &format!("fault {} on {}", fault.name, object.name)),
     })
+}
+
+/// Asks for everything that a fault or a change consists of.
+async fn parts(
+    fault: &Fault,
+    objects: &resolve::Resolver<'_>,
+    injectors: &[Arc<dyn Injector>],
+    seed: u64,
+) -> Result<Vec<Part>, PlanError> {
+    let mut parts = Vec::new();
+    for object in objects.find(&fault.on).await? {
+        let ask = ask(fault, &object, objects, seed).await?;
+        let (injector, offers) = best_offer(injectors, &ask, fault.span).await?;
+        for offer in offers {
+            let id = format!("{}/{}/{}", fault.name, object.name, parts.len() + 1);
+            parts.push(Part { id, injector: injector.clone(), offer });
+        }
+    }
+    Ok(parts)
 }
 
 /// The delays of a lab's links, as faults on both of their ends.

@@ -5,6 +5,7 @@
 //! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
 
 mod bounds;
+mod change;
 mod clause;
 mod each;
 mod echo;

@@ -42,6 +42,7 @@ pub fn explain(experiment: &Experiment) -> String {
     measure::explain(experiment, &mut page);
     steady_state(experiment, &mut page);
     fault::explain(experiment, &mut page);
+    fault::changes(experiment, &mut page);
     timeline(experiment, &schedule, &mut page);
     put_back(experiment, &schedule, &mut page);
     aborts(experiment, &mut page);
@@ -103,6 +104,10 @@ fn timeline(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
                 Step::Baseline(d) => {
                     format!("baseline for {}: the healthy system, to compare with", time(*d))
                 }
+                Step::Make(name) => match experiment.change(name) {
+                    Some(change) => format!("make {name}, for the rest of the run: {}", fault::short(change)),
+                    None => format!("make {name}"),
+                },
                 Step::Inject(name) => match experiment.fault(name) {
                     Some(fault) => format!("inject {name}: {}", fault::short(fault)),
                     None => format!("inject {name}"),

@@ -73,6 +73,7 @@ impl Experiment {
             probes: Vec::new(),
             steady_state: SteadyState::default(),
             faults: Vec::new(),
+            changes: Vec::new(),
             timeline: Timeline::default(),
             aborts: Vec::new(),
             expectations: Vec::new(),
@@ -116,6 +117,13 @@ impl Experiment {
     #[must_use]
     pub fn with_steady_state(mut self, steady_state: SteadyState) -> Self {
         self.steady_state = steady_state;
+        self
+    }
+
+    /// Adds a change, which is written as a fault is; the timeline says when it is made.
+    #[must_use]
+    pub fn with_change(mut self, change: Fault) -> Self {
+        self.changes.push(change);
         self
     }
 
@@ -325,6 +333,11 @@ impl FaultSpec {
 }
 
 impl Step {
+    /// Makes the change of this name, for the rest of the run.
+    pub fn make(change: impl Into<Spanned<String>>) -> Self {
+        Step::Make(change.into())
+    }
+
     /// Puts the fault of this name in place.
     pub fn inject(fault: impl Into<Spanned<String>>) -> Self {
         Step::Inject(fault.into())

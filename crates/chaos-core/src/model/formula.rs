@@ -304,4 +304,6 @@ pub enum Event {
     Starts(String),
     /// A fault is gone, confirmed.
     Ends(String),
+    /// A change is made, confirmed.
+    Made(String),
 }

@@ -22,6 +22,8 @@ pub struct Timeline {
 pub enum Step {
     /// Watch the healthy system.
     Baseline(Duration),
+    /// Make a change, for the rest of the run.
+    Make(Spanned<String>),
     /// Put a fault in place.
     Inject(Spanned<String>),
     /// Leave things as they are.
@@ -39,7 +41,7 @@ impl Timeline {
             .iter()
             .map(|s| match &s.value {
                 Step::Baseline(d) | Step::Hold(d) | Step::Watch(d) => *d,
-                Step::Inject(_) | Step::Rollback(_) => Duration::ZERO,
+                Step::Make(_) | Step::Inject(_) | Step::Rollback(_) => Duration::ZERO,
             })
             .sum()
     }
@@ -81,12 +83,13 @@ impl Timeline {
         let ends = |active: &[&str], gone: &dyn Fn(&str) -> bool| match event {
             Event::Ends(fault) => active.contains(&fault.as_str()) && gone(fault),
             Event::Rollback | Event::RollbackStarts => !active.is_empty() && active.iter().all(|f| gone(f)),
-            Event::Starts(_) => false,
+            Event::Starts(_) | Event::Made(_) => false,
         };
         let (mut active, mut left): (Vec<&str>, Option<Duration>) = (Vec::new(), None);
         for step in &self.steps {
             let happens = match &step.value {
                 Step::Baseline(_) | Step::Hold(_) | Step::Watch(_) => false,
+                Step::Make(name) => matches!(event, Event::Made(change) if *change == name.value),
                 Step::Inject(name) => {
                     active.push(name);
                     matches!(event, Event::Starts(fault) if *fault == name.value)
@@ -111,7 +114,7 @@ impl Step {
     pub fn lasting(&self) -> Option<Duration> {
         match self {
             Step::Baseline(d) | Step::Hold(d) | Step::Watch(d) => Some(*d),
-            Step::Inject(_) | Step::Rollback(_) => None,
+            Step::Make(_) | Step::Inject(_) | Step::Rollback(_) => None,
         }
     }
 }

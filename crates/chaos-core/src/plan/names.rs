@@ -10,7 +10,11 @@ use crate::{
 pub(super) fn check(experiment: &Experiment) -> Result<(), PlanError> {
     once(experiment.probes.iter().map(|p| &p.name), "probe")?;
     once(experiment.faults.iter().map(|f| &f.name), "fault")?;
+    once(experiment.faults.iter().chain(&experiment.changes).map(|f| &f.name), "fault or change")?;
     for step in &experiment.timeline.steps {
+        if let Step::Make(name) = &step.value {
+            change(experiment, &name.value, name.span)?;
+        }
         if let Step::Inject(name) | Step::Rollback(Some(name)) = &step.value {
             fault(experiment, &name.value, name.span)?;
         }
@@ -45,6 +49,13 @@ fn fault(experiment: &Experiment, name: &str, span: Span) -> Result<(), PlanErro
     }
 }
 
+fn change(experiment: &Experiment, name: &str, span: Span) -> Result<(), PlanError> {
+    match experiment.change(name) {
+        Some(_) => Ok(()),
+        None => Err(unknown("change", name, span, experiment.changes.iter().map(|c| c.name.value.as_str()))),
+    }
+}
+
 fn unknown<'a>(what: &str, name: &str, span: Span, declared: impl Iterator<Item = &'a str>) -> PlanError {
     let declared: Vec<_> = declared.map(|name| format!("`{name}`")).collect();
     let help = match declared.is_empty() {
@@ -71,6 +82,9 @@ fn times(experiment: &Experiment, claim: &Claim, span: Span) -> Result<(), PlanE
         {
             let declared = experiment.probes.iter().map(|p| p.name.value.as_str());
             return Err(unknown("probe", probe, probe.span, declared));
+        }
+        if let Some(Event::Made(name)) = claim.after() {
+            return change(experiment, name, span);
         }
         let name = match (claim.during(), claim.after()) {
             (Some(Phase::Fault(Some(name))), _) => Some(name),

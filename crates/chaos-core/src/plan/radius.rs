@@ -28,11 +28,11 @@ pub struct Radius {
 /// Counts what the faults touch; more than a limit allows is an error.
 pub async fn measure(
     experiment: &Experiment,
-    faults: &[PlannedFault],
+    faults: impl Iterator<Item = &PlannedFault>,
     objects: &Resolver<'_>,
 ) -> Result<Radius, PlanError> {
     let touched: BTreeSet<&Object> =
-        faults.iter().flat_map(|f| f.parts.iter().map(|p| &p.offer.ask.object)).collect();
+        faults.flat_map(|f| f.parts.iter().map(|p| &p.offer.ask.object)).collect();
     let of = match &experiment.scope {
         Scope::Lab(lab) => Some(lab.names().len() as u32),
         Scope::Machine => None,

@@ -48,7 +48,11 @@ pub fn replace_claims(record: &mut Record, with: &Experiment) -> Result<(), Vec<
                 Some(Event::Starts(name) | Event::Ends(name)) => {
                     fault(had, name, expectation.span, &mut errors);
                 }
-                Some(Event::Rollback | Event::RollbackStarts) | None => {}
+                Some(Event::Made(name)) if had.change(name).is_none() => {
+                    let all = had.changes.iter().map(|c| c.name.value.as_str());
+                    errors.push(absent("change", name, expectation.span, all));
+                }
+                Some(Event::Rollback | Event::RollbackStarts | Event::Made(_)) | None => {}
             }
         }
     }

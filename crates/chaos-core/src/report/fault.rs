@@ -37,7 +37,12 @@ pub(super) fn specs(specs: &[FaultSpec]) -> String {
 
 /// Finds what was offered for a part.
 pub(super) fn offer<'a>(plan: &'a Plan, id: &str) -> Option<&'a Offer> {
-    let mut parts = plan.faults.iter().flat_map(|f| &f.parts).chain(&plan.background);
+    let mut parts = plan
+        .faults
+        .iter()
+        .flat_map(|f| &f.parts)
+        .chain(plan.changes.iter().flat_map(|c| &c.parts))
+        .chain(&plan.background);
     parts.find(|p| p.id == id).map(|p| &p.offer)
 }
 

@@ -159,7 +159,9 @@ fn faults(out: &mut String, record: &Record) {
             None => String::new(),
         };
         let (mut name, what) = (text(&part.fault), asked(record, part));
-        if part.background {
+        if part.change {
+            name += " (a change)";
+        } else if part.background {
             name += " (the lab's own)";
         }
         [

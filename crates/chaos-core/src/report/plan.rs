@@ -120,6 +120,12 @@ fn timeline(plan: &Plan) -> Vec<Line> {
                 out.push(at(offset, format!("watch for {}", time(*d))));
                 offset += *d;
             }
+            Step::Make(name) => {
+                out.push(at(offset, "make ").strong(name.as_str()).plain(", for the rest of the run"));
+                for part in plan.changes.iter().filter(|c| c.name == name.value).flat_map(|c| &c.parts) {
+                    out.push(Line::at(indent).hang(4).plain(does(part)).dim(by(part)));
+                }
+            }
             Step::Inject(name) => {
                 out.push(at(offset, "inject ").strong(name.as_str()));
                 if told.contains(&name.as_str()) {

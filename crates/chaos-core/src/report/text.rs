@@ -209,7 +209,11 @@ fn faults(record: &Record) -> Vec<Line> {
     let mut out = Vec::new();
     // Of a run that injected nothing the first lines have told so.
     let began = !matches!(record.completion, Completion::Refused { .. });
-    for part in record.parts.iter().filter(|p| !p.background && (began || p.state != PartState::Planned)) {
+    for part in record
+        .parts
+        .iter()
+        .filter(|p| (!p.background || p.change) && (began || p.state != PartState::Planned))
+    {
         let (style, restored) = restored(part);
         let specs = asked(record, part);
         out.push(
@@ -227,7 +231,7 @@ fn faults(record: &Record) -> Vec<Line> {
         out.push(Line::at(4).piece(if style == Style::Bad { style } else { Style::Plain }, restored));
     }
     let background: Vec<_> =
-        record.parts.iter().filter(|p| p.background && p.state != PartState::Planned).collect();
+        record.parts.iter().filter(|p| p.background && !p.change && p.state != PartState::Planned).collect();
     if !background.is_empty() {
         let left = background.iter().filter(|p| p.state.is_owed()).count();
         let style = if left == 0 { Style::Good } else { Style::Bad };

@@ -239,6 +239,7 @@ impl Director {
             Step::Baseline(time) => self.wait(Stage::Baseline, *time).await,
             Step::Hold(time) => self.wait(Stage::Hold, *time).await,
             Step::Watch(time) => self.wait(Stage::Watch, *time).await,
+            Step::Make(name) => self.make(name).await,
             Step::Inject(name) => self.inject(name).await,
             Step::Rollback(name) => {
                 if self.roll_back(name.as_deref().map(String::as_str)).await {
@@ -253,10 +254,7 @@ impl Director {
     async fn inject(&mut self, name: &str) -> Result<(), AbortCause> {
         let ctx = self.ctx.clone();
         self.enter(Stage::Injecting(name.to_owned()), None);
-        if let Some((from, to)) = ctx.chronicle.end_baseline(ctx.now()) {
-            let samples = ctx.monitor.freeze_baseline(from, to);
-            ctx.emit(What::BaselineFrozen { from, to, samples });
-        }
+        self.end_baseline();
         ctx.monitor.arm(true);
         let Some(fault) = ctx.plan.faults.iter().find(|f| f.name == name) else {
             return Err(ctx.cause(AbortKind::Inject, format!("fault `{name}` is not in the plan")));
@@ -269,6 +267,28 @@ impl Director {
         let (looking, places) = (ctx.clone(), self.places.clone());
         self.watchers.spawn(async move { looking.gather(EvidenceWhen::During, &places).await });
         Ok(())
+    }
+
+    /// Makes a change, which stays until the end of the run.
+    async fn make(&mut self, name: &str) -> Result<(), AbortCause> {
+        let ctx = self.ctx.clone();
+        self.enter(Stage::Making(name.to_owned()), None);
+        // What comes after it is another system than the one before.
+        self.end_baseline();
+        let Some(change) = ctx.plan.changes.iter().find(|c| c.name == name) else {
+            return Err(ctx.cause(AbortKind::Inject, format!("change `{name}` is not in the plan")));
+        };
+        ctx.inject(change).await?;
+        ctx.chronicle.mark(Event::Made(name.to_owned()), ctx.now());
+        Ok(())
+    }
+
+    fn end_baseline(&self) {
+        let ctx = &self.ctx;
+        if let Some((from, to)) = ctx.chronicle.end_baseline(ctx.now()) {
+            let samples = ctx.monitor.freeze_baseline(from, to);
+            ctx.emit(What::BaselineFrozen { from, to, samples });
+        }
     }
 
     /// Takes away one fault, or all that are in place; returns whether nothing of it is owed any more.

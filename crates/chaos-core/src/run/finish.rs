@@ -56,7 +56,7 @@ impl Director {
         }
         self.watchers.shutdown().await;
         self.roll_back_late().await;
-        ctx.measure_effects(ctx.parts.touched(|p| !p.background)).await;
+        ctx.measure_effects(ctx.parts.touched(|p| !p.background || p.change)).await;
         if !self.places.is_empty() {
             ctx.gather(EvidenceWhen::After, &self.places).await;
         }

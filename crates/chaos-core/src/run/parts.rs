@@ -39,13 +39,14 @@ pub(crate) struct Owed {
 
 impl Parts {
     pub(crate) fn new(plan: &Plan, emitter: Emitter) -> Self {
-        let record = |part: &Part, fault: &str, background| PartRecord {
+        let record = |part: &Part, fault: &str, background, change| PartRecord {
             id: part.id.clone(),
             fault: fault.to_owned(),
             object: part.offer.ask.object.clone(),
             backend: part.offer.backend.clone(),
             hold: part.offer.hold,
             background,
+            change,
             state: PartState::Planned,
             injected: None,
             reverting: None,
@@ -54,9 +55,17 @@ impl Parts {
             effect: None,
             error: None,
         };
-        let background = plan.background.iter().map(|p| record(p, &p.offer.ask.fault, true));
-        let faults = plan.faults.iter().flat_map(|f| f.parts.iter().map(|p| record(p, &f.name, false)));
-        let slots = background.chain(faults).map(|record| Slot { record, owed: None, order: 0 }).collect();
+        let background = plan.background.iter().map(|p| record(p, &p.offer.ask.fault, true, false));
+        let faults =
+            plan.faults.iter().flat_map(|f| f.parts.iter().map(|p| record(p, &f.name, false, false)));
+        // Like the background, a change is no fault: it stays until everything is taken back.
+        let changes =
+            plan.changes.iter().flat_map(|c| c.parts.iter().map(|p| record(p, &c.name, true, true)));
+        let slots = background
+            .chain(faults)
+            .chain(changes)
+            .map(|record| Slot { record, owed: None, order: 0 })
+            .collect();
         Parts { slots: Mutex::new(slots), emitter }
     }
 
@@ -95,7 +104,7 @@ impl Parts {
             id: slot.record.id.clone(),
             fault: slot.record.fault.clone(),
             object: slot.record.object.clone(),
-            background: slot.record.background,
+            background: slot.record.background && !slot.record.change,
             state: slot.record.state,
             line: line.to_owned(),
         };
@@ -114,7 +123,7 @@ impl Parts {
         let record = &mut slots[index].record;
         record.effect = Some(effect.clone());
         let what = What::Effect { id: record.id.clone(), fault: record.fault.clone(), effect };
-        let background = record.background;
+        let background = record.background && !record.change;
         drop(slots);
         if !background {
             self.emitter.emit(what);

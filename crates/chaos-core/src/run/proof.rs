@@ -132,6 +132,20 @@ impl Context {
             }
             exercised.insert(fault, any && proven);
         }
+        for change in &self.plan.changes {
+            let of_change = || parts.iter().filter(|p| p.change && p.fault == change.name);
+            if of_change().all(|p| p.injected.is_none()) {
+                continue;
+            }
+            let any = of_change().any(|p| p.effect.as_ref().is_some_and(|e| e.met > 0));
+            if !any {
+                self.warn(format!(
+                    "the change `{}` met no traffic: what is expected behind it cannot be told",
+                    change.name
+                ));
+            }
+            exercised.insert(change.name.clone(), any);
+        }
         exercised
     }
 }

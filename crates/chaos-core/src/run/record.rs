@@ -179,6 +179,8 @@ pub enum Stage {
     SteadyState,
     /// The healthy system is watched.
     Baseline,
+    /// A change is being made.
+    Making(String),
     /// A fault is being put in place.
     Injecting(String),
     /// Faults are left in place.
@@ -203,6 +205,7 @@ impl fmt::Display for Stage {
             Stage::Setup => "setup",
             Stage::SteadyState => "steady state",
             Stage::Baseline => "baseline",
+            Stage::Making(name) => return write!(f, "make {name}"),
             Stage::Injecting(name) => return write!(f, "inject {name}"),
             Stage::Hold => "hold",
             Stage::RollingBack => "rollback",
@@ -281,6 +284,9 @@ pub struct PartRecord {
     pub hold: Hold,
     /// Whether it belongs to the environment rather than to a fault of the experiment.
     pub background: bool,
+    /// Whether it belongs to a change: made by a step, no fault, and taken back at the very end.
+    #[serde(default)]
+    pub change: bool,
     /// Where it stands at the end.
     pub state: PartState,
     /// When it was confirmed in place.

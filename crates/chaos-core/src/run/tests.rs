@@ -1,6 +1,7 @@
 //! Runs in a scripted world on a paused clock.
 
 mod abort;
+mod change;
 mod course;
 mod failures;
 mod load;

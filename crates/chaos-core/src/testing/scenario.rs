@@ -77,6 +77,7 @@ pub fn experiment() -> Experiment {
             span: Span::NONE,
         },
         faults: vec![fault("first", "blue"), fault("second", "green")],
+        changes: Vec::new(),
         timeline: Timeline { steps: steps.map(Into::into).to_vec(), span: Span::NONE },
         aborts: vec![Abort::When(Predicate::Compare(success(Some(seconds(5)), Op::Less, 0.5)))],
         expectations: vec![Expectation {

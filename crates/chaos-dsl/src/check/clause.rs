@@ -127,6 +127,9 @@ impl Checker {
                 self.refer("fault", *words.first()?, &names.faults).map(|f| Event::Starts(f.value))
             }
             [_, "ends"] => self.refer("fault", *words.first()?, &names.faults).map(|f| Event::Ends(f.value)),
+            [_, "made"] => {
+                self.refer("change", *words.first()?, &names.changes).map(|c| Event::Made(c.value))
+            }
             [name] if names.faults.iter().any(|f| f.value == *name) => {
                 self.error(
                     Code::ClauseMisfit,

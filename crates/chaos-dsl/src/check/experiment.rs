@@ -28,6 +28,7 @@ pub const LINES: &[&str] = &[
     "probe",
     "steady state",
     "fault",
+    "change",
     "timeline",
     "duration",
     "abort",
@@ -64,6 +65,7 @@ pub(super) struct Parts {
     pub(super) targets: Vec<chaos_core::model::Target>,
     pub(super) probes: Vec<chaos_core::model::Probe>,
     pub(super) faults: Vec<chaos_core::model::Fault>,
+    pub(super) changes: Vec<chaos_core::model::Fault>,
     pub(super) steady_state: Option<SteadyState>,
     pub(super) timeline: Option<(Timeline, bool)>,
     pub(super) aborts: Vec<Abort>,
@@ -137,6 +139,7 @@ impl Checker {
             probes: parts.probes,
             steady_state: steady_state.unwrap_or_default(),
             faults: parts.faults,
+            changes: parts.changes,
             timeline: timeline.unwrap_or_default(),
             aborts: parts.aborts,
             expectations: parts.expectations,
@@ -192,6 +195,7 @@ impl Checker {
                     }
                 }
                 "fault" => self.declare("fault", line, &mut names.faults),
+                "change" => self.declare("change", line, &mut names.changes),
                 "target" => self.declare("target", line, &mut names.targets),
                 _ => {}
             }
@@ -245,6 +249,16 @@ impl Checker {
             }
             "probe" => parts.probes.extend(self.probe(line, names)),
             "fault" => parts.faults.extend(self.fault(line, names)),
+            "change" => {
+                let change = self.change(line, names);
+                if let Some(change) = &change
+                    && let Some(fault) = names.faults.iter().find(|fault| **fault == change.name)
+                {
+                    // Both are taken back by their names.
+                    self.duplicate("change", &change.name, fault.span);
+                }
+                parts.changes.extend(change);
+            }
             "steady" => {
                 cursor.take_word("state");
                 let over = self.over(&mut cursor);
@@ -324,7 +338,7 @@ impl Checker {
                 }
             }
             "evidence" => self.evidence(&mut cursor, names, parts),
-            word @ ("change" | "only" | "limit" | "rollback" | "each" | "search") => {
+            word @ ("only" | "limit" | "rollback" | "each" | "search") => {
                 self.not_yet(line.span, &format!("`{word}`"));
             }
             "use" => {

@@ -24,6 +24,8 @@ pub(super) struct Names {
     pub(super) probes: Vec<Spanned<String>>,
     /// Faults: first those that stand beside the experiment or in another file, then its own.
     pub(super) faults: Vec<Spanned<String>>,
+    /// Changes.
+    pub(super) changes: Vec<Spanned<String>>,
     /// How many of the faults are not its own.
     pub(super) shared_faults: usize,
     /// Named targets.

@@ -15,7 +15,7 @@ use crate::{
     syntax::{Cursor, Item, Statement},
 };
 
-const STEPS: &[&str] = &["baseline", "inject", "hold", "rollback", "watch"];
+const STEPS: &[&str] = &["baseline", "make", "inject", "hold", "rollback", "watch"];
 
 /// The baseline of a plain timeline lasts as long as the fault, within these bounds.
 const PLAIN_BASELINE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
@@ -47,7 +47,7 @@ impl Checker {
                 Step::Rollback(which) => {
                     active.retain(|f| which.as_ref().is_some_and(|name| name.value != *f))
                 }
-                Step::Baseline(_) | Step::Hold(_) | Step::Watch(_) => {}
+                Step::Baseline(_) | Step::Make(_) | Step::Hold(_) | Step::Watch(_) => {}
             }
             active
         });
@@ -90,10 +90,10 @@ impl Checker {
                 None => Some(Step::Rollback(None)),
                 Some(name) => self.refer("fault", name, &names.faults).map(|name| Step::Rollback(Some(name))),
             },
-            "make" => {
-                self.not_yet(line.span, "`make`");
-                return None;
-            }
+            "make" => cursor
+                .take_any_word()
+                .and_then(|name| self.refer("change", name, &names.changes))
+                .map(Step::Make),
             text => {
                 let help = suggest::did_you_mean(text, STEPS.iter().copied());
                 self.error(Code::UnknownStatement, word.span, format!("unknown step `{text}`")).help =
@@ -122,6 +122,12 @@ impl Checker {
             self.error(Code::MissingLine, span, message).help = Some(format!(
                 "say which: `timeline {{ baseline {baseline}, inject {shared}, hold {hold}, rollback, watch {watch} }}`"
             ));
+            return None;
+        }
+        if let Some(change) = names.changes.first() {
+            let message = format!("`duration` makes no change, and `{change}` is declared");
+            self.error(Code::MissingLine, span, message).help =
+                Some(format!("write a `timeline` with `make {change}` where it belongs"));
             return None;
         }
         let mut steps = vec![Step::Baseline(baseline)];

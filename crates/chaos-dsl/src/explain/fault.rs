@@ -36,6 +36,23 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     }
 }
 
+/// Says what every change does, which is no fault.
+pub(super) fn changes(experiment: &Experiment, page: &mut Page) {
+    if experiment.changes.is_empty() {
+        return;
+    }
+    page.section("What is changed");
+    for change in &experiment.changes {
+        let effects: Vec<String> = change.specs.iter().map(|s| effect(s)).collect();
+        page.item(&format!("{}: {}", change.name, short(change)));
+        page.detail(&format!("{}: {}.", traffic(change), effects.join("; and ")));
+    }
+    page.text(
+        "A change is no fault: it stays through the rollback and the watch, and is taken back at the very end of the run, the last \
+         one first. It counts in the blast radius, and where it met no traffic nothing can be told.",
+    );
+}
+
 /// Says a fault in the words of the language.
 pub(super) fn short(fault: &Fault) -> String {
     let specs: Vec<String> = fault.specs.iter().map(|s| s.to_string()).collect();

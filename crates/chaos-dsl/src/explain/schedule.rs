@@ -43,6 +43,7 @@ impl Schedule {
             schedule.steps.push((at, step.value.clone()));
             match &step.value {
                 Step::Baseline(d) | Step::Hold(d) | Step::Watch(d) => at += *d,
+                Step::Make(name) => schedule.marks.push((Event::Made(name.value.clone()), at)),
                 Step::Inject(name) => {
                     schedule.marks.push((Event::Starts(name.value.clone()), at));
                     active.push(name.value.clone());

@@ -175,5 +175,6 @@ pub(super) fn event(event: &Event) -> String {
         Event::RollbackStarts => "the rollback begins".into(),
         Event::Starts(name) => format!("{name} is in place"),
         Event::Ends(name) => format!("{name} is gone"),
+        Event::Made(name) => format!("{name} is made"),
     }
 }

@@ -105,6 +105,7 @@ impl fmt::Display for Event {
             Event::RollbackStarts => f.write_str("rollback starts"),
             Event::Starts(name) => write!(f, "{name} starts"),
             Event::Ends(name) => write!(f, "{name} ends"),
+            Event::Made(name) => write!(f, "{name} made"),
         }
     }
 }

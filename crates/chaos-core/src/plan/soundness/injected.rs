@@ -1,4 +1,4 @@
-//! A fault that the timeline never injects.
+//! A fault that the timeline never injects, or a change that it never makes.
 
 use super::{Finding, Kind};
 use crate::model::{Experiment, Step};
@@ -14,6 +14,18 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
                 fault.name.span,
                 format!("the timeline never injects `{}`", fault.name),
                 format!("add `inject {}`, or remove the fault", fault.name),
+            ));
+        }
+    }
+    for change in &experiment.changes {
+        let makes = |step: &Step| matches!(step, Step::Make(name) if name.value == change.name.value);
+        if !experiment.timeline.steps.iter().any(|s| makes(&s.value)) {
+            out.push(Finding::new(
+                Kind::Odd,
+                "the timeline",
+                change.name.span,
+                format!("the timeline never makes `{}`", change.name),
+                format!("add `make {}`, or remove the change", change.name),
             ));
         }
     }

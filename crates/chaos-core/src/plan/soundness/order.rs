@@ -38,6 +38,7 @@ pub fn of_steps(steps: &[Spanned<Step>]) -> Vec<Finding> {
 /// What is in place, step by step.
 #[derive(Default)]
 struct Walk<'a> {
+    made: Vec<&'a str>,
     active: Vec<&'a str>,
     ever: Vec<&'a str>,
     held: bool,
@@ -69,6 +70,11 @@ impl<'a> Walk<'a> {
                     add("`watch` comes after the rollback".into(), help);
                 }
                 Step::Watch(_) => {}
+                Step::Make(name) if walk.made.contains(&name.as_str()) => {
+                    let help = "a change is taken back at the end of the run only: declare a second one";
+                    add(format!("`{name}` is made twice"), help);
+                }
+                Step::Make(name) => walk.made.push(name),
                 Step::Inject(name) if walk.ever.contains(&name.as_str()) => {
                     let kind =
                         if walk.active.contains(&name.as_str()) { Kind::Conflict } else { Kind::Order };

@@ -23,6 +23,15 @@ fn mistake(claim: &Claim, timeline: &Timeline) -> Option<(Kind, String, String)>
             format!("add `inject {fault}` to the timeline, or remove the claim"),
         ));
     }
+    if let Some(Event::Made(change)) = claim.after()
+        && !timeline.steps.iter().any(|s| matches!(&s.value, Step::Make(name) if name.value == *change))
+    {
+        return Some((
+            Kind::Undecidable,
+            format!("the timeline never makes `{change}`, so this is never put to the test"),
+            format!("add `make {change}` to the timeline, or remove the claim"),
+        ));
+    }
     let phase = claim.during()?;
     let length = match phase {
         Phase::Baseline => timeline.baseline(),

@@ -12,12 +12,13 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
         // An event that never comes is another mistake.
         let Some(left) = timeline.after(event).filter(|left| *left < needed) else { continue };
         let there = match (event, left) {
-            (Event::Starts(_), _) => format!("the timeline ends after {}", text(left)),
+            (Event::Starts(_) | Event::Made(_), _) => format!("the timeline ends after {}", text(left)),
             (_, Duration::ZERO) => "there is no watch".to_owned(),
             _ => format!("the watch lasts {}", text(left)),
         };
         let when = match event {
             Event::Starts(fault) => format!("`{fault}` starts"),
+            Event::Made(change) => format!("`{change}` is made"),
             Event::Rollback | Event::RollbackStarts | Event::Ends(_) => "the rollback".to_owned(),
         };
         let message = format!("{about} needs {} after {when}, and {there}", text(needed));

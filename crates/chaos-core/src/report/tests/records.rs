@@ -191,6 +191,7 @@ pub(crate) fn experiment() -> Experiment {
             proven_by: None,
             span: span(500, 560),
         }],
+        changes: Vec::new(),
         timeline: Timeline { steps: steps.map(Into::into).to_vec(), span: Span::NONE },
         aborts: vec![Abort::When(Predicate::For {
             predicate: Box::new(Predicate::Compare(compare(
@@ -269,6 +270,7 @@ pub(crate) fn plan() -> Plan {
             ],
             deadline: secs(27),
         }],
+        changes: Vec::new(),
         background: vec![
             part("link-client-gateway", "client", 1, "forwarder", Hold::Kernel, vec![link.clone()]),
             part("link-client-gateway", "gateway", 2, "forwarder", Hold::Kernel, vec![link]),
@@ -296,6 +298,7 @@ fn record_of(part: &Part, background: bool, effect: Effect) -> PartRecord {
         backend: part.offer.backend.clone(),
         hold: part.offer.hold,
         background,
+        change: false,
         state: PartState::Reverted,
         injected: Some(from),
         reverting: Some(to - S / 100),

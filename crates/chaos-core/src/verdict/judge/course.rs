@@ -85,7 +85,7 @@ impl<'a> Course<'a> {
         let only = match about {
             About::Phase(Phase::Baseline) => return Vec::new(),
             About::Phase(Phase::Fault(Some(name)))
-            | About::Event(Event::Starts(name) | Event::Ends(name)) => Some(name),
+            | About::Event(Event::Starts(name) | Event::Ends(name) | Event::Made(name)) => Some(name),
             About::Phase(Phase::Fault(None) | Phase::Watch | Phase::WholeRun)
             | About::Event(Event::Rollback | Event::RollbackStarts) => None,
         };
