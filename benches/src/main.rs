@@ -13,6 +13,7 @@ mod claim;
 mod forwarder;
 mod http_server;
 mod idle;
+mod judge;
 mod language;
 mod netlink;
 mod network;
@@ -45,6 +46,8 @@ enum Benchmark {
     Probes(probes::Options),
     /// Parsing and checking scenarios.
     Language(language::Options),
+    /// Judging a run of an hour.
+    Judge(judge::Options),
     /// Memory and size of an agent that waits.
     Idle(idle::Options),
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Benchmark::Abort(options) => abort::run(&options),
         Benchmark::Probes(options) => probes::run(&options),
         Benchmark::Language(options) => language::run(&options),
+        Benchmark::Judge(options) => judge::run(&options),
         Benchmark::Idle(options) => idle::run(&options),
     }
 }

@@ -9,6 +9,7 @@ mod changes;
 mod commands;
 mod documentation;
 mod eval;
+mod forms;
 mod judging;
 mod kills;
 mod machine;
