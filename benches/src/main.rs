@@ -15,6 +15,7 @@ mod http_server;
 mod idle;
 mod judge;
 mod language;
+mod monitor;
 mod netlink;
 mod network;
 mod probes;
@@ -48,6 +49,8 @@ enum Benchmark {
     Language(language::Options),
     /// Judging a run of an hour.
     Judge(judge::Options),
+    /// Judging while signals come, against rtamt, and quantiles of large windows.
+    Monitor(monitor::Options),
     /// Memory and size of an agent that waits.
     Idle(idle::Options),
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Benchmark::Probes(options) => probes::run(&options),
         Benchmark::Language(options) => language::run(&options),
         Benchmark::Judge(options) => judge::run(&options),
+        Benchmark::Monitor(options) => monitor::run(&options),
         Benchmark::Idle(options) => idle::run(&options),
     }
 }

@@ -29,11 +29,20 @@ pub(crate) fn machine() -> String {
 /// Never on Linux.
 pub(crate) fn used_by_children() -> Result<Duration, Failure> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let spent = |time: TimeVal| {
-        Duration::from_secs(time.tv_sec().unsigned_abs())
-            + Duration::from_micros(time.tv_usec().unsigned_abs())
-    };
     Ok(spent(usage.user_time()) + spent(usage.system_time()))
+}
+
+/// Returns the user and system time of this thread so far.
+///
+/// # Errors
+/// Never on Linux.
+pub(crate) fn used_by_this_thread() -> Result<Duration, Failure> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
+    Ok(spent(usage.user_time()) + spent(usage.system_time()))
+}
+
+fn spent(time: TimeVal) -> Duration {
+    Duration::from_secs(time.tv_sec().unsigned_abs()) + Duration::from_micros(time.tv_usec().unsigned_abs())
 }
 
 /// Keeps a process, or this thread and those it will start for 0, on one core.

@@ -7,8 +7,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::interval::Interval;
 use super::monitor::{Algebra, Atom, Obligation, Scale, Trace, evaluate};
-use super::steps::{BEGINNING, Nanos, Steps};
+use super::steps::{BEGINNING, Nanos};
 
 /// Returns the share of the budget that is left: `raw` over the distance between limit and ideal, at most 1.
 ///
@@ -74,26 +75,20 @@ impl Algebra for Call {
         Self { normalised: -self.normalised, raw: -self.raw, ..self }
     }
 
-    fn atom(atom: &Atom, trace: &Trace) -> Steps<Self> {
-        atom.values(trace).map_segments(|segment| {
-            let (value, limit) = segment.value;
-            let margin = atom.read(value, limit).margin;
-            // A value that is only bounded counts at its worse end, as far as there is one.
-            let raw = [margin.lo, margin.hi].into_iter().find(|end| end.is_finite());
-            raw.map_or(Self::TOP, |raw| Self {
-                normalised: normalised(
-                    raw,
-                    if limit.lo.is_finite() { limit.lo } else { limit.hi },
-                    atom.scale,
-                ),
-                raw,
-                atom: Some(atom.id),
-                at: segment.start,
-            })
+    fn atom(atom: &Atom, value: Interval, limit: Interval, at: Nanos) -> Self {
+        let margin = atom.read(value, limit).margin;
+        // A value that is only bounded counts at its worse end, as far as there is one.
+        let raw = [margin.lo, margin.hi].into_iter().find(|end| end.is_finite());
+        let limit = if limit.lo.is_finite() { limit.lo } else { limit.hi };
+        raw.map_or(Self::TOP, |raw| Self {
+            normalised: normalised(raw, limit, atom.scale),
+            raw,
+            atom: Some(atom.id),
+            at,
         })
     }
 
-    fn blank(_: &Atom, _: &Trace) -> Self {
+    fn blank(_: &Atom, _: Interval, _: Interval) -> Self {
         Self::TOP
     }
 }
@@ -119,7 +114,6 @@ pub(crate) fn closest_call(obligations: &[Obligation], trace: &Trace) -> Option<
 #[cfg(test)]
 mod tests {
     use super::super::interval::Comparison;
-    use super::super::interval::Interval;
     use super::super::monitor::{Claim, Formula, SignalId, Span, decide};
     use super::super::signal::Signal;
     use super::*;

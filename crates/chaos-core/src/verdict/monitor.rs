@@ -6,15 +6,16 @@
 //! that prefix. See O. Maler and D. Nickovic (FORMATS 2004), A. Donzé and O. Maler (FORMATS 2010), and for verdicts from
 //! intervals J. V. Deshmukh et al., "Robust online monitoring of signal temporal logic" (FMSD 51, 2017).
 //!
-//! [`evaluate`] takes time linear in the number of segments for each operator. Guards bound that number by
-//! [`lookback`]: they keep only as much history as their past operators can see. An evaluator that keeps its state
-//! between observations would stand beside [`evaluate`] and share [`Algebra`] with it.
+//! [`evaluate`] takes time linear in the number of segments for each operator. [`Online`] does the same for signals that are
+//! still coming: in constant amortised time for each segment and operator, with no more memory than its windows need, and
+//! on every prefix the very values that [`evaluate`] finds there. Both slide windows by the same code.
 
 mod atom;
 mod claim;
 mod decide;
 mod formula;
 mod guard;
+mod online;
 mod statement;
 
 pub use atom::{Atom, Operand, Scale, SignalId, Subject};
@@ -22,6 +23,7 @@ pub use claim::{Claim, Events, Obligation, Span};
 pub use decide::{Decision, decide, decided_at, presume};
 pub use formula::{Formula, horizon, latest_decision, lookback};
 pub use guard::{Blindness, Guard};
+pub use online::Online;
 pub use statement::Statement;
 
 use super::interval::{Interval, Truth};
@@ -89,10 +91,10 @@ pub trait Algebra: Copy + PartialEq {
     /// Returns the value of a negation.
     #[must_use]
     fn negated(self) -> Self;
-    /// Returns the value of an atom over all time.
-    fn atom(atom: &Atom, trace: &Trace) -> Steps<Self>;
-    /// Returns the value of an atom of which nothing is known.
-    fn blank(atom: &Atom, trace: &Trace) -> Self;
+    /// Returns the value of an atom on a segment that starts at `at`, from the values of both of its sides.
+    fn atom(atom: &Atom, value: Interval, limit: Interval, at: Nanos) -> Self;
+    /// Returns the value of an atom of which nothing is known, from the ranges of both of its sides.
+    fn blank(atom: &Atom, value: Interval, limit: Interval) -> Self;
 }
 
 impl Algebra for Reading {
@@ -112,17 +114,17 @@ impl Algebra for Reading {
         Self { truth: self.truth.negated(), margin: self.margin.negated() }
     }
 
-    fn atom(atom: &Atom, trace: &Trace) -> Steps<Self> {
-        atom.values(trace).map(|(value, limit)| atom.read(value, limit))
+    fn atom(atom: &Atom, value: Interval, limit: Interval, _: Nanos) -> Self {
+        atom.read(value, limit)
     }
 
-    fn blank(atom: &Atom, trace: &Trace) -> Self {
-        atom.read(trace.signals[atom.signal.0].range(), atom.limit_range(trace))
+    fn blank(atom: &Atom, value: Interval, limit: Interval) -> Self {
+        atom.read(value, limit)
     }
 }
 
 /// A step of `until` read as the function `x -> q or (p and x)` of what comes after it; such clamps compose.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Clamp<A> {
     p: A,
     q: A,
@@ -142,7 +144,10 @@ impl<A: Algebra> Clamp<A> {
 #[must_use]
 pub fn evaluate<A: Algebra>(formula: &Formula, trace: &Trace) -> Steps<A> {
     match formula {
-        Formula::Atom(atom) => A::atom(atom, trace),
+        Formula::Atom(atom) => atom.values(trace).map_segments(|segment| {
+            let (value, limit) = segment.value;
+            A::atom(atom, value, limit, segment.start)
+        }),
         Formula::Not(body) => evaluate::<A>(body, trace).map(A::negated),
         Formula::And(parts) => fold(parts, trace, A::TOP, A::meet),
         Formula::Or(parts) => fold(parts, trace, A::BOTTOM, A::join),
@@ -162,7 +167,8 @@ pub fn evaluate<A: Algebra>(formula: &Formula, trace: &Trace) -> Steps<A> {
         }
         Formula::Throughout { after, end, body } => {
             let end = end.unwrap_or(FOREVER);
-            evaluate::<A>(body, trace).accumulate_to(*after, end, blank(body, trace), A::meet)
+            let range = |signal: SignalId| trace.signals[signal.0].range();
+            evaluate::<A>(body, trace).accumulate_to(*after, end, blank(body, &range), A::meet)
         }
     }
 }
@@ -173,23 +179,23 @@ fn fold<A: Algebra>(parts: &[Formula], trace: &Trace, empty: A, combine: fn(A, A
     values.fold(first, |all, part| all.zip(&part, combine))
 }
 
-/// Returns the value of a formula when nothing at all is known.
-fn blank<A: Algebra>(formula: &Formula, trace: &Trace) -> A {
+/// Returns the value of a formula when nothing at all is known of signals with the given ranges.
+fn blank<A: Algebra>(formula: &Formula, range: &dyn Fn(SignalId) -> Interval) -> A {
     match formula {
-        Formula::Atom(atom) => A::blank(atom, trace),
-        Formula::Not(body) => blank::<A>(body, trace).negated(),
-        Formula::And(parts) => parts.iter().map(|part| blank(part, trace)).fold(A::TOP, A::meet),
-        Formula::Or(parts) => parts.iter().map(|part| blank(part, trace)).fold(A::BOTTOM, A::join),
-        Formula::Implies(given, then) => blank::<A>(given, trace).negated().join(blank(then, trace)),
+        Formula::Atom(atom) => A::blank(atom, range(atom.signal), atom.limit(range)),
+        Formula::Not(body) => blank::<A>(body, range).negated(),
+        Formula::And(parts) => parts.iter().map(|part| blank(part, range)).fold(A::TOP, A::meet),
+        Formula::Or(parts) => parts.iter().map(|part| blank(part, range)).fold(A::BOTTOM, A::join),
+        Formula::Implies(given, then) => blank::<A>(given, range).negated().join(blank(then, range)),
         Formula::Until { left, right, .. } => {
-            let right = blank::<A>(right, trace);
-            right.join(blank::<A>(left, trace).meet(right))
+            let right = blank::<A>(right, range);
+            right.join(blank::<A>(left, range).meet(right))
         }
         Formula::Always { body, .. }
         | Formula::Eventually { body, .. }
         | Formula::Historically { body, .. }
         | Formula::Once { body, .. }
-        | Formula::Throughout { body, .. } => blank(body, trace),
+        | Formula::Throughout { body, .. } => blank(body, range),
     }
 }
 

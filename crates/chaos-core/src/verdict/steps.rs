@@ -5,6 +5,10 @@
 //! is sampled (O. Maler and D. Nickovic, "Monitoring temporal properties of continuous signals", FORMATS 2004;
 //! A. Donzé and O. Maler, "Robust satisfaction of temporal logic over real-valued signals", FORMATS 2010).
 
+mod sliding;
+
+pub(crate) use sliding::{Combine, Sliding};
+
 /// An instant or a length of time in nanoseconds; instants count from the start of the run.
 pub type Nanos = i64;
 
@@ -179,44 +183,20 @@ impl<T: Copy + PartialEq> Steps<T> {
     /// Combines, for each `t`, the values of all segments that meet `[t + from, t + to]`, in the order of time.
     ///
     /// `combine` must be associative and idempotent enough not to care that a segment counts once however much of it
-    /// lies in the window (minimum, maximum, composition of clamps). Takes O(n) in all: the window is a queue made of
-    /// two stacks, which aggregates any associative operation in constant amortised time (K. Tangwongsan et al.,
-    /// "General incremental sliding-window aggregation", VLDB 2015) and so serves `until` as well as minimum and maximum.
+    /// lies in the window (minimum, maximum, composition of clamps). Takes O(n) in all.
     #[must_use]
     pub fn slide(&self, from: Nanos, to: Nanos, combine: impl Fn(T, T) -> T) -> Self {
-        debug_assert!(from <= to, "a window must not end before it starts");
-        let count = self.points.len();
-        let enters = |index: usize| shifted(self.segment(index).start, to.saturating_neg());
-        let leaves = |index: usize| shifted(self.segment(index).end, from.saturating_neg());
-        let mut window = Window::new(combine);
-        let mut entered = 0;
-        while entered < count && enters(entered) == BEGINNING {
-            window.enter(self.points[entered].1);
-            entered += 1;
+        let mut window = Sliding::new(from, to, combine);
+        let mut steps: Option<Self> = None;
+        let mut emit = |instant, value| match &mut steps {
+            None => steps = Some(Self::constant(value)),
+            Some(steps) => steps.push(instant, value),
+        };
+        for (start, value) in &self.points {
+            window.enter(*start, *value, &mut emit);
         }
-        let mut left = 0;
-        let mut steps =
-            Self::constant(window.aggregate().expect("invariant: the first segment never ends before"));
-        loop {
-            let entering = if entered < count { enters(entered) } else { FOREVER };
-            let leaving = leaves(left);
-            let instant = entering.min(leaving);
-            if instant == FOREVER {
-                return steps;
-            }
-            while entered < count && enters(entered) == instant {
-                window.enter(self.points[entered].1);
-                entered += 1;
-            }
-            while leaves(left) == instant {
-                window.leave();
-                left += 1;
-            }
-            steps.push(
-                instant,
-                window.aggregate().expect("invariant: the window holds the segment it lies in"),
-            );
-        }
+        window.advance(FOREVER, &mut emit);
+        steps.expect("invariant: a step function has a first segment")
     }
 
     /// Combines, for each `t`, all values on `[t + after, end)`; where that is empty the result is `nothing`.
@@ -235,46 +215,6 @@ impl<T: Copy + PartialEq> Steps<T> {
         let mut points = points.into_iter().rev();
         let before = points.next().map_or(nothing, |(_, value)| value);
         Self::from_points(before, points)
-    }
-}
-
-/// A first-in first-out queue that knows the combination of all it holds.
-struct Window<T, F> {
-    combine: F,
-    /// Oldest on top; each with the combination of itself and all newer ones in this stack.
-    front: Vec<T>,
-    back: Vec<T>,
-    back_total: Option<T>,
-}
-
-impl<T: Copy, F: Fn(T, T) -> T> Window<T, F> {
-    fn new(combine: F) -> Self {
-        Self { combine, front: Vec::new(), back: Vec::new(), back_total: None }
-    }
-
-    fn enter(&mut self, value: T) {
-        self.back.push(value);
-        self.back_total = Some(self.back_total.map_or(value, |total| (self.combine)(total, value)));
-    }
-
-    fn leave(&mut self) {
-        if self.front.is_empty() {
-            let mut total: Option<T> = None;
-            while let Some(value) = self.back.pop() {
-                let next = total.map_or(value, |later| (self.combine)(value, later));
-                total = Some(next);
-                self.front.push(next);
-            }
-            self.back_total = None;
-        }
-        self.front.pop();
-    }
-
-    fn aggregate(&self) -> Option<T> {
-        match (self.front.last().copied(), self.back_total) {
-            (Some(older), Some(newer)) => Some((self.combine)(older, newer)),
-            (older, newer) => older.or(newer),
-        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! its own bad samples. Windows of expectations restart at phase edges, so that a deadline after the rollback is not
 //! judged on the fault; windows of guards run straight through, so that a guard is not blind just after the injection.
 //!
-//! The window keeps its values sorted while they enter and leave; a binary search and a short move of memory, no sorting.
+//! A window knows the order statistic it is asked for while values enter and leave: each change takes O(log n).
+
+mod ranked;
 
 use std::collections::VecDeque;
 
@@ -13,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::Interval;
 use super::proportion::Trials;
-use super::quantile::{Distribution, least_samples, rank};
+use super::quantile::{Distribution, least_samples};
 use super::signal::{Blank, Signal};
 use super::steps::{Nanos, shifted};
+use ranked::{Ranked, Wanted};
 
 /// What became of one request; the number is the metric judged, such as its latency in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -257,8 +260,9 @@ pub struct LiveWindow {
     windowed: Windowed,
     /// In the order of intended starts.
     held: VecDeque<Observation>,
-    lower: Vec<f64>,
-    upper: Vec<f64>,
+    /// The lower ends of the values, and the upper ones.
+    lower: Ranked,
+    upper: Ranked,
     succeeded: usize,
     unsuccessful: usize,
     not_run: usize,
@@ -268,11 +272,16 @@ impl LiveWindow {
     /// Returns an empty window.
     #[must_use]
     pub fn new(windowed: Windowed) -> Self {
+        let wanted = match windowed.statistic {
+            Statistic::Quantile(q) => Wanted::Quantile(q),
+            Statistic::Min => Wanted::Least,
+            _ => Wanted::Greatest,
+        };
         Self {
             windowed,
             held: VecDeque::new(),
-            lower: Vec::new(),
-            upper: Vec::new(),
+            lower: Ranked::new(wanted),
+            upper: Ranked::new(wanted),
             succeeded: 0,
             unsuccessful: 0,
             not_run: 0,
@@ -285,8 +294,8 @@ impl LiveWindow {
         self.held.insert(place, observation);
         *self.tally(&observation) += 1;
         if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {
-            insert(&mut self.lower, value.lo);
-            insert(&mut self.upper, value.hi);
+            self.lower.insert(value.lo);
+            self.upper.insert(value.hi);
         }
     }
 
@@ -295,8 +304,8 @@ impl LiveWindow {
         while let Some(observation) = self.held.pop_front_if(|held| held.intended < instant) {
             *self.tally(&observation) -= 1;
             if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {
-                remove(&mut self.lower, value.lo);
-                remove(&mut self.upper, value.hi);
+                self.lower.remove(value.lo);
+                self.upper.remove(value.hi);
             }
         }
     }
@@ -310,8 +319,7 @@ impl LiveWindow {
         let ratio = |part: usize, whole: usize| part as f64 / whole as f64;
         let per = |unit: f64| Some(Interval::new(made as f64 / unit, all as f64 / unit));
         // Requests that were not made may have had any value, yet do not make up for samples that are missing.
-        let enough = !self.lower.is_empty() && self.lower.len().saturating_sub(self.not_run) >= least;
-        let ranked = |index: usize| Interval::new(self.lower[index], self.upper[index]);
+        let enough = self.lower.len() > 0 && self.lower.len().saturating_sub(self.not_run) >= least;
         match self.windowed.statistic {
             Statistic::Count => per(1.0),
             Statistic::Rate => per(self.windowed.length as f64 / 1e9),
@@ -324,9 +332,9 @@ impl LiveWindow {
                 ratio(self.unsuccessful + self.not_run, all),
             )),
             Statistic::Quantile(_) | Statistic::Min | Statistic::Max | Statistic::Last if !enough => None,
-            Statistic::Quantile(q) => Some(ranked(rank(q, self.lower.len()) - 1)),
-            Statistic::Min => Some(ranked(0)),
-            Statistic::Max => Some(ranked(self.lower.len() - 1)),
+            Statistic::Quantile(_) | Statistic::Min | Statistic::Max => {
+                Some(Interval::new(self.lower.get()?, self.upper.get()?))
+            }
             Statistic::Last => self.held.iter().rev().find_map(Observation::value),
         }
     }
@@ -338,16 +346,6 @@ impl LiveWindow {
             None => &mut self.not_run,
         }
     }
-}
-
-fn insert(sorted: &mut Vec<f64>, value: f64) {
-    sorted.insert(sorted.partition_point(|held| held.total_cmp(&value).is_lt()), value);
-}
-
-fn remove(sorted: &mut Vec<f64>, value: f64) {
-    let place = sorted.partition_point(|held| held.total_cmp(&value).is_lt());
-    debug_assert!(sorted.get(place) == Some(&value), "invariant: what leaves had entered");
-    sorted.remove(place);
 }
 
 #[cfg(test)]

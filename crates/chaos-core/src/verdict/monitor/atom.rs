@@ -104,21 +104,30 @@ impl Atom {
                 .zip(&trace.signals[signal.0].values(), |value, limit| {
                     (value, limit.scaled(factor).shifted(offset))
                 }),
-            _ => value.map(|value| (value, self.limit_range(trace))),
+            _ => {
+                let limit = self.limit(&|signal| trace.signals[signal.0].range());
+                value.map(|value| (value, limit))
+            }
         }
     }
 
-    /// Returns everything that the right-hand side may be.
-    pub(crate) fn limit_range(&self, trace: &Trace) -> Interval {
+    /// Returns the right-hand side, given what each signal is, or may be.
+    pub(crate) fn limit(&self, value: &dyn Fn(SignalId) -> Interval) -> Interval {
         match self.subject {
             Subject::Holds => Interval::exactly(1.0),
             Subject::Compares { limit, .. } => match limit {
                 Operand::Constant(limit) => Interval::exactly(limit),
-                Operand::Signal { signal, factor, offset } => {
-                    trace.signals[signal.0].range().scaled(factor).shifted(offset)
-                }
+                Operand::Signal { signal, factor, offset } => value(signal).scaled(factor).shifted(offset),
                 Operand::Pending => Interval::EVERYTHING,
             },
+        }
+    }
+
+    /// Returns the signal on the right-hand side, where there is one.
+    pub(crate) fn other(&self) -> Option<SignalId> {
+        match self.subject {
+            Subject::Compares { limit: Operand::Signal { signal, .. }, .. } => Some(signal),
+            _ => None,
         }
     }
 

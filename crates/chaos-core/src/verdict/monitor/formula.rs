@@ -136,18 +136,8 @@ impl Formula {
     /// Returns the signals the formula depends on, each once.
     #[must_use]
     pub fn signals(&self) -> Vec<SignalId> {
-        let mut signals: Vec<SignalId> = self
-            .atoms()
-            .into_iter()
-            .flat_map(|atom| {
-                let other = match atom.subject {
-                    Subject::Compares { limit: Operand::Signal { signal, .. }, .. } => Some(signal),
-                    _ => None,
-                };
-                [Some(atom.signal), other]
-            })
-            .flatten()
-            .collect();
+        let mut signals: Vec<SignalId> =
+            self.atoms().into_iter().flat_map(|atom| [Some(atom.signal), atom.other()]).flatten().collect();
         signals.sort();
         signals.dedup();
         signals

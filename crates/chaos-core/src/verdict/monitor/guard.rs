@@ -1,42 +1,34 @@
 //! Guards: conditions evaluated on every observation while the run goes on.
 
 use super::super::interval::{Interval, Truth};
-use super::super::signal::{Blank, Signal};
-use super::super::steps::{Nanos, shifted};
-use super::{Formula, Reading, Trace, evaluate, lookback};
+use super::super::steps::Nanos;
+use super::{Formula, Online, Reading, SignalId};
 
 /// A condition over the present and the past, evaluated at each instant at which something is observed.
 ///
-/// It keeps only as much history as its formula can look back on, so each evaluation takes time and memory in
-/// proportion to what happened within that, however long the run. Unknown values never fire it; see [`Blindness`].
+/// It keeps only as much history as its formula can look back on. Unknown values never fire it; see [`Blindness`].
 /// Its formula must not look ahead: what lies in the future is unknown, and a guard would wait for it.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    formula: Formula,
-    lookback: Nanos,
-    trace: Trace,
+    online: Online<Reading>,
 }
 
 impl Guard {
-    /// Returns a guard over signals with the given physical ranges, in the order of their [`super::SignalId`]s.
+    /// Returns a guard over signals with the given physical ranges, in the order of their [`SignalId`]s.
     #[must_use]
-    pub fn new(formula: Formula, ranges: &[Interval]) -> Self {
-        let lookback = lookback(&formula);
-        Self { formula, lookback, trace: Trace::new(ranges.iter().copied().map(Signal::unknown).collect()) }
+    pub fn new(formula: &Formula, ranges: &[Interval]) -> Self {
+        Self { online: Online::new(formula, ranges) }
     }
 
-    /// Takes the values of all signals at `now` (`None`: unknown) and returns how the condition stands; it fires when
-    /// the truth is [`Truth::True`].
+    /// Takes the values of all signals at `now` (`None`: unknown), an instant later than all before, and returns how the
+    /// condition stands; it fires when the truth is [`Truth::True`].
     pub fn update(&mut self, now: Nanos, values: &[Option<Interval>]) -> Reading {
-        for (signal, value) in self.trace.signals.iter_mut().zip(values) {
-            match value {
-                Some(value) => signal.set(now, *value),
-                None => signal.blank(now, Blank::Gap),
-            }
-            signal.hear(now);
-            signal.forget_before(shifted(now, self.lookback.saturating_neg()));
+        for (signal, value) in values.iter().enumerate() {
+            self.online.set(SignalId(signal), now, *value);
         }
-        evaluate(&self.formula, &self.trace).at(now)
+        self.online.hear(now);
+        self.online.forget_before(now);
+        self.online.at(now)
     }
 
     /// Whether a reading means that the guard fires.
@@ -48,7 +40,7 @@ impl Guard {
     /// Returns the number of segments kept at present.
     #[must_use]
     pub fn segment_count(&self) -> usize {
-        self.trace.signals.iter().map(|signal| signal.values().segment_count()).sum()
+        self.online.segment_count()
     }
 }
 

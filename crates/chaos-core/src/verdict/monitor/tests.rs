@@ -1,3 +1,4 @@
+mod online;
 mod properties;
 
 use super::super::confidence::{Leaning, Outcome, Reason};
@@ -275,7 +276,7 @@ fn until_is_strong_and_unless_is_weak() {
 #[test]
 fn a_guard_fires_on_time_and_never_on_the_unknown() {
     let formula = compare(0, Comparison::Above, 5.0).lasting(10 * S);
-    let mut guard = Guard::new(formula, &[RANGE]);
+    let mut guard = Guard::new(&formula, &[RANGE]);
     let bad = Some(Interval::exactly(9.0));
     let mut fired = None;
     for tick in 0..400_i64 {

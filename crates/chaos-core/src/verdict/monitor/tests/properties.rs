@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::super::super::steps::shifted;
 use super::*;
 
-type Points = Vec<(i64, Option<u8>)>;
+pub(super) type Points = Vec<(i64, Option<u8>)>;
 
-fn any_points() -> impl Strategy<Value = Points> {
+pub(super) fn any_points() -> impl Strategy<Value = Points> {
     prop::collection::vec((1i64..8, prop::option::weighted(0.8, 0u8..9)), 1..12)
 }
 
-fn build(points: &Points, heard: Nanos, fill: Option<&[u8]>) -> Signal {
+pub(super) fn build(points: &Points, heard: Nanos, fill: Option<&[u8]>) -> Signal {
     let mut t = 0;
     let mut segments = Vec::new();
     for (i, (length, value)) in points.iter().enumerate() {
@@ -22,7 +22,7 @@ fn build(points: &Points, heard: Nanos, fill: Option<&[u8]>) -> Signal {
     Signal::from_points(Interval { lo: 0.0, hi: 8.0 }, segments, heard)
 }
 
-fn any_formula() -> impl Strategy<Value = Formula> {
+pub(super) fn any_formula() -> impl Strategy<Value = Formula> {
     let comparisons = prop::sample::select(vec![
         Comparison::AtMost,
         Comparison::Below,
@@ -158,7 +158,7 @@ proptest! {
             Formula::Once { from: 1, to: length + 1, body: Box::new(compare(0, Comparison::Equal, 3.0)) },
         ]);
         let signal = build(&x, 60, None);
-        let mut guard = Guard::new(formula.clone(), &[signal.range()]);
+        let mut guard = Guard::new(&formula, &[signal.range()]);
         for now in 0..60 {
             let value = signal.at(now);
             let online = guard.update(now, &[value.is_exact().then_some(value)]);
