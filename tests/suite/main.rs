@@ -14,6 +14,7 @@ mod judging;
 mod kills;
 mod machine;
 mod old_kernel;
+mod oracle;
 mod outcomes;
 mod scenarios;
 mod series;
