@@ -261,8 +261,8 @@ pub struct LiveWindow {
     /// In the order of intended starts.
     held: VecDeque<Observation>,
     /// The lower ends of the values, and the upper ones.
-    lower: Ranked,
-    upper: Ranked,
+    lower: Box<Ranked>,
+    upper: Box<Ranked>,
     succeeded: usize,
     unsuccessful: usize,
     not_run: usize,
@@ -280,8 +280,8 @@ impl LiveWindow {
         Self {
             windowed,
             held: VecDeque::new(),
-            lower: Ranked::new(wanted),
-            upper: Ranked::new(wanted),
+            lower: Box::new(Ranked::new(wanted)),
+            upper: Box::new(Ranked::new(wanted)),
             succeeded: 0,
             unsuccessful: 0,
             not_run: 0,
