@@ -4,7 +4,12 @@
 //! cargo run --release -p chaos-benches -- monitor --python "$(tests/oracle/python)" [--assert]
 //! ```
 
-use std::{collections::VecDeque, path::PathBuf, process::Command, process::ExitCode, time::Duration};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use crate::{
     Claims, Failure, processor,
@@ -136,7 +141,7 @@ fn online(formula: &Formula, segments: usize, chunk: usize) -> Result<Duration, 
 }
 
 /// Asks rtamt for segments for each second of processor time.
-fn rtamt(python: &PathBuf, segments: usize) -> Result<f64, Failure> {
+fn rtamt(python: &Path, segments: usize) -> Result<f64, Failure> {
     let window = (WINDOW / EVERY).to_string();
     let done = Command::new(python)
         .args(["-c", include_str!("monitor.py"), &window, &segments.to_string()])
