@@ -16,6 +16,7 @@ mod machine;
 mod old_kernel;
 mod oracle;
 mod outcomes;
+mod probes;
 mod scenarios;
 mod series;
 mod stopping;

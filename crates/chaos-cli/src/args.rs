@@ -174,6 +174,9 @@ pub(crate) struct Planning {
     /// Allow only these mechanisms, such as `tcx` or `netem`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) backend: Vec<String>,
+    /// Let exec probes run their commands, with the rights of this process
+    #[arg(long)]
+    pub(crate) allow_exec: bool,
 }
 
 /// `chaos plan`

@@ -6,12 +6,14 @@ use chaos_core::{
     environment::Environment,
     injector::Injector,
     inventory::Inventory,
-    model::Experiment,
+    model::{Experiment, Probe, ProbeKind},
     plan::{self, Plan, PlanError},
     probe::Probers,
 };
 use chaos_faults::{AgentInjector, MachineEnvironment, MachineInventory, agent::ChildProcess};
 use chaos_lab::{LabEnvironment, LabInventory, Programs};
+
+use crate::args::Planning;
 
 /// Everything that one experiment needs of the world.
 pub(crate) struct World {
@@ -19,11 +21,12 @@ pub(crate) struct World {
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) injector: Arc<AgentInjector>,
     pub(crate) probers: Arc<dyn Probers>,
+    allow_exec: bool,
 }
 
 impl World {
     /// Wires the usual set; touches nothing.
-    pub(crate) fn of(experiment: &Experiment, backends: &[String]) -> Result<World, String> {
+    pub(crate) fn of(experiment: &Experiment, planning: &Planning) -> Result<World, String> {
         let exe = executable()?;
         let (inventory, environment): (Box<dyn Inventory>, Arc<dyn Environment>) = match experiment.lab() {
             Some(lab) => (
@@ -32,12 +35,24 @@ impl World {
             ),
             None => (Box::new(MachineInventory), Arc::new(MachineEnvironment)),
         };
-        let probers = chaos_probes::StandardProbers::new().secrets(|name| std::env::var(name).ok());
-        Ok(World { inventory, environment, injector: injector(backends)?, probers: Arc::new(probers) })
+        let mut probers = chaos_probes::StandardProbers::new().secrets(|name| std::env::var(name).ok());
+        if planning.allow_exec {
+            probers = probers.allow_exec();
+        }
+        let (injector, probers) = (injector(&planning.backend)?, Arc::new(probers));
+        Ok(World { inventory, environment, injector, probers, allow_exec: planning.allow_exec })
     }
 
     /// Plans the experiment.
     pub(crate) async fn plan(&self, experiment: &Experiment, seed: u64) -> Result<Plan, PlanError> {
+        let exec = |probe: &&Probe| matches!(probe.kind, ProbeKind::Exec { .. });
+        if let Some(probe) = experiment.probes.iter().find(exec).filter(|_| !self.allow_exec) {
+            return Err(PlanError::Unsound {
+                message: format!("the probe `{}` runs a command, and nobody has allowed that", probe.name),
+                help: Some("read the command, and allow it with `--allow-exec`".into()),
+                span: probe.span,
+            });
+        }
         let injectors: Vec<Arc<dyn Injector>> = vec![self.injector.clone()];
         plan::plan(experiment, &*self.inventory, &injectors, seed).await
     }

@@ -51,6 +51,9 @@ pub struct Namespace {
     pub path: PathBuf,
     /// The open descriptor, where the runner holds one; it keeps the namespace alive.
     pub descriptor: Option<Arc<OwnedFd>>,
+    /// A path that opens the mount namespace that belongs to it, with its own `/etc/hosts` and the like; none where files are
+    /// those of the runner.
+    pub mounts: Option<PathBuf>,
 }
 
 /// Names and addresses that hold at a place.

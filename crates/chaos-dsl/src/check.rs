@@ -1,9 +1,10 @@
 //! Tree to model: names, units, and what makes sense.
 //!
 //! The order of work: [`load`] reads the file and all that it uses, [`params`] gives every parameter its value, then each
-//! experiment is checked line by line: [`lab`], [`target`], [`probe`] and [`reading`], [`fault`], [`timeline`], [`formula`], and at last
+//! experiment is checked line by line: [`lab`], [`target`], [`probe`] with [`service`], [`reading`] and [`alert`], [`fault`], [`timeline`], [`formula`], and at last
 //! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
 
+mod alert;
 mod bounds;
 mod change;
 mod clause;
@@ -20,12 +21,13 @@ mod predicate;
 mod probe;
 mod reading;
 mod series;
+mod service;
 mod soundness;
 mod target;
 mod timeline;
 mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chaos_core::{
     model::{Experiment, Target},
@@ -100,12 +102,18 @@ fn check(
     }
     // The file itself comes last, after what it uses.
     if let Some((own, used)) = trees.split_last() {
+        let folder = |id: &chaos_core::span::FileId| {
+            let path = sources.file(*id).and_then(|file| Path::new(&file.name).parent());
+            (*id, path.unwrap_or(Path::new("")).to_owned())
+        };
+        let folders = files.iter().map(folder).collect();
         let mut checker = Checker {
             out: Vec::new(),
             params: Params::default(),
             strange: Vec::new(),
             targets: Vec::new(),
             variables: Vec::new(),
+            folders,
         };
         let mut shared = Vec::new();
         for statement in used.iter().flat_map(|t| &t.statements) {
@@ -235,6 +243,8 @@ struct Checker {
     targets: Vec<Target>,
     /// What the claim under way goes over, the innermost last.
     variables: Vec<each::Variable>,
+    /// The folder of each file, which paths in it are relative to.
+    folders: Vec<(chaos_core::span::FileId, PathBuf)>,
 }
 
 impl Checker {

@@ -233,7 +233,7 @@ pub fn machine_place(object: &Object) -> Result<Place, EnvironmentError> {
                 // Between the first look and the opening another process may have got the number.
                 return Err(gone(format!("process {} is gone", object.name)));
             }
-            Some(Namespace { path, descriptor: Some(std::sync::Arc::new(file.into())) })
+            Some(Namespace { path, descriptor: Some(std::sync::Arc::new(file.into())), mounts: None })
         }
     };
     Ok(Place { object: object.clone(), namespace, interface: None, names: Default::default() })

@@ -68,6 +68,7 @@ impl Environment for LabEnvironment {
                 path: host.namespace_path.clone(),
                 // A descriptor would keep the host in existence wherever a place is still kept when the lab goes down.
                 descriptor: None,
+                mounts: Some(host.mounts_path.clone()),
             }),
             interface: Some(host.interface.to_owned()),
             names: Arc::new(names(&lab)),

@@ -132,6 +132,8 @@ pub struct HostHandle {
     pub namespace: Namespace,
     /// A path that opens the namespace for as long as the lab is up, also from other processes of the same user.
     pub namespace_path: PathBuf,
+    /// A path that opens its mount namespace, which has its own names of hosts.
+    pub mounts_path: PathBuf,
     /// Its interface towards the switch, in its own namespace.
     pub interface: &'static str,
     /// The other end of that, in the switch's namespace.
@@ -209,6 +211,7 @@ impl Lab {
                 addresses: host.addresses(),
                 namespace: open(&format!("the network of host `{}`", host.name), place.network)?,
                 namespace_path: path(place.network),
+                mounts_path: path(place.mounts),
                 interface: HOST_INTERFACE,
                 switch_interface: host.switch_port.clone(),
             });

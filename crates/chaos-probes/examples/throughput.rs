@@ -54,10 +54,11 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
 
 async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Result<(), Box<dyn Error>> {
     let fresh = rest.contains(&"fresh");
-    let namespace = rest
-        .iter()
-        .find_map(|word| word.strip_prefix("netns="))
-        .map(|path| Namespace { path: path.into(), descriptor: None });
+    let namespace = rest.iter().find_map(|word| word.strip_prefix("netns=")).map(|path| Namespace {
+        path: path.into(),
+        descriptor: None,
+        mounts: None,
+    });
     let text = |value: &str| Spanned::new(value.to_owned(), Span::NONE);
     let probe = Probe {
         name: text("throughput"),

@@ -5,16 +5,31 @@ use hyper::header::{HeaderMap, HeaderName};
 
 use crate::failure::{Failure, cannot};
 
+const DAY: f64 = 86_400.0;
+
 /// What a condition can look at.
 pub(crate) enum Answer<'a> {
     /// An HTTP answer; the body is there as far as it was kept.
     Http { status: u16, headers: &'a HeaderMap, body: &'a [u8] },
     /// The values of DNS records, each in all its forms.
     Dns { values: &'a [String] },
+    /// How many seconds the server's certificate is still valid.
+    Tls { left: Option<f64> },
+    /// The exit code of a command, none where a signal ended it, and what it printed.
+    Exec { exit: Option<i32>, output: &'a str },
+}
+
+/// What kind of probe is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Http,
+    Dns,
+    Tls,
+    Exec,
 }
 
 /// Fails on conditions that this kind of probe can never meet.
-pub(crate) fn check(condition: &Condition, http: bool) -> Result<(), ProbeError> {
+pub(crate) fn check(condition: &Condition, of: Kind) -> Result<(), ProbeError> {
     let needs = |what: &str, kind: &str| {
         Err(cannot(
             format!("`{what}` needs {kind} probe"),
@@ -22,16 +37,19 @@ pub(crate) fn check(condition: &Condition, http: bool) -> Result<(), ProbeError>
         ))
     };
     match condition {
-        Condition::Status(_) if !http => needs("status", "an http"),
-        Condition::BodyContains(_) if !http => needs("body contains", "an http"),
-        Condition::Header(..) if !http => needs("header", "an http"),
+        Condition::Status(_) if of != Kind::Http => needs("status", "an http"),
+        Condition::BodyContains(_) if of != Kind::Http => needs("body contains", "an http"),
+        Condition::Header(..) if of != Kind::Http => needs("header", "an http"),
         Condition::Header(name, _) if HeaderName::from_bytes(name.as_bytes()).is_err() => Err(cannot(
             format!("`{name}` is not the name of a header field"),
             "a header field's name has letters, digits and `-`",
         )),
-        Condition::Answer(_) if http => needs("answer", "a dns"),
-        Condition::All(parts) | Condition::Any(parts) => parts.iter().try_for_each(|part| check(part, http)),
-        Condition::Not(part) => check(part, http),
+        Condition::Answer(_) if of != Kind::Dns => needs("answer", "a dns"),
+        Condition::DaysLeft(_) if of != Kind::Tls => needs("days_left", "a tls"),
+        Condition::Exit(_) if of != Kind::Exec => needs("exit", "an exec"),
+        Condition::OutputContains(_) if of != Kind::Exec => needs("output contains", "an exec"),
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().try_for_each(|part| check(part, of)),
+        Condition::Not(part) => check(part, of),
         _ => Ok(()),
     }
 }
@@ -78,6 +96,9 @@ fn holds(condition: &Condition, answer: &Answer<'_>) -> bool {
             let text = text.trim_end_matches('.');
             values.iter().any(|value| value.eq_ignore_ascii_case(text))
         }
+        (Condition::DaysLeft(least), Answer::Tls { left }) => left.is_some_and(|left| left >= *least),
+        (Condition::Exit(code), Answer::Exec { exit, .. }) => *exit == Some(*code),
+        (Condition::OutputContains(text), Answer::Exec { output, .. }) => output.contains(text),
         (Condition::All(parts), _) => parts.iter().all(|part| holds(part, answer)),
         (Condition::Any(parts), _) => parts.is_empty() || parts.iter().any(|part| holds(part, answer)),
         (Condition::Not(part), _) => !holds(part, answer),
@@ -95,6 +116,17 @@ fn describe(condition: &Condition, answer: &Answer<'_>, wanted: bool) -> String 
         }
         (Condition::Header(name, value), _) => format!("header `{name}` {} `{value}`", word("is", "is not")),
         (Condition::Answer(text), _) => format!("{} `{text}`", word("answer", "no answer")),
+        (Condition::DaysLeft(_), Answer::Tls { left }) => {
+            // Whole days, so that the text does not change from one measurement to the next.
+            let days = left
+                .map_or_else(|| "an unknown number of".to_owned(), |left| (left / DAY).floor().to_string());
+            format!("certificate valid for {days} days")
+        }
+        (Condition::Exit(_), Answer::Exec { exit: Some(code), .. }) => format!("exit {code}"),
+        (Condition::Exit(_), _) => "ended by a signal".to_owned(),
+        (Condition::OutputContains(text), _) => {
+            format!("output {} `{text}`", word("contains", "does not contain"))
+        }
         (Condition::Not(part), _) => describe(part, answer, !wanted),
         (Condition::All(parts) | Condition::Any(parts), _) if parts.len() == 1 => {
             describe(&parts[0], answer, wanted)
@@ -147,9 +179,9 @@ mod tests {
 
     #[test]
     fn conditions_of_another_kind_are_refused_when_opened() {
-        assert_eq!(check(&Status(vec![]), false).unwrap_err().message, "`status` needs an http probe");
+        assert_eq!(check(&Status(vec![]), Kind::Dns).unwrap_err().message, "`status` needs an http probe");
         let nested = Not(Box::new(All(vec![Condition::Answer("a".into())])));
-        assert_eq!(check(&nested, true).unwrap_err().message, "`answer` needs a dns probe");
-        assert!(check(&BodyContains("x".into()), true).is_ok());
+        assert_eq!(check(&nested, Kind::Http).unwrap_err().message, "`answer` needs a dns probe");
+        assert!(check(&BodyContains("x".into()), Kind::Http).is_ok());
     }
 }

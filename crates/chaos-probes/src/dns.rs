@@ -11,7 +11,7 @@ use chaos_core::{
 use hickory_proto::rr::{Name, RecordType};
 
 use crate::{
-    condition::{self, Answer},
+    condition::{self, Answer, Kind},
     endpoint::{Endpoint, Host},
     failure::{Failure, Words, cannot},
     label::Labels,
@@ -43,7 +43,7 @@ impl DnsProber {
         sockets: Sockets,
     ) -> Result<DnsProber, ProbeError> {
         if let Some(condition) = &probe.ok_when {
-            condition::check(condition, false)?;
+            condition::check(condition, Kind::Dns)?;
         }
         let record = record_type(record)?;
         let endpoint = match (server, place.names.servers.first()) {

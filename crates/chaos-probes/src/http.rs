@@ -1,4 +1,4 @@
-//! HTTP/1.1: one request and its whole answer.
+//! HTTP/1.1, over TLS where the URL says so: one request and its whole answer.
 
 mod connection;
 mod pool;
@@ -27,10 +27,12 @@ use self::{
     request::{Parts, Target},
 };
 use crate::{
-    condition::{self, Answer},
+    condition::{self, Answer, Kind},
+    dial::secure,
     failure::{Failure, Words},
     label::Labels,
     resolve::Resolver,
+    secure::Tls,
     socket::Sockets,
     standard::Secrets,
 };
@@ -43,6 +45,7 @@ pub(crate) struct HttpProber {
     target: Target,
     resolver: Resolver,
     sockets: Sockets,
+    tls: Option<Tls>,
     /// None where every request has a connection of its own.
     pool: Option<Pool>,
     ok_when: Condition,
@@ -64,7 +67,7 @@ impl HttpProber {
         secrets: &Secrets,
     ) -> Result<HttpProber, ProbeError> {
         let ok_when = probe.ok_when.clone().unwrap_or_else(|| Condition::Status(vec![(200, 399)]));
-        condition::check(&ok_when, true)?;
+        condition::check(&ok_when, Kind::Http)?;
         let target = Target::open(&Parts { method, url, headers, body }, probe.connections, secrets)?;
         let pool = match probe.connections {
             Connections::Reuse(limit) => Some(Pool::new(usize::try_from(limit).unwrap_or(usize::MAX))),
@@ -72,6 +75,10 @@ impl HttpProber {
         };
         Ok(HttpProber {
             resolver: Resolver::open(&target.endpoint.host, place, &sockets)?,
+            tls: target
+                .secure
+                .then(|| Tls::open(&probe.trust, &target.endpoint.host, Some("http/1.1")))
+                .transpose()?,
             target,
             sockets,
             pool,
@@ -171,6 +178,12 @@ impl HttpProber {
             }
         };
         seen.connect = Some(start.elapsed());
+        // A request is one write; waiting to fill a packet would only add time.
+        let _ = stream.set_nodelay(true);
+        // What a certificate says is for tls probes.
+        let secured = secure(self.tls.as_ref(), stream, seen).await;
+        seen.value = None;
+        let stream = secured.inspect_err(|_| self.labels.peer(seen, address.ip(), &self.words))?;
         Connection::start(stream, address.ip()).await
     }
 

@@ -1,9 +1,10 @@
-//! Probers that only read the world: HTTP, TCP, DNS, Prometheus.
+//! Probers that only read the world: HTTP, TCP, TLS, DNS, gRPC, commands, Prometheus, alerts.
 //!
 //! 1. [`StandardProbers`] opens a probe at a place: it checks what can be checked before the run, and resolves secrets.
 //! 2. `socket` makes sockets inside the place's network namespace; they are driven on the caller's own runtime.
 //! 3. `resolve` finds addresses as the place's names have them, asking DNS servers with `query`.
-//! 4. `http`, `tcp` and `dns` each take one measurement per call; `prometheus` reads one number, through `api`. When to start the next one, how many at once and
+//! 4. `http`, `tcp`, `tls`, `dns`, `grpc` and `exec` each take one measurement per call, over connections that `dial` opens and
+//!    `secure` encrypts; `prometheus` reads one number and `alerts` what fires, through `api`. When to start the next one, how many at once and
 //!    how long to wait is the load engine's business: dropping a measurement ends it and closes its connection.
 //!
 //! ```no_run
@@ -18,18 +19,24 @@
 //! # }
 //! ```
 
+mod alerts;
 mod api;
 mod condition;
+mod dial;
 mod dns;
 mod endpoint;
+mod exec;
 mod failure;
+mod grpc;
 mod http;
 mod label;
 mod prometheus;
 mod query;
 mod resolve;
+mod secure;
 mod socket;
 mod standard;
 mod tcp;
+mod tls;
 
 pub use standard::StandardProbers;

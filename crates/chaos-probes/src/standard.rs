@@ -10,8 +10,8 @@ use chaos_core::{
 };
 
 use crate::{
-    dns::DnsProber, failure::cannot, http::HttpProber, prometheus::PrometheusProber, socket::SocketThreads,
-    tcp::TcpProber,
+    alerts::AlertsProber, dns::DnsProber, exec::ExecProber, failure::cannot, grpc::GrpcProber,
+    http::HttpProber, prometheus::PrometheusProber, socket::SocketThreads, tcp::TcpProber, tls::TlsProber,
 };
 
 /// Finds the value of a secret by the name of its environment variable.
@@ -22,6 +22,7 @@ pub(crate) type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Entering a network namespace needs root or `CAP_SYS_ADMIN`; one thread per namespace lives as long as its probers.
 pub struct StandardProbers {
     secrets: Secrets,
+    exec: bool,
     custom: BTreeMap<String, Arc<dyn Probers>>,
     threads: SocketThreads,
 }
@@ -31,6 +32,7 @@ impl StandardProbers {
     pub fn new() -> Self {
         StandardProbers {
             secrets: Arc::new(|_| None),
+            exec: false,
             custom: BTreeMap::new(),
             threads: SocketThreads::default(),
         }
@@ -43,12 +45,28 @@ impl StandardProbers {
         self
     }
 
+    /// Allows exec probes, which run whatever command the experiment names with the rights of this process; without it they are
+    /// refused.
+    #[must_use]
+    pub fn allow_exec(mut self) -> Self {
+        self.exec = true;
+        self
+    }
+
     /// Registers what opens the probes of kind [`ProbeKind::Custom`] with this name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, probers: Arc<dyn Probers>) -> Self {
         self.custom.insert(name.into(), probers);
         self
     }
+}
+
+/// Why a command is not run.
+fn refused(words: &[String]) -> ProbeError {
+    cannot(
+        format!("the command `{}` is not allowed: this run starts no programs", words.join(" ")),
+        "allow it with `--allow-exec`, or, from Rust, with `StandardProbers::allow_exec`",
+    )
 }
 
 impl Default for StandardProbers {
@@ -88,6 +106,19 @@ impl Probers for StandardProbers {
                 sockets,
                 &self.secrets,
             )?),
+            ProbeKind::Tls { address, name } => {
+                let name = name.as_ref().map(|name| name.value.as_str());
+                Arc::new(TlsProber::open(probe, (&address.value, name), place, sockets)?)
+            }
+            ProbeKind::Grpc { address, service, secure } => {
+                Arc::new(GrpcProber::open(probe, (&address.value, service, *secure), place, sockets)?)
+            }
+            ProbeKind::Exec { words, .. } if !self.exec => return Err(refused(words)),
+            ProbeKind::Exec { words, scale } => Arc::new(ExecProber::open(probe, (words, *scale), place)?),
+            ProbeKind::Alerts { source, url } => {
+                let ask = (*source, url.value.as_str());
+                Arc::new(AlertsProber::open(probe, ask, place, sockets, &self.secrets)?)
+            }
             ProbeKind::Tcp { address } => Arc::new(TcpProber::open(probe, &address.value, place, sockets)?),
             ProbeKind::Dns { record, name, server } => {
                 let server = server.as_ref().map(|server| server.value.as_str());

@@ -4,7 +4,7 @@ use chaos_core::{model::Experiment, plan::PlanError, report};
 use chaos_dsl::SourceMap;
 
 use crate::{
-    args::{Plan, Shape},
+    args::{Plan, Planning, Shape},
     exit_code::Exit,
     render, scenario, world,
 };
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Plan) -> Exit {
     let mut exit = Exit::Passed;
     let mut plans = Vec::new();
     for experiment in experiments {
-        match runtime.block_on(one(experiment, &args.planning.backend, seed)) {
+        match runtime.block_on(one(experiment, &args.planning, seed)) {
             Ok(plan) => plans.push(plan),
             Err(error) => exit = exit.max(failed(&error, &scenario.compiled.sources)),
         }
@@ -53,10 +53,10 @@ pub(crate) fn run(args: &Plan) -> Exit {
 
 async fn one(
     experiment: &Experiment,
-    backends: &[String],
+    planning: &Planning,
     seed: u64,
 ) -> Result<chaos_core::plan::Plan, PlanError> {
-    let world = world::World::of(experiment, backends).map_err(|message| unsound(experiment, message))?;
+    let world = world::World::of(experiment, planning).map_err(|message| unsound(experiment, message))?;
     let plan = world.plan(experiment, seed).await;
     // Nothing is in place, so there is nothing that closing could fail to take back.
     let _ = world.injector.close().await;

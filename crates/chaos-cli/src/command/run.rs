@@ -129,8 +129,7 @@ async fn one(
 ) -> (Exit, Option<Finished>) {
     let args = session.args;
     let sources = &scenario.compiled.sources;
-    let wired =
-        World::of(experiment, &args.planning.backend).map_err(|m| super::plan::unsound(experiment, m));
+    let wired = World::of(experiment, &args.planning).map_err(|m| super::plan::unsound(experiment, m));
     let world = match wired {
         Ok(world) => world,
         Err(error) => return (super::plan::failed(&error, sources), None),

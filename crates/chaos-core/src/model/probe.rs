@@ -40,7 +40,13 @@ impl ProbeKind {
             ProbeKind::Prometheus { scale, .. } => Some(Field::Value(scale.unit)),
             // Whatever a harness reads is a plain number.
             ProbeKind::Custom { .. } => Some(Field::Value(Unit::Count)),
-            ProbeKind::Http { .. } | ProbeKind::Tcp { .. } | ProbeKind::Dns { .. } => None,
+            ProbeKind::Tls { .. } => Some(Field::DaysLeft),
+            ProbeKind::Exec { scale, .. } => Some(Field::Value(scale.unit)),
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Alerts { .. } => None,
         }
     }
 }
@@ -74,6 +80,36 @@ pub enum ProbeKind {
         /// The server's address or name; without it the place's own.
         server: Option<Spanned<String>>,
     },
+    /// A TLS handshake, which reads how long the server's certificate is still valid.
+    Tls {
+        /// Host and port.
+        address: Spanned<String>,
+        /// The name that the certificate must be for; without it the host.
+        name: Option<Spanned<String>>,
+    },
+    /// A health check of gRPC.
+    Grpc {
+        /// Host and port.
+        address: Spanned<String>,
+        /// The service asked about; empty for the server as a whole.
+        service: String,
+        /// Whether TLS is spoken.
+        secure: bool,
+    },
+    /// A command, run at the place; the first number that it prints is what is read.
+    Exec {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// What the number counts.
+        scale: Scale,
+    },
+    /// The question which alerts fire; each is a label of the sample.
+    Alerts {
+        /// Who is asked.
+        source: AlertSource,
+        /// Where it is, without the path of its API.
+        url: Spanned<String>,
+    },
     /// A query to Prometheus, whose one number is what is read.
     Prometheus {
         /// The query, in PromQL.
@@ -92,6 +128,26 @@ pub enum ProbeKind {
         /// The name it was registered under.
         prober: String,
     },
+}
+
+/// Who knows which alerts fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertSource {
+    /// Alertmanager, by its API of version 2.
+    Alertmanager,
+    /// Prometheus itself.
+    Prometheus,
+}
+
+impl AlertSource {
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertSource::Alertmanager => "alertmanager",
+            AlertSource::Prometheus => "prometheus",
+        }
+    }
 }
 
 /// What a number that is read counts.
@@ -185,6 +241,12 @@ pub enum Condition {
     Header(String, String),
     /// One of the answers is this text (an address or a name).
     Answer(String),
+    /// The server's certificate is valid for at least so many seconds.
+    DaysLeft(f64),
+    /// The command ended with this code.
+    Exit(i32),
+    /// What the command printed holds this text.
+    OutputContains(String),
     /// All hold.
     All(Vec<Condition>),
     /// At least one holds.

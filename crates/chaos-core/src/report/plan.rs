@@ -208,6 +208,12 @@ fn probes(plan: &Plan) -> Vec<Line> {
             ProbeKind::Dns { record, name, server: Some(server) } => {
                 format!("dns {record} {name} at {server}")
             }
+            ProbeKind::Tls { address, .. } => format!("tls {address}"),
+            ProbeKind::Grpc { address, service, .. } => {
+                format!("grpc {address} {service}").trim_end().to_owned()
+            }
+            ProbeKind::Exec { words, .. } => format!("exec `{}`", words.join(" ")),
+            ProbeKind::Alerts { source, url } => format!("alerts from {} {url}", source.as_str()),
             ProbeKind::Prometheus { query, url, .. } => format!("prometheus {query} at {url}"),
             ProbeKind::Custom { prober } => format!("custom `{prober}`"),
         };

@@ -6,7 +6,7 @@
 //! 3. [`statistic`] judges one number of a phase, by itself or against another one ([`pair`]), and looks for a [`drift`];
 //!    [`temporal`] judges how signals behave in time, [`requests`] what became of single requests. [`claim`] joins what is
 //!    made of several in three values.
-//! 4. [`guard`] watches abort conditions while the run goes on, [`confident`] those that must be sure.
+//! 4. [`layers`] says which part of a latency grew, where it was too long. [`guard`] watches abort conditions while the run goes on, [`confident`] those that must be sure.
 //! 5. [`finding`](super::finding) is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
 
 mod claim;
@@ -14,6 +14,7 @@ pub mod confident;
 mod course;
 mod drift;
 mod guard;
+mod layers;
 mod limit;
 mod metric;
 pub(crate) mod pair;

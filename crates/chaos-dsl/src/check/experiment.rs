@@ -7,7 +7,7 @@ use chaos_core::{
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, predicate::Where, reading::reads};
+use super::{Checker, Names, alert::ALERTS, predicate::Where, reading::reads};
 use crate::{
     codes::Code,
     suggest,
@@ -26,6 +26,7 @@ pub const LINES: &[&str] = &[
     "param",
     "target",
     "probe",
+    "alerts",
     "steady state",
     "fault",
     "change",
@@ -39,6 +40,7 @@ pub const LINES: &[&str] = &[
 
 /// Lines that may stand only once.
 const ONCE: &[&str] = &[
+    "alerts",
     "owner",
     "hypothesis",
     "tags",
@@ -194,6 +196,7 @@ impl Checker {
                         }));
                     }
                 }
+                "alerts" => names.probes.push(Spanned::new(ALERTS.to_owned(), line.span)),
                 "fault" => self.declare("fault", line, &mut names.faults),
                 "change" => self.declare("change", line, &mut names.changes),
                 "target" => self.declare("target", line, &mut names.targets),
@@ -248,6 +251,7 @@ impl Checker {
                 parts.targets.extend(target);
             }
             "probe" => parts.probes.extend(self.probe(line, names)),
+            "alerts" => parts.probes.extend(self.alerts(line, names)),
             "fault" => parts.faults.extend(self.fault(line, names)),
             "change" => {
                 let change = self.change(line, names);

@@ -7,7 +7,7 @@ use chaos_core::{
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, clause::Clauses, predicate::Where};
+use super::{Checker, Names, alert::is_alert, clause::Clauses, predicate::Where};
 use crate::{
     codes::Code,
     syntax::{Clause, ClauseKind, Formula, FormulaKind, Logic, Prefix, Statement},
@@ -84,6 +84,11 @@ impl Checker {
                     false => self.statistic(comparison, clauses),
                     true => self.instant(Predicate::Compare(comparison), clauses, formula.span),
                 }
+            }
+            FormulaKind::Holds(term) if is_alert(term) => {
+                let clauses = self.clauses(&clauses, names);
+                let predicate = self.fires(term, formula.span, names)?;
+                self.instant(predicate, clauses?, formula.span)
             }
             FormulaKind::Holds(term) => {
                 self.bare(term);

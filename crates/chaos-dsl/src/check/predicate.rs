@@ -11,7 +11,7 @@ use chaos_core::{
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names};
+use super::{Checker, Names, alert::is_alert};
 use crate::{
     codes::Code,
     suggest,
@@ -90,6 +90,7 @@ impl Checker {
                     Logic::Or => Predicate::Any(all),
                 }
             }
+            FormulaKind::Holds(term) if is_alert(term) => self.fires(term, formula.span, names)?,
             FormulaKind::Holds(term) => {
                 self.bare(term);
                 return None;
@@ -137,10 +138,6 @@ impl Checker {
     /// Reports a claim that is no comparison.
     pub(super) fn bare(&mut self, term: &Term<'_>) {
         match term {
-            Term::Phrase(items) if items.first().is_some_and(|i| i.is_word("alert")) => {
-                self.not_yet(term.span(), "`alert`").help =
-                    Some("compare a probe's metric with a limit".into());
-            }
             Term::Phrase(items) if items.first().is_some_and(|i| i.is_word("completes")) => {
                 self.error(Code::Misplaced, term.span(), "`completes` speaks of single requests").help = Some(
                     "write `for each request of PROBE open when FAULT starts: completes ok within 30s`"

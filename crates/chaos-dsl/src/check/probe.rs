@@ -17,9 +17,8 @@ use crate::{
     syntax::{self, Cursor, Item, ItemKind, Logic, Relation, Statement, Symbol},
 };
 
-const KINDS: &[&str] = &["http", "tcp", "dns", "prometheus"];
+const KINDS: &[&str] = &["http", "tcp", "tls", "dns", "grpc", "exec", "prometheus"];
 const CLUSTER_KINDS: &[&str] = &["kube", "envoy", "requests"];
-const LATER_KINDS: &[&str] = &["tls", "grpc", "exec"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
 /// What may stand in a probe's block.
@@ -36,6 +35,9 @@ pub const SETTINGS: &[&str] = &[
     "unit",
     "take",
     "default",
+    "trust",
+    "name",
+    "service",
 ];
 
 /// The most measurements per second of one probe and place.
@@ -52,19 +54,19 @@ impl Checker {
                 Some(format!("write {}", super::join_words(KINDS)));
             return None;
         };
-        let mut parsed = match kind.text {
+        let parsed = match kind.text {
             "http" => self.http(&mut cursor, names),
             "tcp" => self.take_string(&mut cursor, "a host and port in quotes").and_then(|address| {
                 self.host_and_port(&address, names).then_some(ProbeKind::Tcp { address })
             }),
+            "tls" => self.tls(&mut cursor, names),
             "dns" => self.dns(&mut cursor),
+            "grpc" => self.grpc(&mut cursor, names),
+            "exec" => self.exec(&mut cursor),
             "prometheus" => self.prometheus(&mut cursor, names),
             word => {
                 if CLUSTER_KINDS.contains(&word) {
                     self.needs_cluster(kind.span, &format!("a probe of kind `{word}`"));
-                } else if LATER_KINDS.contains(&word) {
-                    self.not_yet(kind.span, &format!("a probe of kind `{word}`")).help =
-                        Some(format!("there is {}", super::join_words(KINDS)));
                 } else {
                     let help = suggest::did_you_mean(word, KINDS.iter().copied());
                     self.error(Code::UnknownKind, kind.span, format!("unknown kind of probe `{word}`"))
@@ -79,12 +81,24 @@ impl Checker {
                 cursor.take();
             }
         }
+        self.measured(statement, &mut cursor, name, parsed, names)
+    }
+
+    /// Reads where and how something is measured: what stands behind its kind.
+    pub(super) fn measured(
+        &mut self,
+        statement: &Statement<'_>,
+        cursor: &mut Cursor<'_, '_>,
+        name: Spanned<String>,
+        mut parsed: Option<ProbeKind>,
+        names: &Names,
+    ) -> Option<Probe> {
         let mut from = None;
         if cursor.take_word("from").is_some() {
-            from = self.selector(&mut cursor, names);
+            from = self.selector(cursor, names);
         } else if cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
             // Told at the end of the statement; its block is read all the same.
-            self.end(&cursor, &["from"]);
+            self.end(cursor, &["from"]);
             while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
                 cursor.take();
             }
@@ -108,9 +122,14 @@ impl Checker {
             trust: Trust::default(),
             span: statement.span,
         };
-        let polled = matches!(parsed, Some(ProbeKind::Prometheus { .. }));
+        let polled = matches!(parsed, Some(ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. }));
         if polled {
             (probe.rate, probe.connections) = (1.0, Connections::Reuse(1));
+        }
+        if matches!(parsed, Some(ProbeKind::Tls { .. } | ProbeKind::Exec { .. })) {
+            probe.rate = 1.0;
+        }
+        if polled {
             self.read_at_one_place(probe.from.as_ref(), names);
         }
         let (mut connections, mut strange) = (None, false);
@@ -173,9 +192,44 @@ impl Checker {
                     "unit" => {
                         let found = self.scale(&mut cursor);
                         match &mut parsed {
-                            Some(ProbeKind::Prometheus { scale, .. }) => *scale = found.unwrap_or(*scale),
+                            Some(ProbeKind::Prometheus { scale, .. } | ProbeKind::Exec { scale, .. }) => {
+                                *scale = found.unwrap_or(*scale)
+                            }
                             None => {}
                             Some(_) => self.misfit(line, "`unit` belongs to a probe that reads a number"),
+                        }
+                    }
+                    "trust" => {
+                        let found = self.trust(&mut cursor);
+                        let https = |url: &Spanned<String>| url.starts_with("https://");
+                        match &mut parsed {
+                            Some(ProbeKind::Tls { .. }) | None => {}
+                            Some(ProbeKind::Grpc { secure, .. }) => *secure = true,
+                            Some(
+                                ProbeKind::Http { url, .. }
+                                | ProbeKind::Prometheus { url, .. }
+                                | ProbeKind::Alerts { url, .. },
+                            ) if https(url) => {}
+                            Some(_) => self.misfit(line, "`trust` belongs to a probe that speaks TLS"),
+                        }
+                        probe.trust = found.unwrap_or_default();
+                    }
+                    "name" => {
+                        let found = self.take_string(&mut cursor, "the name in quotes");
+                        match &mut parsed {
+                            Some(ProbeKind::Tls { name, .. }) => *name = found,
+                            None => {}
+                            Some(_) => self.misfit(line, "`name` belongs to a tls probe"),
+                        }
+                    }
+                    "service" => {
+                        let found = self.take_string(&mut cursor, "the service in quotes");
+                        match &mut parsed {
+                            Some(ProbeKind::Grpc { service, .. }) => {
+                                *service = found.map(|f| f.value).unwrap_or_default();
+                            }
+                            None => {}
+                            Some(_) => self.misfit(line, "`service` belongs to a grpc probe"),
                         }
                     }
                     "take" => {
@@ -251,7 +305,7 @@ impl Checker {
         if polled && let Some(line) = Self::line_of(statement, &["ok", "label"]) {
             self.misfit(line, &format!("`{}` belongs to a probe whose answers are judged", line.keyword()));
         }
-        self.end(&cursor, &["from"]);
+        self.end(cursor, &["from"]);
         match (connections, &parsed) {
             (Some(chosen), _) => probe.connections = chosen,
             (None, Some(ProbeKind::Http { .. })) if !strange => {
@@ -325,13 +379,9 @@ impl Checker {
 
     /// Checks a URL that is to be asked.
     pub(super) fn web_address(&mut self, url: &Spanned<String>, names: &Names) -> Option<()> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            if url.starts_with("https://") {
-                self.not_yet(url.span, "https").help = Some("probe a plain `http://` port".into());
-            } else {
-                self.error(Code::BadAddress, url.span, format!("`{url}` is no URL")).help =
-                    Some("write the whole URL: `\"http://api:8080/path\"`".into());
-            }
+        let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
+            self.error(Code::BadAddress, url.span, format!("`{url}` is no URL")).help =
+                Some("write the whole URL: `\"http://api:8080/path\"`".into());
             return None;
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -368,7 +418,7 @@ impl Checker {
         Some(ProbeKind::Dns { record, name, server: None })
     }
 
-    fn host_and_port(&mut self, address: &Spanned<String>, names: &Names) -> bool {
+    pub(super) fn host_and_port(&mut self, address: &Spanned<String>, names: &Names) -> bool {
         let good = address
             .rsplit_once(':')
             .is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0));
@@ -498,10 +548,28 @@ impl Checker {
                 let value = text(self);
                 Some(Condition::Header(name?, value?))
             }
+            ("days_left", Relation::AtLeast) => {
+                let least = self.value(test.value.as_ref()?, Unit::Seconds, "how long it is still valid")?;
+                Some(Condition::DaysLeft(least.value.value))
+            }
+            ("exit", Relation::Is | Relation::Equal | Relation::NotEqual) => {
+                let item = test.value.as_ref()?;
+                let code = self.value(item, Unit::Count, "the exit code")?.value.value;
+                if code.fract() != 0.0 || !(0.0..=255.0).contains(&code) {
+                    self.error(Code::OutOfRange, item.span, format!("`{code}` is no exit code")).help =
+                        Some("an exit code lies between 0 and 255".into());
+                    return None;
+                }
+                Some(Condition::Exit(code as i32))
+            }
+            ("output", Relation::Contains) => text(self).map(Condition::OutputContains),
             (key, _) => {
-                let help = suggest::did_you_mean(key, ["status", "body", "header", "answer"]);
+                let help = suggest::did_you_mean(
+                    key,
+                    ["status", "body", "header", "answer", "days_left", "exit", "output"],
+                );
                 self.error(Code::Misplaced, test.span, format!("`{key}` cannot be tested like this")).help = help.or_else(|| {
-                    Some("write `status 200`, `status in [200, 204]`, `body contains \"…\"`, `header \"name\" = \"…\"` or `answer \"10.0.0.1\"`".into())
+                    Some("write `status 200`, `status in [200, 204]`, `body contains \"…\"`, `header \"name\" = \"…\"`, `answer \"10.0.0.1\"`, `days_left >= 14d`, `exit 0` or `output contains \"…\"`".into())
                 });
                 None
             }

@@ -41,7 +41,8 @@ pub(super) fn reads(probe: &Statement<'_>) -> Option<Field> {
         .filter(|line| line.keyword() == "unit")
         .find_map(|line| scale(line.items.get(1)?.as_word()?.text));
     match kind.text {
-        "prometheus" => Some(Field::Value(unit.unwrap_or(Scale::PLAIN).unit)),
+        "tls" => Some(Field::DaysLeft),
+        "prometheus" | "exec" => Some(Field::Value(unit.unwrap_or(Scale::PLAIN).unit)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_core::model::{
     Connections, Experiment, Probe, ProbeKind, Quantity, Unit,
-    probe::{Condition, LabelSource},
+    probe::{AlertSource, Condition, LabelSource},
 };
 
 use super::{
@@ -23,7 +23,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             None if probe.from.is_some() => " from each place".to_owned(),
             None => String::new(),
         };
-        if matches!(probe.kind, ProbeKind::Prometheus { .. }) {
+        if matches!(probe.kind, ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. }) {
             page.detail(&format!(
                 "Once every {}; a reading holds until the next, at most for {}, then what it reads is unknown. After {} \
                  without an answer there is none.",
@@ -54,7 +54,12 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             (None, ProbeKind::Http { .. }) => "It succeeds when the status is 200 to 399.".to_owned(),
             (None, ProbeKind::Tcp { .. }) => "It succeeds when the connection is accepted.".to_owned(),
             (None, ProbeKind::Dns { .. }) => "It succeeds when an answer comes.".to_owned(),
-            (None, ProbeKind::Prometheus { .. }) => reading(&probe.kind),
+            (None, ProbeKind::Tls { .. }) => {
+                "It succeeds when the handshake does, with a certificate that is trusted, valid and for that name.".to_owned()
+            }
+            (None, ProbeKind::Grpc { .. }) => "It succeeds when the answer is SERVING.".to_owned(),
+            (None, ProbeKind::Exec { .. }) => "It succeeds when the command ends with 0.".to_owned(),
+            (None, ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. }) => reading(&probe.kind),
             (None, ProbeKind::Custom { .. }) => "What succeeds is up to that prober.".to_owned(),
         });
         for label in &probe.labels {
@@ -80,6 +85,20 @@ fn kind(kind: &ProbeKind) -> String {
         ProbeKind::Dns { record, name, server: Some(server) } => {
             format!("asking {server} for the {record} record of {name}")
         }
+        ProbeKind::Tls { address, name: None } => format!("a TLS handshake with {address}"),
+        ProbeKind::Tls { address, name: Some(name) } => format!("a TLS handshake with {address}, as {name}"),
+        ProbeKind::Grpc { address, service, secure } => format!(
+            "asking {address} by gRPC{} for the health of {}",
+            if *secure { " over TLS" } else { "" },
+            if service.is_empty() { "the server" } else { service }
+        ),
+        ProbeKind::Exec { words, .. } => format!("running {}", words.join(" ")),
+        ProbeKind::Alerts { source: AlertSource::Alertmanager, url } => {
+            format!("asking the Alertmanager at {url} which alerts fire")
+        }
+        ProbeKind::Alerts { source: AlertSource::Prometheus, url } => {
+            format!("asking the Prometheus at {url} which alerts fire")
+        }
         ProbeKind::Prometheus { query, url, take: None, .. } => {
             format!("asking the Prometheus at {url} for {query}")
         }
@@ -95,7 +114,9 @@ fn kind(kind: &ProbeKind) -> String {
 
 /// Says what counts as a reading.
 fn reading(kind: &ProbeKind) -> String {
-    let ProbeKind::Prometheus { default, scale, .. } = kind else { return String::new() };
+    let ProbeKind::Prometheus { default, scale, .. } = kind else {
+        return "While nobody can be asked, whether an alert fires is unknown.".to_owned();
+    };
     let counts = match scale.unit {
         Unit::Count => String::new(),
         unit => format!(", of which one counts as {}", Quantity::new(scale.factor, unit)),
@@ -135,6 +156,11 @@ fn condition(of: &Condition) -> String {
         Condition::BodyContains(text) => format!("the body contains \"{text}\""),
         Condition::Header(name, value) => format!("the header field {name} is \"{value}\""),
         Condition::Answer(text) => format!("one of the answers is \"{text}\""),
+        Condition::DaysLeft(seconds) => {
+            format!("the certificate is valid for at least {}", Quantity::new(*seconds, Unit::Seconds))
+        }
+        Condition::Exit(code) => format!("the command ends with {code}"),
+        Condition::OutputContains(text) => format!("the output contains \"{text}\""),
         Condition::All(all) => list(all, " and "),
         Condition::Any(all) => list(all, " or "),
         Condition::Not(inner) => format!("not ({})", condition(inner)),

@@ -22,10 +22,10 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::unconstrained};
+use tokio::task::unconstrained;
 
 use super::wire::{Meter, Wire};
-use crate::failure::Failure;
+use crate::{failure::Failure, secure::Stream};
 
 /// A connection and what drives it.
 pub(super) struct Connection {
@@ -48,10 +48,8 @@ pub(super) struct Unanswered {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on a fresh TCP connection.
-    pub(super) async fn start(stream: TcpStream, peer: IpAddr) -> Result<Connection, Failure> {
-        // A request is one write; waiting to fill a packet would only add time.
-        let _ = stream.set_nodelay(true);
+    /// Starts HTTP/1.1 on a fresh connection.
+    pub(super) async fn start(stream: Stream, peer: IpAddr) -> Result<Connection, Failure> {
         let wire = Wire::new(stream);
         let meter = wire.meter();
         let (sender, driver) =

@@ -22,6 +22,8 @@ pub(super) struct Target {
     pub(super) endpoint: Endpoint,
     /// The request, cloned for each measurement.
     pub(super) request: Request<Full<Bytes>>,
+    /// Whether TLS is spoken.
+    pub(super) secure: bool,
     /// Whether sending it twice does no more than sending it once (RFC 9110, 9.2.2).
     pub(super) idempotent: bool,
 }
@@ -57,7 +59,7 @@ impl Target {
                     "write `GET` or another method",
                 )
             })?;
-        let (uri, endpoint, host) = read_url(parts.url)?;
+        let (uri, endpoint, host, secure) = read_url(parts.url)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host);
         for (name, value) in parts.headers {
@@ -75,27 +77,22 @@ impl Target {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        Ok(Target { endpoint, request, idempotent })
+        Ok(Target { endpoint, request, secure, idempotent })
     }
 }
 
-/// Returns the path and query to ask for, the server, and the value of `host`.
-fn read_url(url: &str) -> Result<(Uri, Endpoint, Value), ProbeError> {
+/// Returns the path and query to ask for, the server, the value of `host`, and whether TLS is spoken.
+fn read_url(url: &str) -> Result<(Uri, Endpoint, Value, bool), ProbeError> {
     let bad = |why: &str| {
         cannot(format!("`{url}` is not a URL that can be asked: {why}"), "write `http://host/path`")
     };
     let uri: Uri = url.parse().map_err(|error| bad(&format!("{error}")))?;
-    match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => {}
-        Some(scheme) if *scheme == Scheme::HTTPS => {
-            return Err(cannot(
-                format!("`{url}` needs TLS, which http probes do not speak yet"),
-                "ask the server's plain http port, or measure the handshake with a tcp probe",
-            ));
-        }
-        Some(_) => return Err(bad("its scheme is not `http`")),
+    let secure = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => false,
+        Some(scheme) if *scheme == Scheme::HTTPS => true,
+        Some(_) => return Err(bad("its scheme is neither `http` nor `https`")),
         None => return Err(bad("it has no scheme")),
-    }
+    };
     let authority = uri.authority().ok_or_else(|| bad("it has no host"))?;
     if authority.as_str().contains('@') {
         // The text is not repeated: what stands before the `@` may be a password.
@@ -104,10 +101,10 @@ fn read_url(url: &str) -> Result<(Uri, Endpoint, Value), ProbeError> {
             "send them as header `authorization` with a `secret env`",
         ));
     }
-    let endpoint = Endpoint::parse(authority.as_str(), Some(80))?;
+    let endpoint = Endpoint::parse(authority.as_str(), Some(if secure { 443 } else { 80 }))?;
     let host = Value::from_str(authority.as_str()).map_err(|_| bad("its host cannot be sent"))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    Ok((path.parse().map_err(|error| bad(&format!("{error}")))?, endpoint, host))
+    Ok((path.parse().map_err(|error| bad(&format!("{error}")))?, endpoint, host, secure))
 }
 
 fn append(
@@ -183,13 +180,16 @@ mod tests {
         let target = open("http://[::1]", &[]).unwrap();
         assert_eq!(target.endpoint, Endpoint { host: Host::Address("::1".parse().unwrap()), port: 80 });
         assert_eq!(target.request.uri(), "/");
+        assert!(!target.secure);
+        let target = open("https://api/", &[]).unwrap();
+        assert_eq!(target.endpoint, Endpoint { host: Host::Name("api".into()), port: 443 });
+        assert!(target.secure);
     }
 
     #[test]
     fn what_cannot_be_asked_is_refused() {
         let message = |url| open(url, &[]).unwrap_err().message;
-        assert!(message("https://api/").contains("needs TLS"));
-        assert!(message("ftp://api/").contains("its scheme is not `http`"));
+        assert!(message("ftp://api/").contains("its scheme is neither `http` nor `https`"));
         assert!(message("/path").contains("it has no scheme"));
         assert_eq!(message("http://api:99999/"), "`99999` is not a port");
         let with_password = message("http://me:hunter2@api/");

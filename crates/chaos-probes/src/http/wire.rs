@@ -13,9 +13,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
+
+use crate::secure::Stream;
 
 /// When the current request began and when its answer did, in nanoseconds since the connection was made.
 #[derive(Debug)]
@@ -47,16 +48,16 @@ impl Meter {
     }
 }
 
-/// A TCP stream with a meter.
+/// A connection with a meter.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     meter: Arc<Meter>,
 }
 
 impl Wire {
     /// Wraps a connection.
-    pub(super) fn new(stream: TcpStream) -> Wire {
+    pub(super) fn new(stream: Stream) -> Wire {
         let meter =
             Meter { made: Instant::now(), began: AtomicU64::new(0), first_byte: AtomicU64::new(NEVER) };
         Wire { stream, meter: Arc::new(meter) }

@@ -44,7 +44,7 @@ impl Holder {
 
     fn place(&self, descriptor: bool) -> Place {
         let descriptor = descriptor.then(|| Arc::new(OwnedFd::from(File::open(self.path()).unwrap())));
-        Place { namespace: Some(Namespace { path: self.path(), descriptor }), ..here(&[], &[]) }
+        Place { namespace: Some(Namespace { path: self.path(), descriptor, mounts: None }), ..here(&[], &[]) }
     }
 
     /// Answers one HTTP request per connection inside the namespace, and returns the address.
@@ -118,7 +118,7 @@ async fn a_namespace_without_routes_is_unreachable() {
     let tcp = probe(ProbeKind::Tcp { address: text("10.1.2.3:80") });
     let seen = StandardProbers::new().open(&tcp, &holder.place(true)).await.unwrap().once().await;
     assert_eq!((seen.outcome, seen.error.as_deref()), (Outcome::Failed, Some("network unreachable")));
-    let gone = Namespace { path: "/nonexistent/netns".into(), descriptor: None };
+    let gone = Namespace { path: "/nonexistent/netns".into(), descriptor: None, mounts: None };
     let place = Place { namespace: Some(gone), ..here(&[], &[]) };
     let error = StandardProbers::new().open(&tcp, &place).await.err().unwrap();
     assert!(error.message.contains("`/nonexistent/netns`"), "{error}");

@@ -51,6 +51,12 @@ fn takes(kind: &ProbeKind, field: Field) -> bool {
         (ProbeKind::Http { url, .. } | ProbeKind::Prometheus { url, .. }, Field::Tls) => {
             url.starts_with("https://")
         }
+        (ProbeKind::Tls { .. }, Field::Connect | Field::Tls) => true,
+        (ProbeKind::Grpc { .. } | ProbeKind::Alerts { .. }, Field::Connect | Field::Ttfb) => true,
+        (ProbeKind::Grpc { secure, .. }, Field::Tls) => *secure,
+        (ProbeKind::Alerts { url, .. }, Field::Tls) => url.starts_with("https://"),
+        (ProbeKind::Tls { .. }, Field::Ttfb) => false,
+        (ProbeKind::Exec { .. }, Field::Connect | Field::Tls | Field::Ttfb) => false,
         (ProbeKind::Tcp { .. }, Field::Connect) => true,
         (ProbeKind::Tcp { .. }, Field::Tls | Field::Ttfb) => false,
         (ProbeKind::Dns { .. }, Field::Connect | Field::Tls | Field::Ttfb) => false,
@@ -62,6 +68,10 @@ fn kind(kind: &ProbeKind) -> &'static str {
         ProbeKind::Http { .. } => "an http probe",
         ProbeKind::Tcp { .. } => "a tcp probe",
         ProbeKind::Dns { .. } => "a dns probe",
+        ProbeKind::Tls { .. } => "a tls probe",
+        ProbeKind::Grpc { .. } => "a grpc probe",
+        ProbeKind::Exec { .. } => "an exec probe",
+        ProbeKind::Alerts { .. } => "the question for alerts",
         ProbeKind::Prometheus { .. } => "a prometheus probe",
         ProbeKind::Custom { .. } => "this probe",
     }

@@ -13,7 +13,7 @@ use super::super::{
 };
 use super::{
     course::{About, Course},
-    drift,
+    drift, layers,
     limit::{Limit, relation},
     metric::{self, Stretch, during},
     pair, wording,
@@ -112,6 +112,14 @@ impl<'a> Case<'a> {
             finding.remarks.extend(drift::remark(self.course, &comparison.metric, confidence));
         }
         finding.sentence = wording::statistic(&finding, comparison, phase);
+        let baseline =
+            self.course.baseline().filter(|_| *phase != Phase::Baseline && layers::is_near(&finding));
+        let samples = self.course.view.samples;
+        if let Some(grown) =
+            baseline.and_then(|before| layers::blame(&comparison.metric, samples, before, &self.stretches))
+        {
+            finding.sentence.push_str(&format!(" ({grown})"));
+        }
         finding
     }
 

@@ -11,6 +11,7 @@ use super::super::{
 };
 use super::{
     course::{About, Course},
+    layers,
     limit::{Limit, relation},
     metric::{self, Stretch},
     wording,
@@ -56,6 +57,7 @@ pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
             .then(left(one).total_cmp(&left(other)))
     });
     let origin = worst.as_ref().map(|(origin, _)| *origin);
+    let mut grown = None;
     if let Some((_, decision)) = worst {
         // One margin for several limits has no unit; the closest call stands for it.
         let plain = |c: &&Comparison| c.metric.alert().is_none();
@@ -73,12 +75,21 @@ pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
                 normalised: call.normalised,
             })
         });
+        grown = decision.closest.filter(|_| finding.outcome != Outcome::Passed).and_then(|call| {
+            let metric = &scene.comparisons.get(call.atom as usize)?.metric;
+            let window = nanos(metric.over?);
+            let stretch = (shifted(call.at, 1 - window), shifted(call.at, 1));
+            layers::blame(metric, course.view.samples, course.baseline()?, &[stretch])
+        });
         finding.normalised = finding.closest.as_ref().map(|c| c.normalised);
         finding.time_margin = decision.time_margin;
         finding.decided_at = decision.decided_at;
         finding.unknown_share = decision.unknown_share;
     }
     finding.sentence = wording::temporal(&finding, claim, origin);
+    if let Some(grown) = grown {
+        finding.sentence.push_str(&format!(" ({grown})"));
+    }
     finding
 }
 

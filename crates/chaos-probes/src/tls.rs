@@ -1,0 +1,76 @@
+//! TLS: one handshake, and how long the server's certificate is still valid.
+
+use async_trait::async_trait;
+use chaos_core::{
+    model::{Probe, probe::Condition},
+    place::Place,
+    probe::{Observation, ProbeError, Prober},
+};
+
+use crate::{
+    condition::{self, Answer, Kind},
+    dial::Dialer,
+    endpoint::{Endpoint, Host},
+    failure::{Failure, Words},
+    label::Labels,
+    secure::Tls,
+    socket::Sockets,
+};
+
+/// Makes one handshake.
+pub(crate) struct TlsProber {
+    dialer: Dialer,
+    ok_when: Option<Condition>,
+    labels: Labels,
+    words: Words,
+}
+
+impl TlsProber {
+    /// Prepares handshakes with `host:port`; the certificate must be for `name`, without it for the host.
+    pub(crate) fn open(
+        probe: &Probe,
+        (address, name): (&str, Option<&str>),
+        place: &Place,
+        sockets: Sockets,
+    ) -> Result<TlsProber, ProbeError> {
+        if let Some(condition) = &probe.ok_when {
+            condition::check(condition, Kind::Tls)?;
+        }
+        let endpoint = Endpoint::parse(address, None)?;
+        let name = match name {
+            Some(name) => Host::parse(name)?,
+            None => endpoint.host.clone(),
+        };
+        let tls = Tls::open(&probe.trust, &name, None)?;
+        Ok(TlsProber {
+            dialer: Dialer::open(&endpoint, Some(tls), place, sockets)?,
+            ok_when: probe.ok_when.clone(),
+            labels: Labels::open(&probe.labels, false)?,
+            words: Words::default(),
+        })
+    }
+
+    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
+        let address = self.dialer.address(seen, &self.labels, &self.words).await?;
+        let stream = self.dialer.connect(address, seen).await?;
+        if let crate::secure::Stream::Tls(stream) = &stream {
+            // A reset instead of a farewell, as for a tcp probe: else the local ports would be used up.
+            let _ = socket2::SockRef::from(stream.get_ref().0).set_linger(Some(std::time::Duration::ZERO));
+        }
+        match &self.ok_when {
+            Some(condition) => condition::judge(condition, &Answer::Tls { left: seen.value }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Prober for TlsProber {
+    async fn once(&self) -> Observation {
+        let mut seen = Observation::ok();
+        if let Err(failure) = self.measure(&mut seen).await {
+            failure.mark(&mut seen, &self.words);
+        }
+        seen
+    }
+}
