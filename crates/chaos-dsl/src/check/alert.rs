@@ -74,7 +74,7 @@ impl Checker {
             );
             return None;
         }
-        let filter = Filter { label: ALERT.into(), values: vec![name], negated: false };
+        let filter = Filter { label: ALERT.into(), values: vec![name], negated: false, variable: None };
         let metric = Metric {
             function: Function::Fires,
             probe: Spanned::new(ALERTS.to_owned(), term.span()),
