@@ -2,7 +2,7 @@
 //!
 //! It writes the certificate of its authority to `FOLDER/ca.pem` and serves, until it is killed, https on 8443, gRPC health
 //! checks on 50051, and on 9090 what Prometheus and Alertmanager would answer: a number that counts how often it was asked, and
-//! an alert that fires once that is more than thirty.
+//! an alert that fires once that is more than eight times.
 #![allow(clippy::unwrap_used, reason = "a stand-in that cannot work ends with the place where it could not")]
 
 use std::{
@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 type Answer = Result<Response<BoxBody<Bytes, Infallible>>, Infallible>;
 
 /// How often the number was asked for before the alert fires.
-const QUIET: u64 = 30;
+const QUIET: u64 = 8;
 
 #[tokio::main]
 async fn main() {

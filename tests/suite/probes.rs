@@ -17,8 +17,8 @@ const EXPERIMENT: &str = r#"experiment "all that can be measured" {
   probe health = grpc "api:50051" from client { rate 20/s, service "shop.Cart", connections reuse 1 }
   probe lost = grpc "api:50051" from client { rate 5/s, service "shop.Lost" }
   probe host = exec "sh -c 'grep -c api /etc/hosts'" from client { rate 5/s }
-  probe asked = prometheus "asked" at "http://api:9090" from client { every 100ms }
-  alerts from alertmanager "http://api:9090" from client { every 100ms }
+  probe asked = prometheus "asked" at "http://api:9090" from client { every 500ms }
+  alerts from alertmanager "http://api:9090" from client { every 500ms }
 
   steady state over 1s {
     success(secure) >= 90%
