@@ -204,3 +204,80 @@ fn a_stretch_to_an_end_keeps_the_steps_of_its_outcome_only() {
     assert_eq!(online.at(0).truth, F);
     assert_eq!(online.frontier(), super::super::super::steps::FOREVER);
 }
+
+/// Another monitor (rtamt 0.4.10) told of the samples one by one: its value at `t` is the one for `t - h`.
+#[test]
+fn each_sample_makes_final_what_another_monitor_tells_then() {
+    let at_least = |limit| compare(0, Comparison::AtLeast, limit);
+    let past = |from, to, body: Formula| Formula::Once { from, to, body: Box::new(body) };
+    let table: [(Formula, i64, &[f64]); 6] = [
+        (at_most(5.0).always(2 * S), 2, &[-2.0, -2.0, -2.0, -1.0, -1.0, -1.0]),
+        (at_least(5.0).eventually(2 * S), 2, &[2.0, 2.0, 2.0, 1.0, 1.0, 1.0]),
+        (
+            Formula::Eventually { from: S, to: 3 * S, body: Box::new(at_most(4.0).always(S)) },
+            4,
+            &[0.0, 0.0, 0.0, 2.0],
+        ),
+        (past(0, 2 * S, at_least(5.0)), 0, &[f64::NAN, f64::NAN, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0]),
+        (
+            Formula::Until { within: 3 * S, left: Box::new(at_most(5.0)), right: Box::new(at_least(6.0)) },
+            3,
+            &[1.0, 1.0, 1.0, 0.0, 0.0],
+        ),
+        (
+            Formula::Or(vec![at_least(5.0).negated(), at_most(2.0).eventually(2 * S)]),
+            2,
+            &[4.0, 3.0, -1.0, 2.0, 1.0, 1.0],
+        ),
+    ];
+    for (formula, h, expected) in table {
+        let mut online: Online<Reading> = Online::new(&formula, &[Interval::EVERYTHING]);
+        for (t, x) in [1.0, 2.0, 7.0, 3.0, 4.0, 6.0, 2.0, 1.0].into_iter().enumerate() {
+            let t = t as i64;
+            online.set(SignalId(0), t * S, Some(Interval::exactly(x)));
+            online.hear(t * S);
+            assert_eq!(online.frontier(), (t - h) * S + 1, "{formula:?}");
+            // Before it has a whole window the other monitor tells something else.
+            if let Some(margin) = usize::try_from(t - h).ok().map(|i| expected[i]).filter(|m| !m.is_nan()) {
+                assert_eq!(online.at((t - h) * S).margin, Interval::exactly(margin), "{formula:?} at {t}");
+            }
+        }
+    }
+}
+
+/// Windows are lengths of time: a monitor that counts samples reads the value of 5 s for this one.
+#[test]
+fn windows_do_not_count_samples() {
+    let trace = full(&[(0.0, 1.0), (1.0, 2.0), (5.0, 7.0), (6.0, 3.0)], 6.0);
+    assert_eq!(read(&at_most(5.0).always(2 * S), &trace, 6.0, 0.0), (T, 3.0, 3.0));
+}
+
+/// The table of "x > 5 for 10s", with and without a gap, as its guard sees it.
+#[test]
+fn a_past_formula_is_final_at_once() {
+    let formula = compare(0, Comparison::Above, 5.0).lasting(10 * S);
+    let rows: [(bool, &[(f64, Truth, f64, f64)]); 2] = [
+        (false, &[(5.0, U, -5.0, 1.0), (18.9, F, -1.0, -1.0), (19.0, T, 1.0, 1.0), (25.0, F, -2.0, -2.0)]),
+        (true, &[(10.0, U, -5.0, 1.0), (18.9, U, -5.0, 1.0), (19.0, T, 1.0, 1.0), (25.0, F, -2.0, -2.0)]),
+    ];
+    for (gap, expected) in rows {
+        let mut online: Online<Reading> = Online::new(&formula, &[RANGE]);
+        let second = if gap { None } else { Some(Interval::exactly(4.0)) };
+        let known = |value| Some(Interval::exactly(value));
+        let mut points =
+            [(0, known(6.0)), (8, second), (9, known(6.0)), (25, known(3.0))].into_iter().peekable();
+        for (now, truth, lo, hi) in expected {
+            while let Some((at, value)) = points.next_if(|(at, _)| *at as f64 <= *now) {
+                online.set(SignalId(0), at * S, value);
+            }
+            online.hear(seconds(*now));
+            assert_eq!(online.frontier(), seconds(*now) + 1);
+            let found = online.at(seconds(*now));
+            assert_eq!(
+                (found.truth, found.margin),
+                (*truth, Interval::new(*lo, *hi)),
+                "at {now}, gap: {gap}"
+            );
+        }
+    }
+}
