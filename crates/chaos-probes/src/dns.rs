@@ -62,7 +62,7 @@ impl DnsProber {
             port: endpoint.port,
             ok_when: probe.ok_when.clone(),
             sockets,
-            labels: Labels::open(&probe.labels, false)?,
+            labels: Labels::open(&probe.labels, place, false)?,
             words: Words::default(),
         })
     }

@@ -84,7 +84,7 @@ impl HttpProber {
             pool,
             keeps_body: condition::reads_body(&ok_when),
             ok_when,
-            labels: Labels::open(&probe.labels, true)?,
+            labels: Labels::open(&probe.labels, place, true)?,
             words: Words::default(),
         })
     }

@@ -46,7 +46,7 @@ impl TcpProber {
             resolver: Resolver::open(&endpoint.host, place, &sockets)?,
             port: endpoint.port,
             sockets,
-            labels: Labels::open(&probe.labels, false)?,
+            labels: Labels::open(&probe.labels, place, false)?,
             words: Words::default(),
         })
     }

@@ -108,6 +108,12 @@ impl<'a> Case<'a> {
         let seconds = length(&self.stretches) as f64 / 1e9;
         let per_second = self.made() as f64 / seconds.max(1e-9);
         finding.need = wording::need(&finding.outcome, comparison, phase, per_second);
+        if !finding.outcome.is_decided()
+            && let Some(line) = self.unmatched()
+        {
+            // More samples like none of them would not help.
+            (finding.reasons, finding.need) = (vec![line], None);
+        }
         if let Bound::Baseline { .. } = comparison.bound {
             finding.remarks.extend(drift::remark(self.course, &comparison.metric, confidence));
         }
@@ -121,6 +127,13 @@ impl<'a> Case<'a> {
             finding.sentence.push_str(&format!(" ({grown})"));
         }
         finding
+    }
+
+    /// Says that nothing matched the filter, where that is why there is no answer.
+    fn unmatched(&self) -> Option<String> {
+        let metric = &self.comparison.metric;
+        let open = self.seen.is_empty() && !self.absent && !metric.filter.is_empty();
+        open.then(|| metric::unmatched(metric, self.course.view.samples, &self.stretches)).flatten()
     }
 
     fn number(&self) -> Option<Interval> {

@@ -286,3 +286,29 @@ fn claims_are_joined_in_three_values() {
         Outcome::Inconclusive { need: Some(Need::MoreSamples(294)), .. }
     ));
 }
+
+#[test]
+fn a_filter_that_nothing_matches_says_what_there_was() {
+    let mut n = 0;
+    let mut run = Run::new(|_| Reply::Ok(1.0));
+    for sample in run.samples.values_mut().flatten() {
+        n += 1;
+        sample.observation.labels =
+            vec![("who".into(), if n % 2 == 0 { "10.0.0.1" } else { "10.0.0.2" }.into())];
+    }
+    let of = |label: &str| {
+        let filter = vec![filter(label, &["api-1"], false)];
+        let metric = Metric { filter, ..metric(Function::Success, None) };
+        during(compare(metric, Op::AtLeast, Bound::Constant(Quantity::new(0.5, Unit::Ratio))), lossy())
+    };
+    let finding = run.finding(of("who"));
+    open(&finding, &[Reason::TooFewSamples], Leaning::None);
+    assert_eq!(
+        finding.sentence,
+        "success(get where who = \"api-1\") cannot be told: none of 3000 measurements matched: `who` was `10.0.0.1`, \
+         `10.0.0.2`"
+    );
+    assert_eq!(finding.need, None);
+    let finding = run.finding(of("whom"));
+    assert_eq!(finding.reasons, ["none of 3000 measurements matched: none had a label `whom`"]);
+}
