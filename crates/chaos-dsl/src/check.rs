@@ -70,6 +70,21 @@ impl Compiled {
     pub fn is_ok(&self) -> bool {
         !self.diagnostics.iter().any(Diagnostic::is_error)
     }
+
+    /// Returns what should be known before running, each once: what the experiments can hardly show as they are written.
+    ///
+    /// Planning tells the same; this is for those who only read the file, as a reviewer does.
+    pub fn remarks(&self) -> Vec<Diagnostic> {
+        let mut out: Vec<Diagnostic> = Vec::new();
+        for finding in self.experiments.iter().flat_map(chaos_core::plan::soundness::remarks) {
+            let remark =
+                Diagnostic::new(Code::Unsound, finding.message).at(finding.span, "").help(finding.help);
+            if !out.contains(&remark) {
+                out.push(remark);
+            }
+        }
+        out
+    }
 }
 
 /// Checks a file and all that it uses; `set` holds `NAME=VALUE` for its parameters.

@@ -59,6 +59,10 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::InvalidUtf8, "editors would change such a file; tests of `source`"),
     (Code::FormatterDiffers, "the formatter's own safety net; no input is known to reach it"),
     (Code::BadSetting, "stands on the command line, in no file; `settings_are_checked` below"),
+    (
+        Code::Unsound,
+        "no mistake, a remark; `what_hardly_shows_what_is_meant_is_told_once_and_refuses_nothing` below",
+    ),
 ];
 
 #[test]
@@ -137,4 +141,42 @@ fn scenarios_compile_and_are_laid_out_canonically() {
         seen.insert(path);
     }
     assert!(!seen.is_empty());
+}
+
+#[test]
+fn what_hardly_shows_what_is_meant_is_told_once_and_refuses_nothing() {
+    let text = r#"
+each extra in [20ms, 40ms] {
+  experiment "too little to tell" {
+    hypothesis "a percentile of a few measurements"
+    lab {
+      host client
+      host api 2 { run http port 8080 }
+    }
+    probe get = http GET "http://api:8080/" from client { connections reuse 4, rate 2/s }
+    steady state over 5s { success(get) >= 90% }
+    fault slow = delay extra on api
+    duration 10s
+    expect {
+      "few": p95(get.latency) <= 300ms during slow
+      "so":  success(get) >= 50% during slow
+    }
+  }
+}
+"#;
+    let compiled = chaos_dsl::compile("few.chaos", text, &[]);
+    assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
+    let remarks = compiled.remarks();
+    let told: Vec<String> = remarks.iter().map(|r| format!("{} {}", r.code, r.message)).collect();
+    assert_eq!(told.iter().filter(|t| t.starts_with("W0002") && t.contains("59")).count(), 1, "{told:#?}");
+    assert!(remarks.iter().all(|r| !r.is_error() && r.help.is_some() && r.primary.is_some()));
+}
+
+#[test]
+fn the_scenarios_of_the_project_leave_nothing_to_remark() {
+    for file in std::fs::read_dir("../../scenarios").unwrap() {
+        let path = file.unwrap().path();
+        let told: Vec<String> = compile_file(&path, &[]).remarks().into_iter().map(|r| r.message).collect();
+        assert!(told.is_empty(), "{}: {told:#?}", path.display());
+    }
 }

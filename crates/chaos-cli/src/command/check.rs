@@ -18,7 +18,7 @@ struct Checked {
     diagnostics: Vec<Record>,
 }
 
-/// Finds all errors of all files.
+/// Finds all errors of all files; what should be known beside them is told, and changes nothing.
 pub(crate) fn run(args: &Check) -> Exit {
     let mut exit = Exit::Passed;
     let mut checked = Vec::new();
@@ -27,20 +27,31 @@ pub(crate) fn run(args: &Check) -> Exit {
         if !compiled.is_ok() {
             exit = Exit::BadInput;
         }
+        let remarks = compiled.remarks();
         match args.format {
             Shape::Text => {
                 render::diagnostics(&compiled.diagnostics, &compiled.sources);
+                render::diagnostics(&remarks, &compiled.sources);
                 if compiled.is_ok() {
-                    let count = compiled.experiments.len();
-                    let noun = if count == 1 { "experiment" } else { "experiments" };
-                    render::print(&format!("{}: {count} {noun}, no errors\n", path.display()));
+                    let experiments = counted(compiled.experiments.len(), "experiment");
+                    let warnings = compiled.diagnostics.len() + remarks.len();
+                    let warned = match warnings {
+                        0 => String::new(),
+                        warnings => format!(", {}", counted(warnings, "warning")),
+                    };
+                    render::print(&format!("{}: {experiments}, no errors{warned}\n", path.display()));
                 }
             }
             Shape::Json => checked.push(Checked {
                 file: path.display().to_string(),
                 ok: compiled.is_ok(),
                 experiments: compiled.experiments.iter().map(|e| e.name.value.clone()).collect(),
-                diagnostics: compiled.diagnostics.iter().map(|d| d.record(&compiled.sources)).collect(),
+                diagnostics: compiled
+                    .diagnostics
+                    .iter()
+                    .chain(&remarks)
+                    .map(|d| d.record(&compiled.sources))
+                    .collect(),
             }),
         }
     }
@@ -50,4 +61,8 @@ pub(crate) fn run(args: &Check) -> Exit {
         render::print(&format!("{json}\n"));
     }
     exit
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

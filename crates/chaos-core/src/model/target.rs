@@ -73,6 +73,22 @@ pub enum Pick {
     },
 }
 
+impl Pick {
+    /// Returns how many are picked of so many that were found.
+    pub fn of(self, found: usize) -> usize {
+        let wanted = match self {
+            Pick::All => found,
+            Pick::Count(n) => n as usize,
+            // A share that is whole but for a rounding error is whole.
+            Pick::Share { fraction, up_to } => {
+                let share = ((found as f64 * fraction + 1e-9).floor() as usize).max(1);
+                share.min(up_to.map_or(usize::MAX, |n| n as usize))
+            }
+        };
+        wanted.min(found)
+    }
+}
+
 /// Returns whether a name matches a pattern in which `*` stands for any characters; takes no longer than their lengths
 /// multiplied, whatever the pattern.
 pub fn glob(pattern: &str, name: &str) -> bool {

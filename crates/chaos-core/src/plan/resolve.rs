@@ -9,7 +9,7 @@ use crate::{
     injector::Peer,
     inventory::Inventory,
     model::{
-        Experiment, Pick, Selector, Target,
+        Experiment, Selector, Target,
         fault::{Destination, Who},
     },
     place::Object,
@@ -88,14 +88,7 @@ pub fn all_addresses(object: &Object) -> Vec<Peer> {
 
 /// Draws from what was found; the order of the inventory is kept.
 fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
-    let count = match target.pick {
-        Pick::All => found.len(),
-        Pick::Count(n) => n as usize,
-        Pick::Share { fraction, up_to } => {
-            let share = ((found.len() as f64 * fraction + 1e-9).floor() as usize).max(1);
-            share.min(up_to.map_or(usize::MAX, |n| n as usize))
-        }
-    };
+    let count = target.pick.of(found.len());
     if count >= found.len() {
         return found;
     }
@@ -108,6 +101,7 @@ fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Pick;
     use crate::place::ObjectKind;
 
     fn hosts(n: usize) -> Vec<Object> {

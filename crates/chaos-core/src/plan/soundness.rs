@@ -21,6 +21,7 @@ mod constant;
 mod deadline;
 mod fed;
 mod guard;
+mod hosts;
 mod injected;
 pub mod order;
 mod phase;
@@ -31,9 +32,10 @@ mod window;
 
 use std::time::Duration;
 
+use self::hosts::Hosts;
 use super::{PlanError, PlannedProbe, Warning};
 use crate::{
-    model::{Abort, Claim, Comparison, Experiment, Predicate, quantity::format_seconds},
+    model::{Abort, Claim, Comparison, Experiment, Predicate, Probe, quantity::format_seconds},
     span::Span,
 };
 
@@ -111,8 +113,24 @@ pub fn refusals(experiment: &Experiment) -> Vec<Finding> {
 /// Returns what should be known before running.
 pub(super) fn warnings(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Warning> {
     let order = order::find(experiment).into_iter().filter(|f| !f.is_refused());
-    let found = order.chain(look(WARNED, experiment)).chain(samples::find(experiment, probes));
+    let places =
+        |probe: &Probe| probes.iter().find(|p| p.probe == probe.name.value).map_or(1, |p| p.from.len());
+    let found = order.chain(look(WARNED, experiment)).chain(samples::find(experiment, &places));
     found.map(Warning::from).collect()
+}
+
+/// Returns what should be known before running, as far as the experiment itself tells: from how many places a probe is sent
+/// is only certain in a lab. What its steps leave out is not in it.
+pub fn remarks(experiment: &Experiment) -> Vec<Finding> {
+    let mut found = look(WARNED, experiment);
+    found.extend(samples::find(experiment, &|probe| declared(experiment, probe)));
+    found
+}
+
+/// Returns from how many hosts of the lab a probe is sent.
+fn declared(experiment: &Experiment, probe: &Probe) -> usize {
+    let from = experiment.lab().zip(probe.from.as_ref());
+    from.and_then(|(lab, from)| Hosts::of(experiment, lab, from)).map_or(1, |hosts| hosts.most)
 }
 
 impl Finding {

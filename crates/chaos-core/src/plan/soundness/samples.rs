@@ -1,49 +1,51 @@
 //! A claim for which fewer samples are planned than decide it.
 
-use super::{Finding, Kind, PlannedProbe, claims};
-use crate::model::{Claim, Comparison, Experiment, Function, Phase, Predicate, formula::Bound};
+use super::{Finding, Kind, claims};
+use crate::model::{Claim, Comparison, Experiment, Function, Phase, Predicate, Probe, formula::Bound};
+
+/// From how many places a probe is sent.
+pub(super) type Places<'a> = dyn Fn(&Probe) -> usize + 'a;
 
 /// Returns the claims that are going to be inconclusive for want of samples.
-pub(super) fn find(experiment: &Experiment, probes: &[PlannedProbe]) -> Vec<Finding> {
+pub(super) fn find(experiment: &Experiment, places: &Places<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for (about, _, claim) in claims(experiment) {
         match claim {
             Claim::Statistic { comparison, during, observed, confidence } => {
                 let confidence = confidence.unwrap_or(experiment.confidence);
                 let needed = if *observed { 1.0 } else { needed(comparison, confidence) };
-                out.extend(too_few(experiment, probes, &about, comparison, during, needed));
+                out.extend(too_few(experiment, places, &about, comparison, during, needed));
                 // The baseline bounds nothing with fewer, and then neither does the difference to it.
                 let relative = matches!(comparison.bound, Bound::Baseline { .. }) && !observed;
                 if relative && !experiment.timeline.baseline().is_zero() {
-                    out.extend(too_few(experiment, probes, &about, comparison, &Phase::Baseline, needed));
+                    out.extend(too_few(experiment, places, &about, comparison, &Phase::Baseline, needed));
                 }
             }
             _ => {
                 if let Claim::Always { predicate, .. } | Claim::Never { predicate, .. } = claim {
                     let never = matches!(claim, Claim::Never { .. });
                     if let Predicate::Compare(comparison) = predicate {
-                        out.extend(one_failure(experiment, probes, &about, comparison, never));
+                        out.extend(one_failure(experiment, places, &about, comparison, never));
                     }
                 }
                 let signals = claim.predicates().into_iter().flat_map(Predicate::comparisons);
-                out.extend(signals.filter_map(|c| too_few_in_window(experiment, probes, &about, c)));
+                out.extend(signals.filter_map(|c| too_few_in_window(experiment, places, &about, c)));
             }
         }
     }
     let steady = experiment.steady_state.predicates.iter().flat_map(Predicate::comparisons);
-    out.extend(steady.filter_map(|c| too_few_in_window(experiment, probes, "the steady state", c)));
+    out.extend(steady.filter_map(|c| too_few_in_window(experiment, places, "the steady state", c)));
     out
 }
 
 /// Planned samples per second of a probe, over all places it is sent from.
-fn rate(experiment: &Experiment, probes: &[PlannedProbe], name: &str) -> f64 {
-    let places = probes.iter().find(|p| p.probe == name).map_or(1, |p| p.from.len().max(1));
-    experiment.probe(name).map_or(0.0, |p| p.rate * places as f64)
+fn rate(experiment: &Experiment, places: &Places<'_>, name: &str) -> f64 {
+    experiment.probe(name).map_or(0.0, |p| p.rate * places(p).max(1) as f64)
 }
 
 fn too_few(
     experiment: &Experiment,
-    probes: &[PlannedProbe],
+    places: &Places<'_>,
     about: &str,
     comparison: &Comparison,
     during: &Phase,
@@ -57,7 +59,7 @@ fn too_few(
         Phase::Watch => timeline.watch(),
         Phase::WholeRun => timeline.planned(),
     };
-    let planned = rate(experiment, probes, &comparison.metric.probe) * lasting.as_secs_f64();
+    let planned = rate(experiment, places, &comparison.metric.probe) * lasting.as_secs_f64();
     let message = format!(
         "`{comparison}` needs at least {needed:.0} samples to be decided, and {planned:.0} are planned during {during}"
     );
@@ -81,7 +83,7 @@ fn needed(comparison: &Comparison, confidence: f64) -> f64 {
 /// A share at every instant that a single failure in a window breaks.
 fn one_failure(
     experiment: &Experiment,
-    probes: &[PlannedProbe],
+    places: &Places<'_>,
     about: &str,
     comparison: &Comparison,
     never: bool,
@@ -93,7 +95,7 @@ fn one_failure(
         (Function::Errors, true) => limit.value,
         _ => return None,
     };
-    let planned = rate(experiment, probes, &comparison.metric.probe) * window.as_secs_f64();
+    let planned = rate(experiment, places, &comparison.metric.probe) * window.as_secs_f64();
     let least = 1.0 / allowed;
     if allowed <= 0.0 || planned >= least - 1e-9 || planned <= 0.0 {
         return None;
@@ -113,14 +115,14 @@ fn one_failure(
 /// A window with fewer samples than its quantile needs is never known, and a claim on it never decided.
 fn too_few_in_window(
     experiment: &Experiment,
-    probes: &[PlannedProbe],
+    places: &Places<'_>,
     about: &str,
     comparison: &Comparison,
 ) -> Option<Finding> {
     let (Function::Quantile(q), Some(window)) = (comparison.metric.function, comparison.metric.over) else {
         return None;
     };
-    let planned = rate(experiment, probes, &comparison.metric.probe) * window.as_secs_f64();
+    let planned = rate(experiment, places, &comparison.metric.probe) * window.as_secs_f64();
     let needed = (0.05_f64.ln() / q.ln() - 1e-9).ceil();
     let message = format!(
         "each window of `{}` holds about {planned:.0} samples, and {} is unknown below {needed:.0}",

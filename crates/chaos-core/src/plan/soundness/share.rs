@@ -5,13 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Kind, claims};
+use super::{
+    Finding, Kind, claims,
+    hosts::{Hosts, called},
+};
 use crate::model::{
-    Abort, Claim, Comparison, Connections, Experiment, Fault, FaultSpec, Field, Function, Lab, Phase, Pick,
-    Predicate, Probe, ProbeKind, Program, Quantity, Selector, Unit,
+    Abort, Claim, Comparison, Connections, Experiment, Fault, FaultSpec, Field, Function, Lab, Phase,
+    Predicate, Probe, ProbeKind, Program, Quantity, Unit,
     fault::{Way, Who},
     formula::Bound,
-    target::glob,
 };
 
 /// From which quantile on a claim is about those that are hit. One about the median is rather about those that are not:
@@ -176,45 +178,6 @@ fn slowed(probe: &Probe, fault: &Fault) -> f64 {
         _ => 0.0,
     };
     1.0 - fault.specs.iter().map(|spec| untouched(&spec.value)).product::<f64>()
-}
-
-/// Hosts of a lab, of which so many at most are meant.
-struct Hosts {
-    names: BTreeSet<String>,
-    most: usize,
-}
-
-impl Hosts {
-    fn of(experiment: &Experiment, lab: &Lab, selector: &Selector) -> Option<Hosts> {
-        match selector {
-            Selector::Hosts(pattern) => {
-                let names = called(lab, pattern);
-                Some(Hosts { most: names.len(), names })
-            }
-            Selector::Named(name) => {
-                let target = experiment.targets.iter().find(|t| t.name.value == name.value)?;
-                let Selector::Hosts(pattern) = &target.selector else { return None };
-                let names = called(lab, pattern);
-                let most = match target.pick {
-                    Pick::All => names.len(),
-                    Pick::Count(n) => n as usize,
-                    Pick::Share { fraction, up_to } => {
-                        let share = ((names.len() as f64 * fraction) as usize).max(1);
-                        up_to.map_or(share, |most| share.min(most as usize))
-                    }
-                };
-                Some(Hosts { most: most.min(names.len()), names })
-            }
-            _ => None,
-        }
-    }
-}
-
-fn called(lab: &Lab, pattern: &str) -> BTreeSet<String> {
-    if let Some(host) = lab.hosts.iter().find(|h| h.name.value == pattern) {
-        return host.names().into_iter().collect();
-    }
-    lab.names().into_iter().filter(|name| glob(pattern, name)).collect()
 }
 
 /// One end of a hop: hosts that requests are spread over.

@@ -236,12 +236,7 @@ fn get() -> Probe {
 }
 
 fn odd(experiment: &Experiment) -> Vec<String> {
-    let probes = [PlannedProbe { probe: "get".into(), from: Vec::new() }];
-    look(WARNED, experiment)
-        .into_iter()
-        .chain(samples::find(experiment, &probes))
-        .map(|f| f.message)
-        .collect()
+    remarks(experiment).into_iter().map(|f| f.message).collect()
 }
 
 fn claiming(mut experiment: Experiment, fault: Fault, claim: crate::model::Claim) -> Experiment {

@@ -117,7 +117,7 @@ mod tests {
                 .map(|_| {
                     state =
                         state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    hit ^= (state >> 33) % stickiness == 0;
+                    hit ^= (state >> 33).is_multiple_of(stickiness);
                     hit
                 })
                 .collect();

@@ -200,7 +200,7 @@ fn what_a_guard_sees_is_what_a_claim_sees() {
 
 #[test]
 fn the_steady_state_needs_every_reading() {
-    let run = run(|t| Poll::Reads(t));
+    let run = run(Poll::Reads);
     let judged = |from: f64, to: f64| {
         let mut experiment = run.experiment.clone();
         experiment.steady_state.predicates = vec![value(Op::AtMost, 5.0)];

@@ -123,7 +123,8 @@ fn the_interval_at_time_zero_narrows_as_offline() {
         [(0, Some(0.2)), (10, Some(0.5)), (20, None), (30, Some(0.8)), (40, Some(3.0)), (50, Some(0.4))];
     let recovering = [(0, Some(4.0)), (6, Some(2.0)), (12, Some(0.8)), (18, Some(0.9)), (24, Some(0.7))];
     type Points<'a> = &'a [(i64, Option<f64>)];
-    let table: [(Formula, Points<'_>, &[(f64, Truth, f64, f64)]); 2] = [
+    type Expected<'a> = &'a [(f64, Truth, f64, f64)];
+    let table: [(Formula, Points<'_>, Expected<'_>); 2] = [
         (
             at_most(1.0).always(59 * S),
             &gapped,
