@@ -83,7 +83,7 @@ pub(crate) fn place(namespace: &Namespace) -> Place {
     let path = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_fd().as_raw_fd());
     Place {
         object: object(),
-        namespace: Some(Entered { path: PathBuf::from(path), descriptor: None }),
+        namespace: Some(Entered { path: PathBuf::from(path), descriptor: None, mounts: None }),
         interface: Some(NEAR.into()),
         names: Arc::new(Names::default()),
     }

@@ -67,6 +67,7 @@ impl Environment for Pair {
             namespace: Some(place::Namespace {
                 path: namespace.path(),
                 descriptor: Some(Arc::clone(&namespace.0)),
+                mounts: None,
             }),
             // The route to the fault's peers decides; names are not used here.
             interface: None,

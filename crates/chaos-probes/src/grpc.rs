@@ -93,7 +93,7 @@ impl GrpcProber {
                 Connections::Fresh => 0,
             },
             idle: Mutex::default(),
-            labels: Labels::open(&probe.labels, false)?,
+            labels: Labels::open(&probe.labels, place, false)?,
             words: Words::default(),
         })
     }

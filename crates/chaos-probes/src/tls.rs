@@ -45,7 +45,7 @@ impl TlsProber {
         Ok(TlsProber {
             dialer: Dialer::open(&endpoint, Some(tls), place, sockets)?,
             ok_when: probe.ok_when.clone(),
-            labels: Labels::open(&probe.labels, false)?,
+            labels: Labels::open(&probe.labels, place, false)?,
             words: Words::default(),
         })
     }

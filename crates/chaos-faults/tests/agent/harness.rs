@@ -55,7 +55,11 @@ impl World {
     pub(crate) fn place(&self) -> Place {
         Place {
             object: object(),
-            namespace: Some(Namespace { path: pair::path(&self.pair.a).into(), descriptor: None }),
+            namespace: Some(Namespace {
+                path: pair::path(&self.pair.a).into(),
+                descriptor: None,
+                mounts: None,
+            }),
             interface: None,
             names: Default::default(),
         }

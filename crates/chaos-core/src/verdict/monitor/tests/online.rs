@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use super::properties::{any_formula, any_points, build};
 use super::*;
 
+/// Watermarks in seconds, each with the truth and the margin expected there.
+type Expected<'a> = &'a [(f64, Truth, f64, f64)];
+
 const RANGES: [Interval; 2] = [Interval { lo: 0.0, hi: 8.0 }; 2];
 
 /// The steps `(instant, value)` of a signal, without what it knows of its end.
@@ -123,7 +126,6 @@ fn the_interval_at_time_zero_narrows_as_offline() {
         [(0, Some(0.2)), (10, Some(0.5)), (20, None), (30, Some(0.8)), (40, Some(3.0)), (50, Some(0.4))];
     let recovering = [(0, Some(4.0)), (6, Some(2.0)), (12, Some(0.8)), (18, Some(0.9)), (24, Some(0.7))];
     type Points<'a> = &'a [(i64, Option<f64>)];
-    type Expected<'a> = &'a [(f64, Truth, f64, f64)];
     let table: [(Formula, Points<'_>, Expected<'_>); 2] = [
         (
             at_most(1.0).always(59 * S),
@@ -257,7 +259,7 @@ fn windows_do_not_count_samples() {
 #[test]
 fn a_past_formula_is_final_at_once() {
     let formula = compare(0, Comparison::Above, 5.0).lasting(10 * S);
-    let rows: [(bool, &[(f64, Truth, f64, f64)]); 2] = [
+    let rows: [(bool, Expected<'_>); 2] = [
         (false, &[(5.0, U, -5.0, 1.0), (18.9, F, -1.0, -1.0), (19.0, T, 1.0, 1.0), (25.0, F, -2.0, -2.0)]),
         (true, &[(10.0, U, -5.0, 1.0), (18.9, U, -5.0, 1.0), (19.0, T, 1.0, 1.0), (25.0, F, -2.0, -2.0)]),
     ];
