@@ -14,7 +14,7 @@ use super::{
     view::Samples,
 };
 use crate::{
-    model::{Abort, Experiment, quantity::format_seconds},
+    model::{Abort, Experiment, Function, Metric, quantity::format_seconds},
     probe::{Outcome, Sample},
     span::Span,
     time::{Nanos, duration, nanos},
@@ -47,8 +47,6 @@ struct Watched {
     name: String,
     samples: Vec<Sample>,
     recent: VecDeque<(Nanos, Outcome, Duration)>,
-    /// When something was last heard; a measurement that could not be taken says nothing.
-    heard: Nanos,
     /// The longest silence that is still normal.
     patience: Duration,
     /// Which guards look at it.
@@ -60,7 +58,45 @@ struct Watch {
     guard: Box<dyn Guard>,
     condition: String,
     span: Span,
-    probes: Vec<usize>,
+    ears: Vec<Ear>,
+}
+
+/// What a condition hears of one metric.
+struct Ear {
+    probe: usize,
+    hears: Hears,
+    /// When something was last heard.
+    heard: Nanos,
+}
+
+/// Which measurements say something of a metric; one that could not be taken says nothing of any.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hears {
+    /// All: a failure is an answer too.
+    Measurements,
+    /// Those that read a number: where the system that is asked for it does not answer, nothing was read.
+    Readings,
+    /// Those that were told which alerts fire.
+    Alerts,
+}
+
+impl Hears {
+    fn of(metric: &Metric) -> Self {
+        match metric.function {
+            Function::Fires => Hears::Alerts,
+            _ if metric.field.is_read() => Hears::Readings,
+            _ => Hears::Measurements,
+        }
+    }
+
+    fn hears(self, sample: &Sample) -> bool {
+        let seen = &sample.observation;
+        match self {
+            Hears::Measurements => seen.outcome != Outcome::NotRun,
+            Hears::Readings => seen.value.is_some_and(|value| !value.is_nan()),
+            Hears::Alerts => seen.outcome == Outcome::Ok,
+        }
+    }
 }
 
 impl Monitor {
@@ -72,7 +108,6 @@ impl Monitor {
                 name: p.name.value.clone(),
                 samples: Vec::new(),
                 recent: VecDeque::new(),
-                heard: 0,
                 patience: BLIND
                     .max(Duration::from_secs_f64(3.0 / p.rate.max(1e-9)).saturating_add(p.timeout)),
                 guards: Vec::new(),
@@ -88,18 +123,19 @@ impl Monitor {
                 }
                 Abort::Never(_) => continue,
             };
-            let mut fed: Vec<usize> = comparisons
-                .iter()
-                .flat_map(|c| c.metrics())
-                .filter_map(|m| probes.iter().position(|p| p.name == m.probe.value))
-                .collect();
-            fed.sort_unstable();
-            fed.dedup();
-            for probe in &fed {
-                probes[*probe].guards.push(guards.len());
+            let mut ears: Vec<Ear> = Vec::new();
+            for metric in comparisons.iter().flat_map(|c| c.metrics()) {
+                let Some(probe) = probes.iter().position(|p| p.name == metric.probe.value) else { continue };
+                let hears = Hears::of(metric);
+                if ears.iter().all(|ear| ear.probe != probe) {
+                    probes[probe].guards.push(guards.len());
+                }
+                if ears.iter().all(|ear| (ear.probe, ear.hears) != (probe, hears)) {
+                    ears.push(Ear { probe, hears, heard: 0 });
+                }
             }
             let span = comparisons.iter().fold(Span::NONE, |span, c| span.to(c.span));
-            guards.push(Watch { guard, condition, span, probes: fed });
+            guards.push(Watch { guard, condition, span, ears });
         }
         Monitor { inner: Mutex::new(Inner { probes, guards, armed: false, latest: 0 }), interrupt }
     }
@@ -111,15 +147,15 @@ impl Monitor {
         inner.latest = now;
         let Inner { probes, guards, armed, .. } = &mut *inner;
         let watched = &mut probes[probe];
-        if sample.observation.outcome != Outcome::NotRun {
-            watched.heard = now;
-        }
         if watched.recent.len() == MOST_RECENT {
             watched.recent.pop_front();
         }
         watched.recent.push_back((now, sample.observation.outcome, sample.latency));
         for index in &watched.guards {
             let watch = &mut guards[*index];
+            for ear in watch.ears.iter_mut().filter(|ear| ear.probe == probe && ear.hears.hears(&sample)) {
+                ear.heard = now;
+            }
             watch.guard.observe(&watched.name, &sample);
             self.check(watch, *armed, now);
         }
@@ -134,18 +170,20 @@ impl Monitor {
         let Inner { probes, guards, armed, .. } = &mut *inner;
         for watch in guards {
             self.check(watch, *armed, now);
-            let Some(deaf) = watch.probes.iter().map(|p| &probes[*p]).find(|p| is_blind(p, now)) else {
-                continue;
-            };
+            let silent = |ear: &&Ear| duration(now - ear.heard) > probes[ear.probe].patience;
+            let Some(ear) = watch.ears.iter().find(silent) else { continue };
             if *armed {
-                let silence = format_seconds(duration(now - deaf.heard).as_secs_f64());
+                let silence = format_seconds(duration(now - ear.heard).as_secs_f64());
+                let probe = &probes[ear.probe].name;
+                let nothing = match ear.hears {
+                    Hears::Measurements => format!("nothing was heard of probe `{probe}`"),
+                    Hears::Readings => format!("probe `{probe}` read nothing"),
+                    Hears::Alerts => format!("probe `{probe}` was not told which alerts fire"),
+                };
                 self.interrupt.trip(&AbortCause {
                     kind: AbortKind::Blind,
                     at: now,
-                    reason: format!(
-                        "nothing was heard of probe `{}` for {silence}, and an abort condition needs it",
-                        deaf.name
-                    ),
+                    reason: format!("{nothing} for {silence}, and an abort condition needs it"),
                     condition: Some(watch.condition.clone()),
                     span: Some(watch.span),
                 });
@@ -169,7 +207,7 @@ impl Monitor {
 
     /// Begins to listen: silence counts from now.
     pub(crate) fn begin(&self, now: Nanos) {
-        self.lock().probes.iter_mut().for_each(|p| p.heard = now);
+        self.lock().guards.iter_mut().flat_map(|watch| &mut watch.ears).for_each(|ear| ear.heard = now);
     }
 
     /// Lets abort conditions end the run, or not any more.
@@ -241,10 +279,6 @@ impl Monitor {
         // A guard that panicked has ended its worker, which the director sees; what was measured is still right.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_blind(probe: &Watched, now: Nanos) -> bool {
-    duration(now - probe.heard) > probe.patience
 }
 
 /// Returns the order statistic of rank `ceil(q n)`, as judging uses it; reorders the values.

@@ -1,6 +1,7 @@
 //! Runs in a scripted world on a paused clock.
 
 mod abort;
+mod blind;
 mod change;
 mod course;
 mod failures;

@@ -138,6 +138,16 @@ mod tests {
     fn without_a_budget_a_miss_counts_in_quanta() {
         close(normalised(0.0, 0.0, Scale::FROM_ZERO), 0.0);
         close(normalised(-3.0, 0.0, Scale::FROM_ZERO), -3.0);
+        close(normalised(0.999 - 1.0, 1.0, Scale::FROM_ONE), -0.1);
+        close(normalised_deadline(0, 0), 0.0);
+        close(normalised_deadline(-5, 0), -1.0);
+    }
+
+    #[test]
+    fn what_must_be_at_least_so_much_has_its_limit_as_budget() {
+        close(normalised(45.0 - 30.0, 30.0, Scale::FROM_ZERO), 0.5);
+        close(normalised(21.0 - 30.0, 30.0, Scale::FROM_ZERO), -0.3);
+        close(normalised(90.0 - 30.0, 30.0, Scale::FROM_ZERO), 1.0);
     }
 
     #[test]

@@ -80,6 +80,34 @@ fn eventually_always_is_decided_once_the_stretch_is_full() {
 }
 
 #[test]
+fn horizons_add_up_along_what_is_nested() {
+    let atom = || at_most(1.0);
+    let until = Formula::Until {
+        within: 3 * S,
+        left: Box::new(atom().always(2 * S)),
+        right: Box::new(atom().eventually(4 * S)),
+    };
+    let table = [
+        (atom(), 0),
+        (atom().negated(), 0),
+        (atom().always(2 * S).negated(), 2),
+        (Formula::And(vec![atom().always(2 * S), atom().eventually(5 * S)]), 5),
+        (Formula::Or(vec![atom(), atom().eventually(5 * S)]), 5),
+        (Formula::Implies(Box::new(atom().always(2 * S)), Box::new(atom())), 2),
+        (Formula::Eventually { from: S, to: 3 * S, body: Box::new(atom().always(S)) }, 4),
+        (until, 7),
+        (atom().lasting(10 * S), 0),
+        (Formula::Once { from: 0, to: 10 * S, body: Box::new(atom()) }, 0),
+        (atom().lasting(10 * S).always(2 * S), 2),
+    ];
+    for (formula, seconds) in table {
+        assert_eq!(horizon(&formula), Some(seconds * S), "{formula:?}");
+    }
+    // It ends with a phase, whenever that is.
+    assert_eq!(horizon(&atom().throughout(0, None)), None);
+}
+
+#[test]
 fn lasting_fires_exactly_one_length_after_the_onset() {
     let formula = compare(0, Comparison::Above, 5.0).lasting(10 * S);
     let trace = full(&[(0.0, 6.0), (8.0, 4.0), (9.0, 6.0), (25.0, 3.0)], 60.0);

@@ -209,6 +209,20 @@ fn a_quantile_against_a_limit() {
     assert!(passes(200 + more) && !passes(200 + more - 1));
 }
 
+/// `p95 <= c` is the same claim as that at most 5 % are above c.
+#[test]
+fn a_quantile_against_a_limit_is_a_share_against_its_rest() {
+    use super::super::proportion::{Trials, judge_share};
+    let samples = spread(|i| i);
+    for limit in 150..=200_u64 {
+        let quantile = judge_quantile(&samples, 0.95, Comparison::AtMost, limit as f64, CONFIDENT).outcome;
+        let above = Trials::independent(200 - limit, limit);
+        let share = judge_share(above, Comparison::AtMost, 0.05, CONFIDENT).outcome;
+        assert_eq!(quantile.is_decided(), share.is_decided(), "{limit}");
+        assert_eq!(quantile.leaning(), share.leaning(), "{limit}");
+    }
+}
+
 #[test]
 fn too_few_clean_samples_say_how_many_are_missing() {
     let samples = Distribution::measured([1.0; 20]);

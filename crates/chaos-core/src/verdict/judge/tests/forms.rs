@@ -256,6 +256,21 @@ fn requests_open_at_an_event_must_complete() {
 }
 
 #[test]
+fn requests_open_when_draining_begins_are_those_that_count() {
+    // From 1.2 s before to 3.3 s after it, from 0.1 s before to 27.8 s after it, and two begun later that do not count.
+    let requests = [(8.8, 4500.0), (9.9, 27_900.0), (14.7, 200.0), (19.6, 60_000.0)];
+    let samples = requests.into_iter().filter_map(|(start, length)| Reply::Ok(length).sample(at(start)));
+    let claim = Claim::Completes { probe: "get".into(), within: secs(30), open_at: starts() };
+    let held = Run::with(samples.collect(), 1.0).finding(claim);
+    passed(&held);
+    assert_eq!(held.time_margin, Some(at(2.2)));
+    assert_eq!(
+        held.sentence,
+        "2 requests of get open when lossy starts, the last answered 27.8s after it: 2.2s to spare"
+    );
+}
+
+#[test]
 fn a_baseline_that_drifted_is_remarked() {
     let bound = || Bound::Baseline { factor: 1.0, offset: 0.01 };
     let claim = || during(compare(metric(Function::Quantile(0.5), None), Op::AtMost, bound()), lossy());
