@@ -11,7 +11,8 @@
 //! - [`ORDER`], of the steps themselves: [`order`].
 //! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected, a
 //!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, a [`deadline`] that is measured too
-//!   coarsely, a claim on latency that stands [`alone`].
+//!   coarsely, a claim on latency that stands [`alone`], a share of what is answered that
+//!   leaves out the [`unanswered`].
 //! - [`samples`], which also asks from how many places each probe is sent.
 
 mod all;
@@ -27,6 +28,7 @@ pub mod order;
 mod phase;
 mod samples;
 mod share;
+mod unanswered;
 pub mod watch;
 mod window;
 
@@ -83,8 +85,15 @@ const REFUSED: &[Lint] = &[constant::find, all::find, fed::find, window::find];
 const REFUSED_COURSE: &[Lint] = &[baseline::find, phase::find, watch::find];
 
 /// What can be carried out, but hardly as it was meant.
-const WARNED: &[Lint] =
-    &[injected::find, guard::find, share::unmoved, share::aborting, deadline::find, alone::find];
+const WARNED: &[Lint] = &[
+    injected::find,
+    guard::find,
+    share::unmoved,
+    share::aborting,
+    deadline::find,
+    alone::find,
+    unanswered::find,
+];
 
 fn look(lints: &[Lint], experiment: &Experiment) -> Vec<Finding> {
     let mut out = Vec::new();

@@ -331,3 +331,37 @@ fn deadlines_windows_and_latencies_that_stand_alone() {
     assert!(one[0].contains("a single failure breaks"), "{one:?}");
     assert_eq!(odd(&claiming(lab(3, get()), slow(), always(10, 0.999))), [] as [String; 0]);
 }
+
+#[test]
+fn a_share_of_the_answered_leaves_out_the_others() {
+    use crate::model::probe::{Label, LabelSource};
+    let by = |label: &str, negated| Metric {
+        filter: vec![crate::model::metric::Filter {
+            label: label.into(),
+            values: vec!["api-1".into()],
+            negated,
+            variable: None,
+        }],
+        ..success()
+    };
+    let told = |metric: Metric, whole: bool| {
+        let mut experiment = experiment();
+        let label = |name: &str, source| Label { name: name.into(), source };
+        experiment.probes[0].labels = vec![
+            label("backend", LabelSource::Header("x-served-by".into())),
+            label("who", LabelSource::Peer),
+        ];
+        if !whole {
+            experiment.steady_state.predicates.clear();
+            experiment.expectations.clear();
+        }
+        let experiment = experiment.expect("x", metric.at_least(share(0.9)).during(Phase::Fault(None)));
+        odd(&experiment).into_iter().filter(|m| m.contains("without an answer")).count()
+    };
+    assert_eq!(told(by("backend", false), false), 1);
+    assert_eq!(told(by("status", false), false), 1);
+    // Something counts all of them, or the label is known before there is an answer, or all but some are meant.
+    assert_eq!(told(by("backend", false), true), 0);
+    assert_eq!(told(by("who", false), false), 0);
+    assert_eq!(told(by("backend", true), false), 0);
+}
