@@ -8,7 +8,7 @@
 //!   none that nothing confirms, metrics that no probe feeds ([`fed`]), a [`window`] longer than its deadline.
 //! - [`REFUSED_COURSE`], of the timeline: a [`baseline`] that is not there, a [`phase`] that never comes or is too short, a
 //!   [`watch`] that ends before its claims are decided.
-//! - [`ORDER`], of the steps themselves: [`order`].
+//! - of the steps themselves: [`order`].
 //! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected, a
 //!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, a [`deadline`] that is measured too
 //!   coarsely, a claim on latency that stands [`alone`], a share of what is answered that
