@@ -1,7 +1,7 @@
 //! The standard judge: what an experiment claims, on what a run measured.
 //!
 //! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals; [`polled`]
-//!    knows what holds between two readings.
+//!    knows what holds between two readings, and [`seen`] keeps what several claims look at.
 //! 2. [`course`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
 //! 3. [`statistic`] judges one number of a phase, by itself or against another one ([`pair`]), and looks for a [`drift`];
 //!    [`temporal`] judges how signals behave in time, [`requests`] what became of single requests. [`claim`] joins what is
@@ -20,6 +20,7 @@ mod metric;
 pub(crate) mod pair;
 mod polled;
 mod requests;
+mod seen;
 pub(crate) mod statistic;
 mod temporal;
 mod wording;

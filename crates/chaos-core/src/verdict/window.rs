@@ -260,9 +260,10 @@ pub struct LiveWindow {
     windowed: Windowed,
     /// In the order of intended starts.
     held: VecDeque<Observation>,
-    /// The lower ends of the values, and the upper ones.
+    /// The lower ends of the values.
     lower: Box<Ranked>,
-    upper: Box<Ranked>,
+    /// The upper ones, from the first that differs from the lower one.
+    upper: Option<Box<Ranked>>,
     succeeded: usize,
     unsuccessful: usize,
     not_run: usize,
@@ -281,7 +282,7 @@ impl LiveWindow {
             windowed,
             held: VecDeque::new(),
             lower: Box::new(Ranked::new(wanted)),
-            upper: Box::new(Ranked::new(wanted)),
+            upper: None,
             succeeded: 0,
             unsuccessful: 0,
             not_run: 0,
@@ -290,12 +291,19 @@ impl LiveWindow {
 
     /// Takes a request that was answered or given up, in any order of intended starts.
     pub fn observe(&mut self, observation: Observation) {
-        let place = self.held.partition_point(|held| held.intended <= observation.intended);
-        self.held.insert(place, observation);
+        if self.held.back().is_none_or(|last| last.intended <= observation.intended) {
+            self.held.push_back(observation);
+        } else {
+            let place = self.held.partition_point(|held| held.intended <= observation.intended);
+            self.held.insert(place, observation);
+        }
         *self.tally(&observation) += 1;
         if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {
+            if self.upper.is_none() && !value.is_exact() {
+                self.upper = Some(self.lower.clone());
+            }
             self.lower.insert(value.lo);
-            self.upper.insert(value.hi);
+            self.upper.iter_mut().for_each(|upper| upper.insert(value.hi));
         }
     }
 
@@ -305,7 +313,7 @@ impl LiveWindow {
             *self.tally(&observation) -= 1;
             if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {
                 self.lower.remove(value.lo);
-                self.upper.remove(value.hi);
+                self.upper.iter_mut().for_each(|upper| upper.remove(value.hi));
             }
         }
     }
@@ -333,7 +341,7 @@ impl LiveWindow {
             )),
             Statistic::Quantile(_) | Statistic::Min | Statistic::Max | Statistic::Last if !enough => None,
             Statistic::Quantile(_) | Statistic::Min | Statistic::Max => {
-                Some(Interval::new(self.lower.get()?, self.upper.get()?))
+                Some(Interval::new(self.lower.get()?, self.upper.as_ref().unwrap_or(&self.lower).get()?))
             }
             Statistic::Last => self.held.iter().rev().find_map(Observation::value),
         }

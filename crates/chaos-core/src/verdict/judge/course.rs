@@ -1,18 +1,25 @@
 //! The course of a run as claims see it: phases and events as they were, what an abort cut short, which faults met nothing.
 
-use super::super::{Leaning, Outcome, confidence::Reason};
-use super::{metric::Stretch, wording};
+use std::rc::Rc;
+
+use super::super::{Leaning, Outcome, confidence::Reason, quantile::Distribution, window::Observation};
+use super::{
+    limit::Limit,
+    metric::{self, Stretch},
+    seen::{Kept, Seen},
+    wording,
+};
 use crate::{
-    model::{Event, Experiment, Phase},
+    model::{Comparison, Event, Experiment, Metric, Phase, formula::Bound},
     run::view::RunView,
-    time::Nanos,
+    time::{Nanos, nanos},
 };
 
 /// One run to be judged.
-#[derive(Clone, Copy)]
 pub(super) struct Course<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) view: &'a RunView<'a>,
+    kept: Kept,
 }
 
 /// What a claim speaks of.
@@ -24,7 +31,38 @@ pub(super) enum About<'a> {
 
 impl<'a> Course<'a> {
     pub(super) fn new(experiment: &'a Experiment, view: &'a RunView<'a>) -> Self {
-        Course { experiment, view }
+        Course { experiment, view, kept: Kept::default() }
+    }
+
+    /// Returns what a metric looks at of the whole run, in the order of intended starts.
+    pub(super) fn observations(&self, metric: &Metric) -> Rc<Vec<Observation>> {
+        self.kept.observations(metric, self.view)
+    }
+
+    /// Returns what a metric looks at of some stretches, each observation once, in order.
+    pub(super) fn seen(&self, metric: &Metric, stretches: &[Stretch]) -> Seen {
+        self.kept.seen(metric, stretches, self.view)
+    }
+
+    /// Returns the distribution of what a metric looks at of some stretches.
+    pub(super) fn values(&self, metric: &Metric, stretches: &[Stretch]) -> Rc<Distribution> {
+        self.kept.values(metric, stretches, self.view)
+    }
+
+    /// Returns when the measurements of a probe that were taken were meant to start, in order.
+    pub(super) fn taken(&self, probe: &str) -> Rc<Vec<Nanos>> {
+        self.kept.taken(probe, self.view)
+    }
+
+    /// Resolves a comparison's right side as [`Limit::of`] does.
+    pub(super) fn limit(&self, comparison: &Comparison, length: Option<Nanos>) -> Limit {
+        let baseline = self.baseline().filter(|_| matches!(comparison.bound, Bound::Baseline { .. }));
+        let number = baseline.and_then(|stretch| {
+            let metric = &comparison.metric;
+            let seen = self.seen(metric, &[stretch]);
+            metric::number_before(metric, &seen, stretch, metric.over.map(nanos).or(length))
+        });
+        Limit::from_baseline(comparison, number)
     }
 
     /// Returns each time that a phase took place, up to the end, in the order of time.

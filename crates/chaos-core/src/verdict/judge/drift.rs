@@ -3,11 +3,10 @@
 use super::super::{
     confidence::{Confidence, Estimate},
     quantile::{Method, difference},
-    window::distribution,
 };
 use super::{
     course::Course,
-    metric::{self, during},
+    metric,
     wording::{difference_unit, show},
 };
 use crate::model::{Function, Metric, Phase};
@@ -19,13 +18,13 @@ pub(super) fn remark(course: &Course<'_>, metric: &Metric, confidence: Confidenc
     let before = course.baseline()?;
     let (start, end) = course.stretches(&Phase::Watch).last().copied()?;
     let after = (start.midpoint(end), end);
-    let seen = metric::observations(metric, course.view.samples, course.view.end);
     let estimate = |stretch| -> Option<Estimate> {
-        let seen = during(&[stretch], &seen);
         let tail = confidence.alpha / 2.0;
         match metric.function {
-            Function::Quantile(q) => distribution(&seen).estimate(q, tail),
-            Function::Success | Function::Errors => metric::outcomes(metric, &seen).wilson(tail),
+            Function::Quantile(q) => course.values(metric, &[stretch]).estimate(q, tail),
+            Function::Success | Function::Errors => {
+                metric::outcomes(metric, &course.seen(metric, &[stretch])).wilson(tail)
+            }
             _ => None,
         }
     };

@@ -1,16 +1,18 @@
 //! What a metric looks at: samples, filtered and reduced to what judging needs.
 
+use std::borrow::Cow;
+
 use super::super::{
     Interval,
     proportion::Trials,
-    quantile::Distribution,
+    quantile::rank,
     signal::{Blank, Signal},
     steps::shifted,
-    window::{Answer, Observation, Statistic, Windowed, distribution, trials, within},
+    window::{Answer, Observation, Statistic, Windowed, trials, within},
 };
-use super::polled;
+use super::{course::Course, polled};
 use crate::{
-    model::{Experiment, Field, Function, Metric, metric::Filter},
+    model::{Field, Function, Metric, metric::Filter},
     probe::{Outcome, Sample},
     run::view::Samples,
     time::{Nanos, nanos},
@@ -29,8 +31,9 @@ pub(super) type Stretch = (Nanos, Nanos);
 /// Returns what the metric looks at of samples meant to start before `until`, in the order of intended starts.
 pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> Vec<Observation> {
     let Some(samples) = samples.get(&metric.probe.value) else { return Vec::new() };
-    let mut seen: Vec<Observation> =
-        samples.iter().filter(|s| s.intended < until).filter_map(|s| observation(metric, s)).collect();
+    // Without a filter nearly all count: then room for all at once spares moving them about.
+    let mut seen = Vec::with_capacity(if metric.filter.is_empty() { samples.len() } else { 0 });
+    seen.extend(samples.iter().filter(|s| s.intended < until).filter_map(|s| observation(metric, s)));
     if !seen.is_sorted_by_key(|o| o.intended) {
         seen.sort_by_key(|o| o.intended);
     }
@@ -51,8 +54,7 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
     }
     let seen = &sample.observation;
     let latency = sample.latency.as_secs_f64();
-    let times =
-        matches!(metric.function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last);
+    let times = looks_at_times(metric.function);
     let answer = match seen.outcome {
         // What was read counts however the measurement ended: a certificate that has expired fails its handshake.
         _ if metric.field.is_read() => seen.value.filter(|v| !v.is_nan()).map_or(Answer::Unread, Answer::Ok),
@@ -72,6 +74,11 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
     };
     let completed = sample.intended.saturating_add(nanos(sample.latency));
     Some(Observation { intended: sample.intended, completed, answer })
+}
+
+/// Returns whether the function is about how long something took, rather than about what became of it.
+pub(super) fn looks_at_times(function: Function) -> bool {
+    matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last)
 }
 
 /// A label that a sample does not have equals nothing, so that only `!=` and `not in` match it. What a measurement that
@@ -140,9 +147,9 @@ pub(super) fn statistic(function: Function) -> Statistic {
 }
 
 /// Returns the observations within any of the stretches, each once, in order.
-pub(super) fn during(stretches: &[Stretch], observations: &[Observation]) -> Vec<Observation> {
+pub(super) fn during<'o>(stretches: &[Stretch], observations: &'o [Observation]) -> Cow<'o, [Observation]> {
     if let [(start, end)] = stretches {
-        return within(observations, *start, *end).to_vec();
+        return Cow::Borrowed(within(observations, *start, *end));
     }
     let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
     observations.iter().filter(inside).copied().collect()
@@ -161,26 +168,43 @@ pub(super) fn number(
     observations: &[Observation],
 ) -> Option<Interval> {
     let seen = during(stretches, observations);
-    let trials = trials(&seen);
-    let (made, all) = (trials.made() as f64, (trials.made() + trials.unknown) as f64);
-    let values = || -> Option<Distribution> {
+    let counts = || {
+        let unknown = seen.iter().filter(|o| o.answer.is_unknown()).count();
+        ((seen.len() - unknown) as f64, seen.len() as f64)
+    };
+    let ranked = |rank: &dyn Fn(usize) -> usize| -> Option<Interval> {
         let known = seen.iter().filter(|o| !o.answer.is_unknown() && o.value().is_some()).count();
-        (known >= statistic(metric.function).least_samples()).then(|| distribution(&seen))
+        if known < statistic(metric.function).least_samples() { None } else { order_statistic(&seen, rank) }
     };
     match metric.function {
-        Function::Success => trials.share(),
-        Function::Errors => trials.inverted().share(),
-        Function::Count => Some(Interval::new(made, all)),
+        Function::Success => trials(&seen).share(),
+        Function::Errors => trials(&seen).inverted().share(),
+        Function::Count => {
+            let (made, all) = counts();
+            Some(Interval::new(made, all))
+        }
         Function::Rate => {
+            let (made, all) = counts();
             let seconds =
                 stretches.iter().map(|(s, e)| e.saturating_sub(*s).max(0) as f64 / 1e9).sum::<f64>();
             (seconds > 0.0).then(|| Interval::new(made / seconds, all / seconds))
         }
-        Function::Quantile(q) => values()?.quantile(q),
-        Function::Min => values().map(|d| d.order_statistic(1)),
-        Function::Max => values().map(|d| d.order_statistic(d.len() as u64)),
+        Function::Quantile(q) => ranked(&|len| rank(q, len)),
+        Function::Min => ranked(&|_| 1),
+        Function::Max => ranked(&|len| len),
         Function::Last | Function::Value | Function::Fires => seen.iter().rev().find_map(Observation::value),
     }
+}
+
+/// Returns the value of the rank, counted from 1, that is asked for of so many; none without values.
+fn order_statistic(seen: &[Observation], rank: &dyn Fn(usize) -> usize) -> Option<Interval> {
+    let (mut lower, mut upper): (Vec<f64>, Vec<f64>) =
+        seen.iter().filter_map(Observation::value).map(|value| (value.lo, value.hi)).unzip();
+    let place = rank(lower.len()).checked_sub(1).filter(|place| *place < lower.len())?;
+    let exact = lower == upper;
+    let lo = *lower.select_nth_unstable_by(place, f64::total_cmp).1;
+    let hi = if exact { lo } else { *upper.select_nth_unstable_by(place, f64::total_cmp).1 };
+    Some(Interval::new(lo, hi))
 }
 
 /// Returns the metric over the baseline as one number, none where there is no such number: too few samples, or a quantile
@@ -193,8 +217,20 @@ pub(super) fn baseline_number(
     baseline: Stretch,
     window: Option<Nanos>,
 ) -> Option<f64> {
-    let mut seen = observations(metric, samples, baseline.1);
-    seen.retain(|o| !o.answer.is_unknown());
+    number_before(metric, &observations(metric, samples, baseline.1), baseline, window)
+}
+
+/// Returns what [`baseline_number`] does of what the metric looks at.
+pub(super) fn number_before(
+    metric: &Metric,
+    seen: &[Observation],
+    baseline: Stretch,
+    window: Option<Nanos>,
+) -> Option<f64> {
+    let mut seen = during(std::slice::from_ref(&baseline), seen);
+    if seen.iter().any(|o| o.answer.is_unknown()) {
+        seen.to_mut().retain(|o| !o.answer.is_unknown());
+    }
     let median = Metric { function: Function::Quantile(0.5), ..metric.clone() };
     let metric = if metric.function == Function::Value { &median } else { metric };
     let value = number(metric, &[baseline], &seen).filter(|v| v.is_exact() && v.lo.is_finite())?.lo;
@@ -217,13 +253,8 @@ pub(super) fn windowed(metric: &Metric, length: Nanos) -> Windowed {
 ///
 /// Where the probe took no measurement at all for a whole window, and for longer than its schedule explains, nothing is
 /// known, also not that there was nothing to count.
-pub(super) fn signal(
-    metric: &Metric,
-    experiment: &Experiment,
-    samples: &Samples,
-    edges: &[Nanos],
-    end: Nanos,
-) -> Signal {
+pub(super) fn signal(metric: &Metric, course: &Course<'_>, edges: &[Nanos]) -> Signal {
+    let (experiment, samples, end) = (course.experiment, course.view.samples, course.view.end);
     if metric.is_gauge() {
         return polled::signal(metric, experiment, samples, end);
     }
@@ -231,17 +262,14 @@ pub(super) fn signal(
     let settled = shifted(end, -1);
     let first = edges.first().copied().unwrap_or(settled);
     let tick = (window / 10).clamp(FINEST, COARSEST).max(settled.saturating_sub(first).max(0) / MOST_TICKS);
-    let seen = observations(metric, samples, end);
+    let seen = course.observations(metric);
     let mut signal = windowed(metric, window).signal(&seen, edges, tick, settled);
     let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
     let hush = window.max(every);
-    let taken = |s: &&Sample| s.observation.outcome != Outcome::NotRun && (first..end).contains(&s.intended);
-    let mut instants: Vec<Nanos> =
-        samples.get(&metric.probe.value).into_iter().flatten().filter(taken).map(|s| s.intended).collect();
-    instants.push(end);
-    instants.sort_unstable();
+    let taken = course.taken(&metric.probe.value);
+    let inside = taken.iter().copied().skip(taken.partition_point(|at| *at < first));
     let mut heard = first;
-    for instant in instants {
+    for instant in inside.take_while(|at| *at < end).chain([end]) {
         if instant.saturating_sub(heard) > hush {
             signal = signal.blanked(shifted(heard, hush), instant, Blank::Gap);
         }

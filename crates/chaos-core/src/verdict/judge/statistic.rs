@@ -1,6 +1,6 @@
 //! Claims about one number of a phase.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, rc::Rc};
 
 use super::super::{
     Comparison as Relation, Interval, Leaning, Outcome,
@@ -9,14 +9,15 @@ use super::super::{
     margin::normalised,
     proportion::{Trials, judge_share, judge_share_against_baseline},
     quantile::{Allowance, Distribution, Method, difference, judge_against_baseline, judge_quantile},
-    window::{Observation, distribution},
 };
 use super::{
     course::{About, Course},
     drift, layers,
     limit::{Limit, relation},
-    metric::{self, Stretch, during},
-    pair, wording,
+    metric::{self, Stretch},
+    pair,
+    seen::Seen,
+    wording,
 };
 use crate::{
     model::{Comparison, Function, Phase, formula::Bound},
@@ -34,8 +35,9 @@ pub(super) struct Case<'a> {
     absent: bool,
     cut: bool,
     limit: Limit,
-    seen: Vec<Observation>,
-    values: OnceCell<Distribution>,
+    seen: Seen,
+    values: OnceCell<Rc<Distribution>>,
+    trials: OnceCell<Trials>,
 }
 
 impl<'a> Case<'a> {
@@ -52,16 +54,14 @@ impl<'a> Case<'a> {
             .iter()
             .map(|(start, end)| (*start, course.cut(phase, (*start, *end)).map_or(*end, |at| at.min(*end))))
             .collect();
-        let samples = course.view.samples;
-        let mut limit = Limit::of(comparison, samples, course.baseline(), Some(length(&stretches)));
-        let observations = metric::observations(&comparison.metric, samples, course.view.end);
-        let seen = during(&stretches, &observations);
+        let mut limit = course.limit(comparison, Some(length(&stretches)));
+        let seen = course.seen(&comparison.metric, &stretches);
         if let Bound::Metric { metric, factor, offset } = &comparison.bound {
-            let other = metric::observations(metric, samples, course.view.end);
+            let other = course.seen(metric, &stretches);
             limit.other(comparison, metric::number(metric, &stretches, &other), *factor, *offset);
         }
-        let (absent, values) = (whole.is_empty(), OnceCell::new());
-        Case { course, comparison, phase, observed, stretches, absent, cut, limit, seen, values }
+        let (absent, values, trials) = (whole.is_empty(), OnceCell::new(), OnceCell::new());
+        Case { course, comparison, phase, observed, stretches, absent, cut, limit, seen, values, trials }
     }
 
     /// Whether a theory stands behind the number, so that it is judged with confidence; a count, a rate, an extreme or the
@@ -141,7 +141,7 @@ impl<'a> Case<'a> {
     }
 
     fn values(&self) -> &Distribution {
-        self.values.get_or_init(|| distribution(&self.seen))
+        self.values.get_or_init(|| self.course.values(&self.comparison.metric, &self.stretches))
     }
 
     fn relation(&self) -> Relation {
@@ -170,11 +170,13 @@ impl<'a> Case<'a> {
                 judge_quantile(self.values(), q, relation, limit.value, confidence)
             }
             (Function::Success | Function::Errors, Bound::Constant(limit)) => {
-                judge_share(self.trials(&self.seen), relation, limit.value, confidence)
+                judge_share(self.trials(), relation, limit.value, confidence)
             }
             (Function::Quantile(q), Bound::Baseline { factor, offset }) => {
-                let Some(before) = self.baseline() else { return self.nothing(Reason::BaselineUnhealthy) };
-                let (phase, before) = (self.values(), distribution(&before));
+                let Some(before) = self.course.baseline() else {
+                    return self.nothing(Reason::BaselineUnhealthy);
+                };
+                let (phase, before) = (self.values(), self.course.values(metric, &[before]));
                 match allowance(*factor, *offset) {
                     Some(allowance) => judge_against_baseline(
                         phase,
@@ -191,8 +193,11 @@ impl<'a> Case<'a> {
                 }
             }
             (Function::Success | Function::Errors, Bound::Baseline { factor, offset }) => {
-                let Some(before) = self.baseline() else { return self.nothing(Reason::BaselineUnhealthy) };
-                let (phase, before) = (self.trials(&self.seen), self.trials(&before));
+                let Some(before) = self.course.baseline() else {
+                    return self.nothing(Reason::BaselineUnhealthy);
+                };
+                let before = metric::outcomes(metric, &self.course.seen(metric, &[before]));
+                let phase = self.trials();
                 match allowance(*factor, *offset) {
                     Some(allowance) => {
                         judge_share_against_baseline(phase, before, relation, allowance, confidence)
@@ -201,11 +206,9 @@ impl<'a> Case<'a> {
                 }
             }
             (_, Bound::Metric { metric: other, factor, offset }) if is_inferred(self.comparison) => {
-                let samples = self.course.view.samples;
-                let observations = metric::observations(other, samples, self.course.view.end);
                 pair::judge(
                     (metric, &self.seen),
-                    (other, &during(&self.stretches, &observations)),
+                    (other, &self.course.seen(other, &self.stretches)),
                     length(&self.stretches) as f64 / 1e9,
                     (relation, *factor, *offset),
                     confidence,
@@ -213,13 +216,6 @@ impl<'a> Case<'a> {
             }
             _ => self.as_observed(self.number()),
         }
-    }
-
-    /// What was seen of the baseline.
-    fn baseline(&self) -> Option<Vec<Observation>> {
-        let stretch = self.course.baseline()?;
-        let view = self.course.view;
-        Some(during(&[stretch], &metric::observations(&self.comparison.metric, view.samples, view.end)))
     }
 
     /// Judges `phase - factor x baseline` against the offset, for bounds that have both.
@@ -231,8 +227,8 @@ impl<'a> Case<'a> {
         Judged::by_bounds(difference(&phase, &scaled, Method::Mover), self.relation(), offset, |_| None)
     }
 
-    fn trials(&self, observations: &[Observation]) -> Trials {
-        metric::outcomes(&self.comparison.metric, observations)
+    fn trials(&self) -> Trials {
+        *self.trials.get_or_init(|| metric::outcomes(&self.comparison.metric, &self.seen))
     }
 
     /// The number of the phase itself with its bounds, whatever it was compared with.
@@ -240,7 +236,7 @@ impl<'a> Case<'a> {
         let alpha = confidence.alpha;
         match self.comparison.metric.function {
             Function::Quantile(q) => self.values().estimate(q, alpha),
-            Function::Success | Function::Errors => self.trials(&self.seen).clopper_pearson(alpha),
+            Function::Success | Function::Errors => self.trials().clopper_pearson(alpha),
             _ => None,
         }
     }

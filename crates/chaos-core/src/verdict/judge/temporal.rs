@@ -125,8 +125,7 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn new(course: &'a Course<'a>, predicates: &[&'a Predicate]) -> Self {
         let comparisons: Vec<&Comparison> = predicates.iter().flat_map(|p| p.comparisons()).collect();
-        let mut limits: Vec<Limit> =
-            comparisons.iter().map(|c| Limit::of(c, course.view.samples, course.baseline(), None)).collect();
+        let mut limits: Vec<Limit> = comparisons.iter().map(|c| course.limit(c, None)).collect();
         let mut signals = comparisons.len();
         for (limit, comparison) in limits.iter_mut().zip(&comparisons) {
             if let Bound::Metric { .. } = comparison.bound {
@@ -223,9 +222,8 @@ impl<'a> Scene<'a> {
     }
 
     fn trace(&self, case: &Case) -> Trace {
-        let view = self.course.view;
         let signal = |metric: &Metric| {
-            let signal = metric::signal(metric, self.course.experiment, view.samples, &case.edges, view.end);
+            let signal = metric::signal(metric, self.course, &case.edges);
             match case.blank {
                 Some((from, to)) => signal.blanked(from, to, Blank::Aborted),
                 None => signal,
