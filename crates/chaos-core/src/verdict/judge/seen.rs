@@ -35,11 +35,14 @@ impl Deref for Seen {
     }
 }
 
+/// What has been made for each key, the oldest first.
+type Made<K, V> = Vec<(K, Rc<V>)>;
+
 /// What has been made of the samples of one run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
-    observations: RefCell<Vec<(Look, Rc<Vec<Observation>>)>>,
-    values: RefCell<Vec<((Look, Vec<Stretch>), Rc<Distribution>)>>,
+    observations: RefCell<Made<Look, Vec<Observation>>>,
+    values: RefCell<Made<(Look, Vec<Stretch>), Distribution>>,
     taken: RefCell<BTreeMap<String, Rc<Vec<Nanos>>>>,
 }
 
@@ -90,7 +93,7 @@ impl Kept {
 
 /// Returns what is kept for a key, or makes it; the oldest make room.
 fn kept<K: PartialEq, V>(
-    all: &RefCell<Vec<(K, Rc<V>)>>,
+    all: &RefCell<Made<K, V>>,
     key: K,
     make: impl FnOnce() -> V,
     size: fn(&V) -> usize,
