@@ -4,7 +4,9 @@
 //! experiment is checked line by line: [`lab`], [`target`], [`probe`] with [`service`], [`reading`] and [`alert`], [`fault`], [`timeline`], [`formula`], and at last
 //! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
 
+mod address;
 mod alert;
+mod answer;
 mod bounds;
 mod change;
 mod clause;

@@ -1,11 +1,11 @@
 //! `probe NAME = KIND … from TARGET { … }`.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use chaos_core::{
     model::{
         Connections, Probe, ProbeKind, Unit,
-        probe::{Condition, HeaderValue, Label, LabelSource, Trust},
+        probe::{HeaderValue, Label, LabelSource, Trust},
     },
     span::{Span, Spanned},
 };
@@ -14,7 +14,7 @@ use super::{Checker, Names};
 use crate::{
     codes::Code,
     suggest,
-    syntax::{self, Cursor, Item, ItemKind, Logic, Relation, Statement, Symbol},
+    syntax::{Cursor, Item, ItemKind, Statement, Symbol},
 };
 
 const KINDS: &[&str] = &["http", "tcp", "tls", "dns", "grpc", "exec", "prometheus"];
@@ -327,25 +327,6 @@ impl Checker {
         self.error(Code::Misplaced, line.span, message).help = Some("remove the line".into());
     }
 
-    /// Reports an address in a lab whose host the lab does not have: such a probe could only fail.
-    fn in_lab(&mut self, address: &Spanned<String>, host: &str, names: &Names) {
-        let plain = host.strip_suffix(".lab").unwrap_or(host);
-        if names.lab.is_none()
-            || names.lab_in_doubt
-            || host.parse::<IpAddr>().is_ok()
-            || host.starts_with('[')
-        {
-            return;
-        }
-        let known = names.hosts();
-        if plain != "localhost" && !known.iter().any(|k| k == plain) {
-            let message = format!("the lab has no host `{host}`");
-            let help = suggest::nearest(plain, known.iter().map(String::as_str))
-                .map_or_else(|| format!("there is {}", known.join(", ")), |n| format!("did you mean `{n}`?"));
-            self.error(Code::UnknownName, address.span, message).help = Some(help);
-        }
-    }
-
     fn http(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<ProbeKind> {
         let method = match cursor.peek().and_then(Item::as_word) {
             Some(word) if METHODS.contains(&word.text) => {
@@ -377,25 +358,6 @@ impl Checker {
         Some(ProbeKind::Http { method, url, headers: Vec::new(), body: None })
     }
 
-    /// Checks a URL that is to be asked.
-    pub(super) fn web_address(&mut self, url: &Spanned<String>, names: &Names) -> Option<()> {
-        let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
-            self.error(Code::BadAddress, url.span, format!("`{url}` is no URL")).help =
-                Some("write the whole URL: `\"http://api:8080/path\"`".into());
-            return None;
-        };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(h, p)| (h, Some(p)));
-        let port_is_bad = port.is_some_and(|p| p.parse::<u16>().map_or(true, |p| p == 0));
-        if host.is_empty() || port_is_bad || rest.contains(char::is_whitespace) || authority.contains('@') {
-            self.error(Code::BadAddress, url.span, format!("`{url}` is no URL that can be asked")).help =
-                Some("write it as `\"http://host:port/path\"`".into());
-            return None;
-        }
-        self.in_lab(url, host, names);
-        Some(())
-    }
-
     fn dns(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {
         let mut record = "A".to_owned();
         if let Some(word) = cursor.peek().and_then(Item::as_word) {
@@ -416,19 +378,6 @@ impl Checker {
             return None;
         }
         Some(ProbeKind::Dns { record, name, server: None })
-    }
-
-    pub(super) fn host_and_port(&mut self, address: &Spanned<String>, names: &Names) -> bool {
-        let good = address
-            .rsplit_once(':')
-            .is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0));
-        if !good {
-            self.error(Code::BadAddress, address.span, format!("`{address}` is no host and port")).help =
-                Some("write `\"db:6379\"`".into());
-        } else if let Some((host, _)) = address.rsplit_once(':') {
-            self.in_lab(address, host, names);
-        }
-        good
     }
 
     fn connections(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<Connections> {
@@ -491,109 +440,5 @@ impl Checker {
         } else if let Some(source) = source {
             labels.push(Label { name, source });
         }
-    }
-
-    fn condition(&mut self, condition: &syntax::Condition<'_>) -> Option<Condition> {
-        match condition {
-            syntax::Condition::Group(inner) => self.condition(inner),
-            syntax::Condition::Join(logic, all) => {
-                let all: Vec<Condition> = all.iter().filter_map(|c| self.condition(c)).collect();
-                Some(match logic {
-                    Logic::And => Condition::All(all),
-                    Logic::Or => Condition::Any(all),
-                })
-            }
-            syntax::Condition::Test(test) => {
-                let negated = test.negated != (test.relation == Relation::NotEqual);
-                let found = self.test(test)?;
-                Some(if negated { Condition::Not(Box::new(found)) } else { found })
-            }
-        }
-    }
-
-    fn test(&mut self, test: &syntax::Test<'_>) -> Option<Condition> {
-        let text = |checker: &mut Self| match test.value.as_ref().and_then(Item::as_text) {
-            Some(text) => Some(checker.text(text)),
-            None => {
-                checker
-                    .error(
-                        Code::Misplaced,
-                        test.span,
-                        format!("`{}` is compared with a string", test.key.text),
-                    )
-                    .help = Some("write it in double quotes: `\"…\"`".into());
-                None
-            }
-        };
-        match (test.key.text, test.relation) {
-            ("status", Relation::Is | Relation::Equal | Relation::NotEqual | Relation::In) => {
-                let ranges = self.statuses(test.value.as_ref()?)?;
-                Some(Condition::Status(ranges))
-            }
-            ("status", Relation::Less | Relation::AtMost | Relation::Greater | Relation::AtLeast) => {
-                let limit = self.status(test.value.as_ref()?)?;
-                Some(Condition::Status(vec![match test.relation {
-                    Relation::Less => (0, limit.saturating_sub(1)),
-                    Relation::AtMost => (0, limit),
-                    Relation::Greater => (limit + 1, u16::MAX),
-                    _ => (limit, u16::MAX),
-                }]))
-            }
-            ("body", Relation::Contains) => text(self).map(Condition::BodyContains),
-            ("answer", Relation::Is | Relation::Equal | Relation::NotEqual | Relation::Contains) => {
-                text(self).map(Condition::Answer)
-            }
-            ("header", Relation::Equal | Relation::NotEqual | Relation::Is) => {
-                let name = test.of.as_ref().and_then(Item::as_text).map(|t| self.text(t));
-                let value = text(self);
-                Some(Condition::Header(name?, value?))
-            }
-            ("days_left", Relation::AtLeast) => {
-                let least = self.value(test.value.as_ref()?, Unit::Seconds, "how long it is still valid")?;
-                Some(Condition::DaysLeft(least.value.value))
-            }
-            ("exit", Relation::Is | Relation::Equal | Relation::NotEqual) => {
-                let item = test.value.as_ref()?;
-                let code = self.value(item, Unit::Count, "the exit code")?.value.value;
-                if code.fract() != 0.0 || !(0.0..=255.0).contains(&code) {
-                    self.error(Code::OutOfRange, item.span, format!("`{code}` is no exit code")).help =
-                        Some("an exit code lies between 0 and 255".into());
-                    return None;
-                }
-                Some(Condition::Exit(code as i32))
-            }
-            ("output", Relation::Contains) => text(self).map(Condition::OutputContains),
-            (key, _) => {
-                let help = suggest::did_you_mean(
-                    key,
-                    ["status", "body", "header", "answer", "days_left", "exit", "output"],
-                );
-                self.error(Code::Misplaced, test.span, format!("`{key}` cannot be tested like this")).help = help.or_else(|| {
-                    Some("write `status 200`, `status in [200, 204]`, `body contains \"…\"`, `header \"name\" = \"…\"`, `answer \"10.0.0.1\"`, `days_left >= 14d`, `exit 0` or `output contains \"…\"`".into())
-                });
-                None
-            }
-        }
-    }
-
-    fn statuses(&mut self, item: &Item<'_>) -> Option<Vec<(u16, u16)>> {
-        match &item.kind {
-            ItemKind::List(items) => {
-                items.iter().map(|i| self.statuses(i).and_then(|r| r.first().copied())).collect()
-            }
-            ItemKind::Range(ends) => Some(vec![(self.status(&ends.0)?, self.status(&ends.1)?)]),
-            _ => self.status(item).map(|s| vec![(s, s)]),
-        }
-    }
-
-    fn status(&mut self, item: &Item<'_>) -> Option<u16> {
-        let value = self.value(item, Unit::Count, "the status")?;
-        let number = value.value.value;
-        if number.fract() != 0.0 || !(100.0..=599.0).contains(&number) {
-            self.error(Code::OutOfRange, value.span, format!("{value} is no HTTP status")).help =
-                Some("a status lies between 100 and 599".into());
-            return None;
-        }
-        Some(number as u16)
     }
 }
