@@ -213,7 +213,7 @@ fn check(
             checker.forget_repeated(told);
         }
         let written = &groups;
-        if written.is_empty() && out.is_empty() && checker.out.is_empty() {
+        if written.is_empty() && !out.iter().chain(&checker.out).any(Diagnostic::is_error) {
             let message = "the file holds no experiment";
             let end = own.statements.last().map_or(Span::new(own.id, 0, 0), |s| s.span);
             checker.error(Code::MissingLine, end, message).help =
@@ -329,14 +329,17 @@ impl Checker {
 
     /// Returns whether a mistake was already told within a place.
     fn told_within(&self, place: Span) -> bool {
-        let spans = self.out.iter().filter_map(|d| d.primary.as_ref()).map(|l| l.span);
-        spans.into_iter().any(|s| s.file == place.file && place.start <= s.start && s.end <= place.end)
+        let errors = self.out.iter().filter(|d| d.is_error());
+        errors
+            .filter_map(|d| d.primary.as_ref())
+            .map(|l| l.span)
+            .any(|s| s.file == place.file && place.start <= s.start && s.end <= place.end)
     }
 
     /// Reports what is left of a statement that should have ended; behind another mistake it says nothing new.
     fn end(&mut self, cursor: &Cursor<'_, '_>, known: &[&str]) {
         let whole = cursor.whole();
-        let last = self.out.last().and_then(|d| d.primary.as_ref()).map(|l| l.span);
+        let last = self.out.iter().rfind(|d| d.is_error()).and_then(|d| d.primary.as_ref()).map(|l| l.span);
         if last.is_some_and(|s| s.file == whole.file && whole.start <= s.start && s.end <= whole.end) {
             return;
         }

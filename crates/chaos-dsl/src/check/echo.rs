@@ -26,13 +26,16 @@ pub(super) fn follows(diagnostic: &Diagnostic) -> bool {
 
 /// Removes what only follows from another mistake; the diagnostics are in the order of the text.
 pub(super) fn silence(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
-    if out.len() < 2 {
-        return;
+    // A warning tells no mistake, so nothing follows from it: the text would be refused without a word.
+    let (mut errors, warnings): (Vec<_>, Vec<_>) = out.drain(..).partition(Diagnostic::is_error);
+    if errors.len() > 1 {
+        misplaced_blocks(&mut errors);
+        same_place(&mut errors);
+        same_line(&mut errors, sources);
+        same_name(&mut errors);
     }
-    misplaced_blocks(out);
-    same_place(out);
-    same_line(out, sources);
-    same_name(out);
+    out.extend(errors.into_iter().chain(warnings));
+    out.sort_by_key(|d| place(d).map(|span| (span.file, span.start)));
 }
 
 /// Whether the help knows what was meant.
