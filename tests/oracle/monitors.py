@@ -4,7 +4,9 @@
 
 All times are multiples of a grid, on which every trace is refined: then rtamt's discrete monitor, whose windows count
 samples, is exact for step signals. It knows neither gaps nor anything beyond the end of a trace, so it is asked where windows lie
-inside of it; the definition, evaluated instant by instant in Kleene's logic and in intervals, everywhere.
+inside of it. The definition, evaluated instant by instant in Kleene's logic and in intervals, is asked everywhere, and of a grid
+twice as fine: nothing changes between two of its steps, but a trace is known at its last instant and no longer behind it, so
+that what holds between that and the next step is a third thing.
 """
 
 import json
@@ -119,6 +121,21 @@ def refined(rows):
     return out
 
 
+def halved(values):
+    """The same at each half of a step, where the odd ones stand for all that is between two steps."""
+    return [values[half // 2] for half in range(2 * len(values) - 1)]
+
+
+def in_halves(f):
+    """The same formula with bounds in halves of a step."""
+    return tuple(
+        in_halves(part) if isinstance(part, tuple) and isinstance(part[0], str)
+        else tuple(2 * bound for bound in part) if isinstance(part, tuple)
+        else part
+        for part in f
+    )
+
+
 def compare(op, value, limit):
     """Kleene truth (-1, 0, 1) and margin of intervals, by the definition."""
     (l, h), (cl, ch) = value, limit
@@ -156,7 +173,7 @@ BOTTOM = (-1, (-INF, -INF))
 
 
 def defined(f, values, first, last):
-    """The value of a formula at each step of `first..last`, looked up instant by instant."""
+    """The value of a formula at each index of `first..last`, looked up one by one; bounds count indices, too."""
     known = lambda name, step: (
         (values[step][NAMES.index(name)],) * 2
         if 0 <= step < len(values) and values[step][NAMES.index(name)] is not None
@@ -230,14 +247,15 @@ def judged(chaos, text, rows, folder):
 
 
 def check_definition(f, rows, answer):
-    values = refined(rows)
-    last = len(values) + 4
-    expected = defined(f, values, 0, last)
+    values = halved(refined(rows))
+    last = len(values) + 8
+    expected = defined(in_halves(f), values, 0, last)
     for t in range(last + 1):
         truth, margin = expected[t]
-        found = at(answer["boolean"], t * GRID)[1], at(answer["margin"], t * GRID)[1:]
+        second = t * GRID / 2
+        found = at(answer["boolean"], second)[1], at(answer["margin"], second)[1:]
         if found[0] != {1: True, 0: None, -1: False}[truth] or tuple(found[1]) != margin:
-            raise Mismatch(f"at {t * GRID} s: found {found}, defined {truth} {margin}")
+            raise Mismatch(f"at {second} s: found {found}, defined {truth} {margin}")
     verdict = {1: "passed", 0: "inconclusive", -1: "failed"}[expected[0][0]]
     if answer["verdict"] != verdict:
         raise Mismatch(f"found {answer['verdict']}, defined {verdict}")
