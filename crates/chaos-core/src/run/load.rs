@@ -19,10 +19,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout_at},
 };
 
-use super::{
-    clock::Clock,
-    pacer::{self, Pacer},
-};
+use super::{clock::Clock, pacer::Pacer};
 use crate::{
     probe::{Observation, Outcome, Prober, Sample},
     time::{Nanos, duration, nanos},
@@ -30,6 +27,13 @@ use crate::{
 
 /// How many starts and ends are handled before other tasks of the thread get their turn, the one that stops it among them.
 const TURN: usize = 512;
+
+/// The grid of the schedule where it is denser than one start for each of these.
+///
+/// What stands in one millisecond is meant to start together, at its beginning. One wake-up for each start would cost more
+/// processor time than the measurement itself, and a start that waits for the others of its group would count the wait as
+/// the target's latency.
+const GRID: Duration = Duration::from_millis(1);
 
 /// One stream of measurements: a probe from one place.
 #[derive(Clone, Debug)]
@@ -48,9 +52,14 @@ pub struct Stream {
 
 impl Stream {
     /// Returns the intended start of the measurement with this number, counted from 0.
+    ///
+    /// Up to 1,000 a second they stand evenly; beyond, in groups on a grid of a millisecond, as many as the rate brings.
     pub fn intended(&self, number: u64) -> Nanos {
         // In floating point, so that a rate such as 3/s does not drift: an f64 is exact to the nanosecond for 100 days.
-        self.first + (number as f64 * 1e9 / self.rate).round() as Nanos
+        let after = (number as f64 * 1e9 / self.rate).round() as Nanos;
+        let grid = nanos(GRID);
+        let dense = self.rate * GRID.as_secs_f64() > 1.0;
+        self.first + if dense { after - after % grid } else { after }
     }
 }
 
@@ -73,8 +82,6 @@ pub async fn drive<P: Prober + ?Sized>(
     // Whether the limit kept a measurement from starting since the schedule was last met.
     let mut held_back = false;
     let mut alarm = Alarm::new();
-    // When measurements were last begun, or meant to be.
-    let mut last = Nanos::MIN;
     let mut stopping = pin!(async move {
         // A runner that went away stops its load too.
         let _ = stop.wait_for(|stop| *stop).await;
@@ -115,8 +122,6 @@ pub async fn drive<P: Prober + ?Sized>(
                 intended = stream.intended(number);
             }
             if handled > before {
-                // A late wake-up does not put off those after it.
-                last = now.min(alarm.at);
                 continue;
             }
             if intended > now {
@@ -124,7 +129,7 @@ pub async fn drive<P: Prober + ?Sized>(
             }
             // At the limit the alarm stands for the moment at which the oldest one waiting is past its timeout.
             let due = if intended > now { intended } else { intended + nanos(stream.timeout) };
-            if alarm.poll(clock, due.max(last.saturating_add(nanos(pacer::STEP))), cx).is_pending() {
+            if alarm.poll(clock, due, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -138,18 +143,15 @@ pub async fn drive<P: Prober + ?Sized>(
 struct Alarm {
     pacer: Option<Pacer>,
     timer: Pin<Box<Sleep>>,
-    /// What it is set to.
-    at: Nanos,
 }
 
 impl Alarm {
     fn new() -> Self {
-        Alarm { pacer: Pacer::start(), timer: Box::pin(sleep_until(Instant::now())), at: Nanos::MAX }
+        Alarm { pacer: Pacer::start(), timer: Box::pin(sleep_until(Instant::now())) }
     }
 
     /// Is ready at this time, which takes the place of what it was set to before.
     fn poll(&mut self, clock: Clock, at: Nanos, cx: &mut Context<'_>) -> Poll<()> {
-        self.at = at;
         let at = clock.instant(at);
         match &mut self.pacer {
             Some(pacer) => pacer.poll(at.into_std(), cx),

@@ -9,12 +9,6 @@ use std::{
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// The least time between two wake-ups of one stream; what falls due in between is started together, late as it then is.
-///
-/// Up to 1,000 a second each start has its own wake-up. Beyond, one for each would cost more processor time than the
-/// measurements themselves.
-pub(crate) const STEP: Duration = Duration::from_millis(1);
-
 /// A timer of the kernel that the runtime waits for together with its sockets.
 ///
 /// It costs one system call for each wake-up and no thread: a thread that sleeps and wakes the task takes two switches and

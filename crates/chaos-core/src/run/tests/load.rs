@@ -139,7 +139,7 @@ async fn fast_schedules_catch_up_without_dropping() {
     let samples = send(&Instant, stream(50_000.0, seconds(1), 4096), seconds(2)).await;
     assert!((99_999..=100_060).contains(&samples.len()), "{}", samples.len());
     for (k, sample) in samples.iter().enumerate() {
-        assert!((sample.intended - k as i64 * 20_000).abs() <= 1);
+        assert_eq!(sample.intended, k as i64 / 50 * 1_000_000);
         assert!(sample.late <= Duration::from_millis(2));
     }
 }
@@ -175,6 +175,16 @@ fn schedules_do_not_drift() {
     let stream = stream(3.0, seconds(1), 1);
     assert_eq!(stream.intended(3 * 86_400), nanos(seconds(86_400)));
     assert_eq!(stream.intended(1), 333_333_333);
+}
+
+#[test]
+fn dense_schedules_stand_in_groups() {
+    let even = stream(1_000.0, seconds(1), 1);
+    assert_eq!((even.intended(1), even.intended(2)), (1_000_000, 2_000_000));
+    let dense = stream(2_500.0, seconds(1), 1);
+    let starts: Vec<_> = (0..8).map(|number| dense.intended(number)).collect();
+    assert_eq!(starts, [0, 0, 0, 1_000_000, 1_000_000, 2_000_000, 2_000_000, 2_000_000]);
+    assert_eq!(dense.intended(2_500 * 86_400), nanos(seconds(86_400)));
 }
 
 /// On the real clock; what the machine allows differs, so only the order of magnitude is held to.
