@@ -106,10 +106,11 @@ impl Guard for Confident {
         let (missed, all) = self.seen;
         self.fires.then(|| {
             format!(
-                "{missed} of {all} requests of {} failed in the last {}, surely more than {}",
+                "{missed} of {all} requests of {} failed in the last {}, more than {} with {} confidence",
                 self.comparison.metric.probe,
                 crate::model::quantity::format_seconds((now - self.since) as f64 / 1e9),
                 show(self.limit, Unit::Ratio),
+                show(1.0 - FALSE_ALARM, Unit::Ratio),
             )
         })
     }

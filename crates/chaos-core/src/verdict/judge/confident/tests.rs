@@ -40,7 +40,7 @@ fn it_weighs_each_second() {
     })
     .unwrap();
     assert!((5.99..6.06).contains(&second), "{second}");
-    assert_eq!(said, "29 of 80 requests of get failed in the last 4s, surely more than 5%");
+    assert_eq!(said, "29 of 80 requests of get failed in the last 4s, more than 5% with 99% confidence");
 }
 
 #[test]
