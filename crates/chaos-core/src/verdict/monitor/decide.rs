@@ -82,7 +82,8 @@ pub fn decided_at(claim: &Claim, trace: &Trace) -> Option<Nanos> {
         return None;
     }
     while early < late {
-        let middle = early.midpoint(late);
+        // Rounded down, so that it is before `late`; the midpoint of signed numbers is rounded towards zero.
+        let middle = early + (early.abs_diff(late) / 2).cast_signed();
         if certain(middle) {
             late = middle;
         } else {

@@ -229,6 +229,14 @@ fn a_deadline_includes_its_instant() {
 }
 
 #[test]
+fn verdicts_before_time_zero_are_dated_too() {
+    let claim = |within| Claim::Within { body: at_most(1.0), within, after: Events::once(-9 * S) };
+    let trace = full(&[(-10.0, 5.0), (-6.0, 0.5)], 20.0);
+    assert_eq!(decide(&claim(4 * S), &trace).decided_at, Some(-6 * S));
+    assert_eq!(decide(&claim(2 * S), &trace).decided_at, Some(-7 * S));
+}
+
+#[test]
 fn a_claim_about_events_that_never_came_was_not_exercised() {
     let claim = |complete| Claim::Within {
         body: at_most(1.0),
