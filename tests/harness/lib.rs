@@ -5,6 +5,7 @@
 //! - [`World`] is a snapshot of what a run could leave behind.
 //! - [`Network`] is two namespaces with a cable between them and a server at one end, for experiments on this machine.
 //! - [`scenario`] writes short experiments.
+//! - [`Servers`] are Prometheus and Alertmanager themselves.
 //! - [`Scene`] is all of these together, as most tests begin.
 //!
 //! The command is `target/PROFILE/chaos` beside the test's own executable. Where it is not there, or older than the
@@ -16,6 +17,7 @@
 mod binary;
 mod command;
 mod kernel;
+mod monitoring;
 mod network;
 mod oracle;
 mod privilege;
@@ -27,6 +29,7 @@ mod world;
 pub use binary::{program, repository};
 pub use command::{Chaos, Ended, Running, is_stage};
 pub use kernel::without_tcx;
+pub use monitoring::{Loopback, Servers};
 pub use network::{Network, ping};
 pub use oracle::oracle_or_skip;
 pub use privilege::{is_root, lab_or_skip, other_user, root_or_skip, user_or_skip};

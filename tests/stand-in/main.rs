@@ -3,6 +3,8 @@
 //! It writes the certificate of its authority to `FOLDER/ca.pem` and serves, until it is killed, https on 8443, gRPC health
 //! checks on 50051, and on 9090 what Prometheus and Alertmanager would answer: a number that counts how often it was asked, and
 //! an alert that fires once that is more than eight times.
+//!
+//! `stand-in metrics PORT FILE` instead serves one file, as it is at each request, for Prometheus to scrape.
 #![allow(clippy::unwrap_used, reason = "a stand-in that cannot work ends with the place where it could not")]
 
 use std::{
@@ -30,7 +32,13 @@ const QUIET: u64 = 8;
 
 #[tokio::main]
 async fn main() {
-    let folder: PathBuf = std::env::args_os().nth(1).expect("a folder is named").into();
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if let [form, port, file] = words.as_slice()
+        && form == "metrics"
+    {
+        return metrics(port.to_str().unwrap().parse().unwrap(), file.into()).await;
+    }
+    let folder: PathBuf = words.first().expect("a folder is named").into();
     let tls = authority(&folder);
     // The port that the lab waits for comes last.
     let monitoring = listen(9090).await;
@@ -59,6 +67,23 @@ async fn main() {
             }
         }),
     );
+}
+
+/// Serves what stands in a file.
+async fn metrics(port: u16, file: PathBuf) {
+    let listener = listen(port).await;
+    serve(listener, move |stream| {
+        let file = file.clone();
+        async move {
+            let service = service_fn(|_| async {
+                let body = std::fs::read(&file).unwrap();
+                let response = Response::builder().header("content-type", "text/plain; version=0.0.4");
+                Answer::Ok(response.body(Full::new(body.into()).boxed()).unwrap())
+            });
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+        }
+    })
+    .await;
 }
 
 async fn listen(port: u16) -> TcpListener {

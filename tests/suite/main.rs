@@ -14,6 +14,7 @@ mod guards;
 mod judging;
 mod kills;
 mod machine;
+mod monitoring;
 mod old_kernel;
 mod oracle;
 mod outcomes;

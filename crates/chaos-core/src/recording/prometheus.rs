@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use super::{Axis, Column, Error, Order, Recording, instant};
 use crate::verdict::steps::Nanos;
 
+/// In nanoseconds.
+const MILLISECOND: Nanos = 1_000_000;
+
 #[derive(Deserialize)]
 struct Series {
     #[serde(default)]
@@ -40,7 +43,9 @@ pub(super) fn read(answer: &Map<String, Value>) -> Result<Recording, Error> {
         let mut column = Column::new(name(&series.metric));
         let mut order = Order::default();
         for (seconds, value) in &series.values {
+            // The server counts whole milliseconds, which a binary fraction of so many seconds only comes near to.
             let at = instant::from_float(*seconds)
+                .map(|at| (at + MILLISECOND / 2).div_euclid(MILLISECOND) * MILLISECOND)
                 .ok_or_else(|| Error::new(format!("the time `{seconds}` is too large")))?;
             let place =
                 |error: Error| Error { message: format!("`{}`: {}", column.name, error.message), ..error };

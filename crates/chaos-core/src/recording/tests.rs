@@ -144,3 +144,15 @@ fn an_answer_of_prometheus_goes_stale_where_a_series_has_no_value() {
     let unknown = recording.signal(&recording.columns[2], Interval::SHARE).unwrap();
     assert_eq!(unknown.at(0), Interval::SHARE);
 }
+
+#[test]
+fn the_times_of_an_answer_of_prometheus_are_whole_milliseconds() {
+    // A binary fraction of so many seconds is no finer than a quarter of a microsecond.
+    let text =
+        br#"{"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {"__name__": "x"},
+        "values": [[1795397060.734, "1"], [1795397061.034, "2"], [1795397061.334, "3"]]}]}}"#;
+    let mut recordings = [read(text).unwrap()];
+    align(&mut recordings, None).unwrap();
+    let at: Vec<Nanos> = recordings[0].columns[0].points.iter().map(|(at, _)| *at).collect();
+    assert_eq!(at, [0, 300_000_000, 600_000_000]);
+}

@@ -26,9 +26,9 @@ mod temporal;
 mod wording;
 
 use self::{course::Course, limit::Limit, wording::Measured};
-use super::{Interval, Outcome, Truth, finding::Finding};
+use super::{Interval, Outcome, Truth, confidence::Reason, finding::Finding};
 use crate::{
-    model::{Comparison, Experiment, Phase, Predicate, formula::Bound},
+    model::{Claim, Comparison, Experiment, Phase, Predicate, formula::Bound},
     run::{
         judge::{Guard, Judge},
         record::PredicateResult,
@@ -112,7 +112,7 @@ impl Judge for Standard {
                 name: expectation.name.value.clone(),
                 claim: expectation.claim.to_string(),
                 span: expectation.span,
-                verdict: verdict(&outcome, &findings),
+                verdict: verdict(&outcome, &findings, || unread(&expectation.claim, view)),
                 measured: measured.join("; "),
                 findings,
             }
@@ -121,21 +121,43 @@ impl Judge for Standard {
     }
 }
 
-/// The whole expectation's verdict; its reasons are those of the parts that left it open.
-fn verdict(outcome: &Outcome, findings: &[Finding]) -> Verdict {
+/// The whole expectation's verdict; its reasons are those of the parts that left it open, and why nothing was read where that is
+/// one of them.
+fn verdict(outcome: &Outcome, findings: &[Finding], unread: impl FnOnce() -> Vec<String>) -> Verdict {
     match outcome {
         Outcome::Passed => Verdict::Passed,
         Outcome::Failed => Verdict::Failed,
-        Outcome::Inconclusive { .. } => {
+        Outcome::Inconclusive { reasons: why, .. } => {
             let mut reasons: Vec<String> = Vec::new();
             for reason in findings.iter().flat_map(|f| &f.reasons) {
                 if !reasons.contains(reason) {
                     reasons.push(reason.clone());
                 }
             }
+            let missing = [Reason::Gap, Reason::TooFewSamples, Reason::BaselineUnhealthy];
+            if why.iter().any(|reason| missing.contains(reason)) {
+                reasons.extend(unread());
+            }
             Verdict::Inconclusive { reasons }
         }
     }
+}
+
+/// Says of each probe of a claim whose readings could not all be taken what most of these were told.
+fn unread(claim: &Claim, view: &RunView<'_>) -> Vec<String> {
+    let mut told: Vec<(&str, String)> = Vec::new();
+    for metric in claim.comparisons().into_iter().flat_map(Comparison::metrics) {
+        if let Some((count, error)) = polled::unread(metric, view.samples, (Nanos::MIN, view.end))
+            && told.iter().all(|(probe, _)| *probe != metric.probe.value)
+        {
+            let readings = if count == 1 { "1 reading" } else { &format!("{count} readings") };
+            told.push((
+                &metric.probe.value,
+                format!("{readings} of `{}` could not be taken: {error}", metric.probe),
+            ));
+        }
+    }
+    told.into_iter().map(|(_, line)| line).collect()
 }
 
 /// The place of a predicate: from its first comparison to its last.
@@ -184,7 +206,13 @@ fn steadily(predicate: &Predicate, samples: &Samples, from: Nanos, to: Nanos) ->
                 }
                 _ => Truth::Unknown,
             };
-            (truth, vec![Measured { comparison, limit: &limit, value }.to_string()])
+            let mut said = Measured { comparison, limit: &limit, value }.to_string();
+            if value.is_none()
+                && let Some((_, error)) = polled::unread(&comparison.metric, samples, (from, to))
+            {
+                said = format!("{said}: {error}");
+            }
+            (truth, vec![said])
         }
         // The block's time is the window: what holds of it as a whole has held for all of it.
         Predicate::For { predicate, .. } => steadily(predicate, samples, from, to),

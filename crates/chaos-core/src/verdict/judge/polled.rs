@@ -3,6 +3,8 @@
 //! A reading that could not be taken says nothing by itself: the one before it still holds, up to [`FRESH`] times the time
 //! between two. After that the signal is unknown, and so is a statistic of a phase that such a gap falls into.
 
+use std::collections::BTreeMap;
+
 use super::super::{
     Interval,
     signal::Signal,
@@ -11,7 +13,7 @@ use super::super::{
 };
 use super::metric::matches;
 use crate::{
-    model::{Experiment, Function, Metric, metric::ALERT},
+    model::{Experiment, Field, Function, Metric, metric::ALERT},
     probe::{Outcome, Sample},
     run::view::Samples,
     time::Nanos,
@@ -91,6 +93,27 @@ pub(super) fn extent(metric: &Metric, samples: &Samples, (from, to): (Nanos, Nan
         let (lo, hi) = extent.map_or((value, value), |e| (e.lo.min(value), e.hi.max(value)));
         Some(Interval::new(lo, hi))
     })
+}
+
+/// Returns the error that the most readings in `[from, to)` could not be taken for, with how many these are.
+///
+/// Of measurements that are not readings it says nothing: what they failed with is what was measured.
+pub(super) fn unread<'a>(
+    metric: &Metric,
+    samples: &'a Samples,
+    (from, to): (Nanos, Nanos),
+) -> Option<(usize, &'a str)> {
+    if !metric.is_gauge() && !matches!(metric.field, Field::Value(_)) {
+        return None;
+    }
+    let of_probe = samples.get(&metric.probe.value).into_iter().flatten();
+    let mut errors: BTreeMap<&str, usize> = BTreeMap::new();
+    for sample in of_probe.filter(|s| (from..to).contains(&s.intended) && reading(metric, s).is_none()) {
+        if let Some(error) = &sample.observation.error {
+            *errors.entry(error).or_default() += 1;
+        }
+    }
+    errors.into_iter().map(|(error, count)| (count, error)).max_by_key(|(count, _)| *count)
 }
 
 /// The last reading, while an abort condition watches.

@@ -5,12 +5,12 @@ use super::super::{guard::Watcher, tests::*};
 use super::*;
 use crate::{
     model::{
-        Claim, Field, Predicate, Unit,
+        Claim, Field, Phase, Predicate, Unit,
         formula::{Bound, Op},
         metric::Filter,
     },
     probe::Observation,
-    run::judge::Guard as _,
+    run::{judge::Guard as _, view::Verdict},
     time::nanos,
 };
 
@@ -89,6 +89,38 @@ fn a_reading_holds_until_the_next_and_no_longer_than_it_is_fresh() {
     assert!(
         high.sentence
             .starts_with("did not hold 5s into lossy; closest call: value(get) <= 10 with 1 missing")
+    );
+}
+
+#[test]
+fn an_open_claim_says_why_nothing_was_read() {
+    let mistaken = |from: f64| {
+        let poll = move |n: i32| {
+            let t = f64::from(n);
+            let mut sample = polled(t, if t < from { Poll::Reads(5.0) } else { Poll::Silent });
+            let text = if n % 3 == 0 { "status 503" } else { "bad_data: parse error" };
+            sample.observation.error = (t >= from).then(|| text.into());
+            sample
+        };
+        Run::with((0..131).map(poll).collect(), 1.0)
+    };
+    let reasons = |run: &Run, claim: Claim| match run.judge(claim).verdict {
+        Verdict::Inconclusive { reasons } => reasons,
+        other => panic!("{other:?}"),
+    };
+    let gap = "nothing was measured for some of the time that matters";
+    let told = "20 readings of `get` could not be taken: bad_data: parse error";
+    let blind = mistaken(101.0);
+    assert_eq!(
+        reasons(&blind, Claim::Always { predicate: value(Op::AtMost, 10.0), during: Phase::WholeRun }),
+        [gap, told]
+    );
+    // What was read is enough here; that later readings fail is no reason.
+    passed(&blind.finding(always(value(Op::AtMost, 10.0))));
+    assert!(
+        reasons(&mistaken(0.0), read(Function::Max, 10.0))
+            .iter()
+            .any(|r| r.ends_with("bad_data: parse error"))
     );
 }
 
