@@ -8,7 +8,8 @@
 //!
 //! [`evaluate`] takes time linear in the number of segments for each operator. [`Online`] does the same for signals that are
 //! still coming: in constant amortised time for each segment and operator, with no more memory than its windows need, and
-//! on every prefix the very values that [`evaluate`] finds there. Both slide windows by the same code.
+//! on every prefix the very values that [`evaluate`] finds there. Both slide windows by the same code. [`Guard`] is [`Online`]
+//! for abort conditions: it is looked at with every observation, and its present is still open.
 
 mod atom;
 mod claim;
@@ -22,8 +23,8 @@ pub use atom::{Atom, Operand, Scale, SignalId, Subject};
 pub use claim::{Claim, Events, Obligation, Span};
 pub use decide::{Decision, decide, decided_at, presume};
 pub use formula::{Formula, horizon, latest_decision, lookback};
-pub use guard::{Blindness, Guard};
-pub use online::Online;
+pub use guard::Guard;
+pub use online::{Online, Witness};
 pub use statement::Statement;
 
 use super::interval::{Interval, Truth};
@@ -120,6 +121,32 @@ impl Algebra for Reading {
 
     fn blank(atom: &Atom, value: Interval, limit: Interval) -> Self {
         atom.read(value, limit)
+    }
+}
+
+/// Truth alone, for those who need no margin: there are three values only, so whatever is kept of them stays small.
+impl Algebra for Truth {
+    const TOP: Self = Self::True;
+    const BOTTOM: Self = Self::False;
+
+    fn meet(self, other: Self) -> Self {
+        self.min(other)
+    }
+
+    fn join(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    fn negated(self) -> Self {
+        Truth::negated(self)
+    }
+
+    fn atom(atom: &Atom, value: Interval, limit: Interval, _: Nanos) -> Self {
+        atom.read(value, limit).truth
+    }
+
+    fn blank(atom: &Atom, value: Interval, limit: Interval) -> Self {
+        atom.read(value, limit).truth
     }
 }
 

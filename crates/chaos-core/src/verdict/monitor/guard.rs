@@ -1,71 +1,63 @@
 //! Guards: conditions evaluated on every observation while the run goes on.
 
 use super::super::interval::{Interval, Truth};
-use super::super::steps::Nanos;
-use super::{Formula, Online, Reading, SignalId};
+use super::super::steps::{Nanos, shifted};
+use super::{Formula, Online, SignalId, Witness};
 
-/// A condition over the present and the past, evaluated at each instant at which something is observed.
+/// A condition over the present and the past, looked at whenever something is observed.
 ///
-/// It keeps only as much history as its formula can look back on. Unknown values never fire it; see [`Blindness`].
+/// It is [`Online`] with a present that is still open: of several looks at one instant the last counts. It reads truth
+/// alone, so that each look takes time in proportion to the size of the formula, and memory does too, whatever happens
+/// within its windows. Unknown values never fire it.
+///
 /// Its formula must not look ahead: what lies in the future is unknown, and a guard would wait for it.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    online: Online<Reading>,
+    /// Has heard of everything before the latest look.
+    before: Online<Truth>,
+    /// Has heard of the latest look.
+    present: Online<Truth>,
+    now: Option<Nanos>,
 }
 
 impl Guard {
     /// Returns a guard over signals with the given physical ranges, in the order of their [`SignalId`]s.
     #[must_use]
     pub fn new(formula: &Formula, ranges: &[Interval]) -> Self {
-        Self { online: Online::new(formula, ranges) }
+        let before = Online::new(formula, ranges);
+        Self { present: before.clone(), before, now: None }
     }
 
-    /// Takes the values of all signals at `now` (`None`: unknown), an instant later than all before, and returns how the
-    /// condition stands; it fires when the truth is [`Truth::True`].
-    pub fn update(&mut self, now: Nanos, values: &[Option<Interval>]) -> Reading {
+    /// Takes the values of all signals at `now` (`None`: unknown) and returns how the condition stands. A look back in time
+    /// is one at the latest instant.
+    pub fn update(&mut self, now: Nanos, values: &[Option<Interval>]) -> Truth {
+        let now = self.now.map_or(now, |latest| latest.max(now));
+        self.now = Some(now);
+        self.before.hear(shifted(now, -1));
+        self.before.take().for_each(drop);
         for (signal, value) in values.iter().enumerate() {
-            self.online.set(SignalId(signal), now, *value);
+            self.before.set(SignalId(signal), now, *value);
         }
-        self.online.hear(now);
-        self.online.forget_before(now);
-        self.online.at(now)
+        self.present.clone_from(&self.before);
+        self.present.hear(now);
+        self.present.at(now)
     }
 
-    /// Whether a reading means that the guard fires.
+    /// Returns the instant of the latest look.
     #[must_use]
-    pub fn fires(reading: Reading) -> bool {
-        reading.truth == Truth::True
+    pub fn now(&self) -> Option<Nanos> {
+        self.now
+    }
+
+    /// Returns the atoms that spoke for how the condition stood at the latest look.
+    #[must_use]
+    pub fn witnesses(&self) -> Vec<Witness> {
+        self.present.witnesses()
     }
 
     /// Returns the number of segments kept at present.
     #[must_use]
     pub fn segment_count(&self) -> usize {
-        self.online.segment_count()
-    }
-}
-
-/// The guard against guards that cannot see: fires when a metric has been unknown for too long.
-#[derive(Debug, Clone)]
-pub struct Blindness {
-    limit: Nanos,
-    blind_since: Option<Nanos>,
-}
-
-impl Blindness {
-    /// Returns the guard that allows a metric to be unknown for `limit`; the customary limit is the larger of 30 s and
-    /// three observation intervals.
-    #[must_use]
-    pub fn new(limit: Nanos) -> Self {
-        Self { limit, blind_since: None }
-    }
-
-    /// Takes whether the metric is known at `now`, and returns whether it has been unknown for the whole limit.
-    pub fn update(&mut self, now: Nanos, known: bool) -> bool {
-        if known {
-            self.blind_since = None;
-            return false;
-        }
-        let since = *self.blind_since.get_or_insert(now);
-        now.saturating_sub(since) >= self.limit
+        self.before.segment_count()
     }
 }

@@ -318,18 +318,31 @@ fn a_guard_fires_on_time_and_never_on_the_unknown() {
     for tick in 0..400_i64 {
         let now = tick * S / 10;
         let value = if (50..60).contains(&tick) { None } else { bad };
-        if Guard::fires(guard.update(now, &[value])) {
+        if guard.update(now, &[value]) == T {
             fired.get_or_insert(now);
         }
     }
     assert_eq!(fired, Some(16 * S));
     assert!(guard.segment_count() < 10);
-    let mut blindness = Blindness::new(30 * S);
-    assert!(!blindness.update(0, true));
-    assert!(!blindness.update(S, false));
-    assert!(!blindness.update(31 * S - 1, false));
-    assert!(blindness.update(31 * S, false));
-    assert!(!blindness.update(32 * S, true));
+}
+
+#[test]
+fn a_guard_keeps_little_however_often_what_it_watches_changes() {
+    let (slow, broken) = (compare(0, Comparison::Above, 5.0), compare(1, Comparison::Above, 0.5));
+    let formula = Formula::Or(vec![
+        Formula::And(vec![slow.clone().lasting(10 * S), broken.clone()]).lasting(30 * S),
+        Formula::Or(vec![slow, broken.negated()]).negated().lasting(60 * S),
+    ]);
+    let mut guard = Guard::new(&formula, &[RANGE, Interval::SHARE]);
+    for i in 0..100_000_i64 {
+        // Something of everything, in no order.
+        let value = |n: i64, most: i64| match (i * n) % 13 {
+            12 => None,
+            left => Some(Interval::exactly((left % (most + 1)) as f64)),
+        };
+        assert_ne!(guard.update(i * S / 1000, &[value(7919, 8), value(104_729, 1)]), T);
+        assert!(guard.segment_count() < 60, "{} at {i}", guard.segment_count());
+    }
 }
 
 #[test]

@@ -21,7 +21,8 @@ impl<T, F: Fn(T, T) -> T> Combine<T> for F {
 ///
 /// The window is a queue made of two stacks, which aggregates any associative operation in constant amortised time
 /// (K. Tangwongsan et al., "General incremental sliding-window aggregation", VLDB 2015) and so serves `until` as well as
-/// minimum and maximum. It holds the segments that windows still to come can meet, and no others.
+/// minimum and maximum. It holds the segments that windows still to come can meet and that can matter there, and no others:
+/// of the minimum of three truths a handful, however often they change and however long the window is.
 #[derive(Debug, Clone)]
 pub(crate) struct Sliding<T, C> {
     from: Nanos,
@@ -35,7 +36,7 @@ pub(crate) struct Sliding<T, C> {
     back: Option<T>,
 }
 
-impl<T: Copy, C: Combine<T>> Sliding<T, C> {
+impl<T: Copy + PartialEq, C: Combine<T>> Sliding<T, C> {
     /// Returns the window that has met nothing.
     pub(crate) fn new(from: Nanos, to: Nanos, combine: C) -> Self {
         debug_assert!(from <= to, "a window must not end before it starts");
@@ -47,12 +48,24 @@ impl<T: Copy, C: Combine<T>> Sliding<T, C> {
     pub(crate) fn enter(&mut self, start: Nanos, value: T, mut emit: impl FnMut(Nanos, T)) {
         let instant = shifted(start, self.to.saturating_neg());
         self.leave_before(instant, &mut emit);
+        let start = self.absorb(start, value);
         self.held.push_back((start, value));
         self.back = Some(self.back.map_or(value, |total| self.combine.combine(total, value)));
         while self.leaves() <= instant {
             self.leave();
         }
         emit(instant, self.aggregate());
+    }
+
+    /// Drops the newest segments that the next one absorbs, and returns where what takes their place begins: every window
+    /// to come that meets them meets it, too.
+    fn absorb(&mut self, mut start: Nanos, value: T) -> Nanos {
+        while self.held.len() > self.front.len() {
+            let absorbed = |held: &mut (Nanos, T)| self.combine.combine(held.1, value) == value;
+            let Some((earlier, _)) = self.held.pop_back_if(absorbed) else { break };
+            start = earlier;
+        }
+        start
     }
 
     /// Goes on to an instant: no segment begins before it any more. Returns up to where the combination is final.
@@ -72,7 +85,7 @@ impl<T: Copy, C: Combine<T>> Sliding<T, C> {
         self.to
     }
 
-    /// Returns the segments that the windows still to come can meet.
+    /// Returns the segments that the windows still to come can meet; those that cannot matter are part of a later one.
     pub(crate) fn held(&self) -> impl Iterator<Item = (Nanos, T)> + '_ {
         self.held.iter().copied()
     }

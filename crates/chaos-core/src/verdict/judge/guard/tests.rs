@@ -138,9 +138,16 @@ fn guards_keep_up_with_fast_probes() {
     println!("{:.0} samples a second", 30_000.0 / took.as_secs_f64());
 }
 
-/// A formula over two signals: `p` compares the first, `q` the second, with 50 %.
+/// Less of it succeeds than over twice the time.
+fn falling() -> Predicate {
+    let success = |over| metric(Function::Success, Some(secs(over)));
+    let twice = Bound::Metric { metric: Box::new(success(2)), factor: 1.0, offset: 0.0 };
+    Predicate::Compare(compare(success(1), Op::Less, twice))
+}
+
+/// A formula over what succeeds in windows of two lengths, each compared with a number, or one with the other.
 fn formula() -> impl Strategy<Value = Predicate> {
-    let leaf = prop::sample::select(vec![below(0.5, 1), below(0.8, 2)]).boxed();
+    let leaf = prop::sample::select(vec![below(0.5, 1), below(0.8, 2), falling()]).boxed();
     leaf.prop_recursive(4, 8, 2, |inner| {
         prop_oneof![
             2 => (inner.clone(), 0u64..8).prop_map(|(p, n)| lasts(p, ms(n * 500))),
@@ -161,8 +168,13 @@ proptest! {
         looks in prop::collection::vec((0u64..6, 0u8..4), 1..60),
     ) {
         let mut guard = watch(predicate.clone());
-        let limits: Vec<Limit> =
-            predicate.comparisons().iter().map(|c| Limit::from_baseline(c, None)).collect();
+        let comparisons = predicate.comparisons();
+        let mut limits: Vec<Limit> = comparisons.iter().map(|c| Limit::from_baseline(c, None)).collect();
+        let others: Vec<&Metric> = comparisons.iter().filter_map(|c| c.metrics().get(1).copied()).collect();
+        let moving = limits.iter_mut().filter(|limit| limit.value.is_none());
+        for (signal, limit) in (comparisons.len()..).zip(moving) {
+            limit.signal = Some(SignalId(signal));
+        }
         let formula = super::super::temporal::formula(&predicate, &limits, &mut 0);
         let mut now = 0;
         let mut seen: Vec<Observation> = Vec::new();
@@ -182,9 +194,11 @@ proptest! {
             }
             let online = guard.evaluate(now);
             evaluated.push(now);
-            let signals = predicate.comparisons().into_iter().map(|c| {
-                let window = nanos(c.metric.over.unwrap());
-                windowed(&c.metric, window).replay(&seen, &evaluated)
+            let metrics = comparisons.iter().map(|c| &c.metric).chain(others.iter().copied());
+            // Of what a window does not know a guard takes no value for granted.
+            let signals = metrics.map(|m| {
+                let windowed = windowed(m, nanos(m.over.unwrap())).ranging(Interval::EVERYTHING);
+                windowed.replay(&seen, &evaluated)
             });
             let trace = monitor::Trace::new(signals.collect());
             let offline = monitor::evaluate::<monitor::Reading>(&formula, &trace).at(now).truth;
