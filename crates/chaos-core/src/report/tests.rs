@@ -1,6 +1,7 @@
 //! Every report of every kind of run, and what must hold for all of them.
 
 pub(super) mod records;
+pub(super) mod schema;
 
 mod closest;
 mod document;

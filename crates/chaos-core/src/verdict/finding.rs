@@ -74,7 +74,7 @@ pub struct Closest {
 
 impl Finding {
     /// A finding without any numbers yet.
-    pub(in crate::verdict) fn of(outcome: Outcome, unit: Unit) -> Self {
+    pub(crate) fn of(outcome: Outcome, unit: Unit) -> Self {
         Finding {
             claim: String::new(),
             outcome,

@@ -2,11 +2,9 @@ use std::time::Duration;
 
 use crate::{
     model::{Quantity, Unit},
-    report::{Verdict, line::WIDTH, search as report},
+    report::{Verdict, line::WIDTH, search as report, tests::schema::assert_documented},
     search::{EndedBy, Header, Next, Outcome, Question, SCHEMA_VERSION, SearchRecord, Trial},
 };
-
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/search.schema.json");
 
 /// A search of a system that answers by a rule, stopped after so many trials.
 fn searched(most: usize, rule: impl Fn(f64, usize) -> Outcome) -> SearchRecord {
@@ -91,17 +89,7 @@ fn what_is_written_can_be_read() {
     }
 }
 
-/// `UPDATE_SCHEMA=1 cargo test -p chaos-core schema` writes it anew.
 #[test]
 fn the_schema_in_the_documentation_is_current() {
-    let schema = report::schema().to_value();
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(SCHEMA, format!("{}\n", serde_json::to_string_pretty(&schema).unwrap())).unwrap();
-    }
-    let documented: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(SCHEMA).unwrap_or_default()).unwrap_or_default();
-    assert!(
-        documented == schema,
-        "run `UPDATE_SCHEMA=1 cargo test -p chaos-core schema` and look at the change"
-    );
+    assert_documented("search.schema.json", report::schema());
 }

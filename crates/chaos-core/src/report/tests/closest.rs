@@ -12,25 +12,10 @@ use crate::{
 fn finding(claim: &str, margin: f64, normalised: f64) -> Finding {
     Finding {
         claim: claim.into(),
-        outcome: Outcome::decided(margin >= 0.0),
-        unit: Unit::Seconds,
-        key: None,
-        precondition: false,
         confidence: Some(0.95),
-        estimate: None,
-        baseline: None,
-        limit: None,
-        allowed: None,
         margin: Some(Interval::exactly(margin)),
         normalised: Some(normalised),
-        closest: None,
-        time_margin: None,
-        decided_at: None,
-        unknown_share: 0.0,
-        reasons: Vec::new(),
-        need: None,
-        remarks: Vec::new(),
-        sentence: String::new(),
+        ..Finding::of(Outcome::decided(margin >= 0.0), Unit::Seconds)
     }
 }
 

@@ -1,9 +1,7 @@
 use serde_json::Value;
 
-use super::records;
+use super::{records, schema::assert_documented};
 use crate::report::{json, result};
-
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/record.schema.json");
 
 fn written(record: &crate::run::Record) -> String {
     let mut out = Vec::new();
@@ -50,20 +48,9 @@ fn the_result_is_easy_to_find() {
     insta::assert_json_snapshot!("json_result", value["result"]);
 }
 
-/// `UPDATE_SCHEMA=1 cargo test -p chaos-core schema` writes it anew.
 #[test]
 fn the_schema_in_the_documentation_is_current() {
-    let schema = json::schema().to_value();
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(SCHEMA, format!("{}\n", serde_json::to_string_pretty(&schema).unwrap())).unwrap();
-    }
-    let text = std::fs::read_to_string(SCHEMA).unwrap_or_default();
-    let documented: Value = serde_json::from_str(&text).unwrap_or_default();
-    assert!(
-        documented == schema,
-        "docs/record.schema.json is not current: run `UPDATE_SCHEMA=1 cargo test -p chaos-core schema`, look at the change, \
-         and raise SCHEMA_VERSION if a field changed its meaning or went away"
-    );
+    assert_documented("record.schema.json", json::schema());
 }
 
 #[test]

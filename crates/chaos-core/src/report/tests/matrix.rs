@@ -1,11 +1,9 @@
-use super::records;
+use super::{records, schema::assert_documented};
 use crate::{
     model::{Param, Quantity, Unit},
     report::{Verdict, line::WIDTH, matrix},
     run::Record,
 };
-
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/matrix.schema.json");
 
 fn at(mut record: Record, extra: f64) -> Record {
     let value = Quantity::new(extra, Unit::Seconds);
@@ -57,17 +55,7 @@ fn what_was_not_run_is_no_pass() {
     assert_eq!(matrix::Matrix::of("m1", 2, []).verdict, Verdict::Refused);
 }
 
-/// `UPDATE_SCHEMA=1 cargo test -p chaos-core schema` writes it anew.
 #[test]
 fn the_schema_in_the_documentation_is_current() {
-    let schema = matrix::schema().to_value();
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(SCHEMA, format!("{}\n", serde_json::to_string_pretty(&schema).unwrap())).unwrap();
-    }
-    let documented: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(SCHEMA).unwrap_or_default()).unwrap_or_default();
-    assert!(
-        documented == schema,
-        "run `UPDATE_SCHEMA=1 cargo test -p chaos-core schema` and look at the change"
-    );
+    assert_documented("matrix.schema.json", matrix::schema());
 }

@@ -1,0 +1,82 @@
+//! The plan that all of them followed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{experiment, experiment::specs, millis, secs, span};
+use crate::{
+    injector::{Ask, Direction, Hold, Offer, PacketMatch, Peer},
+    model::{Distribution, FaultSpec},
+    place::{Object, ObjectKind},
+    plan::{Part, Plan, PlannedFault, PlannedProbe, Warning, radius::Radius},
+};
+
+fn host(name: &str) -> Object {
+    Object { kind: ObjectKind::Host, name: name.into(), addresses: vec!["10.77.0.2".parse().unwrap()] }
+}
+
+fn part(fault: &str, object: &str, number: usize, backend: &str, hold: Hold, specs: Vec<FaultSpec>) -> Part {
+    let peer = Peer { network: "10.77.0.3".parse().unwrap(), prefix: 32, port: None };
+    Part {
+        id: format!("{fault}/{object}/{number}"),
+        injector: "network".into(),
+        offer: Offer {
+            backend: backend.into(),
+            hold,
+            does: specs.iter().map(|s| format!("{s} on packets sent to 10.77.0.3 through eth0")).collect(),
+            undoes: "closes its link and descriptor, which ends it".into(),
+            because: if backend == "forwarder" {
+                vec!["not netem: this kernel has no `sch_netem`".into()]
+            } else {
+                Vec::new()
+            },
+            ask: Ask {
+                fault: fault.into(),
+                object: host(object),
+                specs,
+                directions: vec![Direction::Egress],
+                matches: PacketMatch { peers: vec![peer], ..PacketMatch::default() },
+                seed: 3,
+            },
+        },
+    }
+}
+
+pub(crate) fn plan() -> Plan {
+    let [delay, loss] = <[FaultSpec; 2]>::try_from(specs()).unwrap();
+    let link = FaultSpec::Delay {
+        delay: millis(2),
+        jitter: Duration::ZERO,
+        correlation: 0.0,
+        distribution: Distribution::Uniform,
+    };
+    Plan {
+        experiment: experiment(),
+        seed: 42,
+        targets: BTreeMap::from([("victims".to_owned(), vec![host("gateway")])]),
+        probes: vec![PlannedProbe { probe: "shop".into(), from: vec![host("client")] }],
+        faults: vec![PlannedFault {
+            name: "slow_api".into(),
+            parts: vec![
+                part("slow_api", "gateway", 1, "tcx", Hold::Kernel, vec![loss]),
+                part("slow_api", "gateway", 2, "forwarder", Hold::Agent, vec![delay]),
+            ],
+            deadline: secs(27),
+        }],
+        changes: Vec::new(),
+        background: vec![
+            part("link-client-gateway", "client", 1, "forwarder", Hold::Kernel, vec![link.clone()]),
+            part("link-client-gateway", "gateway", 2, "forwarder", Hold::Kernel, vec![link]),
+        ],
+        radius: Radius {
+            touched: vec![host("gateway")],
+            of: Some(6),
+            lines: vec!["1 of 6 touched, at most 1 hosts allowed".into()],
+        },
+        warnings: vec![Warning {
+            message: "each window of `p95(shop.latency, over 2s)` holds about 40 samples, and p95 is unknown below 59"
+                .into(),
+            help: Some("widen the window, raise the probe's rate, or take a lower percentile".into()),
+            span: span(40, 60),
+        }],
+    }
+}
