@@ -1,0 +1,53 @@
+//! A lab as the world of a run.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use chaos_core::environment::Environment as _;
+use chaos_core::model::Lab as Declaration;
+use chaos_core::place::{Object, ObjectKind};
+use chaos_lab::{LabEnvironment, Namespace};
+
+use crate::harness::{get, programs, six};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_is_the_world_of_a_run() {
+    let environment = LabEnvironment::new(Declaration { hosts: six(), ..Declaration::default() }, programs());
+    let object = |name: &str| Object { kind: ObjectKind::Host, name: name.to_owned(), addresses: vec![] };
+    environment.down().await.unwrap();
+    assert!(environment.place(&object("client")).await.is_err(), "nothing is there before it is up");
+
+    let steps = std::sync::Mutex::new(Vec::new());
+    environment.up(&|step| steps.lock().unwrap().push(step.to_owned())).await.unwrap();
+    assert!(steps.lock().unwrap().iter().any(|s| s.contains("hosts of the lab are up")), "{steps:?}");
+    let client = environment.place(&object("client")).await.unwrap();
+    assert_eq!(client.object.addresses.len(), 2);
+    assert_eq!((client.interface.as_deref(), client.names.prefer_servers), (Some("eth0"), true));
+    assert_eq!(client.names.hosts["api.lab"].len(), 6);
+    let namespace = Namespace::open(&client.namespace.as_ref().unwrap().path).unwrap();
+    assert_eq!(get(&namespace, client.names.hosts["gw"][0], 80, "/").unwrap().status, 200);
+    let stranger = environment.place(&object("apo")).await.unwrap_err();
+    assert!(stranger.message.contains("apo"), "{stranger}");
+
+    let (broken, ()) = tokio::join!(environment.broken(), async {
+        let pid = std::fs::read_dir("/proc").unwrap().flatten().find_map(|e| {
+            let pid: i32 = e.file_name().to_str()?.parse().ok()?;
+            let same = std::fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino()
+                == namespace_of_api(&environment);
+            same.then_some(pid)
+        });
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.unwrap()), nix::sys::signal::SIGKILL).unwrap();
+    });
+    assert!(broken.contains("api-1") && broken.contains("SIGKILL"), "{broken}");
+    drop(namespace);
+    // A place that is still kept holds nothing up.
+    environment.down().await.unwrap();
+    environment.down().await.unwrap();
+    drop(client);
+}
+
+fn namespace_of_api(environment: &LabEnvironment) -> u64 {
+    environment
+        .with_lab(|lab| lab.host("api-1").and_then(|h| h.namespace.inode().ok()))
+        .flatten()
+        .unwrap_or_default()
+}
