@@ -65,40 +65,34 @@ def lookback(f):
     return max(lookback(part) for part in f[1:] if isinstance(part[0], str))
 
 
-def seconds(steps):
-    return f"{steps * GRID:g}s"
+# How each operator is written, from its name and what it has; "" stands for those with a window and one operand.
+OURS = {
+    "window": lambda start, end: f"[{start * GRID:g}s,{end * GRID:g}s]",
+    "atom": "{1} {2} {3}",
+    "relation": "{2} {1} {4} x {3} + {5}",
+    "not": "not ({1})",
+    **dict.fromkeys(("and", "or", "implies"), "({1}) {0} ({2})"),
+    "until": "({2}) until{1} ({3})",
+    "": "{0}{1} ({2})",
+}
+THEIRS = {
+    "window": lambda start, end: f"[{start}:{end}]",
+    "atom": "({1} {2} {3})",
+    "relation": "({2} {1} {4} * {3} + {5})",
+    "not": "(not {1})",
+    **dict.fromkeys(("and", "or", "implies"), "({1} {0} {2})"),
+    "until": "({2} until{1} {3})",
+    "": "({0}{1} {2})",
+}
 
 
-def ours(f):
-    kind = f[0]
-    if kind == "atom":
-        return f"{f[1]} {f[2]} {f[3]}"
-    if kind == "relation":
-        return f"{f[2]} {f[1]} {f[4]} x {f[3]} + {f[5]}"
-    if kind == "not":
-        return f"not ({ours(f[1])})"
-    if kind in ("and", "or", "implies"):
-        return f"({ours(f[1])}) {kind} ({ours(f[2])})"
-    window = f"[{seconds(f[1][0])},{seconds(f[1][1])}]"
-    if kind == "until":
-        return f"({ours(f[2])}) until{window} ({ours(f[3])})"
-    return f"{kind}{window} ({ours(f[2])})"
+def written(f, notation):
+    def piece(part):
+        if not isinstance(part, tuple):
+            return part
+        return written(part, notation) if isinstance(part[0], str) else notation["window"](*part)
 
-
-def theirs(f):
-    kind = f[0]
-    if kind == "atom":
-        return f"({f[1]} {f[2]} {f[3]})"
-    if kind == "relation":
-        return f"({f[2]} {f[1]} {f[4]} * {f[3]} + {f[5]})"
-    if kind == "not":
-        return f"(not {theirs(f[1])})"
-    if kind in ("and", "or", "implies"):
-        return f"({theirs(f[1])} {kind} {theirs(f[2])})"
-    window = f"[{f[1][0]}:{f[1][1]}]"
-    if kind == "until":
-        return f"({theirs(f[2])} until{window} {theirs(f[3])})"
-    return f"({kind}{window} {theirs(f[2])})"
+    return notation.get(f[0], notation[""]).format(*map(piece, f))
 
 
 def trace(rng, length, gaps):
@@ -281,7 +275,7 @@ def specification(f):
     spec = rtamt.StlDiscreteTimeSpecification()
     for name in NAMES:
         spec.declare_var(name, "float")
-    spec.spec = theirs(f)
+    spec.spec = written(f, THEIRS)
     spec.parse()
     return spec
 
@@ -299,13 +293,13 @@ def main():
                 gaps = turn % 2 == 1
                 rows = trace(rng, rng.choice((40, 60, 90)), gaps)
                 try:
-                    answer = judged(chaos, ours(f), rows, folder)
+                    answer = judged(chaos, written(f, OURS), rows, folder)
                     points["definition"] += check_definition(f, rows, answer)
                     if not gaps:
                         points["rtamt"] += check_rtamt(spec, f, rows, answer)
                 except Mismatch as mismatch:
                     print(f"formula {number}, trace {turn} of seed {seed}: {mismatch}")
-                    print(f"  {ours(f)}\n  {theirs(f)}\n  {rows}")
+                    print(f"  {written(f, OURS)}\n  {written(f, THEIRS)}\n  {rows}")
                     return 1
     print(f"{formulas} formulas, {formulas * traces} traces: "
           f"{points['rtamt']} instants agree with rtamt, {points['definition']} with the definition")
