@@ -10,13 +10,16 @@ mod answer;
 mod bounds;
 mod change;
 mod clause;
+mod comparison;
 mod each;
 mod echo;
 mod experiment;
 mod fault;
+mod filter;
 mod formula;
 mod lab;
 mod load;
+mod metric;
 mod names;
 mod params;
 mod predicate;
@@ -45,8 +48,8 @@ use crate::{
 };
 
 pub use experiment::LINES;
+pub use metric::FUNCTIONS;
 use names::Names;
-pub use predicate::FUNCTIONS;
 pub use probe::SETTINGS as PROBE_SETTINGS;
 pub use series::{Asked, MOST_RUNS};
 
