@@ -7,7 +7,7 @@ use chaos_core::{
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, alert::ALERTS, predicate::Where, reading::reads};
+use super::{Checker, Names, alert::ALERTS, predicate::Where, reading::reads, timeline::STEPS};
 use crate::{
     codes::Code,
     suggest,
@@ -355,7 +355,13 @@ impl Checker {
                 let near = suggest::nearest(word, LINES.iter().map(first));
                 let near = near.and_then(|near| LINES.iter().find(|line| first(line) == near));
                 let help = near.map(|line| format!("did you mean `{line}`?"));
-                let help = help.or_else(|| Some(format!("its lines are {}", super::join_words(LINES))));
+                let step = STEPS.contains(&word);
+                let help = help.filter(|_| !step).or_else(|| {
+                    Some(match step {
+                        true => "it is a step: write it in the braces of `timeline { … }`".to_owned(),
+                        false => format!("its lines are {}", super::join_words(LINES)),
+                    })
+                });
                 let at = line.items.first().map_or(line.span, |i| i.span);
                 let message = match word {
                     "" => "a line of an experiment begins with a word".to_owned(),

@@ -31,10 +31,14 @@ impl Checker {
         };
         let mut lab = Lab { span: statement.span, ..Lab::default() };
         let mut taken = BTreeMap::new();
+        let mut before: Option<&Statement<'_>> = None;
         for statement in &block.statements {
             match statement.keyword() {
                 "host" => self.host(statement, &mut lab, &mut taken),
                 "link" => {}
+                // The first of them has been told.
+                "run" if before.is_some_and(|line| line.keyword() == "run") => {}
+                "run" => self.run_without_host(statement, before),
                 word => {
                     let help = suggest::did_you_mean(word, ["host", "link"]);
                     let message = format!("a lab has no `{word}`");
@@ -42,6 +46,7 @@ impl Checker {
                         help.or_else(|| Some("a lab holds `host` and `link` lines".into()));
                 }
             }
+            before = Some(statement);
         }
         for statement in block.statements.iter().filter(|s| s.keyword() == "link") {
             self.link(statement, &mut lab);
@@ -57,6 +62,24 @@ impl Checker {
         }
         self.upstreams(&lab);
         Some(lab)
+    }
+
+    /// Reports a program in the braces of the lab, where the line before may be a host whose own were never opened.
+    fn run_without_host(&mut self, run: &Statement<'_>, before: Option<&Statement<'_>>) {
+        let host = before.filter(|line| line.keyword() == "host" && line.block().is_none());
+        match host.and_then(|host| Some((host, host.name()?))) {
+            Some((host, name)) => {
+                let message =
+                    format!("expected the programs of `{}` in braces, found the end of the line", name.text);
+                let end = Span { start: host.span.end, ..host.span };
+                self.error(Code::Misplaced, end, message).help =
+                    Some("end the line with `{`, and write `}` behind the last program".into());
+            }
+            None => {
+                self.error(Code::UnknownStatement, run.span, "a lab has no `run`").help =
+                    Some("write it in the braces of a host: `host api { run http port 8080 }`".into());
+            }
+        }
     }
 
     fn host(&mut self, statement: &Statement<'_>, lab: &mut Lab, taken: &mut BTreeMap<String, Span>) {

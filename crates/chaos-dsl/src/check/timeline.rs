@@ -15,7 +15,8 @@ use crate::{
     syntax::{Cursor, Item, Statement},
 };
 
-const STEPS: &[&str] = &["baseline", "make", "inject", "hold", "rollback", "watch"];
+/// The words that steps begin with.
+pub(super) const STEPS: &[&str] = &["baseline", "make", "inject", "hold", "rollback", "watch"];
 
 /// The baseline of a plain timeline lasts as long as the fault, within these bounds.
 const PLAIN_BASELINE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));

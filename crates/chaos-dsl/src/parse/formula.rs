@@ -2,7 +2,7 @@
 
 use chaos_core::span::Spanned;
 
-use super::token::Kind;
+use super::token::{Kind, shorten};
 use super::{Cursor, Failed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
@@ -295,19 +295,54 @@ impl<'a> Cursor<'a> {
             let kind = FormulaKind::Holds(left);
             return Ok(Formula { kind, clauses: Vec::new(), span: self.span_from(start) });
         };
+        let middle = self.token().start;
         let right = self.bound()?;
-        let second = self.token();
-        if self.comparison().is_some() {
-            self.report(
-                Diagnostic::new(Code::ChainedComparison, "comparisons do not chain")
-                    .at(self.span_of(second), "second comparison")
-                    .and_at(op.span, "first comparison")
-                    .help("write two claims: `a <= b and b <= c`"),
-            );
-            return Err(Failed);
-        }
+        self.no_chain([start, middle], op, Self::bound, |[low, metric, high], [first, second]| {
+            // A claim has its metric on the left.
+            let one = match metric.contains('(') && !low.contains('(') {
+                true => format!("{metric} {} {low}", first.mirrored().as_str()),
+                false => format!("{low} {} {metric}", first.as_str()),
+            };
+            format!("write two claims: `{one}`, and `{metric} {} {high}`", second.as_str())
+        })?;
         let kind = FormulaKind::Compare(Box::new(Compare { left, settles, op, right }));
         Ok(Formula { kind, clauses: Vec::new(), span: self.span_from(start) })
+    }
+
+    /// Refuses a second comparison behind a first one, which began, and whose right side began, at `starts`; `operand` reads
+    /// what the second one ends with, and `two` says how both are written apart.
+    pub(super) fn no_chain<T>(
+        &mut self,
+        starts: [u32; 2],
+        first: Spanned<CompareOp>,
+        operand: impl FnOnce(&mut Self) -> Result<T, Failed>,
+        two: impl FnOnce([&str; 3], [CompareOp; 2]) -> String,
+    ) -> Result<(), Failed> {
+        let [start, middle] = starts;
+        let end = self.previous_end();
+        let Some(second) = self.comparison() else { return Ok(()) };
+        let last = self.token().start;
+        let told = self.reports.len();
+        let complete = operand(self).is_ok();
+        // A mistake in it waits until there is one comparison.
+        self.reports.truncate(told);
+        let operands = [(start, first.span.start), (middle, end), (last, self.previous_end())];
+        let help = if complete {
+            let written = operands.map(|(start, end)| {
+                let words: Vec<&str> = self.slice(start, end).split_whitespace().collect();
+                shorten(&words.join(" "))
+            });
+            two(written.each_ref().map(String::as_str), [first.value, second.value])
+        } else {
+            "write two comparisons, joined by `and`".to_owned()
+        };
+        self.report(
+            Diagnostic::new(Code::ChainedComparison, "comparisons do not chain")
+                .at(second.span, "second comparison")
+                .and_at(first.span, "first comparison")
+                .help(help),
+        );
+        Err(Failed)
     }
 
     /// Takes a sign of comparison and moves over a line end behind it.

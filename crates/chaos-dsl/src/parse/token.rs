@@ -129,7 +129,7 @@ impl Scanner {
             (b'\n', _) => (Kind::Newline, 1usize),
             (b'\r', b'\n') => (Kind::Newline, 2),
             (b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'*', _) => {
-                return Some(self.token(Kind::Word, word(input), input));
+                return Some(self.word(input));
             }
             (b'0'..=b'9', _) => return Some(self.number(input)),
             (b'"', _) => return Some(self.text(input)),
@@ -200,6 +200,16 @@ impl Scanner {
             );
         }
         skip(take_while(|c| c == '\t')(input))
+    }
+
+    /// Reads a word, or a URL that lacks its quotes: what follows its `:` would be no comment, nor end its line.
+    fn word<'a>(&mut self, input: Input<'a>) -> Input<'a> {
+        let rest = skip(word(input));
+        if rest.fragment().starts_with("://") {
+            return self.bare_url(input);
+        }
+        self.push(Kind::Word, input, rest);
+        rest
     }
 
     fn number<'a>(&mut self, input: Input<'a>) -> Input<'a> {

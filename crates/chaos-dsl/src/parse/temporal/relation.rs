@@ -38,17 +38,12 @@ impl<'a> Cursor<'a> {
                 }
             };
         };
+        let middle = self.token().start;
         let right = self.side()?;
-        let second = self.token();
-        if self.comparison().is_some() {
-            self.report(
-                Diagnostic::new(Code::ChainedComparison, "comparisons do not chain")
-                    .at(self.span_of(second), "second comparison")
-                    .and_at(op.span, "first comparison")
-                    .help("write two: `(1 <= x) and (x <= 5)`"),
-            );
-            return Err(Failed);
-        }
+        self.no_chain([start, middle], op, Self::side, |[low, value, high], [first, second]| {
+            let (first, second) = (first.as_str(), second.as_str());
+            format!("write two: `({low} {first} {value}) and ({value} {second} {high})`")
+        })?;
         Ok(self.temporal(TemporalKind::Compare { left, settles, op, right }, start))
     }
 

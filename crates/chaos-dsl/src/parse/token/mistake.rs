@@ -116,6 +116,22 @@ impl Scanner {
         rest
     }
 
+    /// Reads a URL without quotes, or without the first of them.
+    pub(super) fn bare_url<'a>(&mut self, input: Input<'a>) -> Input<'a> {
+        let mut rest = skip(take_while(|c: char| !c.is_whitespace() && c != '"')(input));
+        let url = &input.fragment()[..rest.location_offset() - input.location_offset()];
+        if rest.fragment().starts_with('"') {
+            rest = skip(take(1usize)(rest));
+        }
+        self.report(
+            Diagnostic::new(Code::ForeignSyntax, "a URL stands in double quotes")
+                .at(self.span(input, rest.location_offset() - input.location_offset()), "not in quotes")
+                .help(format!("write `\"{}\"`", shorten(url))),
+        );
+        self.push(Kind::Bad, input, rest);
+        rest
+    }
+
     fn single_quotes<'a>(&mut self, input: Input<'a>) -> Input<'a> {
         let (kind, rest, help) = match line_text(input, '\'') {
             Ok((rest, found)) => {
