@@ -6,23 +6,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_dsl::{compile, diagnostic::MAX_DIAGNOSTICS, explain};
+use chaos_dsl::{
+    compile,
+    diagnostic::{Diagnostic, MAX_DIAGNOSTICS},
+    eval::{self, Known, Setting},
+    explain, format,
+};
 use proptest::prelude::*;
 
 /// The scenarios that are mutated, cut into words, spaces and signs.
 static TEXTS: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
+    let corpora =
+        ["language", "check", "parse", "format"].map(|corpus| format!("../../tests/corpus/{corpus}"));
+    texts_in(corpora.iter().map(String::as_str).chain(["../../scenarios"]), "chaos")
+});
+
+/// The formulas that are mutated.
+static FORMULAS: LazyLock<Vec<Vec<String>>> =
+    LazyLock::new(|| texts_in(["../../tests/corpus/eval"], "formula"));
+
+fn texts_in<'f>(folders: impl IntoIterator<Item = &'f str>, extension: &str) -> Vec<Vec<String>> {
     let mut texts = Vec::new();
-    for folder in ["../../scenarios", "../../tests/corpus/language", "../../tests/corpus/check"] {
+    for folder in folders {
         for entry in fs::read_dir(folder).expect("the folder is there") {
             let path = entry.expect("the folder can be read").path();
-            if path.extension().is_some_and(|e| e == "chaos") {
+            if path.extension().is_some_and(|e| e == extension) {
                 texts.push(cut(&fs::read_to_string(path).expect("the file can be read")));
             }
         }
     }
     texts.sort();
     texts
-});
+}
 
 fn cut(text: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
@@ -46,12 +61,24 @@ fn cut(text: &str) -> Vec<String> {
     tokens
 }
 
+/// What is done, and where.
+type Change = (u8, prop::sample::Index, prop::sample::Index);
+
 /// Deletes, repeats, exchanges or replaces tokens, each change at a place of its own.
-fn mutate(tokens: &[String], changes: &[(u8, prop::sample::Index, prop::sample::Index)]) -> String {
+fn mutate(tokens: &[String], changes: &[Change]) -> String {
     let mut tokens = tokens.to_vec();
     for (what, here, there) in changes {
         if tokens.is_empty() {
             break;
+        }
+        // A whole line, from its indentation on.
+        if *what == LINE {
+            let here = here.index(tokens.len());
+            let start = tokens[..here].iter().rposition(|t| t == "\n").map_or(0, |end| end + 1);
+            let end =
+                tokens[here..].iter().position(|t| t == "\n").map_or(tokens.len(), |end| here + end + 1);
+            drop(tokens.drain(start..end));
+            continue;
         }
         let (here, there) = (here.index(tokens.len()), there.index(tokens.len()));
         match what % 5 {
@@ -64,6 +91,9 @@ fn mutate(tokens: &[String], changes: &[(u8, prop::sample::Index, prop::sample::
     }
     tokens.concat()
 }
+
+/// Leaves out a line.
+const LINE: u8 = 5;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
@@ -93,6 +123,53 @@ proptest! {
                 prop_assert!(label.span.start <= label.span.end && end <= text.len(), "{diagnostic:?}");
                 prop_assert!(text.is_char_boundary(label.span.start as usize) && text.is_char_boundary(end));
             }
+        }
+    }
+}
+
+/// Signs that get into a text by hand: of other languages, of word processors, and some that nobody sees.
+const STRAY: &[&str] =
+    &["", "", "", "\t", "\u{feff}", "// ", "'", "“", "&&", "http://", "\u{200b}", "{", "\"", "}\n"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What `chaos check` refuses it refuses with a mistake to mend: never in silence, nor with warnings alone.
+    #[test]
+    fn what_is_refused_has_an_error(
+        text in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((0..=LINE, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..5),
+        (stray, at) in (prop::sample::select(STRAY), any::<prop::sample::Index>()),
+    ) {
+        let mut tokens = TEXTS[text.index(TEXTS.len())].clone();
+        tokens.insert(at.index(tokens.len() + 1), stray.to_owned());
+        let text = mutate(&tokens, &changes);
+        let compiled = compile("mutated.chaos", &text, &[]);
+        let errors = compiled.diagnostics.iter().filter(|d| d.is_error()).count();
+        prop_assert_eq!(compiled.experiments.is_empty(), errors > 0, "{}\n{:#?}", text, compiled.diagnostics);
+        prop_assert_eq!(compiled.is_ok(), errors == 0);
+        // Reading alone: what cannot be read is not laid out anew either.
+        if let Err(told) = format(&text) {
+            prop_assert!(told.iter().any(Diagnostic::is_error), "{}\n{:#?}", text, told);
+            prop_assert!(errors > 0, "{}\n{:#?}", text, told);
+        }
+    }
+
+    /// So does `chaos eval`.
+    #[test]
+    fn a_formula_that_is_refused_has_an_error(
+        text in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((0..4u8, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..5),
+        (stray, at) in (prop::sample::select(STRAY), any::<prop::sample::Index>()),
+    ) {
+        let mut setting = Setting::new(["latency", "errors"].map(Known::number), 60_000_000_000);
+        setting.signals.push(Known::boolean("up"));
+        setting.add_phases("baseline=0s..10s,fault=10s..30s,watch=30s..60s").expect("phases are written so");
+        let mut tokens = FORMULAS[text.index(FORMULAS.len())].clone();
+        tokens.insert(at.index(tokens.len() + 1), stray.to_owned());
+        let text = mutate(&tokens, &changes);
+        if let Err(told) = eval::compile(&text, &setting) {
+            prop_assert!(told.iter().any(Diagnostic::is_error), "{}\n{:#?}", text, told);
         }
     }
 }
