@@ -230,10 +230,19 @@ fn check(
         out.retain(|d| !d.primary.as_ref().is_some_and(|l| checker.strange.iter().any(|s| s.covers(l.span))));
         out.append(&mut checker.out);
     }
-    // Errors before warnings, each in the order of the text; a place is told once.
+    // In the order of the text, at one place errors before warnings; a place is told once.
     out.sort_by_key(|d| (d.primary.as_ref().map(|l| (l.span.file, l.span.start)), !d.is_error()));
     out.dedup();
     echo::silence(&mut out, &sources);
+    // Warnings give way: an error behind many of them would go untold, and its statement unread.
+    let mut warnings = MAX_DIAGNOSTICS.saturating_sub(out.iter().filter(|d| d.is_error()).count());
+    out.retain(|d| {
+        let room = warnings > 0;
+        if !d.is_error() {
+            warnings = warnings.saturating_sub(1);
+        }
+        d.is_error() || room
+    });
     out.truncate(MAX_DIAGNOSTICS);
     if out.iter().any(Diagnostic::is_error) {
         experiments.clear();

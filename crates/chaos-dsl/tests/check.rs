@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, collections::BTreeSet, fs};
 
-use chaos_dsl::{Code, Compiled, compile, compile_file, diagnostic::Report};
+use chaos_dsl::{
+    Code, Compiled, compile, compile_file,
+    diagnostic::{MAX_DIAGNOSTICS, Report},
+};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 const CORPUS: &str = "../../tests/corpus/check/";
@@ -124,6 +127,25 @@ fn params_inside_an_experiment_can_be_set() {
     let compiled = compile("inside.chaos", &inside, &["extra=300ms".into()]);
     assert!(compiled.is_ok(), "{}", render(&compiled));
     assert_eq!(compiled.experiments[0].params[0].value.to_string(), "300ms");
+}
+
+#[test]
+fn an_error_is_not_lost_behind_many_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for number in 0..60 {
+        // Each is indented by a tab, which is warned of; the last of them cannot be read.
+        let line = if number == 59 { "fault f = dely 1ms on client" } else { "#" };
+        fs::write(folder.path().join(format!("part-{number}.chaos")), format!("\t{line}\n")).unwrap();
+        text.push_str(&format!("use \"part-{number}.chaos\"\n"));
+    }
+    text.push_str(&fs::read_to_string("../../scenarios/loss.chaos").unwrap());
+    let path = folder.path().join("main.chaos");
+    fs::write(&path, text).unwrap();
+    let compiled = compile_file(&path, &[]);
+    assert!(!compiled.is_ok() && compiled.experiments.is_empty(), "{}", render(&compiled));
+    assert!(compiled.diagnostics.iter().any(|d| d.message.contains("dely")), "{}", render(&compiled));
+    assert!(compiled.diagnostics.len() <= MAX_DIAGNOSTICS);
 }
 
 #[test]
