@@ -34,9 +34,6 @@ use chaos_faults::{AgentInjector, agent::ChildProcess};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if the aim is missed.
-    #[arg(long)]
-    assert: bool,
     /// How many runs are aborted.
     #[arg(long, default_value_t = 100)]
     repetitions: usize,
@@ -50,8 +47,8 @@ const PORT: u16 = 9;
 const STEP: Duration = Duration::from_micros(100);
 const AIM: Duration = Duration::from_millis(20);
 
-pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut claims = Claims::new("from a breached abort condition to the fault being gone", options.assert);
+pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
+    let mut claims = Claims::new("from a breached abort condition to the fault being gone", assert);
     let measured = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

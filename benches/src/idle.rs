@@ -16,9 +16,6 @@ use chaos_faults::{AgentInjector, agent::ChildProcess};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if an aim is missed.
-    #[arg(long)]
-    assert: bool,
     /// The `chaos` executable; the one beside this program unless named.
     #[arg(long)]
     chaos: Option<PathBuf>,
@@ -30,8 +27,8 @@ pub(crate) struct Options {
 const MEGABYTE: f64 = 1e6;
 const KIBIBYTES_IN_MEBIBYTE: f64 = 1024.0;
 
-pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut claims = Claims::new("an agent that waits", options.assert);
+pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
+    let mut claims = Claims::new("an agent that waits", assert);
     let measured = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

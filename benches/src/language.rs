@@ -19,9 +19,6 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if an aim is missed.
-    #[arg(long)]
-    assert: bool,
     /// The `chaos` executable; the one beside this program unless named.
     #[arg(long)]
     chaos: Option<PathBuf>,
@@ -36,8 +33,8 @@ const FILES: usize = 1_000;
 /// How often one file is checked by a process of its own.
 const PROCESSES: usize = 100;
 
-pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut claims = Claims::new("reading scenarios", options.assert);
+pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
+    let mut claims = Claims::new("reading scenarios", assert);
     let measured = measure(options, &mut claims);
     claims.finish(measured)
 }

@@ -24,7 +24,7 @@ mod statistic;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::claim::Claims;
 
@@ -36,6 +36,15 @@ const AGENT: &str = "agent";
 
 /// Measures how fast chaos is.
 #[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+    /// Fail if an aim is missed.
+    #[arg(long, global = true)]
+    assert: bool,
+}
+
+#[derive(Subcommand)]
 enum Benchmark {
     /// One fault by netlink against spawning `tc`, and 1,000 namespaces through one agent.
     Netlink(netlink::Options),
@@ -74,14 +83,15 @@ fn main() -> ExitCode {
         }
         None => {}
     }
-    match Benchmark::parse() {
-        Benchmark::Netlink(options) => netlink::run(&options),
-        Benchmark::Forwarder(options) => forwarder::run(&options),
-        Benchmark::Abort(options) => abort::run(&options),
-        Benchmark::Probes(options) => probes::run(&options),
-        Benchmark::Language(options) => language::run(&options),
-        Benchmark::Judge(options) => judge::run(&options),
-        Benchmark::Monitor(options) => monitor::run(&options),
-        Benchmark::Idle(options) => idle::run(&options),
+    let Arguments { benchmark, assert } = Arguments::parse();
+    match benchmark {
+        Benchmark::Netlink(options) => netlink::run(&options, assert),
+        Benchmark::Forwarder(options) => forwarder::run(&options, assert),
+        Benchmark::Abort(options) => abort::run(&options, assert),
+        Benchmark::Probes(options) => probes::run(&options, assert),
+        Benchmark::Language(options) => language::run(&options, assert),
+        Benchmark::Judge(options) => judge::run(&options, assert),
+        Benchmark::Monitor(options) => monitor::run(&options, assert),
+        Benchmark::Idle(options) => idle::run(&options, assert),
     }
 }

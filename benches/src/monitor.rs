@@ -23,9 +23,6 @@ use chaos_core::verdict::{
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if an aim is missed.
-    #[arg(long)]
-    assert: bool,
     /// A Python that has rtamt, such as `tests/oracle/python` prints; without it nothing is compared.
     #[arg(long)]
     python: Option<PathBuf>,
@@ -45,8 +42,8 @@ const SECOND: i64 = 1_000_000_000;
 const EVERY: i64 = SECOND / 100;
 const WINDOW: i64 = 60 * SECOND;
 
-pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut claims = Claims::new("judging while signals come", options.assert);
+pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
+    let mut claims = Claims::new("judging while signals come", assert);
     let measured = measure(options, &mut claims);
     claims.finish(measured)
 }

@@ -23,9 +23,6 @@ use chaos_faults::{
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if an aim is missed.
-    #[arg(long)]
-    assert: bool,
     /// How often netlink and `tc` take turns.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -39,8 +36,8 @@ const SPAWNED: usize = 20;
 const KEPT: usize = 400;
 const FRESH: usize = 100;
 
-pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut claims = Claims::new("inject and revert one fault: netlink against `tc`", options.assert);
+pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
+    let mut claims = Claims::new("inject and revert one fault: netlink against `tc`", assert);
     let measured = processor::open_many_files()
         .and_then(|()| {
             Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)

@@ -31,9 +31,6 @@ use serde_json::{Value, json};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if an aim is missed.
-    #[arg(long)]
-    assert: bool,
     /// The `oha` executable.
     #[arg(long, default_value = "oha")]
     oha: PathBuf,
@@ -75,8 +72,8 @@ struct Told {
     latency: [f64; 3],
 }
 
-pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut claims = Claims::new("the probe engine against oha and wrk", options.assert);
+pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
+    let mut claims = Claims::new("the probe engine against oha and wrk", assert);
     let measured = measure(options, &mut claims);
     claims.finish(measured)
 }
