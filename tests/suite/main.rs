@@ -19,6 +19,7 @@ mod old_kernel;
 mod oracle;
 mod outcomes;
 mod probes;
+mod replaced;
 mod requests;
 mod scenarios;
 mod series;

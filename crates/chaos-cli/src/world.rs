@@ -11,7 +11,7 @@ use chaos_core::{
     probe::Probers,
 };
 use chaos_faults::{AgentInjector, MachineEnvironment, MachineInventory, agent::ChildProcess};
-use chaos_lab::{LabEnvironment, LabInventory, Programs};
+use chaos_lab::{LabEnvironment, LabInventory, LabPrograms, Programs};
 
 use crate::args::Planning;
 
@@ -20,6 +20,7 @@ pub(crate) struct World {
     inventory: Box<dyn Inventory>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) injector: Arc<AgentInjector>,
+    programs: Option<Arc<LabPrograms>>,
     pub(crate) probers: Arc<dyn Probers>,
     allow_exec: bool,
 }
@@ -28,11 +29,13 @@ impl World {
     /// Wires the usual set; touches nothing.
     pub(crate) fn of(experiment: &Experiment, planning: &Planning) -> Result<World, String> {
         let exe = executable()?;
+        let mut programs = None;
         let (inventory, environment): (Box<dyn Inventory>, Arc<dyn Environment>) = match experiment.lab() {
-            Some(lab) => (
-                Box::new(LabInventory::new(lab).map_err(|e| e.to_string())?),
-                Arc::new(LabEnvironment::new(lab.clone(), Programs::of(&exe))),
-            ),
+            Some(lab) => {
+                let environment = Arc::new(LabEnvironment::new(lab.clone(), Programs::of(&exe)));
+                programs = Some(Arc::new(LabPrograms::new(environment.clone())));
+                (Box::new(LabInventory::new(lab).map_err(|e| e.to_string())?), environment)
+            }
             None => (Box::new(MachineInventory), Arc::new(MachineEnvironment)),
         };
         let mut probers = chaos_probes::StandardProbers::new().secrets(|name| std::env::var(name).ok());
@@ -40,7 +43,14 @@ impl World {
             probers = probers.allow_exec();
         }
         let (injector, probers) = (injector(&planning.backend)?, Arc::new(probers));
-        Ok(World { inventory, environment, injector, probers, allow_exec: planning.allow_exec })
+        Ok(World { inventory, environment, injector, programs, probers, allow_exec: planning.allow_exec })
+    }
+
+    /// Returns everything that can change this world.
+    pub(crate) fn injectors(&self) -> Vec<Arc<dyn Injector>> {
+        let mut injectors: Vec<Arc<dyn Injector>> = vec![self.injector.clone()];
+        injectors.extend(self.programs.iter().map(|programs| programs.clone() as Arc<dyn Injector>));
+        injectors
     }
 
     /// Plans the experiment.
@@ -53,8 +63,7 @@ impl World {
                 span: probe.span,
             });
         }
-        let injectors: Vec<Arc<dyn Injector>> = vec![self.injector.clone()];
-        plan::plan(experiment, &*self.inventory, &injectors, seed).await
+        plan::plan(experiment, &*self.inventory, &self.injectors(), seed).await
     }
 }
 

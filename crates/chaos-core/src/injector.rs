@@ -162,6 +162,11 @@ pub trait Injector: Send + Sync {
     /// Returns the name under which undo records find their injector.
     fn name(&self) -> &str;
 
+    /// Returns whether this is an injector for such an effect at all; others are not asked of it, which is no refusal.
+    fn does(&self, spec: &FaultSpec) -> bool {
+        !matches!(spec, FaultSpec::Run { .. })
+    }
+
     /// Finds out, touching nothing that lasts, how an ask can be met: one offer, or several that share its specs.
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied>;
 

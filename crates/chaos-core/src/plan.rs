@@ -250,7 +250,8 @@ async fn best_offer(
     span: Span,
 ) -> Result<(String, Vec<Offer>), PlanError> {
     let mut refusal: Option<Denied> = None;
-    for injector in injectors {
+    let does = |injector: &&Arc<dyn Injector>| ask.specs.iter().all(|spec| injector.does(spec));
+    for injector in injectors.iter().filter(does) {
         match injector.offer(ask).await {
             Ok(offers) => return Ok((injector.name().to_owned(), offers)),
             Err(denied) => {
@@ -259,8 +260,8 @@ async fn best_offer(
         }
     }
     let denied = refusal.unwrap_or_else(|| Denied {
-        reason: "no injector was given to the runner".into(),
-        remedy: Some("hand at least one injector to it".into()),
+        reason: "no injector that was given to the runner does this".into(),
+        remedy: Some("hand one that does to it".into()),
         permission: false,
     });
     Err(PlanError::Denied { fault: ask.fault.clone(), object: Box::new(ask.object.clone()), denied, span })

@@ -23,6 +23,9 @@ use crate::{
     netlink::{Netem, Tbf},
 };
 
+/// Why no mechanism here does what is not done to packets.
+const NO_PACKETS: &str = "it changes packets, and no programs";
+
 /// Returns the mechanisms that can do a fault at all, best first.
 pub(crate) fn order(spec: &FaultSpec) -> &'static [Mechanism] {
     match spec {
@@ -35,6 +38,7 @@ pub(crate) fn order(spec: &FaultSpec) -> &'static [Mechanism] {
         FaultSpec::Block { answer: Refusal::Reject, .. } => block::ORDER_REJECT,
         FaultSpec::Block { answer: Refusal::Drop, .. } => block::ORDER,
         FaultSpec::Partition => partition::ORDER,
+        FaultSpec::Run { .. } => &[],
     }
 }
 
@@ -49,6 +53,7 @@ pub(crate) fn action(spec: &FaultSpec) -> Result<bpf::Action, String> {
         FaultSpec::Delay { .. } | FaultSpec::Reorder { .. } | FaultSpec::Bandwidth { .. } => {
             Err("a program on an interface cannot hold packets".into())
         }
+        FaultSpec::Run { .. } => Err(NO_PACKETS.into()),
     }
 }
 
@@ -67,6 +72,7 @@ pub(crate) fn netem(specs: &[FaultSpec], seed: u64) -> Result<Netem, String> {
             FaultSpec::Bandwidth { rate, .. } => bandwidth::netem(&mut netem, rate),
             FaultSpec::Block { connections, answer } => block::netem(&mut netem, connections, answer)?,
             FaultSpec::Partition => return Err("it sees only what is sent".into()),
+            FaultSpec::Run { .. } => return Err(NO_PACKETS.into()),
         }
     }
     Ok(netem.with_sufficient_limit())
@@ -87,6 +93,7 @@ pub(crate) fn shape(specs: &[FaultSpec]) -> Result<Shape, String> {
             FaultSpec::Bandwidth { rate, burst } => bandwidth::shape(&mut shape, rate, burst),
             FaultSpec::Block { connections, answer } => block::shape(&mut shape, connections, answer)?,
             FaultSpec::Partition => partition::shape(&mut shape),
+            FaultSpec::Run { .. } => return Err(NO_PACKETS.into()),
         }
     }
     shape.validate().map_err(|error| error.to_string())?;

@@ -38,7 +38,13 @@ impl LabEnvironment {
         self.current().map(|lab| look(&lab))
     }
 
-    fn current(&self) -> Option<Arc<Lab>> {
+    /// Returns what the lab is made from.
+    pub(crate) fn declaration(&self) -> &model::Lab {
+        &self.declaration
+    }
+
+    /// Returns the lab while it is up.
+    pub(crate) fn current(&self) -> Option<Arc<Lab>> {
         self.lab.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -6,6 +6,7 @@
 //! descriptor, takes down the namespaces with all links and mounts in them. Nothing is left to clean.
 
 mod mounts;
+mod replace;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::listener::{self, Listener};
 use crate::process::{Death, Running, Slot, ending, hear_out};
 use crate::protocol::{Answer, Ask, Boot, BringUpError, Frame, Request, Up, UpHost};
 use crate::serve;
+use crate::traffic::Traffic;
 
 /// Holds a lab until standard input ends; speaks with [`Lab`](crate::Lab) over standard input and output.
 ///
@@ -142,6 +144,8 @@ struct LabInit {
     home: Place,
     hosts: BTreeMap<String, Place>,
     slots: RefCell<Vec<Rc<RefCell<Slot>>>>,
+    /// Held while a program is exchanged: one that comes back by itself must not meet one that is put back.
+    exchange: tokio::sync::Mutex<()>,
 }
 
 impl LabInit {
@@ -176,7 +180,14 @@ impl LabInit {
                 end.carries().await.map_err(|e| host_error(host, "bring its interface up", e))?;
             }
         }
-        let lab = Rc::new(LabInit { boot, proc, home, hosts, slots: RefCell::default() });
+        let lab = Rc::new(LabInit {
+            boot,
+            proc,
+            home,
+            hosts,
+            slots: RefCell::default(),
+            exchange: tokio::sync::Mutex::default(),
+        });
         lab.reap().map_err(|e| place("listen for the end of programs", e))?;
         Ok(lab)
     }
@@ -190,19 +201,27 @@ impl LabInit {
     }
 
     fn start(&self, host: &HostLayout, index: usize) -> Result<Running, BringUpError> {
-        let program = &host.programs[index];
-        self.inside(&host.name, || Running::start(self.command(host, index)?, &self.boot.directory)).map_err(
-            |e| BringUpError::Start {
-                host: host.name.clone(),
-                program: describe(program),
-                reason: e.to_string(),
-            },
-        )
+        self.start_program(host, index, &host.programs[index])
+    }
+
+    /// Starts a program in the place of one that was declared.
+    fn start_program(
+        &self,
+        host: &HostLayout,
+        index: usize,
+        program: &Program,
+    ) -> Result<Running, BringUpError> {
+        let start = || Running::start(self.command(host, index, program)?, &self.boot.directory);
+        self.inside(&host.name, start).map_err(|e| BringUpError::Start {
+            host: host.name.clone(),
+            program: describe(program),
+            reason: e.to_string(),
+        })
     }
 
     /// Makes the command line of a program; a built-in server finds its configuration in the host's own `/run`.
-    fn command(&self, host: &HostLayout, index: usize) -> io::Result<Command> {
-        let (kind, config) = match &host.programs[index] {
+    fn command(&self, host: &HostLayout, index: usize, program: &Program) -> io::Result<Command> {
+        let (kind, config) = match program {
             Program::Command { argv, .. } => {
                 let mut command = Command::new(&argv[0]);
                 command.args(&argv[1..]);
@@ -240,7 +259,14 @@ impl LabInit {
         for host in &self.boot.layout.hosts {
             for (index, program) in host.programs.iter().enumerate().filter(|(_, p)| chosen(p)) {
                 let running = self.start(host, index)?;
-                let slot = Slot { host: host.name.clone(), index, program: program.clone(), running };
+                let slot = Slot {
+                    host: host.name.clone(),
+                    index,
+                    program: program.clone(),
+                    running,
+                    earlier: String::new(),
+                    before: Traffic::default(),
+                };
                 let slot = Rc::new(RefCell::new(slot));
                 self.slots.borrow_mut().push(Rc::clone(&slot));
                 started.push(slot);
@@ -331,7 +357,10 @@ impl LabInit {
         });
     }
 
-    async fn answer(&self, mut requests: mpsc::UnboundedReceiver<Request>) -> Result<(), BringUpError> {
+    async fn answer(
+        self: &Rc<Self>,
+        mut requests: mpsc::UnboundedReceiver<Request>,
+    ) -> Result<(), BringUpError> {
         while let Some(Request { id, ask }) = requests.recv().await {
             let outcome = self.act(ask).await;
             tell(&Frame::Answer { id, outcome });
@@ -339,7 +368,7 @@ impl LabInit {
         Ok(())
     }
 
-    async fn act(&self, ask: Ask) -> Result<Answer, BringUpError> {
+    async fn act(self: &Rc<Self>, ask: Ask) -> Result<Answer, BringUpError> {
         match ask {
             Ask::Signal { host, program, signal } => {
                 let slot = self.slot(host, program)?;
@@ -356,9 +385,9 @@ impl LabInit {
                 })
             }
             Ask::Restart { host, program } => self.restart(host, program).await,
-            Ask::Output { host, program } => {
-                Ok(Answer::Output(self.slot(host, program)?.borrow().running.output.text()))
-            }
+            Ask::Replace { host, program, by, back } => self.replace(host, program, *by, back).await,
+            Ask::Look { host, program } => self.look(host, program),
+            Ask::Output { host, program } => Ok(Answer::Output(self.slot(host, program)?.borrow().text())),
         }
     }
 
@@ -372,7 +401,8 @@ impl LabInit {
         }
         let name = slot.borrow().host.clone();
         let host = self.boot.layout.hosts.iter().find(|h| h.name == name).expect("slots belong to hosts");
-        let running = self.start(host, program)?;
+        let now = slot.borrow().program.clone();
+        let running = self.start_program(host, program, &now)?;
         let pid = running.pid.as_raw();
         slot.borrow_mut().running = running;
         self.ready(&slot).await?;

@@ -14,12 +14,15 @@ use self::holder::Holder;
 use crate::address::{HOST_INTERFACE, HostLayout, Layout, LayoutError, describe};
 use crate::namespace::Namespace;
 use crate::process::Death;
-use crate::protocol::{Answer, Ask, Boot, BringUpError, Frame, Up};
+use crate::protocol::{Answer, Ask, Back, Boot, BringUpError, Frame, Look, Up};
 use crate::resolver::Names;
 use crate::shell::{HostRecord, LabRecord};
 
 /// How many events a slow listener may be behind before it misses the oldest.
 const EVENT_BACKLOG: usize = 1024;
+
+/// The pause between two looks at a program that is not ready yet.
+const READY_POLL: Duration = Duration::from_millis(10);
 
 /// Which executable plays the parts of a lab that are processes of their own.
 #[derive(Clone, Debug)]
@@ -312,16 +315,106 @@ impl Lab {
         let Answer::Started { pid: inner } = answer else {
             unreachable!("a restart is answered with a process")
         };
-        let what = || format!("the restarted program of host `{host}`");
-        let pids = self.holder.outer_pids().map_err(|source| LabError::Open { what: what(), source })?;
-        let gone = || LabError::Open { what: what(), source: std::io::ErrorKind::NotFound.into() };
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = programs.iter().find(|p| p.host == host && p.index == program);
+        let what = known.map(|p| p.what.clone()).unwrap_or_default();
+        drop(programs);
+        self.started(host, program, inner, what)
+    }
+
+    /// Takes note of a program that was started anew; `inner` is its process as the lab numbers it.
+    fn started(
+        &self,
+        host: &str,
+        program: usize,
+        inner: i32,
+        what: String,
+    ) -> Result<ProgramHandle, LabError> {
+        let new = || format!("the new program of host `{host}`");
+        let pids = self.holder.outer_pids().map_err(|source| LabError::Open { what: new(), source })?;
+        let gone = || LabError::Open { what: new(), source: std::io::ErrorKind::NotFound.into() };
         let pid = *pids.get(&inner).ok_or_else(gone)?;
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let known = programs.iter_mut().find(|p| p.host == host && p.index == program).ok_or_else(gone)?;
-        known.pid = pid;
+        (known.pid, known.what) = (pid, what);
         self.holder.alive_again(host, program);
         let _ = self.events.send(LabEvent::ProgramStarted(known.clone()));
         Ok(known.clone())
+    }
+
+    /// Ends what runs in a program's place and starts another program there; waits until it is ready.
+    ///
+    /// What ran there before comes back by itself after `at_most`, should nobody [put it back](Self::put_back).
+    ///
+    /// # Errors
+    ///
+    /// Fails when it does not start or is not ready in time, or the lab has ended. What ran before is not back then.
+    pub async fn replace(
+        &self,
+        host: &str,
+        program: usize,
+        by: &Program,
+        at_most: Duration,
+    ) -> Result<ProgramHandle, LabError> {
+        let before = Box::new(self.look(host, program).await?.program);
+        self.exchange(host, program, by, Some(Back { program: before, after: at_most })).await
+    }
+
+    /// Starts a program again that another one was put in the place of, and waits until it is ready; does nothing where it
+    /// runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it does not start or is not ready in time, or the lab has ended.
+    pub async fn put_back(
+        &self,
+        host: &str,
+        program: usize,
+        by: &Program,
+    ) -> Result<ProgramHandle, LabError> {
+        self.exchange(host, program, by, None).await
+    }
+
+    async fn exchange(
+        &self,
+        host: &str,
+        program: usize,
+        by: &Program,
+        back: Option<Back>,
+    ) -> Result<ProgramHandle, LabError> {
+        let ask = Ask::Replace { host: host.to_owned(), program, by: Box::new(by.clone()), back };
+        let Answer::Started { pid } = self.holder.ask(ask).await? else {
+            unreachable!("an exchange is answered with a process")
+        };
+        self.ready(host, program).await?;
+        let handle = self.started(host, program, pid, describe(by))?;
+        Ok(handle)
+    }
+
+    /// Looks on until a program is ready.
+    async fn ready(&self, host: &str, program: usize) -> Result<(), LabError> {
+        loop {
+            let look = self.look(host, program).await?;
+            let (host, program) = (host.to_owned(), describe(&look.program));
+            if let Some(status) = look.ended {
+                let output = look.output;
+                return Err(BringUpError::NeverReady { host, program, status, output }.into());
+            }
+            let Some(missing) = look.missing else { return Ok(()) };
+            if look.since >= look.patience {
+                let (within, output) = (look.patience, look.output);
+                return Err(BringUpError::NotReady { host, program, missing, within, output }.into());
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
+    /// Says how a program is doing.
+    pub(crate) async fn look(&self, host: &str, program: usize) -> Result<Look, LabError> {
+        match self.holder.ask(Ask::Look { host: host.to_owned(), program }).await? {
+            Answer::Look(look) => Ok(*look),
+            _ => unreachable!("a look is answered with what was seen"),
+        }
     }
 
     /// Returns the newest output of a program, up to 64 KiB, standard output and error as they came.
@@ -332,9 +425,7 @@ impl Lab {
     pub async fn output(&self, host: &str, program: usize) -> Result<String, LabError> {
         match self.holder.ask(Ask::Output { host: host.to_owned(), program }).await? {
             Answer::Output(text) => Ok(text),
-            Answer::Done | Answer::Started { .. } => {
-                unreachable!("a question for output is answered with it")
-            }
+            _ => unreachable!("a question for output is answered with it"),
         }
     }
 

@@ -10,7 +10,7 @@
 //! 4. [`Lab`] gives the runner the hosts' namespaces, what names stand for ([`resolver`]), and news of programs that die.
 //! 5. When the runner ends, orderly or not, the input ends, and the kernel takes everything down: nothing is on disk.
 //!
-//! [`LabEnvironment`] makes all of that the world of a run.
+//! [`LabEnvironment`] makes all of that the world of a run, and [`LabPrograms`] is the injector that runs other programs in it.
 //!
 //! It works as root, and for an ordinary user after [`enter_user_namespace`].
 //!
@@ -41,14 +41,17 @@ mod link;
 mod listener;
 pub mod namespace;
 mod process;
+mod program;
 mod protocol;
 pub mod resolver;
 pub mod serve;
 pub mod shell;
+mod traffic;
 
 pub use environment::LabEnvironment;
 pub use inventory::LabInventory;
 pub use lab::{DownError, HostHandle, Lab, LabError, LabEvent, ProgramHandle, Programs};
 pub use namespace::{Namespace, UserNamespaceError, enter_user_namespace};
 pub use process::Death;
+pub use program::LabPrograms;
 pub use protocol::BringUpError;

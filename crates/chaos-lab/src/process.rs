@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::address::{describe, port_of};
 use crate::listener::Listener;
 use crate::protocol::BringUpError;
+use crate::traffic::Traffic;
 
 /// How much of a program's output is kept, the newest part.
 const KEPT_OUTPUT: usize = 64 * 1024;
@@ -77,7 +78,7 @@ pub(crate) struct Running {
     pub(crate) ended: Option<String>,
     pub(crate) requested: bool,
     pub(crate) output: Output,
-    started: Instant,
+    pub(crate) started: Instant,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -146,6 +147,10 @@ pub(crate) struct Slot {
     pub(crate) index: usize,
     pub(crate) program: Program,
     pub(crate) running: Running,
+    /// What those wrote that ran here before.
+    pub(crate) earlier: String,
+    /// What its host had been asked when it was started.
+    pub(crate) before: Traffic,
 }
 
 impl Slot {
@@ -159,7 +164,7 @@ impl Slot {
             Self::alive(slot).await?;
             let since = slot.borrow().running.started.elapsed();
             let Some(missing) = slot.borrow().missing(since, &listener) else { return Ok(()) };
-            let patience = within + settle_time(&slot.borrow().program);
+            let patience = slot.borrow().patience(within);
             if since >= patience {
                 let slot = slot.borrow();
                 return Err(BringUpError::NotReady {
@@ -188,8 +193,27 @@ impl Slot {
         })
     }
 
+    /// Returns how long the program may take until it is ready.
+    pub(crate) fn patience(&self, within: Duration) -> Duration {
+        within + settle_time(&self.program)
+    }
+
+    /// Returns all that is kept of what was written here, the newest part.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.earlier.clone() + &self.running.output.text();
+        if text.len() > KEPT_OUTPUT {
+            let cut = (text.len() - KEPT_OUTPUT..text.len()).find(|at| text.is_char_boundary(*at));
+            text.drain(..cut.unwrap_or(0));
+        }
+        text
+    }
+
     /// Says what the program still lacks `since` it was started; nothing when it is ready.
-    fn missing(&self, since: Duration, listener: impl Fn(u16) -> io::Result<Listener>) -> Option<String> {
+    pub(crate) fn missing(
+        &self,
+        since: Duration,
+        listener: impl Fn(u16) -> io::Result<Listener>,
+    ) -> Option<String> {
         if let Some(port) = port_of(&self.program) {
             return match listener(port) {
                 Ok(Listener::Own) => None,
@@ -203,7 +227,8 @@ impl Slot {
     }
 }
 
-fn settle_time(program: &Program) -> Duration {
+/// Returns how long a program must have been alive to be ready.
+pub(crate) fn settle_time(program: &Program) -> Duration {
     match program {
         Program::Command { ready: Ready::After(settle), .. } => *settle,
         _ => Duration::ZERO,

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chaos_core::model::Program;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Layout;
 use crate::process::Death;
+use crate::traffic::Traffic;
 
 /// The first line to the lab: all it needs to come up.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,8 +37,21 @@ pub(crate) enum Ask {
     Signal { host: String, program: usize, signal: i32 },
     /// Kill a program where it still runs, start it again, and wait until it is ready.
     Restart { host: String, program: usize },
+    /// End what runs in a program's place and start another one there, without waiting until it is ready.
+    Replace { host: String, program: usize, by: Box<Program>, back: Option<Back> },
+    /// Say how a program is doing.
+    Look { host: String, program: usize },
     /// Give the last output of a program.
     Output { host: String, program: usize },
+}
+
+/// What comes back to a program's place by itself, and when.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Back {
+    /// What ran there before.
+    pub(crate) program: Box<Program>,
+    /// How long it stays away at most.
+    pub(crate) after: Duration,
 }
 
 /// What the lab tells.
@@ -57,7 +72,27 @@ pub(crate) enum Frame {
 pub(crate) enum Answer {
     Done,
     Started { pid: i32 },
+    Look(Box<Look>),
     Output(String),
+}
+
+/// How a program is doing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Look {
+    /// What runs in its place.
+    pub(crate) program: Program,
+    /// How it ended, where it did.
+    pub(crate) ended: Option<String>,
+    /// What it lacks until it is ready.
+    pub(crate) missing: Option<String>,
+    /// How long ago it was started.
+    pub(crate) since: Duration,
+    /// How long it may take until it is ready.
+    pub(crate) patience: Duration,
+    /// The last lines that it wrote.
+    pub(crate) output: String,
+    /// What its host was asked since it was started.
+    pub(crate) traffic: Traffic,
 }
 
 /// A lab that is up, as its first process sees it.
@@ -110,6 +145,18 @@ pub enum BringUpError {
     /// A program ended before the lab was up.
     #[error("{program} on host `{host}` ended before the lab was up, with {status}{}", quoted(.output))]
     Died {
+        /// The host.
+        host: String,
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: String,
+        /// The last lines it wrote.
+        output: String,
+    },
+    /// A program ended that was to take another one's place.
+    #[error("{program} on host `{host}` ended before it was ready, with {status}{}", quoted(.output))]
+    NeverReady {
         /// The host.
         host: String,
         /// The program.

@@ -27,7 +27,8 @@ pub(crate) fn run(args: &Restore, state: &Path) -> Exit {
         }
     };
     runtime.block_on(async {
-        let injectors: Vec<Arc<dyn Injector>> = vec![injector.clone()];
+        let injectors: Vec<Arc<dyn Injector>> =
+            vec![injector.clone(), Arc::new(chaos_lab::LabPrograms::of_dead_runs())];
         let exit = all(args, state, &injectors).await;
         if let Err(error) = injector.close().await {
             render::error(&error.message, error.help.as_deref());

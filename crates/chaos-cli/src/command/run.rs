@@ -214,7 +214,7 @@ async fn carry_out(
         .map_err(|e| (Exit::Refused, e.to_string(), e.help()))?;
     let mut builder = Runner::builder()
         .environment(world.environment.clone())
-        .injector(world.injector.clone())
+        .injectors(world.injectors())
         .probers(world.probers.clone())
         .journal(Arc::new(journal))
         .judge(Arc::new(Standard::new()))

@@ -326,6 +326,11 @@ impl FaultSpec {
         }
     }
 
+    /// Runs another program on a lab host, instead of the one that the host has.
+    pub fn run(program: Program) -> Self {
+        FaultSpec::Run { program: Box::new(program) }
+    }
+
     /// Loses this fraction of all packets, independently of each other.
     pub fn loss(ratio: f64) -> Self {
         FaultSpec::Loss { ratio, burst: None }

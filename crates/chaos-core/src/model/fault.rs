@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     formula::Comparison,
+    lab::Program,
     quantity::{Quantity, Unit, format_seconds},
     target::Selector,
 };
@@ -83,6 +84,11 @@ pub enum FaultSpec {
     },
     /// Nothing passes either way.
     Partition,
+    /// Another program runs on a lab host instead of the one that did; what a change may be, and no fault.
+    Run {
+        /// The program that runs now.
+        program: Box<Program>,
+    },
 }
 
 /// Which connections a block refuses.
@@ -123,7 +129,7 @@ pub enum Distribution {
 }
 
 impl FaultSpec {
-    /// Every kind's word in the language, in the order of the reference.
+    /// The word in the language of every kind that a fault can be, in the order of the reference.
     pub const KINDS: [&'static str; 8] =
         ["delay", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "block", "partition"];
 
@@ -138,6 +144,7 @@ impl FaultSpec {
             FaultSpec::Bandwidth { .. } => "bandwidth",
             FaultSpec::Block { .. } => "block",
             FaultSpec::Partition => "partition",
+            FaultSpec::Run { .. } => "run",
         }
     }
 }
@@ -188,6 +195,7 @@ impl fmt::Display for FaultSpec {
                 }
             }
             FaultSpec::Partition => f.write_str("partition"),
+            FaultSpec::Run { program } => write!(f, "run {program}"),
         }
     }
 }

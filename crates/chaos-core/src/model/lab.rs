@@ -1,9 +1,10 @@
 //! The lab: a scope that needs no cluster.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::quantity::format_seconds;
 use crate::span::{Span, Spanned};
 
 /// Hosts on one switch, each a network namespace with its own address and real processes.
@@ -95,6 +96,36 @@ pub enum Program {
     },
 }
 
+/// Writes it as the language does.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |d: &Duration| format_seconds(d.as_secs_f64());
+        match self {
+            Program::Http { port, work, capacity, status } => {
+                let work = (!work.is_zero()).then(|| format!("work {}", time(work)));
+                let capacity = capacity.map(|n| format!("capacity {n}"));
+                let status = (*status != 200).then(|| format!("status {status}"));
+                let settings: Vec<String> = [work, capacity, status].into_iter().flatten().collect();
+                write!(f, "http port {port}")?;
+                if settings.is_empty() { Ok(()) } else { write!(f, " {{ {} }}", settings.join(", ")) }
+            }
+            Program::Gateway { port, upstream, upstream_port, timeout, retries } => write!(
+                f,
+                "gateway port {port} to {upstream}:{upstream_port} {{ timeout {}, retries {retries} }}",
+                time(timeout)
+            ),
+            Program::Dns => f.write_str("dns"),
+            Program::Command { argv, ready } => {
+                write!(f, "\"{}\" ready ", argv.join(" "))?;
+                match ready {
+                    Ready::Tcp(port) => write!(f, "when tcp {port}"),
+                    Ready::After(settle) => write!(f, "after {}", time(settle)),
+                }
+            }
+        }
+    }
+}
+
 /// What shows that a program is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -103,4 +134,30 @@ pub enum Ready {
     Tcp(u16),
     /// It has been alive for so long.
     After(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_read_as_they_are_written() {
+        let http = |work, capacity, status| Program::Http { port: 80, work, capacity, status }.to_string();
+        assert_eq!(http(Duration::ZERO, None, 200), "http port 80");
+        assert_eq!(
+            http(Duration::from_millis(50), Some(3), 503),
+            "http port 80 { work 50ms, capacity 3, status 503 }"
+        );
+        let (upstream, timeout) = ("api".into(), Duration::from_secs(1));
+        let gateway = Program::Gateway { port: 80, upstream, upstream_port: 8080, timeout, retries: 2 };
+        assert_eq!(gateway.to_string(), "gateway port 80 to api:8080 { timeout 1s, retries 2 }");
+        assert_eq!(Program::Dns.to_string(), "dns");
+        let argv = vec!["redis-server".to_owned(), "--port".to_owned(), "6379".to_owned()];
+        let command = |ready| Program::Command { argv: argv.clone(), ready }.to_string();
+        assert_eq!(command(Ready::Tcp(6379)), "\"redis-server --port 6379\" ready when tcp 6379");
+        assert_eq!(
+            command(Ready::After(Duration::from_secs(2))),
+            "\"redis-server --port 6379\" ready after 2s"
+        );
+    }
 }

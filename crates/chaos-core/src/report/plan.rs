@@ -124,6 +124,7 @@ fn timeline(plan: &Plan) -> Vec<Line> {
                 out.push(at(offset, "make ").strong(name.as_str()).plain(", for the rest of the run"));
                 for part in plan.changes.iter().filter(|c| c.name == name.value).flat_map(|c| &c.parts) {
                     out.push(Line::at(indent).hang(4).plain(does(part)).dim(by(part)));
+                    out.push(Line::at(indent + 4).hang(4).plain("undone: ").plain(&part.offer.undoes));
                 }
             }
             Step::Inject(name) => {

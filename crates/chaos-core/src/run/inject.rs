@@ -89,10 +89,11 @@ impl Context {
         };
         result.map_err(|e| {
             self.parts.fail(index, &e.message);
-            let id = &self.parts.records()[index].id;
+            let part = &self.parts.records()[index];
+            let (id, done) = (&part.id, if part.change { "made" } else { "injected" });
             let kind = if e.permission { AbortKind::Denied } else { AbortKind::Inject };
             let help = e.help.map(|h| format!(" ({h})")).unwrap_or_default();
-            self.cause(kind, format!("`{id}` could not be injected: {what}: {}{help}", e.message))
+            self.cause(kind, format!("`{id}` could not be {done}: {what}: {}{help}", e.message))
         })
     }
 

@@ -1,11 +1,14 @@
 //! `change NAME = …`: what is made different for the rest of the run, and is no fault.
 
-use chaos_core::model::Fault;
+use chaos_core::{
+    model::{Fault, FaultSpec, Lab, Selector, Traffic},
+    span::Spanned,
+};
 
 use super::{Checker, Names};
 use crate::{
     codes::Code,
-    syntax::{Item, Statement},
+    syntax::{Cursor, Item, Statement},
 };
 
 impl Checker {
@@ -18,11 +21,7 @@ impl Checker {
                 self.needs_cluster(statement.span, "`apply`");
                 return None;
             }
-            Some("run") => {
-                self.not_yet(statement.span, "another program on a host that is up").help =
-                    Some("give the program a host of its own in the `lab`".into());
-                return None;
-            }
+            Some("run") => return self.replacement(statement, names),
             _ => {}
         }
         if names.lab.is_none() {
@@ -46,5 +45,81 @@ impl Checker {
             return None;
         }
         Some(change)
+    }
+
+    /// `change NAME = run PROGRAM on HOST`: another program on a host of the lab, instead of its own.
+    fn replacement(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Fault> {
+        let name = statement.name()?;
+        let Some(lab) = &names.lab else {
+            let message = format!("the change `{}` runs a program on a host, and there is no lab", name.text);
+            // A line that means nothing may have been meant as the lab.
+            if !names.lab_in_doubt {
+                self.error(Code::OutsideScope, statement.span, message).help =
+                    Some("give the experiment a `lab` with a host that runs the program to replace".into());
+            }
+            return None;
+        };
+        let items = statement.definition();
+        let end = items.iter().position(|item| item.is_word("on")).unwrap_or(items.len());
+        let (before, behind) = items.split_at(end);
+        let span = before.first()?.span.to(before.last()?.span);
+        let program = self.program(Cursor::new(before, span));
+        let mut cursor = Cursor::new(behind, statement.span);
+        if cursor.take_word("on").is_none() {
+            let error = self.error(
+                Code::MissingLine,
+                statement.span,
+                format!("the change `{}` does not say on which host", name.text),
+            );
+            error.help = Some("add `on HOST`".into());
+            return None;
+        }
+        let on = self.selector(&mut cursor, names)?;
+        if let Some(item) = cursor.peek() {
+            let message = format!("{} does not belong here", item.describe());
+            self.error(Code::Misplaced, item.span, message).help =
+                Some("remove it: the new program serves whoever asks the host".into());
+            return None;
+        }
+        let program = program?;
+        self.upstream(&program, lab);
+        self.replaced(&on, lab, names)?;
+        let spec = Spanned::new(FaultSpec::run(program), span);
+        let name = Spanned::new(name.text.to_owned(), name.span);
+        let (traffic, span) = (Traffic::default(), statement.span);
+        Some(Fault { name, specs: vec![spec], on, traffic, proven_by: None, span })
+    }
+
+    /// Each host must run one program, which is the one that is replaced.
+    fn replaced(&mut self, on: &Selector, lab: &Lab, names: &Names) -> Option<()> {
+        let pattern = match on {
+            Selector::Named(name) => match self.targets.iter().find(|t| t.name == *name).map(|t| &t.selector)
+            {
+                Some(Selector::Hosts(pattern)) => pattern.value.clone(),
+                _ => return Some(()),
+            },
+            Selector::Hosts(pattern) => pattern.value.clone(),
+            _ => return None,
+        };
+        let chosen = names.hosts_matching(&pattern);
+        let wrong = lab
+            .hosts
+            .iter()
+            .find(|host| host.programs.len() != 1 && host.names().iter().any(|name| chosen.contains(name)));
+        let Some(host) = wrong else { return Some(()) };
+        let (message, help) = match host.programs.len() {
+            0 => (
+                format!("no program runs on `{}` that another one could replace", host.name),
+                format!("let it run one: `host {} {{ run http port 8080 }}`", host.name),
+            ),
+            n => (
+                format!("{n} programs run on `{}`, and which of them is replaced is not said", host.name),
+                "give each program a host of its own".to_owned(),
+            ),
+        };
+        let error = self.error(Code::Misplaced, on.span(), message);
+        error.secondary.push(crate::diagnostic::Label { span: host.name.span, message: "this host".into() });
+        error.help = Some(help);
+        None
     }
 }

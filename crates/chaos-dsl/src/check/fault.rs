@@ -312,6 +312,12 @@ impl Checker {
                         self.not_yet(kind.span, &format!("the fault `{word}`")).help =
                             Some(format!("there is {}", super::join_words(&FaultSpec::KINDS)));
                     }
+                    None if word == "run" => {
+                        let message = "another program on a host is no fault: it stays to the end of the run";
+                        self.error(Code::UnknownKind, kind.span, message).help = Some(
+                            "write `change NAME = run … on HOST`, and `make NAME` in the timeline".into(),
+                        );
+                    }
                     None if matches!(word, "kill") => self.needs_cluster(kind.span, "the fault `kill`"),
                     None => {
                         let help = suggest::did_you_mean(word, known);

@@ -11,7 +11,7 @@ use super::Checker;
 use crate::{
     codes::Code,
     suggest,
-    syntax::{Block, Cursor, Statement, Symbol},
+    syntax::{Block, Cursor, Item, Statement, Symbol},
 };
 
 /// The most hosts of a lab.
@@ -103,7 +103,7 @@ impl Checker {
         let mut host = Host { name: name.clone(), copies, programs: Vec::new() };
         if let Some(block) = cursor.take_block() {
             for line in &block.statements {
-                if let Some(program) = self.program(line) {
+                if let Some(program) = self.program(line.cursor()) {
                     host.programs.push(Spanned::new(program, line.span));
                 }
             }
@@ -125,11 +125,12 @@ impl Checker {
         lab.hosts.push(host);
     }
 
-    fn program(&mut self, statement: &Statement<'_>) -> Option<Program> {
-        let mut cursor = statement.cursor();
+    /// Reads `run PROGRAM`.
+    pub(super) fn program(&mut self, mut cursor: Cursor<'_, '_>) -> Option<Program> {
         if cursor.take_word("run").is_none() {
-            let help = suggest::did_you_mean(statement.keyword(), ["run"]);
-            self.error(Code::UnknownStatement, statement.span, "a host holds only `run` lines").help = help
+            let first = cursor.peek().and_then(Item::as_word).map_or("", |word| word.text);
+            let help = suggest::did_you_mean(first, ["run"]);
+            self.error(Code::UnknownStatement, cursor.whole(), "a host holds only `run` lines").help = help
                 .or_else(|| {
                     Some("write `run http port 8080`, or `run \"program --flag\" ready when tcp 6379`".into())
                 });
@@ -343,35 +344,39 @@ impl Checker {
         }
     }
 
-    /// A gateway's upstream must be a host that listens on that port.
     fn upstreams(&mut self, lab: &Lab) {
-        let known: Vec<String> =
-            lab.hosts.iter().flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())).collect();
-        for program in lab.hosts.iter().flat_map(|h| &h.programs) {
-            let Program::Gateway { upstream, upstream_port, .. } = &program.value else { continue };
-            let host = lab.hosts.iter().find(|h| h.name == *upstream || h.names().contains(&upstream.value));
-            let Some(host) = host else {
-                let name = crate::syntax::Word { text: &upstream.value, span: upstream.span };
-                self.unknown("host", name, known.iter().map(String::as_str));
-                continue;
+        lab.hosts.iter().flat_map(|h| &h.programs).for_each(|program| self.upstream(program, lab));
+    }
+
+    /// A gateway's upstream must be a host that listens on that port.
+    pub(super) fn upstream(&mut self, program: &Program, lab: &Lab) {
+        let Program::Gateway { upstream, upstream_port, .. } = program else { return };
+        let host = lab.hosts.iter().find(|h| h.name == *upstream || h.names().contains(&upstream.value));
+        let Some(host) = host else {
+            let name = crate::syntax::Word { text: &upstream.value, span: upstream.span };
+            let known: Vec<String> = lab
+                .hosts
+                .iter()
+                .flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names()))
+                .collect();
+            self.unknown("host", name, known.iter().map(String::as_str));
+            return;
+        };
+        // A real program may listen anywhere; where there is none, what listens is known.
+        let ports: Vec<u16> = host.programs.iter().filter_map(|p| listens(p)).collect();
+        let certain = !host.programs.iter().any(|p| matches!(p.value, Program::Command { .. }));
+        if certain && !ports.contains(upstream_port) {
+            let message = format!("nothing on `{upstream}` listens on port {upstream_port}");
+            let help = match ports.as_slice() {
+                [] => {
+                    format!("let it run something: `host {} {{ run http port {upstream_port} }}`", host.name)
+                }
+                _ => format!(
+                    "it listens on {}",
+                    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+                ),
             };
-            // A real program may listen anywhere; where there is none, what listens is known.
-            let ports: Vec<u16> = host.programs.iter().filter_map(|p| listens(p)).collect();
-            let certain = !host.programs.iter().any(|p| matches!(p.value, Program::Command { .. }));
-            if certain && !ports.contains(upstream_port) {
-                let message = format!("nothing on `{upstream}` listens on port {upstream_port}");
-                let help = match ports.as_slice() {
-                    [] => format!(
-                        "let it run something: `host {} {{ run http port {upstream_port} }}`",
-                        host.name
-                    ),
-                    _ => format!(
-                        "it listens on {}",
-                        ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
-                    ),
-                };
-                self.error(Code::BadAddress, upstream.span, message).help = Some(help);
-            }
+            self.error(Code::BadAddress, upstream.span, message).help = Some(help);
         }
     }
 }

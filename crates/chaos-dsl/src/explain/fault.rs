@@ -1,13 +1,14 @@
 //! What is injected, in words.
 
 use chaos_core::model::{
-    Distribution, Experiment, Fault, FaultSpec, Quantity, Selector, Step, Traffic, Unit,
+    Distribution, Experiment, Fault, FaultSpec, Host, Quantity, Selector, Step, Target, Traffic, Unit,
     fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
+    target,
 };
 
 use super::{
     page::{Page, time},
-    place::of_selector,
+    place::{self, of_selector},
 };
 
 /// Says what every fault does.
@@ -43,14 +44,51 @@ pub(super) fn changes(experiment: &Experiment, page: &mut Page) {
     }
     page.section("What is changed");
     for change in &experiment.changes {
-        let effects: Vec<String> = change.specs.iter().map(|s| effect(s)).collect();
         page.item(&format!("{}: {}", change.name, short(change)));
-        page.detail(&format!("{}: {}.", traffic(change), effects.join("; and ")));
+        match replaced(experiment, change) {
+            Some(detail) => page.detail(&detail),
+            None => {
+                let effects: Vec<String> = change.specs.iter().map(|s| effect(s)).collect();
+                page.detail(&format!("{}: {}.", traffic(change), effects.join("; and ")));
+            }
+        }
     }
     page.text(
         "A change is no fault: it stays through the rollback and the watch, and is taken back at the very end of the run, the last \
          one first. It counts in the blast radius, and where it met no traffic nothing can be told.",
     );
+}
+
+/// Says which program another one takes the place of, where that is the change.
+fn replaced(experiment: &Experiment, change: &Fault) -> Option<String> {
+    let [spec] = change.specs.as_slice() else { return None };
+    let FaultSpec::Run { program } = &spec.value else { return None };
+    let pattern = match &change.on {
+        Selector::Named(name) => match experiment.targets.iter().find(|t| t.name == *name) {
+            Some(Target { selector: Selector::Hosts(pattern), .. }) => pattern,
+            _ => return None,
+        },
+        Selector::Hosts(pattern) => pattern,
+        _ => return None,
+    };
+    let is_meant = |host: &&Host| {
+        host.name == *pattern || host.names().iter().any(|name| target::glob(&pattern.value, name))
+    };
+    let old: Vec<String> = experiment
+        .lab()?
+        .hosts
+        .iter()
+        .filter(is_meant)
+        .flat_map(|host| &host.programs)
+        .map(|program| place::program(program))
+        .collect();
+    Some(format!(
+        "On {}, instead of {}: {}. The old program ends, with its open connections; the run goes on when the new one is ready, and \
+         is aborted where it does not become so. At the end the old one runs again, and is ready.",
+        of_selector(&change.on),
+        old.join(" or "),
+        place::program(program)
+    ))
 }
 
 /// Says a fault in the words of the language.
@@ -190,5 +228,6 @@ fn effect(spec: &FaultSpec) -> String {
             }
         }
         FaultSpec::Partition => "vanishes; nothing passes either way".to_owned(),
+        FaultSpec::Run { program } => format!("goes to {}", place::program(program)),
     }
 }

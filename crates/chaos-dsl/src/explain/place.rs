@@ -79,7 +79,8 @@ fn copies(host: &Host) -> usize {
     host.copies.map_or(1, |n| n as usize)
 }
 
-fn program(program: &Program) -> String {
+/// Says what a program is.
+pub(super) fn program(program: &Program) -> String {
     match program {
         Program::Http { port, work, capacity, status } => {
             let mut out = format!("an HTTP server on port {port}");

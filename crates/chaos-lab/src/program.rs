@@ -1,0 +1,243 @@
+//! `run PROGRAM on HOST`: another program on a host of a lab that is up, and the old one again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chaos_core::injector::{Ask, Denied, Effect, Hold, InjectError, Injector, Offer, Undo};
+use chaos_core::model::{FaultSpec, Program, Ready};
+use chaos_core::place::{ObjectKind, Place};
+use serde::{Deserialize, Serialize};
+
+use crate::environment::LabEnvironment;
+use crate::lab::{Lab, LabError};
+use crate::process::settle_time;
+use crate::traffic::Traffic;
+
+/// The name under which undo records find this injector, and that of its mechanism.
+const NAME: &str = "lab-program";
+
+/// The longest `ready after` of a program that is put in the place of another: a run waits for it.
+const LONGEST_SETTLE: Duration = Duration::from_secs(15);
+
+/// Runs other programs on the hosts of a lab that is up, and puts the old ones back.
+///
+/// The lab's first process ends the old program and starts the new one; it is ready as every program of a lab is. Whatever
+/// happens to the runner, lab and programs are gone with it.
+#[derive(Debug, Default)]
+pub struct LabPrograms {
+    lab: Option<Arc<LabEnvironment>>,
+    last: Mutex<BTreeMap<String, Effect>>,
+}
+
+/// What an undo record holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    /// The program's place among those of its host.
+    program: usize,
+    /// What ran there before.
+    before: Program,
+    /// After which it comes back by itself.
+    deadline: Duration,
+}
+
+impl LabPrograms {
+    /// Makes the injector for one lab.
+    pub fn new(lab: Arc<LabEnvironment>) -> Self {
+        LabPrograms { lab: Some(lab), last: Mutex::default() }
+    }
+
+    /// Makes an injector that proves of labs of dead runs that they are gone: with them went what it is asked to put back.
+    pub fn of_dead_runs() -> Self {
+        LabPrograms::default()
+    }
+
+    fn lab(&self) -> Result<Arc<Lab>, InjectError> {
+        let lab = self.lab.as_ref().and_then(|lab| lab.current());
+        lab.ok_or_else(|| InjectError::new("the lab is not up"))
+    }
+
+    fn last(&self) -> MutexGuard<'_, BTreeMap<String, Effect>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the one program of a host, and its place.
+    fn declared(&self, host: &str) -> Result<Program, Denied> {
+        let lab =
+            self.lab.as_ref().ok_or_else(|| denied("there is no lab", "give the experiment a `lab`"))?;
+        let mut hosts = lab.declaration().hosts.iter();
+        let found = hosts.find(|h| h.names().iter().any(|name| name == host));
+        match found.map(|h| h.programs.as_slice()) {
+            Some([program]) => Ok(program.value.clone()),
+            Some([]) => Err(denied("no program runs there", "let the host run one")),
+            Some(_) => Err(denied(
+                "more than one program runs there, and which of them is replaced is not said",
+                "give each program a host of its own",
+            )),
+            None => Err(denied("this is no host of the lab", "name one of its hosts")),
+        }
+    }
+}
+
+fn denied(reason: &str, remedy: &str) -> Denied {
+    Denied { reason: reason.to_owned(), remedy: Some(remedy.to_owned()), permission: false }
+}
+
+fn failed(error: LabError) -> InjectError {
+    InjectError::new(error.to_string())
+}
+
+fn state(undo: &Undo) -> Result<State, InjectError> {
+    serde_json::from_value(undo.state.clone()).map_err(|error| InjectError {
+        message: format!("the undo record of `{}` cannot be read: {error}", undo.id),
+        help: Some("use the version of `chaos` that made the record".into()),
+        permission: false,
+    })
+}
+
+fn program(specs: &[FaultSpec]) -> Option<&Program> {
+    match specs {
+        [FaultSpec::Run { program }] => Some(program),
+        _ => None,
+    }
+}
+
+/// Says what a program was asked; a program that is not known to speak TCP alone may be asked by datagrams as well.
+fn effect(program: &Program, traffic: Traffic) -> Effect {
+    let Traffic { connections, datagrams } = traffic;
+    let by_datagrams = matches!(program, Program::Dns | Program::Command { ready: Ready::After(_), .. });
+    let met = connections + if by_datagrams { datagrams } else { 0 };
+    let mut line = format!("{connections} connections were opened to it");
+    if by_datagrams {
+        line += &format!(", {datagrams} datagrams came");
+    }
+    Effect { seen: None, met, changed: met, added_delay: None, line }
+}
+
+#[async_trait]
+impl Injector for LabPrograms {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn does(&self, spec: &FaultSpec) -> bool {
+        matches!(spec, FaultSpec::Run { .. })
+    }
+
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+        let new = program(&ask.specs).ok_or_else(|| {
+            denied("a host gets one other program, and nothing with it", "write two changes")
+        })?;
+        if ask.object.kind != ObjectKind::Host {
+            return Err(denied("this is no host of the lab", "name one of its hosts"));
+        }
+        let old = self.declared(&ask.object.name)?;
+        if settle_time(new) > LONGEST_SETTLE {
+            return Err(denied(
+                "it takes too long to be ready: a run waits 15s at most for a program that says `ready after`",
+                "write `ready when tcp PORT`, or a shorter time",
+            ));
+        }
+        Ok(vec![Offer {
+            backend: NAME.to_owned(),
+            ask: ask.clone(),
+            hold: Hold::Kernel,
+            does: vec![format!("run {new} instead of {old}, and wait until it is ready")],
+            undoes: format!("end it, run {old} again, and wait until that is ready"),
+            because: Vec::new(),
+        }])
+    }
+
+    async fn prepare(
+        &self,
+        id: &str,
+        offer: &Offer,
+        place: &Place,
+        deadline: Duration,
+    ) -> Result<Undo, InjectError> {
+        let host = &offer.ask.object.name;
+        let before = self.lab()?.look(host, 0).await.map_err(failed)?.program;
+        let unwritable =
+            |error| InjectError::new(format!("the undo record of `{id}` cannot be written: {error}"));
+        let namespace = place.namespace.as_ref().map(|namespace| namespace.path.clone());
+        let inode = namespace.as_deref().map(fs::metadata).transpose();
+        let inode =
+            inode.map_err(|e| InjectError::new(format!("the host `{host}` cannot be looked at: {e}")))?;
+        Ok(Undo {
+            id: id.to_owned(),
+            injector: NAME.to_owned(),
+            offer: offer.clone(),
+            namespace,
+            namespace_inode: inode.map(|found| found.ino()),
+            line: format!("run {before} on host {host} again"),
+            state: serde_json::to_value(State { program: 0, before, deadline }).map_err(unwritable)?,
+        })
+    }
+
+    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+        let State { program: place, deadline, .. } = state(undo)?;
+        let Some(new) = program(&undo.offer.ask.specs) else {
+            return Err(InjectError::new(format!("`{}` names no program", undo.id)));
+        };
+        let host = &undo.offer.ask.object.name;
+        self.lab()?.replace(host, place, new, deadline).await.map(drop).map_err(|error| InjectError {
+            help: Some(
+                "try the program as that of a host of its own, where `chaos lab up` shows what it says"
+                    .into(),
+            ),
+            ..failed(error)
+        })
+    }
+
+    /// Puts the old program back and looks until it is ready. With a lab that is gone every program of it is.
+    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+        let State { program: place, before, .. } = state(undo)?;
+        let Ok(lab) = self.lab() else { return gone(undo) };
+        let host = &undo.offer.ask.object.name;
+        if let Err(error) = self.effect(undo).await {
+            // What was told last stays.
+            tracing::debug!(%error, "the last look at a program that is replaced");
+        }
+        match lab.put_back(host, place, &before).await {
+            Ok(_) => Ok(()),
+            Err(LabError::Ended(_)) => gone(undo),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+        let known = || self.last().get(&undo.id).cloned();
+        let (Ok(lab), Some(new)) = (self.lab(), program(&undo.offer.ask.specs)) else {
+            return Ok(known().unwrap_or_default());
+        };
+        let look = lab.look(&undo.offer.ask.object.name, state(undo)?.program).await.map_err(failed)?;
+        if look.program != *new {
+            return Ok(known().unwrap_or_default());
+        }
+        let now = effect(new, look.traffic);
+        self.last().insert(undo.id.clone(), now.clone());
+        Ok(now)
+    }
+}
+
+/// Proves that the host a program ran on does not exist any more.
+fn gone(undo: &Undo) -> Result<(), InjectError> {
+    let inode = |path: &Path| fs::metadata(path).ok().map(|found| found.ino());
+    let lives =
+        undo.namespace.as_deref().and_then(inode).is_some_and(|now| Some(now) == undo.namespace_inode);
+    if !lives {
+        return Ok(());
+    }
+    Err(InjectError {
+        message: format!("the lab of {} is still there", undo.offer.ask.object),
+        help: Some("end the process that holds it; all of the lab goes with it".into()),
+        permission: false,
+    })
+}
+
+#[cfg(test)]
+mod tests;

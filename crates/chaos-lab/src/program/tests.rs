@@ -1,0 +1,77 @@
+use chaos_core::injector::PacketMatch;
+use chaos_core::model::{Host, Lab as Declaration};
+use chaos_core::place::Object;
+
+use super::*;
+use crate::Programs;
+
+fn http(port: u16) -> Program {
+    Program::Http { port, work: Duration::ZERO, capacity: None, status: 200 }
+}
+
+fn injector(programs: Vec<Program>) -> LabPrograms {
+    let programs = programs.into_iter().map(Into::into).collect();
+    let hosts = vec![Host { name: "api".into(), copies: Some(2), programs }];
+    let declaration = Declaration { hosts, ..Declaration::default() };
+    LabPrograms::new(Arc::new(LabEnvironment::new(declaration, Programs::of("/nowhere"))))
+}
+
+fn ask(host: &str, specs: Vec<FaultSpec>) -> Ask {
+    Ask {
+        fault: "canary".into(),
+        object: Object { kind: ObjectKind::Host, name: host.into(), addresses: vec![] },
+        specs,
+        directions: vec![],
+        matches: PacketMatch::default(),
+        seed: 1,
+    }
+}
+
+async fn refusal(injector: &LabPrograms, host: &str, program: Program) -> String {
+    injector.offer(&ask(host, vec![FaultSpec::run(program)])).await.unwrap_err().reason
+}
+
+#[tokio::test]
+async fn it_offers_another_program_for_the_one_of_a_host() {
+    let offers = injector(vec![http(80)]).offer(&ask("api-2", vec![FaultSpec::run(http(81))])).await.unwrap();
+    assert_eq!(offers[0].does, ["run http port 81 instead of http port 80, and wait until it is ready"]);
+    assert_eq!(offers[0].undoes, "end it, run http port 80 again, and wait until that is ready");
+}
+
+#[tokio::test]
+async fn it_says_why_it_offers_nothing() {
+    let one = injector(vec![http(80)]);
+    assert_eq!(refusal(&one, "db", http(81)).await, "this is no host of the lab");
+    assert_eq!(refusal(&injector(vec![]), "api-1", http(81)).await, "no program runs there");
+    let two = injector(vec![http(80), Program::Dns]);
+    assert!(refusal(&two, "api-1", http(81)).await.contains("which of them"));
+    let slow = Program::Command { argv: vec!["db".into()], ready: Ready::After(Duration::from_secs(60)) };
+    assert!(refusal(&one, "api-1", slow).await.contains("too long"));
+    assert!(!one.does(&FaultSpec::loss(0.1)));
+    let both = vec![FaultSpec::run(http(81)), FaultSpec::loss(0.1)];
+    assert!(one.offer(&ask("api-1", both)).await.is_err());
+}
+
+#[tokio::test]
+async fn what_a_dead_run_replaced_is_gone_with_its_lab() {
+    let made = injector(vec![http(80)]);
+    let offer = made.offer(&ask("api-1", vec![FaultSpec::run(http(81))])).await.unwrap().remove(0);
+    let state = State { program: 0, before: http(80), deadline: Duration::from_secs(60) };
+    let undo = |path: &Path, inode| Undo {
+        id: "canary/api-1/1".into(),
+        injector: NAME.into(),
+        offer: offer.clone(),
+        namespace: Some(path.to_owned()),
+        namespace_inode: Some(inode),
+        state: serde_json::to_value(&state).unwrap(),
+        line: String::new(),
+    };
+    let own = Path::new("/proc/self/ns/net");
+    let inode = fs::metadata(own).unwrap().ino();
+    let restorer = LabPrograms::of_dead_runs();
+    restorer.revert(&undo(Path::new("/proc/self/fd/987654"), inode)).await.unwrap();
+    restorer.revert(&undo(own, inode + 1)).await.unwrap();
+    let error = restorer.revert(&undo(own, inode)).await.unwrap_err();
+    assert!(error.message.contains("still there"), "{error}");
+    assert_eq!(restorer.effect(&undo(own, inode)).await.unwrap(), Effect::default());
+}
