@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chaos_core::model::{Program, Ready};
 use chaos_lab::{BringUpError, LabError, LabEvent};
 
 use crate::harness::{self, eventually, get, host, http, six, up};
@@ -32,6 +33,47 @@ async fn a_program_that_dies_is_news_and_can_be_restarted() {
     assert_eq!(lab.programs().len(), 2);
     let error = lab.signal("api-2", 7, 9).await.unwrap_err();
     assert!(matches!(error, LabError::BringUp(BringUpError::Unknown { program: 7, .. })));
+    lab.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_takes_the_place_of_one_until_it_is_put_back_or_its_time_is_over() {
+    let old = http(Duration::ZERO, None);
+    let new = Program::Http { port: 8080, work: Duration::ZERO, capacity: None, status: 503 };
+    let lab = up(vec![host("client", None, vec![]), host("api", Some(2), vec![old.clone()])]).await;
+    let mut events = lab.events();
+    let client = lab.host("client").unwrap().namespace.clone();
+    let status = |name: &str| get(&client, lab.resolve(name)[0], 8080, "/").unwrap().status;
+
+    // Ready means that the next request is the new one's.
+    let handle = lab.replace("api-1", 0, &new, Duration::from_secs(600)).await.unwrap();
+    assert_eq!((status("api-1"), status("api-2"), lab.programs().len()), (503, 200, 2));
+    let back = lab.put_back("api-1", 0, &old).await.unwrap();
+    assert_eq!(status("api-1"), 200);
+    assert_ne!(handle.pid, back.pid);
+    // Put back twice is put back: the program that runs is let be.
+    assert_eq!(lab.put_back("api-1", 0, &old).await.unwrap().pid, back.pid);
+
+    // Nobody puts it back, as when the runner hangs.
+    lab.replace("api-1", 0, &new, Duration::from_millis(700)).await.unwrap();
+    assert!(eventually(Duration::from_secs(20), || get(&client, lab.resolve("api-1")[0], 8080, "/")
+        .is_ok_and(|got| got.status == 200)));
+    lab.put_back("api-1", 0, &old).await.unwrap();
+
+    // One that is not there is told, and does not stand in the way of the old one.
+    let missing = Program::Command { argv: vec!["no-such-program".into()], ready: Ready::Tcp(8080) };
+    let error = lab.replace("api-1", 0, &missing, Duration::from_secs(600)).await.unwrap_err();
+    assert!(matches!(error, LabError::BringUp(BringUpError::Start { .. })), "{error}");
+    let dies = Program::Command { argv: vec!["false".into()], ready: Ready::Tcp(8080) };
+    let error = lab.replace("api-1", 0, &dies, Duration::from_secs(600)).await.unwrap_err();
+    assert!(matches!(error, LabError::BringUp(BringUpError::NeverReady { .. })), "{error}");
+    lab.put_back("api-1", 0, &old).await.unwrap();
+    assert_eq!(status("api-1"), 200);
+    // Whatever was ended on the way was meant to be.
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(&event, LabEvent::ProgramDied(death) if !death.requested), "{event:?}");
+    }
+    drop(client);
     lab.down().await.unwrap();
 }
 
