@@ -1,4 +1,5 @@
 //! Readings and alerts against Prometheus and Alertmanager themselves, which watch a lab from inside it.
+#![expect(clippy::unwrap_used, reason = "what a test cannot read, it has not seen")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

@@ -20,6 +20,7 @@ pub mod report;
 pub mod restore;
 pub mod run;
 pub mod search;
+pub mod source;
 pub mod span;
 pub mod testing;
 pub mod time;

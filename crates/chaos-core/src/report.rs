@@ -6,11 +6,12 @@
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
 //! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
 //! 5. [`search`] and [`matrix`] tell what many runs of one file come to.
-//! 6. [`underline`] is what a renderer of the scenario underlines.
+//! 6. [`underline`] is what a renderer of the scenario underlines, and [`mod@excerpt`] such a place in plain text.
 //!
 //! Nothing here prints.
 
 pub mod closest;
+pub mod excerpt;
 pub mod json;
 pub mod junit;
 pub mod line;
@@ -25,6 +26,7 @@ pub mod underline;
 mod fault;
 
 pub use closest::Closest;
+pub use excerpt::excerpt;
 pub use line::{Line, Piece, Style};
 pub use outcome::{Overall, Verdict, result};
 pub use underline::{Underline, underlines};

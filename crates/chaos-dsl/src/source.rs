@@ -1,66 +1,17 @@
-//! Source files: reading them within their limits, and turning bytes into lines and columns.
+//! Source files: reading them within their limits, and keeping those of one compilation.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use chaos_core::source::{Position, SourceFile};
 use chaos_core::span::{FileId, Span};
-use serde::Serialize;
 
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
-
-/// A file's text, with the start of each of its lines.
-#[derive(Clone, Debug)]
-pub struct SourceFile {
-    /// The name shown to people: a path as they gave it.
-    pub name: String,
-    /// The whole text.
-    pub text: String,
-    line_starts: Vec<u32>,
-}
-
-/// A place in a file, for people and editors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Position {
-    /// Offset in bytes from the start of the file.
-    pub byte: u32,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
-}
-
-impl SourceFile {
-    /// Takes over a text and indexes its lines.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        let text = text.into();
-        let mut line_starts = vec![0];
-        line_starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1));
-        SourceFile { name: name.into(), text, line_starts }
-    }
-
-    /// Returns line and column of a byte; a byte past the end counts as the end.
-    pub fn position(&self, byte: u32) -> Position {
-        let byte = byte.min(self.text.len() as u32);
-        let line = self.line_starts.partition_point(|start| *start <= byte) - 1;
-        let before =
-            self.text.as_bytes().get(self.line_starts[line] as usize..byte as usize).unwrap_or_default();
-        let column = before.iter().filter(|b| (**b as i8) >= -0x40).count();
-        Position { byte, line: line as u32 + 1, column: column as u32 + 1 }
-    }
-
-    /// Returns the bytes of the line that holds a byte, without its line end.
-    pub fn line_around(&self, byte: u32) -> std::ops::Range<usize> {
-        let line = self.line_starts.partition_point(|start| *start <= byte).saturating_sub(1);
-        let start = self.line_starts[line] as usize;
-        let end = self.line_starts.get(line + 1).map_or(self.text.len(), |next| *next as usize - 1);
-        start..end.max(start)
-    }
-}
 
 /// All files of one compilation; a [`FileId`] is an index into it.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +45,18 @@ impl SourceMap {
     /// Returns the files in the order in which they were added.
     pub fn files(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(i, file)| (FileId(i as u32), file))
+    }
+}
+
+impl From<Vec<SourceFile>> for SourceMap {
+    fn from(files: Vec<SourceFile>) -> Self {
+        SourceMap { files }
+    }
+}
+
+impl From<SourceMap> for Vec<SourceFile> {
+    fn from(sources: SourceMap) -> Self {
+        sources.files
     }
 }
 
@@ -148,15 +111,6 @@ pub(crate) fn too_large(what: &str, bytes: Option<u64>) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn positions_count_characters() {
-        let file = SourceFile::new("a", "é = 1\nb\n");
-        assert_eq!(file.position(3), Position { byte: 3, line: 1, column: 3 });
-        assert_eq!(file.position(7), Position { byte: 7, line: 2, column: 1 });
-        assert_eq!(file.position(99), Position { byte: 9, line: 3, column: 1 });
-        assert_eq!(file.line_around(7), 7..8);
-    }
 
     #[test]
     fn huge_file_is_refused_by_its_size() {

@@ -6,7 +6,7 @@ use chaos_core::{
     model::Experiment,
     recorded,
     report::{self, Verdict},
-    run::{Completion, Finished},
+    run::{Completion, Finished, Record},
     verdict::judge::Standard,
 };
 use chaos_dsl::SourceMap;
@@ -53,7 +53,19 @@ fn judged(args: &Judge) -> Result<(Finished, PathBuf, Option<Scenario>), Exit> {
         })?;
     }
     recorded::judge(&mut finished, &Standard::new());
+    if let Some(scenario) = &scenario {
+        other_files(&mut finished.record, scenario);
+    }
     Ok((finished, folder, scenario))
+}
+
+/// Adds the files in which the claims now stand to those of the run.
+fn other_files(record: &mut Record, scenario: &Scenario) {
+    let before = record.scenario.len() as u32;
+    record.scenario.extend(Vec::from(scenario.compiled.sources.clone()));
+    for judged in record.expectations.iter_mut().filter(|judged| !judged.span.is_none()) {
+        judged.span.file.0 += before;
+    }
 }
 
 /// Finds the folder of a run by its path, its id, or the word for the last one.
@@ -108,13 +120,11 @@ fn told(args: &Judge, finished: &Finished, folder: &Path, scenario: Option<&Scen
     match args.format {
         Format::Text => {
             render::print(&render::styled(&report::text::lines(record)));
-            let nothing = SourceMap::default();
-            let sources = scenario.map_or(&nothing, |s| &s.compiled.sources);
-            let claimed = |span| record.expectations.iter().any(|judged| judged.span == span);
+            let sources = SourceMap::from(record.scenario.clone());
             for underline in report::underlines(record) {
-                // What the run says of its own file must not underline another one.
-                if scenario.is_some() && claimed(underline.span) {
-                    render::at(sources, underline.span, &underline.title, &underline.message, None);
+                // Records of before did not hold the files.
+                if sources.file(underline.span.file).is_some() {
+                    render::at(&sources, underline.span, &underline.title, &underline.message, None);
                 }
             }
             let by = match scenario {

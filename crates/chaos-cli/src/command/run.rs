@@ -226,7 +226,8 @@ async fn carry_out(
     let runner = builder.build().map_err(|e| unusable("the runner is not complete", e.to_string()))?;
     let control = Control::new();
     let guard = signals::pass_on(&control, format!("chaos restore {id}"));
-    let finished = runner.run(plan, control).await;
+    let mut finished = runner.run(plan, control).await;
+    finished.record.scenario = scenario.compiled.sources.clone().into();
     drop(guard);
     if let Err(error) = world.injector.close().await {
         tracing::warn!(error = error.message, "the agent did not end cleanly");

@@ -11,6 +11,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 
 use super::{
     closest::remarks,
+    excerpt::excerpt,
     fault::{counted, restored},
     outcome::{Overall, Verdict, result},
     text,
@@ -21,6 +22,7 @@ use crate::{
         record::{AbortKind, Refusal, SteadyResult, SteadyWhen},
         view::{self, Judged},
     },
+    span::Span,
     time::duration,
 };
 
@@ -97,6 +99,12 @@ fn red(name: &str, kind: NonSuccessKind, of_type: &str, message: &str, text: imp
     TestCase::new(xml(name), status)
 }
 
+/// Adds to a text what the scenario says at these places, underlined.
+fn with_places(record: &Record, text: String, places: impl IntoIterator<Item = Span>) -> String {
+    let places = places.into_iter().filter_map(|place| excerpt(record, place));
+    std::iter::once(text).chain(places).collect::<Vec<_>>().join("\n\n")
+}
+
 /// Whether the run went its whole way.
 fn course(record: &Record, overall: &Overall) -> TestCase {
     let name = "the run goes its whole way";
@@ -118,11 +126,12 @@ fn course(record: &Record, overall: &Overall) -> TestCase {
             (None, Completion::Refused { reason, .. } | Completion::Aborted { reason }) => reason.clone(),
             (None, Completion::Completed) => overall.meaning.clone(),
         };
+        let place = record.abort.as_ref().and_then(|cause| cause.span);
         let help = match &record.completion {
             Completion::Refused { help: Some(help), .. } => format!("{reason}\n{help}"),
             _ => reason.clone(),
         };
-        red(name, NonSuccessKind::Error, of_type, &reason, help)
+        red(name, NonSuccessKind::Error, of_type, &reason, with_places(record, help, place))
     };
     case.set_time(duration(record.ended));
     case
@@ -153,7 +162,8 @@ fn steady(record: &Record, steady: &SteadyResult) -> TestCase {
         _ if steady.predicates.iter().any(|p| p.held == Some(false)) => (NonSuccessKind::Failure, "failed"),
         _ => (NonSuccessKind::Error, "inconclusive"),
     };
-    red(name, kind, of_type, &message, lines.join("\n"))
+    let places = steady.predicates.iter().filter(|p| p.held != Some(true)).map(|p| p.span);
+    red(name, kind, of_type, &message, with_places(record, lines.join("\n"), places))
 }
 
 /// A steady state that should have been judged after the rollback and was not.
@@ -168,7 +178,8 @@ fn unsteady(record: &Record) -> Option<TestCase> {
 }
 
 fn expectations(record: &Record) -> Vec<TestCase> {
-    let mut cases: Vec<TestCase> = record.expectations.iter().map(expectation).collect();
+    let mut cases: Vec<TestCase> =
+        record.expectations.iter().map(|judged| expectation(record, judged)).collect();
     let refused = matches!(record.completion, Completion::Refused { .. });
     for missing in record.plan.experiment.expectations.iter().skip(record.expectations.len()) {
         let name = missing.name.as_str();
@@ -184,7 +195,7 @@ fn expectations(record: &Record) -> Vec<TestCase> {
     cases
 }
 
-fn expectation(judged: &Judged) -> TestCase {
+fn expectation(record: &Record, judged: &Judged) -> TestCase {
     let text = |reasons: &[String]| {
         let more = reasons.iter().filter(|r| !judged.measured.contains(r.as_str()));
         let told = [&judged.claim, &judged.measured].into_iter().chain(more).map(String::as_str);
@@ -199,12 +210,24 @@ fn expectation(judged: &Judged) -> TestCase {
         }
         view::Verdict::Failed => {
             let message = if judged.measured.is_empty() { "it does not hold" } else { &judged.measured };
-            red(&judged.name, NonSuccessKind::Failure, "failed", message, text(&[]))
+            red(
+                &judged.name,
+                NonSuccessKind::Failure,
+                "failed",
+                message,
+                with_places(record, text(&[]), [judged.span]),
+            )
         }
         view::Verdict::Inconclusive { reasons } => {
             let message =
                 if judged.measured.is_empty() { reasons.join("; ") } else { judged.measured.clone() };
-            red(&judged.name, NonSuccessKind::Error, "inconclusive", &message, text(reasons))
+            red(
+                &judged.name,
+                NonSuccessKind::Error,
+                "inconclusive",
+                &message,
+                with_places(record, text(reasons), [judged.span]),
+            )
         }
     }
 }

@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use self::escape::{code, prose, text};
 use super::{
     closest::remarks,
+    excerpt::excerpt,
     fault::{asked, effect, offer, phases, restored, time},
     outcome::{Overall, Verdict, result},
     text::steady_title,
+    underline::underlines,
 };
 use crate::{
     model::{Quantity, Scope},
@@ -24,6 +26,7 @@ pub fn render(record: &Record, file: Option<&str>) -> String {
     head(&mut out, record, &overall);
     expectations(&mut out, record, &overall);
     steady(&mut out, record);
+    places(&mut out, record);
     faults(&mut out, record);
     timeline(&mut out, record);
     probes(&mut out, record);
@@ -148,6 +151,23 @@ fn steady(out: &mut String, record: &Record) {
     table(out, ["", "when", "predicate", "measured"], rows);
 }
 
+/// What does not hold or cannot be told, where the scenario says it.
+fn places(out: &mut String, record: &Record) {
+    let places: Vec<(String, String)> = underlines(record)
+        .into_iter()
+        .filter_map(|place| Some((place.title, excerpt(record, place.span)?)))
+        .collect();
+    if places.is_empty() {
+        return;
+    }
+    section(out, "In the scenario");
+    let blocks: Vec<String> = places
+        .iter()
+        .map(|(title, lines)| format!("{}:\n\n{}\n", prose(title), escape::block("text", lines)))
+        .collect();
+    out.push_str(&blocks.join("\n"));
+}
+
 fn faults(out: &mut String, record: &Record) {
     if record.parts.is_empty() {
         return;
@@ -250,7 +270,7 @@ fn repeat(out: &mut String, record: &Record, file: &str) {
         let set = format!("{}={}", param.name, param.value);
         let _ = write!(command, " --set {}", shell(&set));
     }
-    let _ = writeln!(out, "{}", escape::block(&command));
+    let _ = writeln!(out, "{}", escape::block("sh", &command));
 }
 
 /// Quotes a word for a shell, where it needs that.

@@ -5,6 +5,7 @@ pub(super) mod schema;
 
 mod closest;
 mod document;
+mod excerpt;
 mod junit;
 mod markdown;
 mod matrix;

@@ -112,6 +112,7 @@ impl Director {
             phases,
             warnings: taken(&ctx.warnings),
             environment: EnvironmentFacts { progress: std::mem::take(&mut self.progress), kernel, logs },
+            scenario: Vec::new(),
             plan: ctx.plan.clone(),
         };
         ctx.emit(What::RunEnded { completion, restoration });

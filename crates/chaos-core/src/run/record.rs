@@ -11,6 +11,7 @@ use crate::{
     place::Object,
     plan::Plan,
     run::view::{Judged, RunView, Samples},
+    source::SourceFile,
     span::Span,
     time::Nanos,
 };
@@ -59,6 +60,9 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// What the environment and the kernel said.
     pub environment: EnvironmentFacts,
+    /// The files of the scenario, which spans point into, set by whoever has compiled it; empty where it was built in code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenario: Vec<SourceFile>,
 }
 
 /// How far the timeline got.

@@ -25,6 +25,7 @@ pub(crate) mod statistic;
 mod temporal;
 mod wording;
 
+pub(crate) use self::polled::FRESH;
 use self::{course::Course, limit::Limit, wording::Measured};
 use super::{Interval, Outcome, Truth, confidence::Reason, finding::Finding};
 use crate::{

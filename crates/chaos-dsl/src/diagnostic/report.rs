@@ -1,18 +1,15 @@
 //! A diagnostic with its sources, as miette wants it.
 
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    ops::Range,
+};
 
 use chaos_core::span::Span;
 use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 use super::{Diagnostic, Severity};
 use crate::source::{SourceFile, SourceMap};
-
-/// Lines longer than this are shown cut around the label: miette cannot render very long ones.
-const MAX_LINE_BYTES: usize = 1000;
-
-/// How much of a cut line stands before and after the label.
-const CUT_CONTEXT_BYTES: usize = 60;
 
 /// A diagnostic that can be rendered: any miette report handler takes it.
 #[derive(Debug)]
@@ -129,19 +126,13 @@ struct Excerpt<'a> {
 
 impl Excerpt<'_> {
     fn is_cut(&self, span: Span) -> bool {
-        self.file.line_around(span.start).len() > MAX_LINE_BYTES
+        self.file.is_cut(span.start)
     }
 
-    /// Returns the span as miette takes it: on one cut line, and not past the end of the text.
+    /// Returns the span as miette takes it.
     fn clip(&self, span: Span) -> SourceSpan {
-        let length = self.file.text.len();
-        let start = (span.start as usize).min(length);
-        let mut end = (span.end as usize).clamp(start, length);
-        if self.is_cut(span) {
-            let line = self.file.line_around(span.start);
-            end = floor(&self.file.text, end.min(start + CUT_CONTEXT_BYTES).min(line.end.max(start)));
-        }
-        (start, end.max(start) - start).into()
+        let bytes = self.file.clip(span);
+        (bytes.start, bytes.len()).into()
     }
 }
 
@@ -155,9 +146,8 @@ impl SourceCode for Excerpt<'_> {
         let text = &self.file.text;
         let name = self.file.name.clone();
         let line = self.file.line_around(span.offset() as u32);
-        if line.len() > MAX_LINE_BYTES {
-            let start = floor(text, line.start.max(span.offset().saturating_sub(CUT_CONTEXT_BYTES)));
-            let end = floor(text, line.end.min(span.offset() + span.len() + CUT_CONTEXT_BYTES));
+        if self.file.is_cut(line.start as u32) {
+            let Range { start, end } = self.file.shown(&(span.offset()..span.offset() + span.len()));
             let position = self.file.position(start as u32);
             return Ok(Box::new(MietteSpanContents::new_named(
                 name,
@@ -169,7 +159,7 @@ impl SourceCode for Excerpt<'_> {
             )));
         }
         // A neighbour line may be overlong too: then the label's own line stands alone.
-        let long_neighbour = |byte: usize| self.file.line_around(byte as u32).len() > MAX_LINE_BYTES;
+        let long_neighbour = |byte: usize| self.file.is_cut(byte as u32);
         let last = self.file.line_around((span.offset() + span.len()) as u32);
         let near =
             long_neighbour(line.start.saturating_sub(1)) || long_neighbour((last.end + 1).min(text.len()));
@@ -184,12 +174,4 @@ impl SourceCode for Excerpt<'_> {
             inner.line_count(),
         )))
     }
-}
-
-/// Returns the nearest character boundary at or before a byte.
-fn floor(text: &str, mut byte: usize) -> usize {
-    while byte > 0 && !text.is_char_boundary(byte) {
-        byte -= 1;
-    }
-    byte
 }

@@ -72,11 +72,11 @@ pub(super) fn code(text: &str) -> String {
     out + "</code>"
 }
 
-/// Writes lines as a block of code with a fence longer than any in it.
-pub(super) fn block(text: &str) -> String {
+/// Writes lines as a block of code of a language, with a fence longer than any in it.
+pub(super) fn block(language: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}sh\n{text}\n{fence}")
+    format!("{fence}{language}\n{text}\n{fence}")
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_block_cannot_be_left() {
-        assert_eq!(block("x ``` y"), "````sh\nx ``` y\n````");
+        assert_eq!(block("sh", "x ``` y"), "````sh\nx ``` y\n````");
     }
 
     /// Splits a row as GitHub's tables do: at every pipe that no backslash escapes.

@@ -3,6 +3,7 @@
 mod experiment;
 mod passed;
 mod plan;
+mod scenario;
 
 use std::time::Duration;
 

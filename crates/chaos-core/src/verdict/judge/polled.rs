@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many times the time between two readings one of them holds.
-const FRESH: f64 = 2.5;
+pub(crate) const FRESH: f64 = 2.5;
 
 /// How many readings in a row may be missing so that the one before them still holds when the next is due.
 const FORGIVEN: usize = FRESH as usize - 1;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{S, experiment, millis, plan, span};
+use super::{S, experiment, millis, plan, scenario::scenario, span};
 use crate::{
     injector::Effect,
     model::{Event, Expectation, Phase},
@@ -189,6 +189,7 @@ pub(crate) fn passed() -> Record {
         }],
         warnings: Vec::new(),
         environment: EnvironmentFacts::default(),
+        scenario: vec![scenario()],
         plan,
     }
 }
