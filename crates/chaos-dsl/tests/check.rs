@@ -195,6 +195,42 @@ each extra in [20ms, 40ms] {
 }
 
 #[test]
+fn a_reading_that_may_miss_what_a_claim_looks_at_is_remarked() {
+    let text = r#"experiment "a queue that is hardly looked at" {
+  hypothesis "one look in 10s sees what happens within 5s"
+  lab {
+    host client
+    host api { run http port 8080 }
+  }
+  probe get = http GET "http://api:8080/" from client { connections reuse 4 }
+  probe queue = prometheus "sum(queue)" at "http://api:9090" from client { every 10s }
+  alerts from alertmanager "http://api:9093" from client { every 1s }
+  steady state over 5s { success(get) >= 90% }
+  fault slow = delay 10ms on api
+  duration 60s
+  abort when value(queue) > 100 for 5s
+  expect {
+    "seen":  value(queue) > 5 within 5s after slow starts
+    "so":    stays value(queue) <= 5 for 9s after rollback
+    "often": alert "QueueLong" fires within 5s after slow starts
+    "fine":  success(get) >= 50% during slow
+  }
+}
+"#;
+    let compiled = chaos_dsl::compile("seldom.chaos", text, &[]);
+    assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
+    let told: Vec<String> = compiled
+        .remarks()
+        .iter()
+        .map(|r| {
+            let place = compiled.sources.text(r.primary.as_ref().unwrap().span);
+            format!("{} {place}: {} ({})", r.code, r.message, r.help.as_deref().unwrap())
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
 fn the_scenarios_of_the_project_leave_nothing_to_remark() {
     for file in std::fs::read_dir("../../scenarios").unwrap() {
         let path = file.unwrap().path();

@@ -11,7 +11,7 @@
 //! - of the steps themselves: [`order`].
 //! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected, a
 //!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, a [`deadline`] that is measured too
-//!   coarsely, a claim on latency that stands [`alone`], a share of what is answered that
+//!   coarsely, a [`reading`] that need not come while a claim looks at it, a claim on latency that stands [`alone`], a share of what is answered that
 //!   leaves out the [`unanswered`].
 //! - [`samples`], which also asks from how many places each probe is sent.
 
@@ -26,6 +26,7 @@ mod hosts;
 mod injected;
 pub mod order;
 mod phase;
+mod reading;
 mod samples;
 mod share;
 mod unanswered;
@@ -37,7 +38,9 @@ use std::time::Duration;
 use self::hosts::Hosts;
 use super::{PlanError, PlannedProbe, Warning};
 use crate::{
-    model::{Abort, Claim, Comparison, Experiment, Predicate, Probe, quantity::format_seconds},
+    model::{
+        Abort, Claim, Comparison, Experiment, Phase, Predicate, Probe, Timeline, quantity::format_seconds,
+    },
     span::Span,
 };
 
@@ -91,6 +94,7 @@ const WARNED: &[Lint] = &[
     share::unmoved,
     share::aborting,
     deadline::find,
+    reading::find,
     alone::find,
     unanswered::find,
 ];
@@ -213,6 +217,17 @@ fn claims(experiment: &Experiment) -> Vec<(String, Span, &Claim)> {
         e.claim.elements().into_iter().map(move |claim| (format!("`{}`", e.name), e.span, claim))
     });
     named.collect()
+}
+
+/// Returns the planned length of a phase.
+fn length(timeline: &Timeline, phase: &Phase) -> Duration {
+    match phase {
+        Phase::Baseline => timeline.baseline(),
+        Phase::Watch => timeline.watch(),
+        Phase::WholeRun => timeline.planned(),
+        Phase::Fault(None) => timeline.faulted(),
+        Phase::Fault(Some(name)) => timeline.held(name),
+    }
 }
 
 /// Returns how long a predicate looks back: its longest window, with what `for` adds.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Finding, Kind, claims, reach, text};
+use super::{Finding, Kind, claims, length, reach, text};
 use crate::model::{Claim, Event, Experiment, Phase, Predicate, Step, Timeline};
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
@@ -33,13 +33,7 @@ fn mistake(claim: &Claim, timeline: &Timeline) -> Option<(Kind, String, String)>
         ));
     }
     let phase = claim.during()?;
-    let length = match phase {
-        Phase::Baseline => timeline.baseline(),
-        Phase::Watch => timeline.watch(),
-        Phase::WholeRun => timeline.planned(),
-        Phase::Fault(None) => timeline.faulted(),
-        Phase::Fault(Some(name)) => timeline.held(name),
-    };
+    let length = length(timeline, phase);
     match phase {
         Phase::Baseline if length.is_zero() => {
             return Some((

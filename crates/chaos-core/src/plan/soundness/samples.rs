@@ -1,6 +1,6 @@
 //! A claim for which fewer samples are planned than decide it.
 
-use super::{Finding, Kind, claims};
+use super::{Finding, Kind, claims, length};
 use crate::model::{Claim, Comparison, Experiment, Function, Phase, Predicate, Probe, formula::Bound};
 
 /// From how many places a probe is sent.
@@ -51,14 +51,7 @@ fn too_few(
     during: &Phase,
     needed: f64,
 ) -> Option<Finding> {
-    let timeline = &experiment.timeline;
-    let lasting = match during {
-        Phase::Baseline => timeline.baseline(),
-        Phase::Fault(Some(name)) => timeline.held(name),
-        Phase::Fault(None) => timeline.faulted(),
-        Phase::Watch => timeline.watch(),
-        Phase::WholeRun => timeline.planned(),
-    };
+    let lasting = length(&experiment.timeline, during);
     let planned = rate(experiment, places, &comparison.metric.probe) * lasting.as_secs_f64();
     let message = format!(
         "`{comparison}` needs at least {needed:.0} samples to be decided, and {planned:.0} are planned during {during}"

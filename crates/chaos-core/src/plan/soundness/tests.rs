@@ -333,6 +333,48 @@ fn deadlines_windows_and_latencies_that_stand_alone() {
 }
 
 #[test]
+fn a_reading_that_may_miss_what_a_claim_looks_at() {
+    let told = |every: f64, claim: crate::model::Claim| {
+        let queue = Probe::prometheus("queue", "sum(queue)", "http://10.0.0.1:9090").at_rate(1.0 / every);
+        odd(&experiment().with_probe(queue).expect("x", claim))
+    };
+    let queue = || Metric::value("queue").at_most(Quantity::new(5.0, crate::model::Unit::Count));
+    let within =
+        || crate::model::Claim::Within { predicate: queue().into(), within: s(5), after: Event::Rollback };
+    let during = Phase::Fault(Some("lossy".into()));
+    let always = || crate::model::Claim::Always { predicate: queue().into(), during: during.clone() };
+    assert_eq!(
+        told(10.0, within()),
+        [
+            "`queue` is read once in 10s, and a reading holds for up to 25s: the deadline of 5s may go by without one, and what \
+          was read before it decides"
+        ]
+    );
+    // Often enough to be seen, though coarsely; then well.
+    assert_eq!(told(5.0, within()), ["`queue` looks once in 5s, and the deadline is 5s"]);
+    assert_eq!(told(1.0, within()), [""; 0]);
+    assert!(told(21.0, always())[0].contains(": the 20s of lossy may go by without one"));
+    assert_eq!(told(20.0, always()), [""; 0]);
+    let stays = |seconds| crate::model::Claim::Stays {
+        predicate: queue().into(),
+        lasting: s(seconds),
+        after: Event::Rollback,
+    };
+    assert!(told(6.0, stays(5))[0].contains(": the 5s that it is to stay so may go by"));
+    assert_eq!(told(5.0, stays(5)), [""; 0]);
+    // Requests are looked at by windows, which are counted.
+    assert_eq!(odd(&experiment()), [""; 0]);
+    let mut aborting = experiment()
+        .with_probe(Probe::prometheus("queue", "sum(queue)", "http://10.0.0.1:9090").at_rate(0.1));
+    aborting.aborts = vec![Abort::When(queue().lasting(s(5)))];
+    assert!(
+        odd(&aborting)[0].contains(": the 5s of its `for` may go by without one"),
+        "{:?}",
+        odd(&aborting)
+    );
+}
+
+#[test]
 fn a_share_of_the_answered_leaves_out_the_others() {
     use crate::model::probe::{Label, LabelSource};
     let by = |label: &str, negated| Metric {
