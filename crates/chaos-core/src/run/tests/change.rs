@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    model::{Event, Fault, FaultSpec, Phase, Selector, Step},
+    model::{Event, Fault, FaultSpec, Phase, Program, Selector, Step},
+    plan::PlanError,
     run::{Completion, record::Stage as RunStage},
     testing::{Door, Mishap},
 };
@@ -85,11 +86,21 @@ async fn one_that_cannot_be_made_ends_the_run() {
     let stage = changed();
     stage.world.mishap(Door::Inject, 0..1, Mishap::Fail);
     let finished = stage.run().await;
-    assert!(
-        matches!(finished.record.completion, Completion::Aborted { .. }),
-        "{:?}",
-        finished.record.completion
-    );
+    let Completion::Aborted { reason } = &finished.record.completion else {
+        panic!("{:?}", finished.record.completion)
+    };
+    assert!(reason.contains("`slow/red/1` could not be made"), "{reason}");
     assert!(finished.record.is_restored());
     assert_eq!(stage.world.calls(Door::Revert), [CHANGE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_program_is_asked_of_those_alone_that_exchange_programs() {
+    let mut stage = changed();
+    stage.experiment.changes[0].specs = vec![FaultSpec::run(Program::Dns).into()];
+    let error = testing::plan(&stage.experiment, &stage.world).await.unwrap_err();
+    // The scripted injector offers whatever it is asked for, and was not asked.
+    let PlanError::Denied { fault, denied, .. } = error else { panic!("{error}") };
+    assert_eq!((fault.as_str(), denied.permission), ("slow", false));
+    assert_eq!(denied.reason, "no injector that was given to the runner does this");
 }
