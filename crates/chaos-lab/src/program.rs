@@ -65,7 +65,7 @@ impl LabPrograms {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the one program of a host, and its place.
+    /// Returns the one program of a host.
     fn declared(&self, host: &str) -> Result<Program, Denied> {
         let lab =
             self.lab.as_ref().ok_or_else(|| denied("there is no lab", "give the experiment a `lab`"))?;
