@@ -21,6 +21,7 @@ mod monitoring;
 mod network;
 mod oracle;
 mod privilege;
+mod provided;
 pub mod scenario;
 mod scene;
 mod slot;

@@ -5,14 +5,13 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::repository;
+use crate::provided::{Provided, provided_or_skip};
 
 /// What no start takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,25 +23,8 @@ pub struct Servers(PathBuf);
 impl Servers {
     /// Returns the programs; prints why a test is skipped where they cannot be had.
     pub fn or_skip() -> Option<Servers> {
-        static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let found = FOUND.get_or_init(|| {
-            let made = Command::new(repository().join("tests/monitoring/servers"))
-                .output()
-                .map_err(|error| format!("tests/monitoring/servers cannot run: {error}"))?;
-            let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-            if made.status.success() {
-                Ok(PathBuf::from(said(&made.stdout)))
-            } else {
-                Err(said(&made.stderr))
-            }
-        });
-        match found {
-            Ok(folder) => Some(Servers(folder.clone())),
-            Err(reason) => {
-                println!("skipped: no Prometheus: {reason}");
-                None
-            }
-        }
+        static FOUND: Provided = Provided::new();
+        provided_or_skip(&FOUND, "tests/monitoring/servers", "Prometheus").map(Servers)
     }
 
     /// Returns the command line of a Prometheus that keeps its data in a folder.

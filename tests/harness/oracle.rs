@@ -1,24 +1,11 @@
 //! Other implementations to compare with.
 
-use std::{path::PathBuf, process::Command, sync::OnceLock};
+use std::path::PathBuf;
 
-use crate::repository;
+use crate::provided::{Provided, provided_or_skip};
 
 /// Returns a Python that has what `tests/oracle/requirements.txt` names; prints why a test is skipped where there is none.
 pub fn oracle_or_skip() -> Option<PathBuf> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let found = PYTHON.get_or_init(|| {
-        let made = Command::new(repository().join("tests/oracle/python"))
-            .output()
-            .map_err(|error| format!("tests/oracle/python cannot run: {error}"))?;
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if made.status.success() { Ok(PathBuf::from(said(&made.stdout))) } else { Err(said(&made.stderr)) }
-    });
-    match found {
-        Ok(python) => Some(python.clone()),
-        Err(reason) => {
-            println!("skipped: no oracle: {reason}");
-            None
-        }
-    }
+    static PYTHON: Provided = Provided::new();
+    provided_or_skip(&PYTHON, "tests/oracle/python", "oracle")
 }
