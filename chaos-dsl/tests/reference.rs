@@ -1,13 +1,21 @@
-//! The reference says what is so: all of its examples are checked, and nothing of the language is left out.
+//! The documents of the language are true: all of their examples are checked, and the reference leaves nothing out.
 
 use chaos_core::model::FaultSpec;
 use chaos_dsl::{Code, check, compile, words};
 
 const REFERENCE: &str = include_str!("../../docs/language.md");
 
-/// The blocks of the reference: what stands behind the three ticks, and the text.
-fn blocks() -> Vec<(&'static str, &'static str)> {
-    let mut parts = REFERENCE.split("\n```");
+/// Everything that shows examples of the language.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("README.md", include_str!("../../README.md")),
+    ("tutorial.md", include_str!("../../docs/tutorial.md")),
+    ("language.md", REFERENCE),
+    ("verdicts.md", include_str!("../../docs/verdicts.md")),
+];
+
+/// Returns the blocks of a document: what follows the three ticks, and the text.
+fn blocks(document: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut parts = document.split("\n```");
     parts.next();
     let mut blocks = Vec::new();
     while let (Some(block), Some(_)) = (parts.next(), parts.next()) {
@@ -67,14 +75,16 @@ fn on_machine(lines: &str) -> String {
 }
 
 #[test]
-fn every_example_does_what_is_said_of_it() {
-    let mut seen = 0;
-    for (kind, text) in blocks() {
+fn every_example_does_what_the_text_says() {
+    let mut examples = 0;
+    let all =
+        DOCUMENTS.iter().flat_map(|(name, text)| blocks(text).into_iter().map(move |block| (name, block)));
+    for (document, (kind, text)) in all {
         let mut words = kind.split_whitespace();
         if words.next() != Some("chaos") {
             continue;
         }
-        seen += 1;
+        examples += 1;
         let (frame, expected) = match words.next() {
             Some("error") => (None, words.collect::<Vec<_>>()),
             frame => (frame, Vec::new()),
@@ -88,12 +98,13 @@ fn every_example_does_what_is_said_of_it() {
         };
         let compiled = compile("example.chaos", &whole, &[]);
         let codes: Vec<&str> = compiled.diagnostics.iter().map(|d| d.code.number()).collect();
-        assert_eq!(codes, expected, "{whole}\n{:#?}", compiled.diagnostics);
+        assert_eq!(codes, expected, "{document}: {whole}\n{:#?}", compiled.diagnostics);
         if frame.is_none() && expected.is_empty() {
-            assert_eq!(chaos_dsl::format(&whole).unwrap().trim_end(), whole.trim_end(), "not canonical");
+            let canonical = chaos_dsl::format(&whole).unwrap();
+            assert_eq!(canonical.trim_end(), whole.trim_end(), "{document}: not canonical");
         }
     }
-    assert!(seen >= 9, "{seen} examples");
+    assert!(examples >= 24, "{examples} examples");
 }
 
 #[test]

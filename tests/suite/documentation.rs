@@ -152,14 +152,51 @@ fn every_command_of_the_documents_is_run() {
     }
 }
 
+/// Returns the anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+/// Returns the text of a document between its blocks.
+fn prose(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a document is text");
+    text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut links = 0;
+    for path in documents() {
+        let text = prose(&path);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            assert!(target.exists(), "{}: `{link}` does not exist", name(&path));
+            let found = || {
+                prose(&target)
+                    .lines()
+                    .any(|l| l.starts_with('#') && anchor(l.trim_start_matches('#')) == heading)
+            };
+            assert!(heading.is_empty() || found(), "{}: `{link}` has no such heading", name(&path));
+            links += 1;
+        }
+    }
+    assert!(links > 30, "{links} links are found");
+}
+
 #[test]
 fn every_call_within_a_sentence_is_one() {
     let chaos = Chaos::new();
     let mut seen = 0;
     for path in documents() {
-        let text = fs::read_to_string(&path).expect("a document is text");
-        // Between the blocks.
-        let text: String = text.split("\n```").step_by(2).collect();
+        let text = prose(&path);
         for call in text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("chaos ")) {
             let mut words = call.split_whitespace().skip(1);
             let Some(command) = words.next() else { continue };
