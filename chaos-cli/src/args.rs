@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes, the worst of several files last:
+Exit codes, mildest first; for several files the worst one:
   0 passed   3 inconclusive   1 failed   4 aborted   5 refused   2 bad input   6 not permitted   7 not restored";
 
 /// What to do.
@@ -28,26 +28,26 @@ pub(crate) enum Command {
     Check(Check),
     /// Write files in the canonical layout
     Fmt(Fmt),
-    /// Say an experiment in plain sentences
+    /// Explain an experiment in plain sentences
     Explain(Explain),
     /// Evaluate a formula on recorded signals
     Eval(Eval),
-    /// Show what a run would touch, with what, and how it is undone; touches nothing
+    /// Show what a run would touch, by which mechanism, and how it is undone; touches nothing
     Plan(Plan),
     /// Run experiments: check the steady state, inject, watch, restore, judge
     Run(Run),
-    /// Judge a recorded run again, without running anything
+    /// Judge a recorded run again without running anything
     Judge(Judge),
     /// Revert what a killed run left behind
     Restore(Restore),
     /// End a run from another terminal
     Stop(Stop),
-    /// Say which faults this machine and user can do, and what would enable the others
+    /// Report which faults work for this machine and user, and how to enable the others
     Doctor(Doctor),
-    /// Make a lab to look around in by hand
+    /// Make a lab that you can explore by hand
     #[command(subcommand)]
     Lab(Lab),
-    /// Print the completions of a shell
+    /// Print completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -80,7 +80,7 @@ pub(crate) enum Command {
 /// Values for an experiment's parameters.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Settings {
-    /// Give a parameter another value within its range
+    /// Set a parameter to another value within its range; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
 }
@@ -114,7 +114,7 @@ pub(crate) struct Fmt {
     /// The files; `-` formats standard input to standard output
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
-    /// Change nothing; name the files that are not in the canonical layout and fail if there are any
+    /// Change nothing; list the files that are not in the canonical layout, and fail if there are any
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -135,22 +135,22 @@ pub(crate) struct Explain {
 pub(crate) struct Eval {
     /// The formula
     pub(crate) formula: String,
-    /// A recording: CSV, JSON, or an answer of Prometheus to a range query; `-` is standard input. NAME names its only signal
+    /// A recording: CSV, JSON, or Prometheus' answer to a range query; `-` is standard input. NAME names its only signal
     #[arg(long, required = true, value_name = "[NAME=]FILE", value_hint = ValueHint::FilePath)]
     pub(crate) signals: Vec<String>,
-    /// The physical range of a signal: `0..100`, `0..`, `..1`; without it, nothing bounds what is unknown
+    /// The physical range of a signal: `0..100`, `0..`, `..1`; without a range, nothing bounds an unknown value
     #[arg(long, value_name = "NAME=LO..HI")]
     pub(crate) range: Vec<String>,
-    /// When phases were; events such as `fault starts` and `rollback` follow
+    /// When phases were; events such as `fault starts` and `rollback` follow from them
     #[arg(long, value_name = "NAME=START..END,…")]
     pub(crate) phases: Vec<String>,
     /// When something happened; may be given several times
     #[arg(long, value_name = "NAME=TIME")]
     pub(crate) event: Vec<String>,
-    /// Which time of the recording is 0: seconds, or a date with its time
+    /// The time in the recording that counts as 0: seconds, or a date with its time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) zero: Option<String>,
-    /// Print one object for programs, with all steps
+    /// Print one JSON object, with all steps
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -161,20 +161,20 @@ Examples:
   chaos eval 'errors settles to <= 1% within 30s after rollback' --signals run.csv --phases fault=30s..60s,watch=60s..2m
   chaos eval 'never up for 10s' --signals up=answer.json --json
 
-The verdict is that of the formula at time 0. Exit codes: 0 passed, 1 failed, 3 inconclusive, 2 bad input.";
+The verdict is the formula's at time 0. Exit codes: 0 passed, 1 failed, 3 inconclusive, 2 bad input.";
 
 /// What planning and running share.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Planning {
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Fix every random choice; without it a new seed is drawn, printed and recorded
+    /// The seed of every random choice; without it, a new one is drawn, printed and recorded
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Allow only these mechanisms, such as `tcx` or `netem`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) backend: Vec<String>,
-    /// Let exec probes run their commands, with the rights of this process
+    /// Allow exec probes to run their commands, with the rights of this process
     #[arg(long)]
     pub(crate) allow_exec: bool,
 }
@@ -195,12 +195,12 @@ pub(crate) struct Plan {
 /// What `run` prints to standard output when a run has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A verdict to read in five seconds
+    /// A verdict you can read in five seconds
     #[default]
     Text,
     /// The whole record
     Json,
-    /// A test suite that CI systems show
+    /// A test suite for CI systems
     Junit,
     /// A report to paste into a pull request
     Markdown,
@@ -214,10 +214,10 @@ pub(crate) struct Run {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) planning: Planning,
-    /// Go on with the search of this folder, where it was stopped or killed
+    /// Continue the search in this folder, where it was stopped or killed
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) resume: Option<PathBuf>,
-    /// Where the folder of each run is made
+    /// The folder in which each run gets its own folder
     #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,
     /// What to print to standard output
@@ -234,12 +234,12 @@ pub(crate) struct Judge {
     /// The run: its folder, its id, or `latest`
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub(crate) run: String,
-    /// Judge by the expectations and the confidence of this file
+    /// Use the expectations and the confidence of this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) with: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Where the folders of runs are, for an id and for `latest`
+    /// The folder to look up an id or `latest` in
     #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,
     /// What to print to standard output
@@ -250,7 +250,7 @@ pub(crate) struct Judge {
 /// `chaos restore`
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
-    /// Runs, or journals; without any, all that this machine's register knows
+    /// Runs, or journals; without any, everything that is registered on this machine
     #[arg(value_name = "RUN|JOURNAL")]
     pub(crate) runs: Vec<String>,
 }
