@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    AGENT, Claims, Failure,
+    Claims, Failure,
     network::{self, OneHost, Pair},
     statistic::{median, quantile, time},
 };
@@ -30,7 +30,6 @@ use chaos_core::{
     probe::{Observation, ProbeError, Prober, Probers},
     run::{Control, Restoration, RunEvent, Runner, What},
 };
-use chaos_faults::{AgentInjector, agent::ChildProcess};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -89,8 +88,7 @@ async fn repeat(
     packets: &Packets,
 ) -> Result<(), Failure> {
     let world = Arc::new(OneHost(pair.near.clone()));
-    let injector: Arc<dyn Injector> =
-        Arc::new(AgentInjector::new(ChildProcess::new(std::env::current_exe()?, [AGENT])));
+    let injector: Arc<dyn Injector> = Arc::new(network::injector(None)?);
     let plan = plan(&experiment(), &*world, std::slice::from_ref(&injector), 7).await?;
     let folder = tempfile::tempdir()?;
     let (mut gone, mut tripped, mut reverted) = (Vec::new(), Vec::new(), Vec::new());

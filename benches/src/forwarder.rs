@@ -15,12 +15,11 @@ use std::{
 };
 
 use crate::{
-    AGENT, Claims, Failure,
+    Claims, Failure,
     network::{self, Pair},
     statistic::{median, middle, quantile, rounds, time},
 };
 use chaos_core::{injector::Injector, model::FaultSpec};
-use chaos_faults::{AgentInjector, agent::ChildProcess};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -62,8 +61,7 @@ pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
 
 async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> {
     let pair = Arc::new(Pair::make().await?);
-    let injector =
-        AgentInjector::new(ChildProcess::new(std::env::current_exe()?, [AGENT])).only(["forwarder"]);
+    let injector = network::injector(Some("forwarder"))?;
     let mut bare = Figures::default();
     let mut delayed: Vec<Figures> = DELAYS.iter().map(|_| Figures::default()).collect();
     for _ in 0..options.rounds {

@@ -11,8 +11,8 @@ use crate::{
     Claims, Failure, network,
     statistic::{middle, rounds, short},
 };
+use chaos_agent::{Agents, ChildProcess};
 use chaos_core::{injector::Injector, model::FaultSpec};
-use chaos_faults::{AgentInjector, agent::ChildProcess};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -57,7 +57,8 @@ async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> 
     );
     let (mut greeted, mut held, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
-        let injector = AgentInjector::new(ChildProcess::new(&chaos, ["agent"]));
+        let injector = Agents::new(ChildProcess::new(&chaos, ["agent"]))
+            .injector(chaos_faults::NAME, chaos_faults::does);
         // The first question starts it, and makes it find out what the kernel can do.
         let pair = network::Pair::make().await?;
         let place = network::place(&pair.near);

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Parts that this program plays for a benchmark.
     let played = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [AGENT] => Some(chaos_faults::agent::serve_standard_streams().map(drop).map_err(Failure::from)),
+        [AGENT] => Some(network::agent()),
         [http_server::ROLE, words @ ..] => {
             Some(chaos_lab::serve::main(words.iter().map(Into::into)).map_err(Failure::from))
         }

@@ -8,18 +8,14 @@ use std::{
 };
 
 use crate::{
-    AGENT, Claims, Failure, network, processor,
+    Claims, Failure, network, processor,
     statistic::{median, middle, quantile, rounds, short, time, timed},
 };
 use chaos_core::{
     injector::{Injector, Offer},
     model::FaultSpec,
 };
-use chaos_faults::{
-    AgentInjector,
-    agent::ChildProcess,
-    netlink::{Connection, Handle, Namespace, Netem, QdiscOptions, Tbf},
-};
+use chaos_faults::netlink::{Connection, Handle, Namespace, Netem, QdiscOptions, Tbf};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -155,7 +151,7 @@ fn spawn_tc(action: &str, words: &[&str]) -> Result<(), Failure> {
 /// Puts one fault on each of many namespaces and takes all back, the whole way of a run: with prior state read, undo
 /// records, reading back and proof.
 async fn many(count: usize, claims: &Claims, spec: FaultSpec, backend: &str) -> Result<(), Failure> {
-    let injector = AgentInjector::new(ChildProcess::new(std::env::current_exe()?, [AGENT])).only([backend]);
+    let injector = network::injector(Some(backend))?;
     let denied = |denied| Failure::from(format!("{denied}"));
     let offers = injector.offer(&network::ask(spec)).await.map_err(denied)?;
     let [offer] = &offers[..] else { return Err("more than one offer for one effect".into()) };
@@ -172,7 +168,7 @@ async fn many(count: usize, claims: &Claims, spec: FaultSpec, backend: &str) -> 
 }
 
 async fn all(
-    injector: &AgentInjector,
+    injector: &impl Injector,
     offer: &Offer,
     namespaces: &[Namespace],
     claims: &Claims,

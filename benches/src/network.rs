@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chaos_agent::{AgentInjector, Agents, ChildProcess, Host};
 use chaos_core::{
     environment::{Environment, EnvironmentError},
     injector::{Ask, Direction, PacketMatch},
@@ -16,9 +17,29 @@ use chaos_core::{
     model::{FaultSpec, Selector},
     place::{Names, Namespace as Entered, Object, ObjectKind, Place},
 };
-use chaos_faults::netlink::{Connection, Namespace, link::VethPair};
+use chaos_faults::{
+    NAME, NetworkInjector, Settings,
+    backend::Holding,
+    does,
+    netlink::{Connection, Namespace, link::VethPair},
+};
 
-use crate::Failure;
+use crate::{AGENT, Failure};
+
+/// Plays the agent of a benchmark, as which this program is started again.
+pub(crate) fn agent() -> Result<(), Failure> {
+    let furnish = |settings: &_| Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?));
+    Ok(chaos_agent::serve_standard_streams(furnish).map(drop)?)
+}
+
+/// Makes an injector whose agent is this program, and which offers only that backend where one is named.
+pub(crate) fn injector(only: Option<&str>) -> Result<AgentInjector, Failure> {
+    let agents = Agents::new(ChildProcess::new(std::env::current_exe()?, [AGENT]));
+    if let Some(backend) = only {
+        agents.set(NAME, &Settings::only([backend]))?;
+    }
+    Ok(agents.injector(NAME, does))
+}
 
 /// The name of the interface in a [`Pair`]'s first namespace.
 pub(crate) const NEAR: &str = "near";

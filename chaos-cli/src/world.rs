@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use chaos_agent::{AgentInjector, Agents, ChildProcess};
 use chaos_core::{
     environment::Environment,
     injector::Injector,
@@ -10,7 +11,7 @@ use chaos_core::{
     plan::{self, Plan, PlanError},
     probe::Probers,
 };
-use chaos_faults::{AgentInjector, MachineEnvironment, MachineInventory, agent::ChildProcess};
+use chaos_faults::{MachineEnvironment, MachineInventory, Settings};
 use chaos_lab::{LabEnvironment, LabInventory, LabPrograms, Programs};
 
 use crate::args::Planning;
@@ -69,8 +70,11 @@ impl World {
 
 /// Makes the injector whose agent is this executable.
 pub(crate) fn injector(backends: &[String]) -> Result<Arc<AgentInjector>, String> {
-    let transport = ChildProcess::new(executable()?, ["agent"]);
-    Ok(Arc::new(AgentInjector::new(transport).only(backends.iter().cloned())))
+    let agents = Agents::new(ChildProcess::new(executable()?, ["agent"]));
+    if !backends.is_empty() {
+        agents.set(chaos_faults::NAME, &Settings::only(backends)).map_err(|error| error.to_string())?;
+    }
+    Ok(Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::does)))
 }
 
 /// Returns this executable's path, which still opens it after it was replaced or its folder went away.

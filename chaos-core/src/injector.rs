@@ -129,14 +129,21 @@ pub struct Undo {
     pub injector: String,
     /// What was offered and accepted.
     pub offer: Offer,
-    /// A path that opens the place's network namespace; none for the runner's own.
-    pub namespace: Option<std::path::PathBuf>,
-    /// The inode of that namespace, so that another one at the same path is not mistaken for it.
-    pub namespace_inode: Option<u64>,
+    /// How long after injection the fault ends, whoever is still alive then.
+    pub deadline: Duration,
     /// The exact prior state and what was chosen for this run; only its injector reads it.
     pub state: serde_json::Value,
     /// What reverting does, one line for people.
     pub line: String,
+}
+
+/// Faults that ended although nobody asked for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The ids of their undo records.
+    pub ids: Vec<String>,
+    /// What happened, for people.
+    pub reason: String,
 }
 
 /// What an injector measured of a fault's effect since it was injected.
@@ -196,8 +203,8 @@ pub trait Injector: Send + Sync {
     /// Measures what the fault did so far; still answers after `revert`.
     async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError>;
 
-    /// Waits until a fault is lost that should be in place, such as by the death of the agent that held it.
-    async fn lost(&self) -> String {
+    /// Waits until faults are lost that should be in place, such as by the death of the agent that held them.
+    async fn lost(&self) -> Lost {
         std::future::pending().await
     }
 

@@ -57,7 +57,7 @@ pub struct Namespace {
 }
 
 /// Names and addresses that hold at a place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     /// Fixed names, as `/etc/hosts` has them.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,

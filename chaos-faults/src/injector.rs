@@ -1,28 +1,23 @@
-//! Does what an injector promises, inside this process: the part of the agent that touches the world.
+//! Network faults as core sees them: an injector that does everything inside this process.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use chaos_core::{
-    injector::{Ask, Denied, Effect, InjectError, Offer, Undo},
-    model::FaultSpec,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use async_trait::async_trait;
+use chaos_core::{
+    injector::{Ask, Denied, Effect, InjectError, Injector, Lost, Offer, Undo},
+    model::FaultSpec,
+    place::Place,
+};
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    agent::protocol::Site,
-    backend::{
-        Abilities, Holding, Mechanism, forwarder,
-        forwarder::Forwarders,
-        ground::{Ground, State, failed},
-        holds::Holds,
-        layers::{self, Layer},
-        nft::Nft,
-        tcx::Tcx,
-        tree,
-        tree::Trees,
-    },
+    backend::{Holding, ground::Ground},
     evidence,
-    netlink::tree::Root,
-    network,
+    machine::Machine,
 };
 
 /// The name under which undo records of network faults find their injector.
@@ -31,207 +26,138 @@ pub const NAME: &str = "network";
 /// How often the forwarders are looked after.
 const ROUND: Duration = Duration::from_millis(200);
 
-/// Everything this process holds, and what it can do.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    holding: Holding,
-    abilities: Option<Abilities>,
-    holds: Holds,
-    tcx: Tcx,
-    nft: Nft,
-    trees: Trees,
-    forwarders: Forwarders,
-    layers: Vec<Layer>,
-    /// What faults did that were taken back, or taken down with a namespace.
-    last: BTreeMap<String, Effect>,
+/// How many effects of reverted faults are remembered, so that a long-lived process does not grow.
+const REMEMBERED: usize = 4096;
+
+/// Returns whether [`NetworkInjector`] is the injector for such an effect.
+pub fn does(spec: &FaultSpec) -> bool {
+    !matches!(spec, FaultSpec::Run { .. })
 }
 
-/// Returns after which time a prepared fault ends by itself.
-pub(crate) fn deadline_of(undo: &Undo) -> Result<Duration, InjectError> {
-    State::of(undo).map(|state| state.deadline)
+/// What a [`NetworkInjector`] can be set to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The only backends that may be offered, by the names in [`crate::backend::NAMES`]; none means that all may.
+    pub only: Option<BTreeSet<String>>,
 }
 
-fn mechanism_of(offer: &Offer) -> Result<Mechanism, InjectError> {
-    Mechanism::named(&offer.backend).ok_or_else(|| InjectError {
-        message: format!("there is no backend `{}` in this version", offer.backend),
-        help: Some("use the version of `chaos` that made the record".into()),
-        permission: false,
-    })
+impl Settings {
+    /// Allows nothing but these backends.
+    pub fn only<S: Into<String>>(backends: impl IntoIterator<Item = S>) -> Self {
+        Settings { only: Some(backends.into_iter().map(Into::into).collect()) }
+    }
 }
 
-impl Machine {
-    pub(crate) fn new(holding: Holding) -> Self {
-        Machine {
-            holding,
-            abilities: None,
-            holds: Holds::default(),
-            tcx: Tcx::default(),
-            nft: Nft::default(),
-            trees: Trees::default(),
-            forwarders: Forwarders::default(),
-            layers: Vec::new(),
-            last: BTreeMap::new(),
+/// Puts network faults in place and takes them back.
+///
+/// What it puts in place lives with this process, so a runner usually reaches it through an agent, a process of its own
+/// that outlives the runner.
+pub struct NetworkInjector {
+    only: Vec<String>,
+    machine: tokio::sync::Mutex<Machine>,
+    /// What reverted faults did; they are asked for it afterwards.
+    done: Mutex<BTreeMap<String, Effect>>,
+}
+
+impl Default for NetworkInjector {
+    fn default() -> Self {
+        NetworkInjector::with(Settings::default(), Holding::Agent)
+    }
+}
+
+impl NetworkInjector {
+    /// Makes one for an agent, as its runner wants it set.
+    ///
+    /// # Errors
+    /// The settings under [`NAME`] are not [`Settings`].
+    pub fn of(settings: &BTreeMap<String, serde_json::Value>, holding: Holding) -> Result<Self, InjectError> {
+        let settings = settings.get(NAME).map(Settings::deserialize).transpose();
+        let settings = settings
+            .map_err(|error| InjectError::new(format!("the settings of `{NAME}` cannot be read: {error}")))?;
+        Ok(NetworkInjector::with(settings.unwrap_or_default(), holding))
+    }
+
+    /// Makes one with these settings; `holding` says what may end its faults if everything else fails.
+    pub fn with(settings: Settings, holding: Holding) -> Self {
+        NetworkInjector {
+            only: settings.only.into_iter().flatten().collect(),
+            machine: tokio::sync::Mutex::new(Machine::new(holding)),
+            done: Mutex::default(),
         }
     }
 
-    async fn abilities(&mut self) -> &Abilities {
-        if self.abilities.is_none() {
-            self.abilities = Some(Abilities::probe().await);
-        }
-        self.abilities.as_ref().expect("invariant: it was just filled")
+    fn done(&self) -> MutexGuard<'_, BTreeMap<String, Effect>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Injector for NetworkInjector {
+    fn name(&self) -> &str {
+        NAME
     }
 
-    pub(crate) async fn offer(&mut self, ask: &Ask, only: &[String]) -> Result<Vec<Offer>, Denied> {
-        let holding = self.holding;
-        network::choose(ask, self.abilities().await, holding, only)
+    fn does(&self, spec: &FaultSpec) -> bool {
+        does(spec)
     }
 
-    pub(crate) async fn prepare(
-        &mut self,
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+        self.machine.lock().await.offer(ask, &self.only).await
+    }
+
+    async fn prepare(
+        &self,
         id: &str,
         offer: &Offer,
-        site: &Site,
+        place: &Place,
         deadline: Duration,
     ) -> Result<Undo, InjectError> {
-        let mechanism = mechanism_of(offer)?;
-        let ground = Ground::open(site.namespace.as_deref()).await?;
-        let ask = &offer.ask;
-        let interfaces = ground.interfaces(site.interface.as_deref(), &ask.matches.peers).await?;
-        match mechanism {
-            Mechanism::Tcx => {}
-            Mechanism::Nft => tree::can_match(&ask.matches).map_err(InjectError::new)?,
-            Mechanism::Netem | Mechanism::Tbf => {
-                tree::check(mechanism, &interfaces)?;
-                tree::can_match(&ask.matches).map_err(InjectError::new)?;
-            }
-            Mechanism::Forwarder => forwarder::check(&interfaces)?,
-        }
-        let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
-        let what: Vec<_> = ask.specs.iter().map(FaultSpec::to_string).collect();
-        let state = State { deadline, interfaces };
-        let unwritable =
-            |error| InjectError::new(format!("the undo record of `{id}` cannot be written: {error}"));
-        Ok(Undo {
-            id: id.into(),
-            injector: NAME.into(),
-            offer: offer.clone(),
-            namespace: site.namespace.clone(),
-            namespace_inode: Some(ground.inode()),
-            state: serde_json::to_value(&state).map_err(unwritable)?,
-            line: format!(
-                "take `{}` off {} of {} ({mechanism}, {})",
-                what.join(" and "),
-                names.join(", "),
-                ask.object,
-                offer.hold
-            ),
-        })
+        self.machine.lock().await.prepare(id, offer, place, deadline).await
     }
 
-    pub(crate) async fn inject(&mut self, undo: &Undo) -> Result<(), InjectError> {
-        let mechanism = mechanism_of(&undo.offer)?;
-        let state = State::of(undo)?;
-        let ground = Ground::find(undo).await?.ok_or_else(|| InjectError {
-            message: format!("the network namespace of {} is gone", undo.offer.ask.object),
-            help: Some("its last process ended; plan anew".into()),
-            permission: false,
-        })?;
-        self.last.remove(&undo.id);
-        if mechanism == Mechanism::Tcx {
-            return self.tcx.inject(undo, &state, &ground, &mut self.holds).await;
-        }
-        if mechanism == Mechanism::Nft {
-            return self.nft.inject(undo, &ground);
-        }
-        let mut all = Vec::new();
-        for interface in &state.interfaces {
-            for direction in &undo.offer.ask.directions {
-                let layer = Layer {
-                    id: undo.id.clone(),
-                    namespace: ground.inode(),
-                    index: interface.index,
-                    direction: *direction,
-                    matches: undo.offer.ask.matches.clone(),
-                    mechanism,
-                    plain: layers::plain_delay(&undo.offer.ask.specs),
-                };
-                let shares = layers::stack(&layer, &self.layers)?;
-                all.push((interface.clone(), *direction, shares, layer));
-            }
-        }
-        self.layers.extend(all.iter().map(|(.., layer)| layer.clone()));
-        if mechanism == Mechanism::Forwarder {
-            let shares: Vec<_> =
-                all.into_iter().map(|(interface, way, shares, _)| (interface, way, shares)).collect();
-            return self.forwarders.inject(undo, &state, &ground, &mut self.holds, &shares).await;
-        }
-        let root = self.abilities().await.root.ok_or_else(|| {
-            InjectError::new("this kernel has neither `prio` nor `htb` to steer packets below a root qdisc")
-        })?;
-        let shares: Vec<_> = all.into_iter().map(|(interface, _, shares, _)| (interface, shares)).collect();
-        self.trees.inject(mechanism, undo, &ground, root, &shares).await
+    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+        self.done().remove(&undo.id);
+        self.machine.lock().await.inject(undo).await
     }
 
-    /// Lets traffic pass at once where a program only needs to be exchanged. Taking one off an interface waits until the
-    /// kernel has let go of it everywhere, 10 to 15 ms each and one after another whoever asks.
-    pub(crate) fn release<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
-        for id in ids {
-            if let Err(error) = self.tcx.release(id, &mut self.holds) {
-                // The revert that follows tries again, and tells.
-                tracing::warn!(%error, id, "traffic does not pass yet");
-            }
+    async fn release(&self, undos: &[Undo]) {
+        self.machine.lock().await.release(undos.iter().map(|undo| undo.id.as_str()));
+    }
+
+    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+        let effect = self.machine.lock().await.revert(undo).await?;
+        let mut done = self.done();
+        if done.len() >= REMEMBERED {
+            done.pop_first();
         }
+        // A second revert measures nothing; the first one's answer stands.
+        done.entry(undo.id.clone()).or_insert(effect);
+        Ok(())
     }
 
-    pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
-        let mechanism = mechanism_of(&undo.offer)?;
-        let state = State::of(undo)?;
-        let ground = Ground::find(undo).await?;
-        let effect = match mechanism {
-            Mechanism::Tcx => self.tcx.revert(undo, &mut self.holds)?,
-            Mechanism::Nft => self.nft.revert(undo, ground.as_ref())?,
-            Mechanism::Netem | Mechanism::Tbf => {
-                let root = self.abilities.as_ref().and_then(|abilities| abilities.root).unwrap_or(Root::Prio);
-                self.trees.revert(undo, &state, ground.as_ref(), root).await?
-            }
-            Mechanism::Forwarder => {
-                self.forwarders.revert(undo, &state, ground.as_ref(), &mut self.holds).await?
-            }
-        };
-        self.layers.retain(|layer| layer.id != undo.id);
-        if let Some(ground) = &ground {
-            ground.prove(&state).await?;
+    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+        if let Some(effect) = self.done().get(&undo.id) {
+            return Ok(effect.clone());
         }
-        Ok(effect)
+        self.machine.lock().await.effect(undo).await
     }
 
-    pub(crate) async fn effect(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
-        let mechanism = mechanism_of(&undo.offer)?;
-        let effect = match mechanism {
-            Mechanism::Tcx => self.tcx.effect(undo, &self.holds)?,
-            Mechanism::Nft => self.nft.effect(undo)?,
-            Mechanism::Forwarder => self.forwarders.effect(undo),
-            Mechanism::Netem | Mechanism::Tbf => match Ground::find(undo).await? {
-                Some(ground) => self.trees.effect(undo, &State::of(undo)?, &ground).await?,
-                None => self.last.get(&undo.id).cloned().unwrap_or_default(),
-            },
-        };
-        self.last.insert(undo.id.clone(), effect.clone());
-        Ok(effect)
-    }
-
-    /// Waits until a fault breaks by itself; returns its id and what happened.
-    pub(crate) async fn lost(&mut self) -> (String, String) {
+    async fn lost(&self) -> Lost {
         loop {
             tokio::time::sleep(ROUND).await;
-            if let Some(id) = self.forwarders.dead().into_iter().next() {
-                return (id, "the thread that holds its packets ended".into());
+            let ids = self.machine.lock().await.broken();
+            if !ids.is_empty() {
+                return Lost { ids, reason: "the thread that holds its packets ended".into() };
             }
         }
     }
 
-    pub(crate) async fn evidence(site: &Site) -> Result<Vec<String>, InjectError> {
-        let ground = Ground::open(site.namespace.as_deref()).await?;
-        evidence::collect(&ground).await.map_err(failed)
+    async fn evidence(&self, place: &Place) -> Vec<String> {
+        let namespace = place.namespace.as_ref().map(|namespace| namespace.path.as_path());
+        let collected = match Ground::open(namespace).await {
+            Ok(ground) => evidence::collect(&ground).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        collected.unwrap_or_else(|error| vec![format!("no evidence of {}: {error}", place.object)])
     }
 }

@@ -1,24 +1,27 @@
 //! Everything that changes the world and puts it back.
 //!
-//! 1. [`AgentInjector`] is what a runner injects network faults with: it starts an [`agent`], talks to it over pipes,
-//!    watches over it, and has a fresh one put right whatever a dead one left.
-//! 2. The agent asks [`capability`] what this kernel and this user can do, and gives every fault the best [`backend`]
-//!    there is, saying why not another.
+//! 1. [`NetworkInjector`] puts network faults in place and takes them back, inside this process. A runner usually
+//!    reaches it through an agent (the crate `chaos-agent`), which hosts it in a process of its own.
+//! 2. It asks [`capability`] what this kernel and this user can do, and gives every fault the best [`backend`] there is,
+//!    saying why not another.
 //! 3. Backends stand on [`bpf`] (programs on interfaces), [`netlink`] (the kernel's queues and filters) and
 //!    [`forwarder`] (packets held in user space).
 //! 4. [`MachineInventory`] finds this machine, its named network namespaces and its processes; [`MachineEnvironment`]
 //!    says where they are.
 //!
 //! ```no_run
-//! use chaos_faults::{AgentInjector, agent::ChildProcess};
+//! use chaos_agent::{Agents, ChildProcess, Host, OwnThread};
+//! use chaos_faults::{NAME, NetworkInjector, backend::Holding, does};
 //!
-//! // A program that offers agents has a subcommand that calls `agent::serve_standard_streams`.
-//! let injector = AgentInjector::new(ChildProcess::new("/usr/bin/chaos", ["agent"]));
+//! // A program that offers agents has a subcommand that calls `chaos_agent::serve_standard_streams`.
+//! let injector = Agents::new(ChildProcess::new("/usr/bin/chaos", ["agent"])).injector(NAME, does);
 //! // A program that has none lets a thread of its own do the work.
-//! let injector = AgentInjector::in_this_process();
+//! let thread = OwnThread::new(|settings| {
+//!     Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
+//! });
+//! let injector = Agents::new(thread).injector(NAME, does);
 //! ```
 
-pub mod agent;
 pub mod backend;
 pub mod bpf;
 pub mod capability;
@@ -27,11 +30,11 @@ mod evidence;
 pub mod forwarder;
 mod injector;
 pub mod inventory;
+mod machine;
 pub mod netlink;
 mod network;
 mod priority;
 
-pub use agent::AgentInjector;
 pub use environment::MachineEnvironment;
-pub use injector::NAME;
+pub use injector::{NAME, NetworkInjector, Settings, does};
 pub use inventory::{MachineInventory, machine_place};

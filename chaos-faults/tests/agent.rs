@@ -2,6 +2,9 @@
 //! its runner or the connection between them dies.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use chaos_agent::Host;
+use chaos_faults::{NetworkInjector, backend::Holding};
+
 #[path = "agent/death.rs"]
 mod death;
 #[path = "agent/effects.rs"]
@@ -32,6 +35,9 @@ fn agent_process() {
     nix::unistd::dup2_stdout(&output).unwrap();
     drop(output);
     nix::unistd::close(3).unwrap();
-    chaos_faults::agent::serve_standard_streams().unwrap();
+    chaos_agent::serve_standard_streams(|settings| {
+        Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
+    })
+    .unwrap();
     std::process::exit(0);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,8 +41,10 @@ struct State {
     program: usize,
     /// What ran there before.
     before: Program,
-    /// After which it comes back by itself.
-    deadline: Duration,
+    /// A path that opened the host's network namespace.
+    namespace: Option<PathBuf>,
+    /// The inode of that namespace, so that another one at the same path is not mistaken for it.
+    inode: Option<u64>,
 }
 
 impl LabPrograms {
@@ -171,20 +173,25 @@ impl Injector for LabPrograms {
             id: id.to_owned(),
             injector: NAME.to_owned(),
             offer: offer.clone(),
-            namespace,
-            namespace_inode: inode.map(|found| found.ino()),
+            deadline,
             line: format!("run {before} on host {host} again"),
-            state: serde_json::to_value(State { program: 0, before, deadline }).map_err(unwritable)?,
+            state: serde_json::to_value(State {
+                program: 0,
+                before,
+                namespace,
+                inode: inode.map(|found| found.ino()),
+            })
+            .map_err(unwritable)?,
         })
     }
 
     async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
-        let State { program: place, deadline, .. } = state(undo)?;
+        let State { program: place, .. } = state(undo)?;
         let Some(new) = program(&undo.offer.ask.specs) else {
             return Err(InjectError::new(format!("`{}` names no program", undo.id)));
         };
         let host = &undo.offer.ask.object.name;
-        self.lab()?.replace(host, place, new, deadline).await.map(drop).map_err(|error| InjectError {
+        self.lab()?.replace(host, place, new, undo.deadline).await.map(drop).map_err(|error| InjectError {
             help: Some(
                 "try the program as that of a host of its own, where `chaos lab up` shows what it says"
                     .into(),
@@ -227,8 +234,8 @@ impl Injector for LabPrograms {
 /// Proves that the host a program ran on does not exist any more.
 fn gone(undo: &Undo) -> Result<(), InjectError> {
     let inode = |path: &Path| fs::metadata(path).ok().map(|found| found.ino());
-    let lives =
-        undo.namespace.as_deref().and_then(inode).is_some_and(|now| Some(now) == undo.namespace_inode);
+    let before = state(undo)?;
+    let lives = before.namespace.as_deref().and_then(inode).is_some_and(|now| Some(now) == before.inode);
     if !lives {
         return Ok(());
     }

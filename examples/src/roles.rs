@@ -2,7 +2,8 @@
 
 use std::{env, error::Error, fmt::Display, io, path::PathBuf, process::ExitCode};
 
-use chaos_faults::{AgentInjector, agent::ChildProcess};
+use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
+use chaos_faults::{NetworkInjector, backend::Holding};
 use chaos_lab::Programs;
 
 /// Plays the part that this process was started for, if any. The first thing in `main`, before any runtime or thread.
@@ -14,7 +15,9 @@ pub fn play() -> Option<ExitCode> {
         // A built-in server on a host.
         "serve" => Some(ended(chaos_lab::serve::main(arguments))),
         // What puts faults in place, and takes them back by itself when this program dies.
-        "agent" => Some(ended(chaos_faults::agent::serve_standard_streams())),
+        "agent" => Some(ended(chaos_agent::serve_standard_streams(|settings| {
+            Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
+        }))),
         _ => None,
     }
 }
@@ -53,7 +56,16 @@ pub fn programs() -> io::Result<Programs> {
 /// # Errors
 /// The executable cannot be found.
 pub fn injector() -> io::Result<AgentInjector> {
-    Ok(AgentInjector::new(ChildProcess::new(executable()?, ["agent"])))
+    Ok(Agents::new(ChildProcess::new(executable()?, ["agent"]))
+        .injector(chaos_faults::NAME, chaos_faults::does))
+}
+
+/// Returns an injector whose agent is a thread of this process: it offers only faults that the kernel ends with the process.
+pub fn injector_in_this_process() -> AgentInjector {
+    let thread = OwnThread::new(|settings| {
+        Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
+    });
+    Agents::new(thread).injector(chaos_faults::NAME, chaos_faults::does)
 }
 
 fn executable() -> io::Result<PathBuf> {

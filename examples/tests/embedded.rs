@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chaos_agent::AgentInjector;
 use chaos_core::{
     environment::{Environment, EnvironmentError},
     injector::{Hold, Injector},
@@ -18,8 +19,7 @@ use chaos_core::{
     report::{self, Verdict},
     run::{Control, Record, Restoration, Runner, view},
 };
-use chaos_examples::pair::Pair;
-use chaos_faults::AgentInjector;
+use chaos_examples::{pair::Pair, roles::injector_in_this_process};
 
 /// Says why a test cannot run here.
 fn skipped() -> bool {
@@ -62,7 +62,7 @@ fn lossy_echo(loss: f64, hold: Duration) -> Experiment {
 /// Runs an experiment on namespaces of its own, and proves that they are as before.
 async fn run(experiment: Experiment) -> Result<Record, Box<dyn Error>> {
     let pair = Arc::new(Pair::new()?);
-    let injector = Arc::new(AgentInjector::in_this_process());
+    let injector = Arc::new(injector_in_this_process());
     let before = state(&pair, &injector).await?;
     let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
     let plan = plan(&experiment, &*pair, &injectors, 7).await?;
@@ -78,7 +78,7 @@ async fn run(experiment: Experiment) -> Result<Record, Box<dyn Error>> {
     let finished = runner.run(&plan, Control::new()).await;
     assert_eq!(state(&pair, &injector).await?, before);
     injector.close().await?;
-    assert_eq!(state(&pair, &AgentInjector::in_this_process()).await?, before);
+    assert_eq!(state(&pair, &injector_in_this_process()).await?, before);
     assert_eq!(finished.record.restoration, Restoration::Restored);
     println!("{}", report::text::render(&finished.record));
     Ok(finished.record)
@@ -148,7 +148,7 @@ async fn a_name_that_leads_nowhere_is_refused_before_anything_is_touched() {
         return;
     }
     let pair = Pair::new().unwrap();
-    let injectors: [Arc<dyn Injector>; 1] = [Arc::new(AgentInjector::in_this_process())];
+    let injectors: [Arc<dyn Injector>; 1] = [Arc::new(injector_in_this_process())];
     let mut experiment = lossy_echo(0.1, Duration::from_secs(1));
     experiment.faults[0].on = Selector::netns("red");
     let refused = plan(&experiment, &pair, &injectors, 7).await.unwrap_err();

@@ -6,7 +6,7 @@ use std::alloc::System;
 
 use bytes::{Bytes, BytesMut};
 use cap::Cap;
-use chaos_faults::agent::protocol::{Call, LARGEST_FRAME, Message, decode, encode, frames};
+use chaos_agent::protocol::{Call, LARGEST_FRAME, Message, decode, encode, frames};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tokio_util::codec::{Decoder as _, Encoder as _};

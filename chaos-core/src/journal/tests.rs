@@ -31,8 +31,7 @@ fn undo(id: &str) -> Undo {
         id: id.into(),
         injector: "i".into(),
         offer,
-        namespace: None,
-        namespace_inode: Some(4_026_531_840),
+        deadline: std::time::Duration::from_secs(60),
         state: serde_json::json!({"handle": 1}),
         line: "delete it".into(),
     }

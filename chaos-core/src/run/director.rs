@@ -106,7 +106,7 @@ impl Director {
         for injector in self.ctx.injectors.values() {
             let (ctx, injector) = (self.ctx.clone(), injector.clone());
             self.watchers.spawn(async move {
-                let why = injector.lost().await;
+                let why = injector.lost().await.reason;
                 ctx.interrupt.trip(&ctx.cause(AbortKind::Lost, why));
             });
         }

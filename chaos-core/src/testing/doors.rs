@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Door, World};
 use crate::{
     environment::{Environment, EnvironmentError},
-    injector::{Ask, Denied, Effect, Hold, InjectError, Injector, Offer, Undo},
+    injector::{Ask, Denied, Effect, Hold, InjectError, Injector, Lost, Offer, Undo},
     inventory::{Inventory, InventoryError},
     journal::{Entry, Journal, JournalError},
     model::{self, Selector},
@@ -37,14 +37,13 @@ impl Injector for World {
         id: &str,
         offer: &Offer,
         _place: &Place,
-        _deadline: Duration,
+        deadline: Duration,
     ) -> Result<Undo, InjectError> {
         let undo = Undo {
             id: id.to_owned(),
             injector: "scripted".into(),
             offer: offer.clone(),
-            namespace: None,
-            namespace_inode: None,
+            deadline,
             state: serde_json::Value::Null,
             line: format!("strike {id} from the ledger"),
         };
@@ -75,8 +74,8 @@ impl Injector for World {
         self.play(Door::Effect, &undo.id, effect).await.map_err(InjectError::new)
     }
 
-    async fn lost(&self) -> String {
-        said(&self.lost).await
+    async fn lost(&self) -> Lost {
+        Lost { ids: self.in_place(), reason: said(&self.lost).await }
     }
 
     async fn evidence(&self, place: &Place) -> Vec<String> {

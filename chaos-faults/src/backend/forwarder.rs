@@ -88,7 +88,6 @@ impl Forwarders {
     pub(crate) async fn inject(
         &mut self,
         undo: &Undo,
-        state: &State,
         ground: &Ground,
         holds: &mut Holds,
         shares: &[(Interface, Direction, Vec<Share>)],
@@ -98,7 +97,7 @@ impl Forwarders {
         }
         self.active.insert(undo.id.clone(), Vec::new());
         let ask = &undo.offer.ask;
-        let until = Deadline::after(state.deadline);
+        let until = Deadline::after(undo.deadline);
         let mut seed = ask.seed;
         for (interface, direction, shares) in shares {
             let device = ground.device(interface.index).await?;

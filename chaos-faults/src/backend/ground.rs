@@ -3,7 +3,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use chaos_core::injector::{InjectError, Peer, Undo};
@@ -58,8 +57,10 @@ impl Standing {
 /// What an undo record keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// After which time the fault ends by itself.
-    pub(crate) deadline: Duration,
+    /// A path that opened the network namespace; none for the one the agent was in.
+    pub(crate) namespace: Option<PathBuf>,
+    /// The inode of that namespace, so that another one at the same path is not mistaken for it.
+    pub(crate) inode: Option<u64>,
     /// The interfaces it is on, as they were.
     pub(crate) interfaces: Vec<Interface>,
 }
@@ -100,19 +101,18 @@ impl Ground {
     }
 
     /// Opens the namespace of an undo record; none if that namespace no longer exists, and everything in it with it.
-    pub(crate) async fn find(undo: &Undo) -> Result<Option<Self>, InjectError> {
-        let recorded = match &undo.namespace {
+    pub(crate) async fn find(state: &State) -> Result<Option<Self>, InjectError> {
+        let recorded = match &state.namespace {
             Some(path) => Namespace::open(path),
             None => Namespace::current(),
         };
-        let is_it =
-            |namespace: &Namespace| undo.namespace_inode.is_none_or(|inode| namespace.identity().1 == inode);
+        let is_it = |namespace: &Namespace| state.inode.is_none_or(|inode| namespace.identity().1 == inode);
         match recorded {
             Ok(namespace) if is_it(&namespace) => return Self::enter(namespace).await.map(Some),
             // The path may lead elsewhere by now while the namespace lives on.
             _ => {}
         }
-        let Some(inode) = undo.namespace_inode else {
+        let Some(inode) = state.inode else {
             return recorded.map(|_| None).map_err(failed);
         };
         let found = tokio::task::spawn_blocking(move || search(inode)).await.ok().flatten();

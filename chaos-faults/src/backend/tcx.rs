@@ -53,7 +53,7 @@ impl Tcx {
         }
         let placed = &mut self.active.entry(undo.id.clone()).or_default().placed;
         let ask = &undo.offer.ask;
-        let until = Deadline::after(state.deadline);
+        let until = Deadline::after(undo.deadline);
         for interface in &state.interfaces {
             let device = ground.device(interface.index).await?;
             for direction in &ask.directions {

@@ -2,23 +2,27 @@
 
 use std::time::{Duration, Instant};
 
+use chaos_agent::{
+    Agents, ChildProcess, Host, Settings,
+    protocol::{self, Answer, Call, Message, Request, Spot, VERSION},
+    serve,
+};
+use chaos_core::injector::InjectError;
 use chaos_core::{
     injector::{Direction, Injector},
     model::fault::Blocked,
 };
-use chaos_faults::{
-    agent::{
-        protocol::{self, Answer, Call, Message, Request, Site, VERSION},
-        serve,
-    },
-    backend::Holding,
-};
+use chaos_faults::{NAME, NetworkInjector, backend::Holding, does};
 use futures_util::{SinkExt, StreamExt};
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use crate::harness::{DEADLINE, World, ask, bandwidth, block, delay};
+use crate::harness::{DEADLINE, World, ask, bandwidth, block, delay, in_this_process};
+
+fn host(settings: &Settings) -> Result<Host, InjectError> {
+    Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
+}
 
 /// How long what should happen at once may take on a busy machine.
 const SOON: Duration = Duration::from_secs(6);
@@ -35,7 +39,7 @@ async fn a_killed_agent_ends_what_the_kernel_holds_and_a_fresh_one_proves_it() {
         assert!(start.elapsed() < SOON);
     }
     println!("traffic passes {:?} after the kill", start.elapsed());
-    let lost = timeout(SOON, world.injector.lost()).await.unwrap();
+    let lost = timeout(SOON, world.injector.lost()).await.unwrap().reason;
     assert!(lost.contains("`block/0`") && lost.contains("signal: 9"), "{lost}");
     world.revert(&undos).await;
     world.assert_as_before(&before).await;
@@ -53,7 +57,7 @@ async fn a_runner_that_goes_takes_its_faults_along() {
     world.inject("block", &[block(Blocked::All)]).await;
     world.inject("rate", &[bandwidth(1_000_000)]).await;
     assert_eq!(world.exchange(), None);
-    drop(std::mem::replace(&mut world.injector, chaos_faults::AgentInjector::in_this_process()));
+    drop(std::mem::replace(&mut world.injector, in_this_process()));
     world.assert_agent_gone().await;
     world.assert_as_before(&before).await;
     assert!(world.exchange().is_some());
@@ -67,7 +71,7 @@ async fn a_polite_signal_makes_the_agent_put_everything_back_and_say_so() {
         world.inject("rate", &[bandwidth(1_000_000)]).await;
         assert_ne!(world.dump(), before);
         world.signal(signal);
-        let lost = timeout(SOON, world.injector.lost()).await.unwrap();
+        let lost = timeout(SOON, world.injector.lost()).await.unwrap().reason;
         assert!(
             lost.contains(&format!("`rate/0` ended early: the agent got {signal}; the agent took it back")),
             "{lost}"
@@ -104,7 +108,7 @@ async fn a_hung_agent_is_no_black_hole_and_is_replaced() {
         assert!(start.elapsed() < SOON);
     }
     println!("traffic passes {:?} after the agent hung", start.elapsed());
-    let lost = timeout(SOON, world.injector.lost()).await.unwrap();
+    let lost = timeout(SOON, world.injector.lost()).await.unwrap().reason;
     assert!(lost.contains("no sign of life for 2 s and was killed"), "{lost}");
     world.revert(&undos).await;
     world.assert_as_before(&before).await;
@@ -120,7 +124,7 @@ async fn a_deadline_ends_a_fault_although_everybody_lives() {
         let undo = world.injector.prepare("short", &offer, &world.place(), short).await.unwrap();
         world.injector.inject(&undo).await.unwrap();
         world.exchange();
-        let lost = timeout(SOON, world.injector.lost()).await.unwrap();
+        let lost = timeout(SOON, world.injector.lost()).await.unwrap().reason;
         assert!(lost.starts_with("`short` ended early: its deadline of 800ms passed"), "{lost}");
         world.assert_as_before(&before).await;
         assert!(world.exchange().is_some());
@@ -153,7 +157,7 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
     let before = world.dump();
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (input, output) = tokio::io::split(theirs);
-    let serving = tokio::spawn(serve(input, output, Holding::Agent, std::future::pending()));
+    let serving = tokio::spawn(serve(input, output, host, std::future::pending()));
     let mut frames = Framed::new(ours, protocol::frames());
     let mut number = 0;
     let mut call = async |request| {
@@ -167,13 +171,21 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
             }
         }
     };
-    assert!(matches!(call(Request::Hello { version: VERSION }).await, Answer::Hello { .. }));
+    assert!(matches!(
+        call(Request::Hello { version: VERSION, settings: Settings::new() }).await,
+        Answer::Hello { .. }
+    ));
     let wanted = ask(&[block(Blocked::All)], &[Direction::Egress]);
-    let Answer::Offers(mut offers) = call(Request::Offer { ask: wanted, only: vec![] }).await else {
+    let Answer::Offers(mut offers) = call(Request::Offer { injector: NAME.into(), ask: wanted }).await else {
         panic!()
     };
-    let site = Site::from(&world.place());
-    let request = Request::Prepare { id: "x".into(), offer: offers.remove(0), site, deadline: DEADLINE };
+    let request = Request::Prepare {
+        injector: NAME.into(),
+        id: "x".into(),
+        offer: offers.remove(0),
+        spot: Spot::from(&world.place()),
+        deadline: DEADLINE,
+    };
     let Answer::Prepared(undo) = call(request).await else { panic!() };
     assert!(matches!(call(Request::Inject { undo: *undo }).await, Answer::Injected));
     assert_ne!(world.dump(), before);
@@ -194,7 +206,7 @@ async fn garbage_ends_an_agent_in_good_order() {
     for garbage in [&b"\0\0\0\x05hello"[..], &[0xff; 64], b"\0\0\0\x02{}"] {
         let (mut ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
-        let serving = tokio::spawn(serve(input, output, Holding::Agent, std::future::pending()));
+        let serving = tokio::spawn(serve(input, output, host, std::future::pending()));
         tokio::io::AsyncWriteExt::write_all(&mut ours, garbage).await.unwrap();
         let mut frames = Framed::new(ours, protocol::frames());
         let frame = timeout(SOON, frames.next()).await.unwrap().unwrap().unwrap();
@@ -205,10 +217,10 @@ async fn garbage_ends_an_agent_in_good_order() {
 
 #[tokio::test]
 async fn an_agent_of_another_version_or_without_manners_is_not_used() {
-    for request in [Request::Hello { version: VERSION + 1 }, Request::Bye] {
+    for request in [Request::Hello { version: VERSION + 1, settings: Settings::new() }, Request::Bye] {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
-        let serving = tokio::spawn(serve(input, output, Holding::Agent, std::future::pending()));
+        let serving = tokio::spawn(serve(input, output, host, std::future::pending()));
         let mut frames = Framed::new(ours, protocol::frames());
         frames.send(protocol::encode(&Call { number: 1, request }).unwrap()).await.unwrap();
         timeout(SOON, serving).await.unwrap().unwrap();
@@ -220,8 +232,7 @@ async fn what_is_no_agent_is_said_to_be_none() {
     for (program, expected) in
         [("/bin/true", "did not start"), ("/no/such/program", "cannot start the agent")]
     {
-        let injector =
-            chaos_faults::AgentInjector::new(chaos_faults::agent::ChildProcess::new(program, ["agent"]));
+        let injector = Agents::new(ChildProcess::new(program, ["agent"])).injector(NAME, does);
         let denied = injector.offer(&ask(&[delay(1)], &[Direction::Egress])).await.unwrap_err();
         assert!(denied.reason.contains(expected), "{denied}");
     }

@@ -13,7 +13,6 @@ use chaos_core::{
         fault::{Blocked, Refusal},
     },
 };
-use chaos_faults::agent::AgentInjector;
 
 use crate::{
     harness::{BOTH, DEADLINE, World, ask, bandwidth, block, delay, fresh_port, jitter, loss},
@@ -240,7 +239,7 @@ async fn filters_lead_to_the_forwarder_where_there_is_no_bpf() {
 async fn a_harness_without_an_executable_gets_what_the_kernel_holds() {
     let Some(world) = World::new() else { return };
     let before = world.dump();
-    let injector = AgentInjector::in_this_process();
+    let injector = crate::harness::in_this_process();
     let mut undos = Vec::new();
     let offers = injector.offer(&ask(&[loss(1.0), delay(20)], &[Direction::Egress])).await.unwrap();
     for (number, offer) in offers.iter().enumerate() {

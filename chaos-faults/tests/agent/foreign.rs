@@ -55,8 +55,8 @@ async fn a_namespace_that_is_gone_has_nothing_left_to_revert() {
     let Some(world) = World::new() else { return };
     let offer = world.offers(&[delay(20)], &[Direction::Egress]).await.remove(0);
     let mut undo = world.prepare("slow", &offer).await.unwrap();
-    undo.namespace = Some("/proc/1/fd/no-such-file".into());
-    undo.namespace_inode = Some(1);
+    undo.state["namespace"] = "/proc/1/fd/no-such-file".into();
+    undo.state["inode"] = 1.into();
     world.injector.revert(&undo).await.unwrap();
     let error = world.injector.inject(&undo).await.unwrap_err();
     assert_eq!(error.message, "the network namespace of netns a is gone");

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
 use chaos_core::{
     injector::{Ask, Direction, InjectError, Injector, Offer, PacketMatch, Protocol, Undo},
     model::{
@@ -13,7 +14,7 @@ use chaos_core::{
     },
     place::{Namespace, Object, ObjectKind, Place},
 };
-use chaos_faults::agent::{AgentInjector, ChildProcess};
+use chaos_faults::{NAME, NetworkInjector, Settings, backend::Holding, does};
 use nix::{sys::signal::Signal, unistd::Pid};
 
 use crate::pair::{self, Pair};
@@ -37,7 +38,9 @@ impl World {
     /// Only offers one backend, or says why that is not to be had here.
     pub(crate) async fn with(backend: &str, specs: &[FaultSpec]) -> Option<Self> {
         let mut world = Self::new()?;
-        world.injector = world.another().only([backend]);
+        let agents = Agents::new(agent(world.folder.path().join("pid")));
+        agents.set(NAME, &Settings::only([backend])).unwrap();
+        world.injector = agents.injector(NAME, does);
         match world.injector.offer(&ask(specs, &[Direction::Egress])).await {
             Ok(_) => Some(world),
             Err(denied) => {
@@ -165,7 +168,15 @@ pub(crate) fn fresh_port() -> u16 {
 }
 
 fn injector(pid: &std::path::Path) -> AgentInjector {
-    AgentInjector::new(agent(pid.to_owned()))
+    Agents::new(agent(pid.to_owned())).injector(NAME, does)
+}
+
+/// An injector whose agent is a thread of this process.
+pub(crate) fn in_this_process() -> AgentInjector {
+    let thread = OwnThread::new(|settings| {
+        Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
+    });
+    Agents::new(thread).injector(NAME, does)
 }
 
 /// This program as an agent, whose number is written to a file.

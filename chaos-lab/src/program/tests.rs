@@ -56,14 +56,18 @@ async fn it_says_why_it_offers_nothing() {
 async fn what_a_dead_run_replaced_is_gone_with_its_lab() {
     let made = injector(vec![http(80)]);
     let offer = made.offer(&ask("api-1", vec![FaultSpec::run(http(81))])).await.unwrap().remove(0);
-    let state = State { program: 0, before: http(80), deadline: Duration::from_secs(60) };
+    let state = |path: &Path, inode| State {
+        program: 0,
+        before: http(80),
+        namespace: Some(path.to_owned()),
+        inode: Some(inode),
+    };
     let undo = |path: &Path, inode| Undo {
         id: "canary/api-1/1".into(),
         injector: NAME.into(),
         offer: offer.clone(),
-        namespace: Some(path.to_owned()),
-        namespace_inode: Some(inode),
-        state: serde_json::to_value(&state).unwrap(),
+        deadline: Duration::from_secs(60),
+        state: serde_json::to_value(state(path, inode)).unwrap(),
         line: String::new(),
     };
     let own = Path::new("/proc/self/ns/net");

@@ -14,8 +14,7 @@ use chaos_core::{
     report::{self, Verdict},
     run::{Control, Runner},
 };
-use chaos_examples::pair::Pair;
-use chaos_faults::AgentInjector;
+use chaos_examples::{pair::Pair, roles::injector_in_this_process};
 
 /// Says what is done and what is believed.
 fn experiment() -> Experiment {
@@ -52,7 +51,7 @@ fn experiment() -> Experiment {
 /// Plans, runs and reports it.
 async fn run() -> Result<Verdict, Box<dyn Error>> {
     let pair = Arc::new(Pair::new()?);
-    let injector = Arc::new(AgentInjector::in_this_process());
+    let injector = Arc::new(injector_in_this_process());
     let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
     let plan = plan(&experiment(), &*pair, &injectors, 7).await?;
     for part in plan.faults.iter().flat_map(|fault| &fault.parts) {

@@ -8,24 +8,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use chaos_core::injector::{Effect, InjectError, Undo};
+use chaos_core::{
+    injector::{Effect, InjectError, Lost, Undo},
+    place::Place,
+};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::unix::pipe,
     sync::mpsc,
+    task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use super::{
+use crate::{
+    host::{Host, Settings},
+    priority,
     protocol::{self, Answer, Call, Message, Request, SILENCE, VERSION},
     stack::Stack,
-};
-use crate::{
-    backend::Holding,
-    injector::{Machine, deadline_of},
-    priority,
 };
 
 /// How often an agent that is on its own tries to take a fault back, before it tells and gives up on it.
@@ -48,10 +49,13 @@ pub struct Stop {
 
 /// Serves one runner until it says goodbye, falls silent, breaks off or garbles, or until `stop` says why; then takes back
 /// everything that is still in place.
-pub async fn serve<R, W, S>(input: R, output: W, holding: Holding, stop: S) -> Stop
+///
+/// `furnish` makes the host once the runner has greeted and said what it wants the injectors to be set to.
+pub async fn serve<R, W, F, S>(input: R, output: W, furnish: F, stop: S) -> Stop
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
+    F: FnOnce(&Settings) -> Result<Host, InjectError>,
     S: Future<Output = String>,
 {
     let (says, to_say) = mpsc::unbounded_channel();
@@ -59,9 +63,17 @@ where
     let heard = Arc::new(Mutex::new(Instant::now()));
     let (hears, mut calls) = mpsc::unbounded_channel();
     let reader = tokio::spawn(read(input, hears, says.clone(), Arc::clone(&heard)));
+    let (loses, mut losses) = mpsc::unbounded_channel();
 
-    let mut agent = Agent { machine: Machine::new(holding), stack: Stack::default(), says, greeted: false };
-    let reason = agent.work(&mut calls, &heard, stop).await;
+    let mut agent = Agent {
+        furnish: Some(furnish),
+        host: Host::new(),
+        loses,
+        watchers: JoinSet::new(),
+        stack: Stack::default(),
+        says,
+    };
+    let reason = agent.work(&mut calls, &mut losses, &heard, stop).await;
     reader.abort();
     tracing::info!(reason, "the agent ends");
     let left = agent.unwind(&reason).await;
@@ -73,11 +85,13 @@ where
 
 /// Serves the runner at the other end of the standard streams, in a session of its own, on this thread; returns why it ended.
 ///
-/// For the hidden subcommand of a program that offers agents. The process should end afterwards.
+/// For the hidden subcommand of a program that offers agents, which brings the host. The process should end afterwards.
 ///
 /// # Errors
 /// The process has no memory or descriptors for a runtime.
-pub fn serve_standard_streams() -> std::io::Result<Stop> {
+pub fn serve_standard_streams(
+    furnish: impl FnOnce(&Settings) -> Result<Host, InjectError>,
+) -> std::io::Result<Stop> {
     // Ctrl-C at the terminal is for the runner, which decides. A session leader has its own session already.
     nix::unistd::setsid().ok();
     priority::come_first();
@@ -85,7 +99,7 @@ pub fn serve_standard_streams() -> std::io::Result<Stop> {
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     let ended = runtime.block_on(async {
         let stop = signalled()?;
-        Ok(serve(standard_input(), standard_output(), Holding::Agent, stop).await)
+        Ok(serve(standard_input(), standard_output(), furnish, stop).await)
     });
     // A thread that reads standard input may wait for ever.
     runtime.shutdown_background();
@@ -191,18 +205,23 @@ fn unsayable(message: &Message, error: &protocol::ProtocolError) -> Message {
     }
 }
 
-struct Agent {
-    machine: Machine,
+struct Agent<F> {
+    /// Makes the host; none once the runner has greeted.
+    furnish: Option<F>,
+    host: Host,
+    loses: mpsc::UnboundedSender<Lost>,
+    /// One for each injector, until the agent ends.
+    watchers: JoinSet<()>,
     stack: Stack,
     says: mpsc::UnboundedSender<Message>,
-    greeted: bool,
 }
 
-impl Agent {
+impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
     /// Works until there is a reason to end, which it returns.
     async fn work(
         &mut self,
         calls: &mut mpsc::UnboundedReceiver<Heard>,
+        losses: &mut mpsc::UnboundedReceiver<Lost>,
         heard: &Mutex<Instant>,
         stop: impl Future<Output = String>,
     ) -> String {
@@ -229,7 +248,8 @@ impl Agent {
                     }
                     self.expire().await;
                 }
-                lost = self.machine.lost() => self.lose(lost).await,
+                // Never none: a sender is our own.
+                Some(lost) = losses.recv() => self.lose(&lost).await,
             }
         }
     }
@@ -237,21 +257,23 @@ impl Agent {
     /// Answers a call; returns why to end, if it says so.
     async fn answer(&mut self, call: Call) -> Option<String> {
         let number = call.number;
-        if !self.greeted && !matches!(call.request, Request::Hello { .. }) {
-            self.say(
-                number,
-                Answer::Failed(InjectError::new("the first request to an agent must be a hello")),
-            );
-            return Some("the runner did not begin with a hello".into());
-        }
-        let failed = Answer::Failed;
-        let answer = match call.request {
-            Request::Hello { version } => {
-                self.say(number, Answer::Hello { version: VERSION });
-                self.greeted = version == VERSION;
-                return (!self.greeted).then(|| {
-                    format!("the runner speaks version {version} of the protocol, the agent {VERSION}")
-                });
+        match call.request {
+            Request::Hello { version, settings } => {
+                let greeted = self.greet(version, &settings);
+                let (answer, end) = match greeted {
+                    Ok(()) => (Answer::Hello { version: VERSION }, None),
+                    Err(error) if version != VERSION => {
+                        (Answer::Hello { version: VERSION }, Some(error.message))
+                    }
+                    Err(error) => (Answer::Failed(error.clone()), Some(error.message)),
+                };
+                self.say(number, answer);
+                end
+            }
+            _ if self.furnish.is_some() => {
+                let error = InjectError::new("the first request to an agent must be a hello");
+                self.say(number, Answer::Failed(error));
+                Some("the runner did not begin with a hello".into())
             }
             Request::Bye => {
                 let left = self.unwind("the runner said goodbye").await;
@@ -262,62 +284,92 @@ impl Agent {
                         Some(line) => Answer::Failed(InjectError::new(line)),
                     },
                 );
-                return Some("the runner said goodbye".into());
+                Some("the runner said goodbye".into())
             }
-            Request::Ping => Answer::Pong,
-            Request::Offer { ask, only } => match self.machine.offer(&ask, &only).await {
+            request => {
+                let answer = self.carry_out(request).await.unwrap_or_else(Answer::Failed);
+                self.say(number, answer);
+                None
+            }
+        }
+    }
+
+    /// Takes in the runner's greeting and makes the host.
+    fn greet(&mut self, version: u32, settings: &Settings) -> Result<(), InjectError> {
+        if version != VERSION {
+            let message = format!("the runner speaks version {version} of the protocol, the agent {VERSION}");
+            return Err(InjectError::new(message));
+        }
+        let Some(furnish) = self.furnish.take() else { return Ok(()) };
+        self.host = furnish(settings)?;
+        for injector in self.host.injectors() {
+            let (injector, loses) = (Arc::clone(injector), self.loses.clone());
+            self.watchers.spawn(async move { while loses.send(injector.lost().await).is_ok() {} });
+        }
+        Ok(())
+    }
+
+    /// Has an injector do what is asked for.
+    async fn carry_out(&mut self, request: Request) -> Result<Answer, InjectError> {
+        Ok(match request {
+            Request::Ping | Request::Hello { .. } | Request::Bye => Answer::Pong,
+            Request::Offer { injector, ask } => match self.host.named(&injector)?.offer(&ask).await {
                 Ok(offers) => Answer::Offers(offers),
                 Err(denied) => Answer::Denied(denied),
             },
-            Request::Prepare { id, offer, site, deadline } => {
-                let prepared = self.machine.prepare(&id, &offer, &site, deadline).await;
-                prepared.map_or_else(failed, |undo| Answer::Prepared(Box::new(undo)))
+            Request::Prepare { injector, id, offer, spot, deadline } => {
+                let place = Place::from(spot);
+                let undo = self.host.named(&injector)?.prepare(&id, &offer, &place, deadline).await?;
+                Answer::Prepared(Box::new(undo))
             }
-            Request::Inject { undo } => self.inject(undo).await.map_or_else(failed, |()| Answer::Injected),
+            Request::Inject { undo } => {
+                let injector = Arc::clone(self.host.named(&undo.injector)?);
+                // On the stack first: also a half-done injection is owed a revert.
+                self.stack.push(undo.clone());
+                injector.inject(&undo).await?;
+                Answer::Injected
+            }
             Request::Release { ids } => {
-                self.machine.release(ids.iter().map(String::as_str));
+                self.release(&self.stack.among(&ids)).await;
                 Answer::Released
             }
-            Request::Revert { undo } => self.revert(&undo).await.map_or_else(failed, Answer::Reverted),
-            Request::Effect { undo } => match self.stack.done(&undo.id) {
-                Some(effect) => Answer::Effect(effect.clone()),
-                None => self.machine.effect(&undo).await.map_or_else(failed, Answer::Effect),
-            },
-            Request::Evidence { site } => {
-                Machine::evidence(&site).await.map_or_else(failed, Answer::Evidence)
+            Request::Revert { undo } => Answer::Reverted(self.revert(&undo).await?),
+            Request::Effect { undo } => Answer::Effect(self.host.named(&undo.injector)?.effect(&undo).await?),
+            Request::Evidence { injector, spot } => {
+                Answer::Evidence(self.host.named(&injector)?.evidence(&Place::from(spot)).await)
             }
-        };
-        self.say(number, answer);
-        None
+        })
     }
 
     fn say(&self, number: u64, answer: Answer) {
         self.says.send(Message::Answer { number, answer }).ok();
     }
 
-    async fn inject(&mut self, undo: Undo) -> Result<(), InjectError> {
-        // On the stack first: also a half-done injection is owed a revert.
-        self.stack.push(undo.clone(), deadline_of(&undo)?);
-        self.machine.inject(&undo).await
+    /// Lets the traffic of these faults pass at once, where that takes no time.
+    async fn release(&self, undos: &[Undo]) {
+        for injector in self.host.injectors() {
+            let own = undos.iter().filter(|undo| undo.injector == injector.name());
+            let own: Vec<Undo> = own.cloned().collect();
+            if !own.is_empty() {
+                injector.release(&own).await;
+            }
+        }
     }
 
-    async fn revert(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
-        let effect = self.machine.revert(undo).await?;
-        let effect = match self.stack.done(&undo.id) {
-            // A second revert measures nothing; the first one's answer stands.
-            Some(done) if !self.stack.holds(&undo.id) => done.clone(),
-            _ => effect,
-        };
-        self.stack.remove(&undo.id, effect.clone());
+    async fn revert(&mut self, undo: &Undo) -> Result<Option<Effect>, InjectError> {
+        let injector = self.host.named(&undo.injector)?;
+        injector.revert(undo).await?;
+        let effect = injector.effect(undo).await.ok();
+        self.stack.remove(&undo.id);
         Ok(effect)
     }
 
     /// Takes back what outlived its deadline.
     async fn expire(&mut self) {
         let all = self.stack.expired();
-        self.machine.release(all.iter().map(|undo| undo.id.as_str()));
+        self.release(&all).await;
         for undo in all {
-            let reason = format!("its deadline of {:?} passed", deadline_of(&undo).unwrap_or_default());
+            let reason = format!("its deadline of {:?} passed", undo.deadline);
             let reverted = self.revert(&undo).await;
             if reverted.is_err() {
                 self.stack.postpone(&undo.id, AGAIN);
@@ -326,11 +378,11 @@ impl Agent {
         }
     }
 
-    /// Takes back what broke by itself.
-    async fn lose(&mut self, (id, reason): (String, String)) {
-        for undo in self.stack.newest_first().into_iter().filter(|undo| undo.id == id) {
+    /// Takes back what broke without anybody's doing.
+    async fn lose(&mut self, lost: &Lost) {
+        for undo in self.stack.among(&lost.ids) {
             let reverted = self.revert(&undo).await;
-            self.tell(&id, &reason, reverted);
+            self.tell(&undo.id, &lost.reason, reverted);
         }
     }
 
@@ -338,7 +390,7 @@ impl Agent {
     async fn unwind(&mut self, reason: &str) -> Vec<String> {
         let mut left = Vec::new();
         let all = self.stack.newest_first();
-        self.machine.release(all.iter().map(|undo| undo.id.as_str()));
+        self.release(&all).await;
         for undo in all {
             let mut reverted = self.revert(&undo).await;
             for attempt in 1..TRIES {
@@ -356,9 +408,9 @@ impl Agent {
         left
     }
 
-    fn tell(&self, id: &str, reason: &str, reverted: Result<Effect, InjectError>) {
+    fn tell(&self, id: &str, reason: &str, reverted: Result<Option<Effect>, InjectError>) {
         let (failure, effect) = match reverted {
-            Ok(effect) => (None, Some(effect)),
+            Ok(effect) => (None, effect),
             Err(error) => (Some(error.to_string()), None),
         };
         let ended = Message::Ended { id: id.into(), reason: reason.into(), failure, effect };

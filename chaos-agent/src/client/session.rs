@@ -19,8 +19,9 @@ use tokio::{
 };
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use super::Known;
-use crate::agent::{
+use super::known::Known;
+use crate::{
+    host::Settings,
     protocol::{self, Answer, Call, HEARTBEAT, Message, Request, SILENCE, VERSION},
     transport::{Grip, Transport},
 };
@@ -42,6 +43,7 @@ impl Session {
     /// Starts an agent and greets it.
     pub(super) async fn start(
         transport: &dyn Transport,
+        settings: Settings,
         known: Arc<Known>,
     ) -> Result<Arc<Self>, InjectError> {
         let started = transport.start().await?;
@@ -59,7 +61,7 @@ impl Session {
         tokio::spawn(read(started.output, hears));
         tokio::spawn(watch_over(watching, heard, started.grip, writing.abort_handle()));
 
-        let greeting = session.call(Request::Hello { version: VERSION }, START).await;
+        let greeting = session.call(Request::Hello { version: VERSION, settings }, START).await;
         match greeting {
             Ok(Answer::Hello { version: VERSION }) => Ok(session),
             Ok(Answer::Hello { version }) => Err(InjectError {

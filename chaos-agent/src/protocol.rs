@@ -4,18 +4,20 @@
 //! runner speaks first, with [`Request::Hello`]; the agent answers every [`Call`] with a [`Message::Answer`] of the same
 //! number, in any order, and says by itself when it ended a fault.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chaos_core::{
     injector::{Ask, Denied, Effect, InjectError, Offer, Undo},
-    place::{Object, Place},
+    place::{Names, Namespace, Object, Place},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio_util::codec::LengthDelimitedCodec;
 
+use crate::host::Settings;
+
 /// The version of this protocol; an agent of another version is not used.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest frame, in bytes; a longer one ends the conversation.
 pub const LARGEST_FRAME: usize = 1 << 20;
@@ -43,24 +45,28 @@ pub enum Request {
     Hello {
         /// The runner's [`VERSION`].
         version: u32,
+        /// What the agent's injectors are to be set to.
+        settings: Settings,
     },
     /// Is a sign of life.
     Ping,
     /// Asks how something could be done here.
     Offer {
+        /// The name of the injector.
+        injector: String,
         /// What.
         ask: Ask,
-        /// The only backends that may be offered; empty means all.
-        only: Vec<String>,
     },
     /// Asks for the prior state.
     Prepare {
+        /// The name of the injector.
+        injector: String,
         /// The id of the undo record.
         id: String,
         /// What was offered.
         offer: Offer,
         /// Where.
-        site: Site,
+        spot: Spot,
         /// How long after injection the fault ends by itself.
         deadline: Duration,
     },
@@ -84,10 +90,12 @@ pub enum Request {
         /// Its record.
         undo: Undo,
     },
-    /// Asks what the kernel says of a place.
+    /// Asks what an injector sees at a place.
     Evidence {
+        /// The name of the injector.
+        injector: String,
         /// Which.
-        site: Site,
+        spot: Spot,
     },
     /// Ends the conversation; what is still in place is reverted first.
     Bye,
@@ -95,22 +103,37 @@ pub enum Request {
 
 /// A place, as far as an agent needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Site {
+pub struct Spot {
     /// Which object.
     pub object: Object,
     /// A path that opens its network namespace; none for the agent's own.
     pub namespace: Option<PathBuf>,
+    /// A path that opens the mount namespace that belongs to it.
+    pub mounts: Option<PathBuf>,
     /// The interface to use, where it is known beforehand.
     pub interface: Option<String>,
+    /// How names are resolved there.
+    pub names: Arc<Names>,
 }
 
-impl From<&Place> for Site {
+impl From<&Place> for Spot {
     fn from(place: &Place) -> Self {
-        Site {
+        let namespace = place.namespace.as_ref();
+        Spot {
             object: place.object.clone(),
-            namespace: place.namespace.as_ref().map(|namespace| namespace.path.clone()),
+            namespace: namespace.map(|namespace| namespace.path.clone()),
+            mounts: namespace.and_then(|namespace| namespace.mounts.clone()),
             interface: place.interface.clone(),
+            names: Arc::clone(&place.names),
         }
+    }
+}
+
+impl From<Spot> for Place {
+    fn from(spot: Spot) -> Self {
+        let Spot { object, namespace, mounts, interface, names } = spot;
+        let namespace = namespace.map(|path| Namespace { path, descriptor: None, mounts });
+        Place { object, namespace, interface, names }
     }
 }
 
@@ -164,11 +187,11 @@ pub enum Answer {
     Injected,
     /// Traffic passes, where that takes no time.
     Released,
-    /// The prior state is back.
-    Reverted(Effect),
+    /// The prior state is back; what the fault did until then, where that is known.
+    Reverted(Option<Effect>),
     /// What a fault did so far.
     Effect(Effect),
-    /// What the kernel says, a line each.
+    /// What is there, a line each.
     Evidence(Vec<String>),
     /// The agent ends, nothing of it is left.
     Bye,
@@ -230,12 +253,13 @@ mod tests {
 
     #[test]
     fn a_call_survives_the_way() {
-        let call = Call { number: 7, request: Request::Hello { version: VERSION } };
+        let call =
+            Call { number: 7, request: Request::Hello { version: VERSION, settings: Settings::new() } };
         let mut wire = BytesMut::new();
         frames().encode(encode(&call).unwrap(), &mut wire).unwrap();
         let frame = frames().decode(&mut wire).unwrap().unwrap();
         assert_eq!(decode::<Call>(&frame).unwrap(), call);
-        assert_eq!(&frame[..], br#"{"number":7,"request":{"hello":{"version":1}}}"#);
+        assert_eq!(&frame[..], br#"{"number":7,"request":{"hello":{"version":2,"settings":{}}}}"#);
     }
 
     #[test]

@@ -1,19 +1,14 @@
 //! What an agent must undo, newest last.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use chaos_core::injector::{Effect, Undo};
+use chaos_core::injector::Undo;
 use tokio::time::Instant;
-
-/// How many effects of reverted faults are remembered, so that a long-lived agent does not grow.
-const REMEMBERED: usize = 4096;
 
 /// The faults in place, in the order they were injected, each with the moment it ends by itself.
 #[derive(Debug, Default)]
 pub(crate) struct Stack {
     held: Vec<Held>,
-    /// What reverted faults did; they are asked for it afterwards.
-    done: BTreeMap<String, Effect>,
 }
 
 #[derive(Debug)]
@@ -24,32 +19,23 @@ struct Held {
 
 impl Stack {
     /// Puts a record on top, before its fault is put in place; the same id again only moves its deadline.
-    pub(crate) fn push(&mut self, undo: Undo, deadline: Duration) {
-        let until = Instant::now() + deadline;
-        self.done.remove(&undo.id);
+    pub(crate) fn push(&mut self, undo: Undo) {
+        let until = Instant::now() + undo.deadline;
         match self.held.iter_mut().find(|held| held.undo.id == undo.id) {
             Some(held) => held.until = until,
             None => self.held.push(Held { undo, until }),
         }
     }
 
-    /// Takes a record off and remembers what its fault did.
-    pub(crate) fn remove(&mut self, id: &str, effect: Effect) {
+    /// Takes a record off.
+    pub(crate) fn remove(&mut self, id: &str) {
         self.held.retain(|held| held.undo.id != id);
-        if self.done.len() >= REMEMBERED {
-            self.done.pop_first();
-        }
-        self.done.insert(id.to_owned(), effect);
     }
 
-    /// Returns what a reverted fault did.
-    pub(crate) fn done(&self, id: &str) -> Option<&Effect> {
-        self.done.get(id)
-    }
-
-    /// Returns whether a record is on the stack.
-    pub(crate) fn holds(&self, id: &str) -> bool {
-        self.held.iter().any(|held| held.undo.id == id)
+    /// Returns the records with these ids, newest first.
+    pub(crate) fn among(&self, ids: &[String]) -> Vec<Undo> {
+        let held = self.held.iter().rev().filter(|held| ids.contains(&held.undo.id));
+        held.map(|held| held.undo.clone()).collect()
     }
 
     /// Returns all records, newest first: the order in which they are reverted.
@@ -85,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    fn undo(id: &str) -> Undo {
+    fn undo(id: &str, seconds: u64) -> Undo {
         let ask = Ask {
             fault: "slow".into(),
             object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
@@ -105,8 +91,7 @@ mod tests {
                 undoes: String::new(),
                 because: vec![],
             },
-            namespace: None,
-            namespace_inode: None,
+            deadline: Duration::from_secs(seconds),
             state: serde_json::Value::Null,
             line: String::new(),
         }
@@ -120,22 +105,21 @@ mod tests {
     async fn what_came_last_goes_first() {
         let mut stack = Stack::default();
         for id in ["a", "b", "c"] {
-            stack.push(undo(id), Duration::from_secs(10));
+            stack.push(undo(id, 10));
         }
-        stack.remove("b", Effect::default());
-        stack.push(undo("a"), Duration::from_secs(20));
+        stack.remove("b");
+        stack.push(undo("a", 20));
         assert_eq!(ids(stack.newest_first()), ["c", "a"]);
-        assert!(stack.holds("a") && !stack.holds("b"));
-        assert!(stack.done("b").is_some() && stack.done("a").is_none());
+        assert_eq!(ids(stack.among(&["a".into(), "b".into()])), ["a"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_takes_only_its_own() {
         let mut stack = Stack::default();
         assert_eq!(stack.next_deadline(), None);
-        stack.push(undo("a"), Duration::from_secs(10));
-        stack.push(undo("b"), Duration::from_secs(5));
-        stack.push(undo("c"), Duration::from_secs(5));
+        stack.push(undo("a", 10));
+        stack.push(undo("b", 5));
+        stack.push(undo("c", 5));
         assert_eq!(stack.next_deadline(), Some(Instant::now() + Duration::from_secs(5)));
         assert!(stack.expired().is_empty());
         tokio::time::advance(Duration::from_secs(6)).await;

@@ -1,0 +1,146 @@
+//! An injector whose work an agent does.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chaos_core::{
+    injector::{Ask, Denied, Effect, InjectError, Injector, Lost, Offer, Undo},
+    model::FaultSpec,
+    place::Place,
+};
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Agents, unexpected};
+use crate::protocol::{Answer, Request};
+
+/// One injector of the agents, as the runner sees it.
+pub struct AgentInjector {
+    agents: Arc<Agents>,
+    name: String,
+    does: fn(&FaultSpec) -> bool,
+    losses: Mutex<mpsc::UnboundedReceiver<Lost>>,
+}
+
+impl AgentInjector {
+    pub(super) fn new(agents: Arc<Agents>, name: String, does: fn(&FaultSpec) -> bool) -> Self {
+        let losses = Mutex::new(agents.known.listen(&name));
+        AgentInjector { agents, name, does, losses }
+    }
+
+    /// Takes back what is still in place, and ends the agents; other injectors of the same agents go with it.
+    ///
+    /// # Errors
+    /// Something could not be taken back.
+    pub async fn close(&self) -> Result<(), InjectError> {
+        self.agents.close().await
+    }
+}
+
+#[async_trait]
+impl Injector for AgentInjector {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn does(&self, spec: &FaultSpec) -> bool {
+        (self.does)(spec)
+    }
+
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+        let denied = |error: InjectError| Denied {
+            reason: error.message,
+            remedy: error.help,
+            permission: error.permission,
+        };
+        let request = Request::Offer { injector: self.name.clone(), ask: ask.clone() };
+        match self.agents.call(request).await.map_err(denied)? {
+            Answer::Offers(offers) => Ok(offers),
+            Answer::Denied(refusal) => Err(refusal),
+            other => Err(denied(unexpected(&other))),
+        }
+    }
+
+    async fn prepare(
+        &self,
+        id: &str,
+        offer: &Offer,
+        place: &Place,
+        deadline: Duration,
+    ) -> Result<Undo, InjectError> {
+        let request = Request::Prepare {
+            injector: self.name.clone(),
+            id: id.into(),
+            offer: offer.clone(),
+            spot: place.into(),
+            deadline,
+        };
+        // Preparing touches nothing, and all that it finds out is in the record.
+        match self.agents.call_any(request).await? {
+            Answer::Prepared(undo) => Ok(*undo),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+        let known = &self.agents.known;
+        known.put(undo);
+        let injected = self.agents.call(Request::Inject { undo: undo.clone() }).await;
+        if injected.is_err() {
+            known.taken(&undo.id);
+        }
+        match injected? {
+            Answer::Injected => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn release(&self, undos: &[Undo]) {
+        self.agents.release(undos.iter().map(|undo| undo.id.clone()).collect()).await;
+    }
+
+    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+        self.agents.known.taken(&undo.id);
+        match self.agents.call_any(Request::Revert { undo: undo.clone() }).await? {
+            Answer::Reverted(effect) => {
+                if let Some(effect) = effect {
+                    self.agents.known.reverted(&undo.id, effect);
+                }
+                Ok(())
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+        let known = &self.agents.known;
+        if !known.holds(&undo.id)
+            && let Some(effect) = known.effect(&undo.id)
+        {
+            return Ok(effect);
+        }
+        match self.agents.call(Request::Effect { undo: undo.clone() }).await? {
+            Answer::Effect(effect) => {
+                known.measured(&undo.id, effect.clone());
+                Ok(effect)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn lost(&self) -> Lost {
+        match self.losses.lock().await.recv().await {
+            Some(lost) => lost,
+            // Another injector of the same name has taken this one's place.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn evidence(&self, place: &Place) -> Vec<String> {
+        let request = Request::Evidence { injector: self.name.clone(), spot: place.into() };
+        match self.agents.call(request).await {
+            Ok(Answer::Evidence(lines)) => lines,
+            Ok(other) => vec![unexpected(&other).to_string()],
+            Err(error) => vec![format!("no evidence of {}: {error}", place.object)],
+        }
+    }
+}

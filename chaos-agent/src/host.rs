@@ -1,0 +1,42 @@
+//! What an agent can do: the injectors that its program brings.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chaos_core::injector::{InjectError, Injector};
+
+/// What the runner wants the injectors of an agent to be set to, by the injector's name; only the injector reads it.
+pub type Settings = BTreeMap<String, serde_json::Value>;
+
+/// The injectors that an agent offers, each found by its name.
+#[derive(Clone, Default)]
+pub struct Host {
+    injectors: Vec<Arc<dyn Injector>>,
+}
+
+impl Host {
+    /// Makes a host that offers nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an injector.
+    #[must_use]
+    pub fn injector(mut self, injector: impl Injector + 'static) -> Self {
+        self.injectors.push(Arc::new(injector));
+        self
+    }
+
+    /// Returns all injectors.
+    pub(crate) fn injectors(&self) -> &[Arc<dyn Injector>] {
+        &self.injectors
+    }
+
+    /// Finds an injector by its name.
+    pub(crate) fn named(&self, name: &str) -> Result<&Arc<dyn Injector>, InjectError> {
+        self.injectors.iter().find(|injector| injector.name() == name).ok_or_else(|| InjectError {
+            message: format!("this agent has no injector `{name}`"),
+            help: Some("use the same build of `chaos` on both sides".into()),
+            permission: false,
+        })
+    }
+}
