@@ -15,7 +15,8 @@ use chaos_core::{
     injector::{Injector, Offer},
     model::FaultSpec,
 };
-use chaos_faults::netlink::{Connection, Handle, Namespace, Netem, QdiscOptions, Tbf};
+use chaos_faults::netlink::{Connection, Handle, Netem, QdiscOptions, Tbf};
+use chaos_netns::Namespace;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

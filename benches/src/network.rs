@@ -1,12 +1,6 @@
 //! Own network namespaces, which vanish with the program that made them.
 
-use std::{
-    net::Ipv4Addr,
-    os::fd::{AsFd, AsRawFd},
-    path::PathBuf,
-    process::Command,
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, process::Command, sync::Arc};
 
 use async_trait::async_trait;
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host};
@@ -21,8 +15,9 @@ use chaos_faults::{
     NAME, NetworkInjector, Settings,
     backend::Holding,
     does,
-    netlink::{Connection, Namespace, link::VethPair},
+    netlink::{Connection, link::VethPair},
 };
+use chaos_netns::Namespace;
 
 use crate::{AGENT, Failure};
 
@@ -101,10 +96,9 @@ fn ip(namespace: &Namespace, arguments: &[&str]) -> Result<(), Failure> {
 
 /// Returns the place of a namespace that this process holds open.
 pub(crate) fn place(namespace: &Namespace) -> Place {
-    let path = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_fd().as_raw_fd());
     Place {
         object: object(),
-        namespace: Some(Entered { path: PathBuf::from(path), descriptor: None, mounts: None }),
+        namespace: Some(Entered { path: namespace.path(), descriptor: None, mounts: None }),
         interface: Some(NEAR.into()),
         names: Arc::new(Names::default()),
     }

@@ -23,7 +23,7 @@ pub mod program;
 mod syscall;
 
 pub use self::action::{Action, Loss, Probability};
-pub use self::device::{Device, Namespace};
+pub use self::device::Device;
 pub use self::error::BpfError;
 pub use self::hold::{Counters, Deadline, Hold, Rule, RuleId};
 pub use self::matching::{Direction, PacketMatch, Peer, Protocol};

@@ -3,9 +3,10 @@
 //! Nothing of the machine's own network is touched: the namespace is made by [`probe`], has no name and no process,
 //! and is gone when the probe returns. (The kernel may load modules while being asked, as for any request.)
 
+use chaos_netns::Namespace;
 use serde::{Deserialize, Serialize};
 
-use crate::netlink::{Connection, Namespace, NetlinkError};
+use crate::netlink::{Connection, NetlinkError};
 
 mod traffic_control;
 mod user_space;
@@ -59,7 +60,7 @@ const NAMESPACE_REMEDY: &str = "run as root, or grant CAP_SYS_ADMIN and CAP_NET_
 pub async fn probe() -> Vec<Capability> {
     let opened = match Namespace::create() {
         Ok(namespace) => Connection::open(&namespace).await,
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
     let mut found = Vec::new();
     match opened {

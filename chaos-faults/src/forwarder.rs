@@ -110,7 +110,10 @@ impl Forwarder {
                         started.send(Ok(near)).ok();
                         worker.run();
                     }
-                    Err(error) => drop(started.send(Err(error))),
+                    Err(error) => {
+                        // Nobody waiting for the answer means the start was given up.
+                        let _ = started.send(Err(error));
+                    }
                 }
             })
         }

@@ -15,7 +15,7 @@ use chaos_core::{
     span::Span,
 };
 
-use crate::netlink::{self, Connection};
+use crate::netlink::{Connection, NetlinkError};
 
 /// Where `ip netns` keeps named namespaces.
 const NAMED: &str = "/run/netns";
@@ -55,7 +55,8 @@ fn error(message: String, help: &str, span: Span) -> InventoryError {
 /// Returns the addresses of a namespace that others can reach; none where it may not be entered.
 async fn addresses(path: &Path) -> Vec<IpAddr> {
     let found = async {
-        let connection = Connection::open(&netlink::Namespace::open(path)?).await?;
+        let connection =
+            Connection::open(&chaos_netns::Namespace::open(path).map_err(NetlinkError::from)?).await?;
         connection.links().await
     };
     let links = match found.await {
@@ -117,7 +118,9 @@ async fn processes(name: &str, span: Span) -> Result<Vec<Object>, InventoryError
     let mut unreadable = 0;
     for process in all_processes().into_iter().filter(|process| is_called(process.pid, name)) {
         match namespace_inode(process.pid) {
-            Some(inode) => drop(by_namespace.entry(inode).or_insert(process)),
+            Some(inode) => {
+                by_namespace.entry(inode).or_insert(process);
+            }
             None => unreadable += 1,
         }
     }

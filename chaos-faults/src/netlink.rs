@@ -1,11 +1,10 @@
 //! Traffic control, links and routes of a network namespace, spoken to the kernel over rtnetlink.
 //!
-//! 1. [`Namespace`] names a network namespace by an open descriptor.
-//! 2. [`Connection`] is a netlink socket that lives in it; everything else is a method on it.
-//! 3. [`Netem`], [`Tbf`], [`Prio`] and [`Htb`] are queueing disciplines as values: encode, send, read back, compare.
-//! 4. [`filter`] turns a [`PacketMatch`](chaos_core::injector::PacketMatch) into `u32` filters.
-//! 5. [`tree`] puts both together: an own root that steers matched packets into an own qdisc.
-//! 6. [`link`] makes and removes veth pairs.
+//! 1. [`Connection`] is a netlink socket that lives in a [namespace](chaos_netns::Namespace); everything else is a method on it.
+//! 2. [`Netem`], [`Tbf`], [`Prio`] and [`Htb`] are queueing disciplines as values: encode, send, read back, compare.
+//! 3. [`filter`] turns a [`PacketMatch`](chaos_core::injector::PacketMatch) into `u32` filters.
+//! 4. [`tree`] puts both together: an own root that steers matched packets into an own qdisc.
+//! 5. [`link`] makes and removes veth pairs.
 //!
 //! No `tc` or `ip` process is started, and nothing is ever flushed: what is added carries an own handle or an own
 //! priority ([`handle::OWN_MAJOR`], [`filter::OWN_PRIORITY`]) and only that is removed.
@@ -19,7 +18,6 @@ pub mod handle;
 pub mod htb;
 pub mod link;
 pub mod loss;
-pub mod namespace;
 pub mod netem;
 pub mod prio;
 pub mod probability;
@@ -33,7 +31,6 @@ pub use error::NetlinkError;
 pub use handle::Handle;
 pub use htb::{Htb, HtbClass};
 pub use loss::{Bursts, Loss};
-pub use namespace::Namespace;
 pub use netem::Netem;
 pub use prio::Prio;
 pub use probability::Probability;

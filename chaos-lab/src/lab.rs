@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chaos_core::model::{self, Program};
+use chaos_netns::Namespace;
 use tokio::sync::broadcast;
 
 use self::holder::Holder;
 use crate::address::{HOST_INTERFACE, HostLayout, Layout, LayoutError, describe};
-use crate::namespace::Namespace;
 use crate::process::Death;
 use crate::protocol::{Answer, Ask, Back, Boot, BringUpError, Frame, Look, Up};
 use crate::resolver::Names;
@@ -199,7 +199,7 @@ impl Lab {
         let path = |descriptor: i32| PathBuf::from(format!("/proc/{}/fd/{descriptor}", holder.pid()));
         let open = |what: &str, descriptor: i32| {
             Namespace::open(path(descriptor))
-                .map_err(|source| LabError::Open { what: what.to_owned(), source })
+                .map_err(|source| LabError::Open { what: what.to_owned(), source: source.into() })
         };
         let pids = holder
             .outer_pids()
@@ -437,7 +437,7 @@ impl Lab {
     pub async fn down(mut self) -> Result<(), DownError> {
         let mut inodes = Vec::with_capacity(self.hosts.len() + 1);
         for namespace in self.hosts.iter().map(|h| &h.namespace).chain([&self.switch]) {
-            inodes.push(namespace.inode().map_err(DownError::Wait)?);
+            inodes.push(namespace.inode());
         }
         self.holder.end().await.map_err(DownError::Wait)?;
         drop(self);

@@ -5,7 +5,7 @@
 //!
 //! 1. [`address`] decides names, addresses and interfaces, and refuses what cannot be, before anything exists.
 //! 2. [`Lab::up`] starts one process, the first of a new pid namespace, and hands it the layout.
-//! 3. [`init`] is that process: it makes the switch and the hosts ([`mod@namespace`], `link`), starts the programs, waits
+//! 3. [`init`] is that process: it makes the switch and the hosts (`link`), starts the programs, waits
 //!    until each is ready, and then holds everything until its input ends.
 //! 4. [`Lab`] gives the runner the hosts' namespaces, what names stand for ([`resolver`]), and news of programs that die.
 //! 5. When the runner ends, orderly or not, the input ends, and the kernel takes everything down: nothing is on disk.
@@ -39,7 +39,6 @@ pub mod inventory;
 mod lab;
 mod link;
 mod listener;
-pub mod namespace;
 mod process;
 mod program;
 mod protocol;
@@ -47,11 +46,12 @@ pub mod resolver;
 pub mod serve;
 pub mod shell;
 mod traffic;
+pub mod user_namespace;
 
 pub use environment::LabEnvironment;
 pub use inventory::LabInventory;
 pub use lab::{DownError, HostHandle, Lab, LabError, LabEvent, ProgramHandle, Programs};
-pub use namespace::{Namespace, UserNamespaceError, enter_user_namespace};
 pub use process::Death;
 pub use program::LabPrograms;
 pub use protocol::BringUpError;
+pub use user_namespace::{UserNamespaceError, enter_user_namespace};

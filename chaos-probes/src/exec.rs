@@ -3,7 +3,7 @@
 //! It runs in the place's namespaces, in a process group of its own, which is killed as a whole when the measurement is over or
 //! given up.
 
-use std::{fs::File, io, process::Stdio};
+use std::{fs::File, io, process::Stdio, sync::Arc};
 
 use async_trait::async_trait;
 use chaos_core::{
@@ -14,8 +14,8 @@ use chaos_core::{
     place::Place,
     probe::{Observation, ProbeError, Prober},
 };
+use chaos_netns::{Namespace, start_inside};
 use nix::{
-    sched::{CloneFlags, setns},
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
@@ -82,28 +82,14 @@ impl ExecProber {
     }
 
     /// Has the command enter the place's namespaces before it starts.
-    #[expect(
-        unsafe_code,
-        reason = "a process enters namespaces between fork and exec, for which std has only `pre_exec`"
-    )]
     fn enter(&self, command: &mut Command) -> io::Result<()> {
         let Some(namespace) = &self.place.namespace else { return Ok(()) };
         let network = match &namespace.descriptor {
-            Some(descriptor) => File::from(descriptor.try_clone()?),
-            None => File::open(&namespace.path)?,
+            Some(descriptor) => Namespace::of(Arc::clone(descriptor))?,
+            None => Namespace::open(&namespace.path)?,
         };
         let mounts = namespace.mounts.as_ref().map(File::open).transpose()?;
-        // SAFETY: the closure makes two `setns` system calls on descriptors that it owns; they are async-signal-safe, and it
-        // allocates nothing.
-        unsafe {
-            command.pre_exec(move || {
-                setns(&network, CloneFlags::CLONE_NEWNET)?;
-                if let Some(mounts) = &mounts {
-                    setns(mounts, CloneFlags::CLONE_NEWNS)?;
-                }
-                Ok(())
-            });
-        }
+        start_inside(command.as_std_mut(), network, mounts);
         Ok(())
     }
 }

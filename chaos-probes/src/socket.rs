@@ -5,19 +5,14 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io,
     net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd},
     sync::{Arc, Mutex, PoisonError, Weak, mpsc},
     thread::JoinHandle,
 };
 
 use chaos_core::{place::Namespace, probe::ProbeError};
-use nix::{
-    sched::{CloneFlags, setns},
-    sys::stat::fstat,
-};
+use chaos_netns::Namespace as Entered;
 use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpSocket, TcpStream, UdpSocket},
@@ -79,24 +74,19 @@ impl SocketThreads {
                 "entering a namespace needs root or CAP_SYS_ADMIN, and the namespace must still exist",
             )
         };
-        let opened;
-        let descriptor = match &namespace.descriptor {
-            Some(descriptor) => descriptor.as_fd(),
-            None => {
-                opened = File::open(&namespace.path).map_err(unreachable)?;
-                opened.as_fd()
-            }
+        let entered = match &namespace.descriptor {
+            Some(descriptor) => Entered::of(Arc::clone(descriptor)),
+            None => Entered::open(&namespace.path).map_err(io::Error::from),
         };
-        let wanted = identity(descriptor).map_err(unreachable)?;
-        let own = File::open("/proc/thread-self/ns/net").and_then(|own| identity(own.as_fd()));
-        if own.is_ok_and(|own| own == wanted) {
+        let entered = entered.map_err(unreachable)?;
+        if entered.is_current() {
             return Ok(Sockets(None));
         }
+        let wanted = entered.identity();
         if let Some(inside) = self.running(wanted) {
             return Ok(Sockets(Some(inside)));
         }
-        let duplicate = descriptor.try_clone_to_owned().map_err(unreachable)?;
-        let inside = Arc::new(Inside::start(duplicate.into()).await.map_err(unreachable)?);
+        let inside = Arc::new(Inside::start(entered).await.map_err(unreachable)?);
         let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         threads.retain(|_, thread| thread.strong_count() > 0);
         threads.insert(wanted, Arc::downgrade(&inside));
@@ -106,11 +96,6 @@ impl SocketThreads {
     fn running(&self, wanted: Identity) -> Option<Arc<Inside>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&wanted)?.upgrade()
     }
-}
-
-fn identity(namespace: BorrowedFd<'_>) -> io::Result<Identity> {
-    let found = fstat(namespace)?;
-    Ok((found.st_dev, found.st_ino))
 }
 
 /// A socket that is wanted.
@@ -127,11 +112,11 @@ struct Inside {
 }
 
 impl Inside {
-    async fn start(namespace: File) -> io::Result<Inside> {
+    async fn start(namespace: Entered) -> io::Result<Inside> {
         let (wanted, requests) = mpsc::channel::<Wanted>();
         let (entered, ready) = oneshot::channel();
         let work = move || {
-            let inside = setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
+            let inside = namespace.enter().map_err(io::Error::from);
             drop(namespace);
             let failed = inside.is_err();
             if entered.send(inside).is_err() || failed {

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::pair::{ECHO, Namespace, Pair};
 use async_trait::async_trait;
 use chaos_core::{
     environment::{Environment, EnvironmentError},
@@ -14,6 +13,9 @@ use chaos_core::{
     place::{self, Names, Object, ObjectKind, Place},
     probe::{Observation, ProbeError, Prober, Probers},
 };
+use chaos_netns::Namespace;
+
+use crate::pair::{ECHO, Pair};
 
 impl Pair {
     fn namespace(&self, name: &str) -> Option<&Namespace> {
@@ -66,7 +68,7 @@ impl Environment for Pair {
             object: object.clone(),
             namespace: Some(place::Namespace {
                 path: namespace.path(),
-                descriptor: Some(Arc::clone(&namespace.0)),
+                descriptor: Some(namespace.descriptor()),
                 mounts: None,
             }),
             // The route to the fault's peers decides; names are not used here.

@@ -1,17 +1,13 @@
 //! The harness's own world: two network namespaces with a link between them, and an echo service in one.
 
 use std::{
-    fs::File,
     io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    os::fd::{AsRawFd as _, OwnedFd},
-    path::PathBuf,
     process::Command,
-    sync::Arc,
     thread,
 };
 
-use nix::sched::{CloneFlags, setns, unshare};
+use chaos_netns::Namespace;
 
 /// Where the echo service listens, in `green`.
 pub const ECHO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2)), 7);
@@ -30,14 +26,14 @@ impl Pair {
     /// # Errors
     /// A right is missing (it takes root), or the `ip` program.
     pub fn new() -> io::Result<Pair> {
-        let pair = Pair { blue: Namespace::new()?, green: Namespace::new()? };
+        let pair = Pair { blue: Namespace::create()?, green: Namespace::create()? };
         let far = pair.green.path();
-        pair.blue.ip(&format!("link add to-green type veth peer name to-blue netns {}", far.display()))?;
+        ip(&pair.blue, &format!("link add to-green type veth peer name to-blue netns {}", far.display()))?;
         for (namespace, link, address) in
             [(&pair.blue, "to-green", "10.77.0.1"), (&pair.green, "to-blue", "10.77.0.2")]
         {
-            namespace.ip(&format!("addr add {address}/24 dev {link}"))?;
-            namespace.ip(&format!("link set {link} addrgenmode none up"))?;
+            ip(namespace, &format!("addr add {address}/24 dev {link}"))?;
+            ip(namespace, &format!("link set {link} addrgenmode none up"))?;
         }
         let socket = pair.green.run(|| UdpSocket::bind(ECHO))??;
         thread::Builder::new().name("echo".into()).spawn(move || {
@@ -59,53 +55,15 @@ impl Drop for Pair {
     }
 }
 
-/// A network namespace; it exists as long as somebody holds it.
-#[derive(Clone)]
-pub struct Namespace(pub Arc<OwnedFd>);
-
-impl Namespace {
-    fn new() -> io::Result<Namespace> {
-        // A namespace belongs to a thread: this one makes it, and its descriptor keeps it.
-        let made = thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET)?;
-            File::open("/proc/thread-self/ns/net")
-        });
-        Ok(Namespace(Arc::new(joined(made.join())?.into())))
+/// Runs the `ip` program in a namespace, and returns what it prints.
+///
+/// # Errors
+/// There is no such program, or it fails.
+pub fn ip(namespace: &Namespace, arguments: &str) -> io::Result<String> {
+    let output = namespace.run(|| Command::new("ip").args(arguments.split_whitespace()).output())??;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("`ip {arguments}` fails: {}", said.trim())));
     }
-
-    /// Returns a path by which any process can open it.
-    pub fn path(&self) -> PathBuf {
-        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
-    }
-
-    /// Does something on a thread inside; a socket that is made there stays there, whoever uses it.
-    ///
-    /// # Errors
-    /// It may not be entered.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                setns(&self.0, CloneFlags::CLONE_NEWNET)?;
-                Ok(work())
-            });
-            joined(inside.join())
-        })
-    }
-
-    /// Runs the `ip` program inside, and returns what it prints.
-    ///
-    /// # Errors
-    /// There is no such program, or it fails.
-    pub fn ip(&self, arguments: &str) -> io::Result<String> {
-        let output = self.run(|| Command::new("ip").args(arguments.split_whitespace()).output())??;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(io::Error::other(format!("`ip {arguments}` fails: {}", said.trim())));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-fn joined<T>(result: thread::Result<T>) -> T {
-    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

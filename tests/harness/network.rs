@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_faults::bpf::Namespace;
+use chaos_netns::Namespace;
 
 /// How the names of all namespaces of these tests begin.
 pub(crate) const PREFIX: &str = "chaos-e2e-";
@@ -110,12 +110,8 @@ fn ip(arguments: &[&str]) {
 
 /// Does something on a thread that is in a namespace; its sockets stay there.
 fn inside<T: Send + 'static>(name: &str, what: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = Namespace::open(&Path::new("/run/netns").join(name)).expect("the namespace was made");
-    let thread = thread::spawn(move || {
-        namespace.enter().expect("root may enter it");
-        what()
-    });
-    thread.join().expect("the thread does not panic")
+    let namespace = Namespace::open(Path::new("/run/netns").join(name)).expect("the namespace was made");
+    namespace.run(what).expect("root may enter it")
 }
 
 /// Starts the servers, whose threads end with the network.

@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_faults::bpf::{Device, Direction, Namespace, link};
+use chaos_faults::bpf::{Device, Direction, link};
+use chaos_netns::Namespace;
 
 use crate::Chaos;
 
@@ -183,7 +184,7 @@ fn namespace(parts: &mut BTreeMap<String, String>, title: &str, name: Option<&st
 }
 
 fn programs(name: Option<&str>, devices: &[String]) -> String {
-    let place = || name.and_then(|name| Namespace::open(&Path::new("/run/netns").join(name)).ok());
+    let place = || name.and_then(|name| Namespace::open(Path::new("/run/netns").join(name)).ok());
     let mut text = String::new();
     for device in devices {
         // One that has gone since has no programs either.

@@ -26,9 +26,13 @@ impl Scribe {
             while let Some(order) = orders.recv().await {
                 match order {
                     // Whoever waited may have given up; that is its own affair.
-                    Order::Append(entry, Some(reply)) => drop(reply.send(journal.append(&entry).await)),
+                    Order::Append(entry, Some(reply)) => {
+                        let _ = reply.send(journal.append(&entry).await);
+                    }
                     Order::Append(entry, None) => noted = noted.and(journal.append(&entry).await),
-                    Order::Finish(reply) => drop(reply.send(std::mem::replace(&mut noted, Ok(())))),
+                    Order::Finish(reply) => {
+                        let _ = reply.send(std::mem::replace(&mut noted, Ok(())));
+                    }
                 }
             }
         });

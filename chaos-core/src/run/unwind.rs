@@ -67,7 +67,7 @@ impl Context {
                 Ok(())
             };
             // What goes wrong is up to the reverts that follow.
-            drop(self.call("letting go", self.policy.release, release).await);
+            let _ = self.call("letting go", self.policy.release, release).await;
         }
     }
 

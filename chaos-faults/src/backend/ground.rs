@@ -6,11 +6,12 @@ use std::{
 };
 
 use chaos_core::injector::{InjectError, Peer, Undo};
+use chaos_netns::{Namespace, NamespaceError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bpf,
-    netlink::{Connection, Handle, Link, Namespace, NetlinkError},
+    netlink::{Connection, Handle, Link, NetlinkError},
 };
 
 /// An open namespace.
@@ -80,6 +81,10 @@ pub(crate) fn failed(error: NetlinkError) -> InjectError {
     InjectError { message: error.to_string(), help, permission }
 }
 
+fn unopened(error: NamespaceError) -> InjectError {
+    failed(error.into())
+}
+
 /// Turns an error of BPF into one for people.
 pub(crate) fn bpf_failed(error: bpf::BpfError) -> InjectError {
     let permission = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
@@ -93,7 +98,7 @@ impl Ground {
             Some(path) => Namespace::open(path),
             None => Namespace::current(),
         };
-        Self::enter(namespace.map_err(failed)?).await
+        Self::enter(namespace.map_err(unopened)?).await
     }
 
     async fn enter(namespace: Namespace) -> Result<Self, InjectError> {
@@ -106,19 +111,19 @@ impl Ground {
             Some(path) => Namespace::open(path),
             None => Namespace::current(),
         };
-        let is_it = |namespace: &Namespace| state.inode.is_none_or(|inode| namespace.identity().1 == inode);
+        let is_it = |namespace: &Namespace| state.inode.is_none_or(|inode| namespace.inode() == inode);
         match recorded {
             Ok(namespace) if is_it(&namespace) => return Self::enter(namespace).await.map(Some),
             // The path may lead elsewhere by now while the namespace lives on.
             _ => {}
         }
         let Some(inode) = state.inode else {
-            return recorded.map(|_| None).map_err(failed);
+            return recorded.map(|_| None).map_err(unopened);
         };
         let found = tokio::task::spawn_blocking(move || search(inode)).await.ok().flatten();
         match found {
             Some(path) => {
-                let namespace = Namespace::open(path).map_err(failed)?;
+                let namespace = Namespace::open(path).map_err(unopened)?;
                 if is_it(&namespace) { Self::enter(namespace).await.map(Some) } else { Ok(None) }
             }
             None => Ok(None),
@@ -126,7 +131,7 @@ impl Ground {
     }
 
     pub(crate) fn inode(&self) -> u64 {
-        self.connection.namespace().identity().1
+        self.connection.namespace().inode()
     }
 
     /// Finds an interface again; none if it is gone.
@@ -140,12 +145,8 @@ impl Ground {
 
     /// Opens an interface for BPF and for forwarding.
     pub(crate) async fn device(&self, index: u32) -> Result<bpf::Device, InjectError> {
-        use std::os::fd::AsFd;
         let link = self.connection.link_by_index(index).await.map_err(failed)?;
-        let descriptor = self.connection.namespace().as_fd().try_clone_to_owned();
-        let descriptor = descriptor
-            .map_err(|error| InjectError::new(format!("cannot keep the network namespace open: {error}")))?;
-        bpf::Device::find(Some(bpf::Namespace::from_fd(descriptor)), &link.name).map_err(bpf_failed)
+        bpf::Device::find(Some(self.connection.namespace().clone()), &link.name).map_err(bpf_failed)
     }
 
     /// Returns the interfaces whose packets are meant: the one named, those that lead to the peers, or all that have an

@@ -11,10 +11,11 @@ use chaos_core::{
     injector::{Direction, Effect, InjectError, PacketMatch, Undo},
     model::{FaultSpec, fault::Blocked},
 };
+use chaos_netns::Namespace;
 
 use self::message::Table;
 use super::ground::Ground;
-use crate::netlink::{Namespace, filter};
+use crate::netlink::filter;
 
 /// The faults that this process holds by tables.
 #[derive(Debug, Default)]

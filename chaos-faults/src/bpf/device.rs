@@ -1,55 +1,11 @@
 //! An interface, and the network namespace it lives in.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::sync::Arc;
+use std::os::fd::AsRawFd;
 
-use nix::sched::{CloneFlags, setns};
+use chaos_netns::Namespace;
 
 use super::BpfError;
-
-/// A network namespace that is held open.
-#[derive(Debug, Clone)]
-pub struct Namespace(Arc<OwnedFd>);
-
-impl Namespace {
-    /// Takes over a descriptor of a network namespace.
-    pub fn from_fd(fd: OwnedFd) -> Self {
-        Self(Arc::new(fd))
-    }
-
-    /// Opens a namespace by path, such as `/proc/PID/ns/net` or a bind mount.
-    ///
-    /// # Errors
-    /// The file cannot be opened.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        File::open(path).map(|file| Self::from_fd(file.into()))
-    }
-
-    /// Opens the namespace of the calling thread.
-    ///
-    /// # Errors
-    /// There is no `/proc`.
-    pub fn current() -> io::Result<Self> {
-        Self::open(Path::new("/proc/thread-self/ns/net"))
-    }
-
-    /// Moves the calling thread into the namespace, for the rest of its life: only for a thread made for this.
-    ///
-    /// # Errors
-    /// `CAP_SYS_ADMIN` is missing in the namespace's user namespace or in our own.
-    pub fn enter(&self) -> io::Result<()> {
-        setns(self.0.as_fd(), CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
-    }
-}
-
-impl AsFd for Namespace {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
 
 /// An interface in a namespace.
 #[derive(Debug, Clone)]
@@ -127,14 +83,11 @@ impl Device {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BpfError> {
         let Some(namespace) = self.namespace.clone() else { return Ok(work()) };
-        let refused = |source| BpfError::Namespace { device: self.name.clone(), source };
-        std::thread::Builder::new()
-            .name("chaos-netns".to_owned())
-            .spawn(move || namespace.enter().map(|()| work()))
-            .map_err(refused)?
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            .map_err(refused)
+        let refused = |error: chaos_netns::NamespaceError| BpfError::Namespace {
+            device: self.name.clone(),
+            source: error.into(),
+        };
+        namespace.run(work).map_err(refused)
     }
 }
 

@@ -126,8 +126,12 @@ pub(super) fn require(
 ) -> Result<(), BpfError> {
     match matching.protocol {
         None => {}
-        Some(Protocol::Tcp) => drop(asm.jump_if(Condition::NotEqual, R8, TCP, miss)),
-        Some(Protocol::Udp) => drop(asm.jump_if(Condition::NotEqual, R8, UDP, miss)),
+        Some(Protocol::Tcp) => {
+            asm.jump_if(Condition::NotEqual, R8, TCP, miss);
+        }
+        Some(Protocol::Udp) => {
+            asm.jump_if(Condition::NotEqual, R8, UDP, miss);
+        }
         Some(Protocol::Icmp) => {
             // Either number means something else, or nothing, under the other version.
             let (version_6, icmp) = (asm.label(), asm.label());

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use nix::sched::{CloneFlags, unshare};
+use chaos_netns::enter_new;
 
 use super::assembler::{Assembler, Register};
 use super::link::attach_here;
@@ -35,7 +35,7 @@ impl Support {
 /// afterwards, or, where none may be made, to an interface that does not exist, which the kernel refuses in another way
 /// depending on whether it could have.
 pub fn probe() -> Support {
-    // unshare() changes the thread for the rest of its life.
+    // A new namespace changes the thread for the rest of its life.
     std::thread::Builder::new()
         .name("chaos-probe".to_owned())
         .spawn(try_here)
@@ -60,7 +60,7 @@ fn try_here() -> Support {
             return no(error.to_string(), remedy);
         }
     };
-    let (index, expected) = match unshare(CloneFlags::CLONE_NEWNET) {
+    let (index, expected) = match enter_new() {
         Ok(()) => (1, None),
         Err(_) => (i32::MAX.cast_unsigned(), Some(libc::ENODEV)),
     };

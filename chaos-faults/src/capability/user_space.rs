@@ -2,12 +2,10 @@
 
 use std::{fs::OpenOptions, io, os::fd::AsRawFd};
 
+use chaos_netns::Namespace;
 use socket2::{Domain, Socket, Type};
 
-use crate::{
-    capability::{Capability, NAMESPACE_REMEDY},
-    netlink::Namespace,
-};
+use crate::capability::{Capability, NAMESPACE_REMEDY};
 
 const TUN: &str = "/dev/net/tun";
 

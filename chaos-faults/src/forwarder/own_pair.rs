@@ -3,14 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use chaos_netns::{Namespace, enter_new};
 use futures_util::TryStreamExt;
-use nix::sched::{CloneFlags, unshare};
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage,
 };
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec};
 
-use crate::bpf::{Device, Namespace};
+use crate::bpf::Device;
 
 /// The pair, whose far end lies in the namespace of this thread.
 ///
@@ -34,7 +34,7 @@ impl OwnPair {
         let here = Namespace::current()?;
         let runtime = runtime()?;
         let near_side = connect(&runtime)?;
-        unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
+        enter_new()?;
         let far_side = connect(&runtime)?;
         let (far_index, near_index, near_name, near_address) = runtime.block_on(async {
             let peer = LinkMessageBuilder::<LinkUnspec>::new()

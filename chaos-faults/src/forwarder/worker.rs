@@ -119,7 +119,7 @@ impl Worker {
         let setup =
             |what| move |source| ForwarderError::Setup { what, device: device.name().to_owned(), source };
         if let Some(namespace) = device.namespace() {
-            namespace.enter().map_err(setup("enter the network namespace"))?;
+            namespace.enter().map_err(|error| setup("enter the network namespace")(error.into()))?;
         }
         priority::be_ordinary();
         // Timers may come late by 50 µs otherwise; nothing else depends on it.

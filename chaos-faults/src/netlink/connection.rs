@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use chaos_netns::{Namespace, NamespaceError};
 use futures_util::StreamExt;
 use rtnetlink::{
     RouteMessageBuilder,
@@ -16,7 +17,7 @@ use rtnetlink::{
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
-use crate::netlink::{Namespace, NetlinkError};
+use crate::netlink::NetlinkError;
 
 /// A netlink socket whose namespace is fixed; cheap to clone, usable from any task.
 ///
@@ -68,7 +69,7 @@ impl Connection {
     /// the last clone is dropped.
     ///
     /// # Errors
-    /// [`NetlinkError::EnterNamespace`] when the namespace may not be entered or no socket can be made.
+    /// [`NetlinkError::Namespace`] when the namespace may not be entered or no socket can be made.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -80,7 +81,7 @@ impl Connection {
                 let _guard = runtime.enter();
                 rtnetlink::new_connection()
             })?
-            .map_err(|source| NetlinkError::EnterNamespace { source })?;
+            .map_err(|source| NamespaceError::Enter { source })?;
         let mover = tokio::spawn(connection).abort_handle();
         Ok(Self { handle, namespace: namespace.clone(), mover })
     }

@@ -1,26 +1,17 @@
 //! What can go wrong between this process and the kernel's traffic control.
 
-use std::{io, net::IpAddr, path::PathBuf};
+use std::{io, net::IpAddr};
+
+use chaos_netns::NamespaceError;
 
 use crate::netlink::Handle;
 
 /// The ways a netlink operation fails.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
-    /// The namespace file could not be opened.
-    #[error("cannot open the network namespace `{}`: {source}", path.display())]
-    OpenNamespace {
-        /// The file that was asked for.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A thread could not enter (or make) the namespace.
-    #[error("cannot enter the network namespace: {source}; entering one needs root or CAP_SYS_ADMIN")]
-    EnterNamespace {
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The namespace could not be opened, made or entered.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     /// The kernel answered a request with an error.
     #[error("the kernel refused to {action}: {source}")]
     Refused {
@@ -74,9 +65,8 @@ impl NetlinkError {
     /// Returns the kernel's error number, if that is what happened.
     pub fn raw_os_error(&self) -> Option<i32> {
         match self {
-            Self::Refused { source, .. }
-            | Self::EnterNamespace { source }
-            | Self::OpenNamespace { source, .. } => source.raw_os_error(),
+            Self::Refused { source, .. } => source.raw_os_error(),
+            Self::Namespace(error) => error.raw_os_error(),
             _ => None,
         }
     }

@@ -192,7 +192,9 @@ impl Connection {
                         return Err(error);
                     }
                 }
-                done => drop(done?),
+                done => {
+                    done?;
+                }
             }
         }
         Ok(())

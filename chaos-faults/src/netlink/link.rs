@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use chaos_netns::Namespace;
 use rtnetlink::{
     LinkUnspec, LinkVeth,
     packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL},
@@ -11,7 +12,7 @@ use rtnetlink::{
     },
 };
 
-use crate::netlink::{Connection, Link, Namespace, NetlinkError};
+use crate::netlink::{Connection, Link, NetlinkError};
 
 /// A veth pair to be made: a cable between two interfaces.
 #[derive(Clone, Debug)]

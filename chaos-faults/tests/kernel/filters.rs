@@ -1,8 +1,9 @@
+use chaos_netns::Namespace;
 use std::{io::Read, net::UdpSocket, time::Duration};
 
 use chaos_core::injector::{Direction, PacketMatch, Protocol};
 use chaos_faults::netlink::{
-    Connection, Namespace,
+    Connection,
     filter::{self, Hook, Verdict},
     link::VethPair,
 };

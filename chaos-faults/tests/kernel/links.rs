@@ -1,4 +1,5 @@
-use chaos_faults::netlink::{Namespace, NetlinkError};
+use chaos_faults::netlink::NetlinkError;
+use chaos_netns::Namespace;
 
 use crate::two_hosts::{A4, A6, B4, two_hosts};
 

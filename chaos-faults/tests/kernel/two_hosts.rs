@@ -10,8 +10,9 @@ use std::{
 
 use chaos_faults::{
     capability,
-    netlink::{Connection, Link, Namespace, link::VethPair},
+    netlink::{Connection, Link, link::VethPair},
 };
+use chaos_netns::Namespace;
 
 pub(crate) const A4: &str = "10.77.0.1";
 pub(crate) const B4: &str = "10.77.0.2";

@@ -1,12 +1,11 @@
 //! Two network namespaces with a link between them, made and forgotten by the test that needs them.
 
 use std::net::{IpAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use chaos_faults::bpf::{Device, Namespace};
-use nix::sched::{CloneFlags, unshare};
+use chaos_faults::bpf::Device;
+use chaos_netns::Namespace;
 use nix::sys::socket::{setsockopt, sockopt};
 
 /// `va` in `a` with 10.99.0.1 and fd00::1; `vb` in `b` with 10.99.0.2, .3 and fd00::2, ::3.
@@ -30,7 +29,7 @@ impl Pair {
             println!("skipped: {reason}");
             return None;
         }
-        let pair = Self { a: new_namespace(), b: new_namespace() };
+        let pair = Self { a: Namespace::create().unwrap(), b: Namespace::create().unwrap() };
         pair.ip_a(&format!("link add va type veth peer name vb netns {}", path(&pair.b)));
         for (namespace, device) in [(&pair.a, "va"), (&pair.b, "vb")] {
             ip(namespace, "link set lo up");
@@ -136,13 +135,7 @@ pub(crate) fn inside<T: Send + 'static>(
     namespace: &Namespace,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    let namespace = namespace.clone();
-    std::thread::spawn(move || {
-        namespace.enter().unwrap();
-        work()
-    })
-    .join()
-    .unwrap()
+    namespace.run(work).unwrap()
 }
 
 /// Runs the `ip` program inside a namespace and returns what it printed.
@@ -163,16 +156,7 @@ pub(crate) fn run(namespace: &Namespace, line: &str) -> String {
 
 /// A path by which another process can open the namespace.
 pub(crate) fn path(namespace: &Namespace) -> String {
-    format!("/proc/{}/fd/{}", std::process::id(), namespace.as_fd().as_raw_fd())
-}
-
-fn new_namespace() -> Namespace {
-    std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        Namespace::current().unwrap()
-    })
-    .join()
-    .unwrap()
+    namespace.path().display().to_string()
 }
 
 /// A copy of this test program that runs the ignored test `holder` with a task, until it is dropped.
@@ -212,7 +196,7 @@ pub(crate) fn hold(task: impl FnOnce(Device, &str) -> Box<dyn std::any::Any>) {
     let (Ok(namespace), Ok(name)) = (std::env::var("HOLDER_NAMESPACE"), std::env::var("HOLDER_TASK")) else {
         return;
     };
-    let namespace = Namespace::open(std::path::Path::new(&namespace)).unwrap();
+    let namespace = Namespace::open(namespace).unwrap();
     let _held = task(Device::find(Some(namespace), "va").unwrap(), &name);
     println!("holding");
     std::thread::sleep(Duration::from_secs(60));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chaos_lab::{LabError, LabEvent, Namespace};
+use chaos_lab::{LabError, LabEvent};
+use chaos_netns::Namespace;
 
 use crate::harness::{self, eventually, host, http, six, up};
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use chaos_core::environment::Environment as _;
 use chaos_core::model::Lab as Declaration;
 use chaos_core::place::{Object, ObjectKind};
-use chaos_lab::{LabEnvironment, Namespace};
+use chaos_lab::LabEnvironment;
+use chaos_netns::Namespace;
 
 use crate::harness::{get, programs, six};
 
@@ -46,8 +47,5 @@ async fn a_lab_is_the_world_of_a_run() {
 }
 
 fn namespace_of_api(environment: &LabEnvironment) -> u64 {
-    environment
-        .with_lab(|lab| lab.host("api-1").and_then(|h| h.namespace.inode().ok()))
-        .flatten()
-        .unwrap_or_default()
+    environment.with_lab(|lab| lab.host("api-1").map(|h| h.namespace.inode())).flatten().unwrap_or_default()
 }

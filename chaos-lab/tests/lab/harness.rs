@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use chaos_core::model::{Host, Lab as Declaration, Program, Ready};
-use chaos_lab::{Lab, Namespace, Programs};
+use chaos_lab::{Lab, Programs};
+use chaos_netns::Namespace;
 
 pub(crate) fn programs() -> Programs {
     Programs::of(env!("CARGO_BIN_EXE_chaos-lab"))

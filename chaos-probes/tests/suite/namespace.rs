@@ -13,7 +13,6 @@ use chaos_core::{
     probe::{Outcome, Probers},
 };
 use chaos_probes::StandardProbers;
-use nix::sched::{CloneFlags, setns};
 
 use crate::world::{here, http, probe, text};
 
@@ -49,10 +48,10 @@ impl Holder {
 
     /// Answers one HTTP request per connection inside the namespace, and returns the address.
     fn serve(&self) -> std::net::SocketAddr {
-        let namespace = File::open(self.path()).unwrap();
+        let namespace = chaos_netns::Namespace::open(self.path()).unwrap();
         let (tell, address) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            namespace.enter().unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             loop {

@@ -3,10 +3,11 @@
 use std::{io, os::fd::AsRawFd};
 
 use chaos_core::{injector::Direction, model::fault::Blocked};
+use chaos_netns::Namespace;
 use socket2::{Domain, Socket, Type};
 
 use super::{Refusal, Told};
-use crate::netlink::{Namespace, attribute, filter::Family};
+use crate::netlink::{attribute, filter::Family};
 
 const INET: u8 = 1;
 const TCP: u8 = 6;
@@ -107,7 +108,7 @@ fn open(namespace: &Namespace) -> io::Result<Socket> {
     const NETFILTER: i32 = 12;
     let socket =
         namespace.run(|| Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(NETFILTER.into())));
-    let socket = socket.map_err(|error| io::Error::other(error.to_string()))??;
+    let socket = socket.map_err(io::Error::from)??;
     socket.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
     connect(&socket)?;
     Ok(socket)

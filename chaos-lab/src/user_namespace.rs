@@ -1,78 +1,9 @@
-//! Network namespaces as values, and the user namespace that an ordinary user needs first.
+//! The user namespace that an ordinary user needs before a lab can be made.
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::Arc;
 
-use nix::sched::{CloneFlags, setns, unshare};
-
-/// A network namespace, kept alive for as long as a copy of this value exists.
-///
-/// A namespace belongs to a thread, so code enters it on a thread of its own; a socket keeps the namespace it was
-/// made in and may then be used anywhere.
-#[derive(Clone, Debug)]
-pub struct Namespace {
-    descriptor: Arc<OwnedFd>,
-}
-
-impl Namespace {
-    /// Opens the namespace at `path`, as in `/proc/PID/ns/net`; the descriptor is not inherited by programs.
-    ///
-    /// # Errors
-    ///
-    /// Fails as opening the file does.
-    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Namespace { descriptor: Arc::new(fs::File::open(path)?.into()) })
-    }
-
-    /// Opens the namespace of the calling thread.
-    ///
-    /// # Errors
-    ///
-    /// Fails when `/proc` is not there.
-    pub fn current() -> io::Result<Self> {
-        Self::open("/proc/thread-self/ns/net")
-    }
-
-    /// Returns the descriptor, shared; the namespace stays for as long as anybody holds it.
-    pub fn descriptor(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.descriptor)
-    }
-
-    /// Returns the number by which the kernel tells namespaces apart, as in `net:[4026531840]`.
-    ///
-    /// # Errors
-    ///
-    /// Fails only when the kernel cannot say.
-    pub fn inode(&self) -> io::Result<u64> {
-        Ok(fs::File::from(self.descriptor.try_clone()?).metadata()?.ino())
-    }
-
-    /// Runs `work` on a new thread inside the namespace and returns what it gives.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the thread cannot be started or may not enter, which takes `CAP_SYS_ADMIN`.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-        std::thread::scope(|scope| {
-            let thread =
-                std::thread::Builder::new().name("in-namespace".to_owned()).spawn_scoped(scope, || {
-                    setns(&*self.descriptor, CloneFlags::CLONE_NEWNET)?;
-                    Ok(work())
-                })?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-}
-
-impl AsFd for Namespace {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
+use nix::sched::{CloneFlags, unshare};
 
 /// Why an ordinary user gets no user namespace.
 #[derive(Debug, thiserror::Error)]
@@ -160,12 +91,5 @@ mod tests {
         // The test itself may be the only other thread there is.
         let error = std::thread::spawn(|| enter_user_namespace().unwrap_err()).join().unwrap();
         assert!(error.to_string().contains("single thread"), "{error}");
-    }
-
-    #[test]
-    fn work_runs_where_it_is_told_and_the_caller_stays() {
-        let here = Namespace::current().unwrap();
-        let inside = here.run(|| Namespace::current().unwrap().inode().unwrap()).unwrap();
-        assert_eq!(inside, here.inode().unwrap());
     }
 }
