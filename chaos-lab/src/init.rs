@@ -227,7 +227,7 @@ impl LabInit {
                 command.args(&argv[1..]);
                 return Ok(command);
             }
-            builtin => serve::configuration(builtin, host, &self.boot.layout),
+            builtin => serve::configuration::of(builtin, host, &self.boot.layout),
         };
         let file = Path::new(mounts::HOST_FILES).join(format!("{kind}-{index}.json"));
         fs::write(&file, config)?;

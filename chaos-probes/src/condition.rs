@@ -1,7 +1,7 @@
 //! What makes an answer a success.
 
 use chaos_core::{model::probe::Condition, probe::ProbeError};
-use hyper::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
 use crate::failure::{Failure, cannot};
 

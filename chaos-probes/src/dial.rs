@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use chaos_core::{place::Place, probe::Observation, probe::ProbeError};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     endpoint::Endpoint,
     failure::{Failure, Words},
     label::Labels,
     resolve::Resolver,
-    secure::{Stream, Tls},
+    secure::{Stream, Tls, secure},
     socket::Sockets,
 };
 
@@ -56,19 +56,4 @@ impl Dialer {
         let _ = stream.set_nodelay(true);
         secure(self.tls.as_ref(), stream, seen).await
     }
-}
-
-/// Makes the TLS handshake where there is one to make; what the server's certificate says is noted.
-pub(crate) async fn secure(
-    tls: Option<&Tls>,
-    stream: TcpStream,
-    seen: &mut Observation,
-) -> Result<Stream, Failure> {
-    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
-    let start = Instant::now();
-    let (made, left) = tls.handshake(stream).await;
-    seen.value = left;
-    let stream = made?;
-    seen.tls = Some(start.elapsed());
-    Ok(Stream::Tls(Box::new(stream)))
 }

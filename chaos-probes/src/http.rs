@@ -28,11 +28,10 @@ use self::{
 };
 use crate::{
     condition::{self, Answer, Kind},
-    dial::secure,
     failure::{Failure, Words},
     label::Labels,
     resolve::Resolver,
-    secure::Tls,
+    secure::{Tls, secure},
     socket::Sockets,
     standard::Secrets,
 };

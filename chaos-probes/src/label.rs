@@ -7,7 +7,7 @@ use chaos_core::{
     place::{ObjectKind, Place},
     probe::{Observation, ProbeError},
 };
-use hyper::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
 use crate::failure::{Words, cannot};
 

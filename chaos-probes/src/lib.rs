@@ -7,6 +7,9 @@
 //!    `secure` encrypts; `prometheus` reads one number and `alerts` what fires, through `api`. When to start the next one, how many at once and
 //!    how long to wait is the load engine's business: dropping a measurement ends it and closes its connection.
 //!
+//! Probes of TCP, DNS and commands are always there; `http` (with readings and alerts), `tls` and `grpc` are features, on by
+//! default. A probe whose feature is off is refused when it is opened, by name.
+//!
 //! ```no_run
 //! # async fn example(probe: chaos_core::model::Probe, place: chaos_core::place::Place) -> Result<(), Box<dyn std::error::Error>> {
 //! use chaos_core::probe::Probers;
@@ -19,24 +22,40 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    not(all(feature = "http", feature = "tls")),
+    allow(
+        dead_code,
+        reason = "conditions and labels also know what only probes of a feature that is off can see"
+    )
+)]
+
+#[cfg(feature = "http")]
 mod alerts;
+#[cfg(feature = "http")]
 mod api;
 mod condition;
+#[cfg(any(feature = "tls", feature = "grpc"))]
 mod dial;
 mod dns;
 mod endpoint;
 mod exec;
 mod failure;
+#[cfg(feature = "grpc")]
 mod grpc;
+#[cfg(feature = "http")]
 mod http;
 mod label;
+#[cfg(feature = "http")]
 mod prometheus;
 mod query;
 mod resolve;
+#[cfg(any(feature = "http", feature = "tls", feature = "grpc"))]
 mod secure;
 mod socket;
 mod standard;
 mod tcp;
+#[cfg(feature = "tls")]
 mod tls;
 
 pub use standard::StandardProbers;

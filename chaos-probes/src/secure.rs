@@ -1,214 +1,44 @@
-//! TLS: whose certificates are believed, the handshake, and why it fails, in words.
+//! Connections with and without TLS.
+
+#[cfg(not(feature = "tls"))]
+mod absent;
+#[cfg(feature = "tls")]
+mod handshake;
 
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::{Duration, SystemTime},
 };
 
-use chaos_core::{model::probe::Trust, probe::ProbeError};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::{
-        Resumption, WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-};
+use chaos_core::probe::Observation;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use x509_cert::der::Decode as _;
 
-use crate::{
-    endpoint::Host,
-    failure::{Failure, cannot},
-};
+#[cfg(not(feature = "tls"))]
+pub(crate) use self::absent::Tls;
+#[cfg(feature = "tls")]
+pub(crate) use self::handshake::Tls;
+use crate::failure::Failure;
 
-/// What a client believes and whom it asks for.
-pub(crate) struct Tls {
-    provider: Arc<CryptoProvider>,
-    verifier: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
-    protocols: Vec<Vec<u8>>,
-}
-
-impl Tls {
-    /// Prepares handshakes with a server of this name; `protocol` is what is spoken afterwards (RFC 7301), if anything.
-    pub(crate) fn open(trust: &Trust, host: &Host, protocol: Option<&str>) -> Result<Tls, ProbeError> {
-        let provider = Arc::new(ring::default_provider());
-        let roots = Arc::new(roots(trust)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().map_err(
-            |error| cannot(format!("no certificate can be checked: {error}"), "check the trusted file"),
-        )?;
-        let name = match host {
-            Host::Address(address) => ServerName::from(*address),
-            Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
-                cannot(
-                    format!("`{name}` is no name that a certificate can have"),
-                    "write a host name or an address",
-                )
-            })?,
-        };
-        let protocols = protocol.map(|p| p.as_bytes().to_vec()).into_iter().collect();
-        Ok(Tls { provider, verifier, name, protocols })
-    }
-
-    /// Makes a handshake; also returns how long the server's certificate is still valid, in seconds, if one was seen.
-    pub(crate) async fn handshake(
-        &self,
-        stream: TcpStream,
-    ) -> (Result<TlsStream<TcpStream>, Failure>, Option<f64>) {
-        let verifier = Arc::new(Witness { inner: self.verifier.clone(), ends: Mutex::default() });
-        let config =
-            ClientConfig::builder_with_provider(self.provider.clone()).with_safe_default_protocol_versions();
-        let mut config = match config {
-            Ok(config) => {
-                config.dangerous().with_custom_certificate_verifier(verifier.clone()).with_no_client_auth()
-            }
-            Err(error) => return (Err(Failure::NotRun(error.to_string().into())), None),
-        };
-        config.alpn_protocols.clone_from(&self.protocols);
-        // Each connection shows its certificate, and none is quicker because of one before it.
-        config.resumption = Resumption::disabled();
-        let connected = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), stream).await;
-        let ends = *verifier.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        (connected.map_err(|error| explain(&error)), ends.map(left))
-    }
-}
-
-/// Returns the seconds until an instant, negative where it has passed.
-fn left(ends: SystemTime) -> f64 {
-    match ends.duration_since(SystemTime::now()) {
-        Ok(left) => left.as_secs_f64(),
-        Err(past) => -past.duration().as_secs_f64(),
-    }
-}
-
-fn roots(trust: &Trust) -> Result<RootCertStore, ProbeError> {
-    let mut roots = RootCertStore::empty();
-    match trust {
-        Trust::System => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(cannot(
-                    "this machine trusts no certificate authority",
-                    "install `ca-certificates`, or name an authority: `trust file \"ca.pem\"`",
-                ));
-            }
-        }
-        Trust::File(path) => {
-            let unusable = |why: String| {
-                cannot(
-                    format!("the trusted certificates in `{path}` cannot be used: {why}"),
-                    "name a PEM file with at least one certificate of an authority",
-                )
-            };
-            let found =
-                CertificateDer::pem_file_iter(&path.value).map_err(|error| unusable(error.to_string()))?;
-            for certificate in found {
-                let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-                roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(unusable("there is none".into()));
-            }
-        }
-    }
-    Ok(roots)
-}
-
-/// Checks certificates as usual, and notes when the server's own ends, be it accepted or not.
-#[derive(Debug)]
-struct Witness {
-    inner: Arc<WebPkiServerVerifier>,
-    ends: Mutex<Option<SystemTime>>,
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends(end_entity);
-        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-fn ends(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
-    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
-    let since: Duration = certificate.tbs_certificate.validity.not_after.to_unix_duration();
-    SystemTime::UNIX_EPOCH.checked_add(since)
-}
-
-/// Says why a handshake failed, in words that do not vary from one to the next.
-fn explain(error: &io::Error) -> Failure {
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return Failure::from_io(error).under("tls");
-    };
-    Failure::failed(match error {
-        Error::InvalidCertificate(why) => format!("tls: {}", certificate(why)),
-        Error::AlertReceived(alert) => format!("tls: the server refused: {alert:?}"),
-        Error::InvalidMessage(_) => "tls: the server does not speak TLS".to_owned(),
-        Error::PeerIncompatible(_) => "tls: no version or cipher in common".to_owned(),
-        Error::NoApplicationProtocol => "tls: no application protocol in common".to_owned(),
-        other => format!("tls: {other}"),
-    })
-}
-
-fn certificate(why: &CertificateError) -> String {
-    match why {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "certificate expired".into(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "certificate not valid yet".into()
-        }
-        CertificateError::UnknownIssuer => "certificate from an unknown issuer".into(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "certificate for another name".into()
-        }
-        CertificateError::Revoked => "certificate revoked".into(),
-        CertificateError::BadSignature => "certificate with a bad signature".into(),
-        CertificateError::BadEncoding => "malformed certificate".into(),
-        other => format!("certificate not accepted: {other}"),
-    }
+/// Makes the TLS handshake where there is one to make; what the server's certificate says is noted.
+pub(crate) async fn secure(
+    tls: Option<&Tls>,
+    stream: TcpStream,
+    seen: &mut Observation,
+) -> Result<Stream, Failure> {
+    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
+    tls.secure(stream, seen).await
 }
 
 /// A connection, with or without TLS.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 impl AsyncRead for Stream {
@@ -219,6 +49,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -228,6 +59,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -235,6 +67,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -242,6 +75,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -253,6 +87,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(feature = "tls")]
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
@@ -260,6 +95,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Stream::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
             Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }

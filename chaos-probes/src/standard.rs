@@ -9,10 +9,13 @@ use chaos_core::{
     probe::{ProbeError, Prober, Probers},
 };
 
-use crate::{
-    alerts::AlertsProber, dns::DnsProber, exec::ExecProber, failure::cannot, grpc::GrpcProber,
-    http::HttpProber, prometheus::PrometheusProber, socket::SocketThreads, tcp::TcpProber, tls::TlsProber,
-};
+#[cfg(feature = "grpc")]
+use crate::grpc::GrpcProber;
+#[cfg(feature = "tls")]
+use crate::tls::TlsProber;
+#[cfg(feature = "http")]
+use crate::{alerts::AlertsProber, http::HttpProber, prometheus::PrometheusProber};
+use crate::{dns::DnsProber, exec::ExecProber, failure::cannot, socket::SocketThreads, tcp::TcpProber};
 
 /// Finds the value of a secret by the name of its environment variable.
 pub(crate) type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -69,6 +72,15 @@ fn refused(words: &[String]) -> ProbeError {
     )
 }
 
+/// Why a probe cannot be opened by this build.
+#[cfg(not(all(feature = "http", feature = "tls", feature = "grpc")))]
+fn left_out(what: &str, feature: &str) -> ProbeError {
+    cannot(
+        format!("this build has no {what} probes"),
+        format!("build `chaos-probes` with its feature `{feature}`"),
+    )
+}
+
 impl Default for StandardProbers {
     fn default() -> Self {
         StandardProbers::new()
@@ -99,6 +111,7 @@ impl Probers for StandardProbers {
         }
         let sockets = self.threads.sockets(place.namespace.as_ref()).await?;
         Ok(match &probe.kind {
+            #[cfg(feature = "http")]
             ProbeKind::Http { method, url, headers, body } => Arc::new(HttpProber::open(
                 probe,
                 (method, &url.value, headers, body.as_deref()),
@@ -106,15 +119,18 @@ impl Probers for StandardProbers {
                 sockets,
                 &self.secrets,
             )?),
+            #[cfg(feature = "tls")]
             ProbeKind::Tls { address, name } => {
                 let name = name.as_ref().map(|name| name.value.as_str());
                 Arc::new(TlsProber::open(probe, (&address.value, name), place, sockets)?)
             }
+            #[cfg(feature = "grpc")]
             ProbeKind::Grpc { address, service, secure } => {
                 Arc::new(GrpcProber::open(probe, (&address.value, service, *secure), place, sockets)?)
             }
             ProbeKind::Exec { words, .. } if !self.exec => return Err(refused(words)),
             ProbeKind::Exec { words, scale } => Arc::new(ExecProber::open(probe, (words, *scale), place)?),
+            #[cfg(feature = "http")]
             ProbeKind::Alerts { source, url } => {
                 let ask = (*source, url.value.as_str());
                 Arc::new(AlertsProber::open(probe, ask, place, sockets, &self.secrets)?)
@@ -124,10 +140,19 @@ impl Probers for StandardProbers {
                 let server = server.as_ref().map(|server| server.value.as_str());
                 Arc::new(DnsProber::open(probe, (record, &name.value, server), place, sockets)?)
             }
+            #[cfg(feature = "http")]
             ProbeKind::Prometheus { query, url, take, scale, default } => {
                 let ask = (query.as_str(), url.as_str(), *take, *scale, *default);
                 Arc::new(PrometheusProber::open(probe, ask, place, sockets, &self.secrets)?)
             }
+            #[cfg(not(feature = "http"))]
+            ProbeKind::Http { .. } | ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => {
+                return Err(left_out("HTTP", "http"));
+            }
+            #[cfg(not(feature = "tls"))]
+            ProbeKind::Tls { .. } => return Err(left_out("TLS", "tls")),
+            #[cfg(not(feature = "grpc"))]
+            ProbeKind::Grpc { .. } => return Err(left_out("gRPC", "grpc")),
             ProbeKind::Custom { .. } => unreachable!("handled above"),
         })
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 
-use super::{ServeError, accept, bound, listener};
+use super::configuration::Dns;
+use super::process::{ServeError, accept, bound, listener};
 use crate::resolver::Names;
 
 /// How long an answer may be kept, in seconds: so short that a fault on DNS is soon felt.
@@ -21,21 +21,12 @@ const TTL: u32 = 1;
 const PLAIN_UDP: usize = 512;
 const LARGEST_UDP: u16 = 1232;
 
-/// What the server knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// The port to listen on.
-    pub port: u16,
-    /// The names and what they stand for.
-    pub names: Names,
-}
-
 /// Serves until the process is killed.
 ///
 /// # Errors
 ///
 /// Fails when the port is taken.
-pub async fn serve(configuration: Configuration) -> Result<(), ServeError> {
+pub async fn serve(configuration: Dns) -> Result<(), ServeError> {
     // UDP first: the TCP port is what shows that the server is ready.
     let udp = UdpSocket::from_std(bound(configuration.port, socket2::Type::DGRAM)?.into())?;
     let tcp = listener(configuration.port)?;

@@ -17,10 +17,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
 
+use super::configuration::Gateway;
 use super::http::SERVED_BY;
-use super::{ServeError, accept, dns, listener};
+use super::{
+    dns,
+    process::{ServeError, accept, listener},
+};
 
 /// The header that tells how many tries beyond the first an answer took.
 pub const RETRIES: HeaderName = HeaderName::from_static("x-retries");
@@ -46,37 +49,14 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// What the gateway is told to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// The host's name, given in `x-served-by` where no upstream answered.
-    pub host: String,
-    /// The port to listen on.
-    pub port: u16,
-    /// The name of the upstream.
-    pub upstream: String,
-    /// The upstream's port.
-    pub upstream_port: u16,
-    /// The upstream's addresses, where there is no DNS server to ask.
-    #[serde(default)]
-    pub addresses: Vec<IpAddr>,
-    /// The DNS servers to ask for the upstream.
-    #[serde(default)]
-    pub dns: Vec<IpAddr>,
-    /// The time each try may take, from connecting to the last byte of the answer; and looking up the upstream.
-    pub timeout: Duration,
-    /// How many more tries a failed one gets.
-    pub retries: u32,
-}
-
 /// Serves until the process is killed.
 ///
 /// # Errors
 ///
 /// Fails when the port is taken.
-pub async fn serve(configuration: Configuration) -> Result<(), ServeError> {
+pub async fn serve(configuration: Gateway) -> Result<(), ServeError> {
     let listener = listener(configuration.port)?;
-    let gateway = Rc::new(Gateway {
+    let gateway = Rc::new(Proxy {
         configuration,
         known: RefCell::default(),
         turn: Cell::default(),
@@ -108,8 +88,8 @@ type Upstream = client::SendRequest<Full<Bytes>>;
 /// An upstream's answer, held whole.
 type Answer = (response::Parts, Bytes);
 
-struct Gateway {
-    configuration: Configuration,
+struct Proxy {
+    configuration: Gateway,
     known: RefCell<Option<(Instant, Rc<[SocketAddr]>)>>,
     turn: Cell<usize>,
     idle: RefCell<BTreeMap<SocketAddr, Vec<Upstream>>>,
@@ -126,7 +106,7 @@ enum TryError {
     Broken(String),
 }
 
-impl Gateway {
+impl Proxy {
     async fn forward(&self, request: Request<Incoming>, client: Option<IpAddr>) -> Response<Full<Bytes>> {
         let (mut parts, body) = request.into_parts();
         let body = match Limited::new(body, LARGEST_BODY).collect().await {
@@ -191,7 +171,7 @@ impl Gateway {
         {
             return Ok(Rc::clone(known));
         }
-        let Configuration { dns, addresses, upstream, upstream_port, timeout, .. } = &self.configuration;
+        let Gateway { dns, addresses, upstream, upstream_port, timeout, .. } = &self.configuration;
         let mut found = if dns.is_empty() {
             addresses.clone()
         } else {

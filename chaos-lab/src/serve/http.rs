@@ -14,41 +14,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{ServeError, accept, listener};
+use super::configuration::Http;
+use super::process::{ServeError, accept, listener};
 
 /// The header that tells which host answered.
 pub const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
 /// The longest time that `/slow/MS` may ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
-
-/// What the server is told to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// The host's name, given in `x-served-by`.
-    pub host: String,
-    /// The port to listen on.
-    pub port: u16,
-    /// How long a request occupies one of its places.
-    #[serde(default)]
-    pub work: Duration,
-    /// How many requests it works on at once; more wait in line. Without it there is no limit.
-    #[serde(default)]
-    pub capacity: Option<u32>,
-    /// The status it answers with.
-    #[serde(default = "ok")]
-    pub status: u16,
-    /// The body of every answer; without it a line with the host's name.
-    #[serde(default)]
-    pub body: Option<String>,
-}
-
-fn ok() -> u16 {
-    200
-}
 
 struct Server {
     work: Duration,
@@ -63,7 +38,7 @@ struct Server {
 /// # Errors
 ///
 /// Fails when the port is taken or the configuration names no real status or host.
-pub async fn serve(configuration: Configuration) -> Result<(), ServeError> {
+pub async fn serve(configuration: Http) -> Result<(), ServeError> {
     let listener = listener(configuration.port)?;
     let server = Rc::new(Server::new(configuration)?);
     tokio::task::LocalSet::new()
@@ -86,8 +61,8 @@ pub async fn serve(configuration: Configuration) -> Result<(), ServeError> {
 }
 
 impl Server {
-    fn new(configuration: Configuration) -> Result<Self, ServeError> {
-        let Configuration { host, port: _, work, capacity, status, body } = configuration;
+    fn new(configuration: Http) -> Result<Self, ServeError> {
+        let Http { host, port: _, work, capacity, status, body } = configuration;
         let wrong = |what: String| ServeError::Configuration {
             given: what,
             reason: "not possible in HTTP".to_owned(),
@@ -145,7 +120,7 @@ mod tests {
 
     fn server(work: Duration, capacity: Option<u32>) -> Server {
         let configuration =
-            Configuration { host: "api-1".to_owned(), port: 0, work, capacity, status: 200, body: None };
+            Http { host: "api-1".to_owned(), port: 0, work, capacity, status: 200, body: None };
         Server::new(configuration).unwrap()
     }
 
@@ -177,7 +152,7 @@ mod tests {
 
     #[test]
     fn impossible_answers_are_refused() {
-        let with = |host: &str, status| Configuration {
+        let with = |host: &str, status| Http {
             host: host.to_owned(),
             port: 0,
             work: Duration::ZERO,
