@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::claim::Claims;
 
-/// What a benchmark fails with: told to people, never handled.
+/// What a benchmark fails with: shown to people, never handled.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The role of an agent that a benchmark starts.

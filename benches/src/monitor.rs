@@ -115,7 +115,7 @@ fn micros(spent: Duration, updates: usize) -> f64 {
     spent.as_secs_f64() * 1e6 / updates as f64
 }
 
-/// Returns the processor time of evaluating online so many segments.
+/// Returns the processor time of evaluating online this many segments.
 fn online(formula: &Formula, segments: usize, chunk: usize) -> Result<Duration, Failure> {
     let mut online: Online<Reading> = Online::new(formula, &[Interval { lo: 0.0, hi: 100.0 }]);
     let values: Vec<Interval> = (0..segments).map(|index| Interval::exactly(value(index))).collect();
@@ -150,7 +150,7 @@ fn rtamt(python: &Path, segments: usize) -> Result<f64, Failure> {
     Ok(String::from_utf8_lossy(&done.stdout).trim().parse()?)
 }
 
-/// Returns the processor time of so many updates of a window of so many samples.
+/// Returns the processor time of this many updates of a window of this many samples.
 fn window(size: usize, updates: usize) -> Result<Duration, Failure> {
     let mut window = LiveWindow::new(Windowed::new(Statistic::Quantile(0.99), size as i64 * EVERY));
     let observation = |index: usize| {

@@ -176,7 +176,7 @@ async fn read(
             }
             Err(error) => {
                 says.send(Message::Garbled { reason: error.to_string() }).ok();
-                break Heard::End(format!("the runner sent something that is no request: {error}"));
+                break Heard::End(format!("the runner sent something that is not a request: {error}"));
             }
         }
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chaos_core::injector::Undo;
 use tokio::time::Instant;
 
-/// The faults in place, in the order they were injected, each with the moment it ends by itself.
+/// The faults in place, in the order they were injected, each with the moment it ends on its own.
 #[derive(Debug, Default)]
 pub(crate) struct Stack {
     held: Vec<Held>,
@@ -43,7 +43,7 @@ impl Stack {
         self.held.iter().rev().map(|held| held.undo.clone()).collect()
     }
 
-    /// Returns when the next fault ends by itself.
+    /// Returns when the next fault ends on its own.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.held.iter().map(|held| held.until).min()
     }

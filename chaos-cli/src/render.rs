@@ -135,7 +135,7 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a command's result to standard output; a closed pipe is no reason to fail.
+/// Writes a command's result to standard output; a closed pipe is not a reason to fail.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -59,8 +59,8 @@ impl World {
         let exec = |probe: &&Probe| matches!(probe.kind, ProbeKind::Exec { .. });
         if let Some(probe) = experiment.probes.iter().find(exec).filter(|_| !self.allow_exec) {
             return Err(PlanError::Unsound {
-                message: format!("the probe `{}` runs a command, and nobody has allowed that", probe.name),
-                help: Some("read the command, and allow it with `--allow-exec`".into()),
+                message: format!("the probe `{}` runs a command, which needs your permission", probe.name),
+                help: Some("read the command, then allow it with `--allow-exec`".into()),
                 span: probe.span,
             });
         }

@@ -6,7 +6,7 @@
 //! 3. [`Recording::signal`] makes a [`Signal`] of a column within the physical range of what it measures.
 //!
 //! It stands beside [`crate::verdict`] rather than in it, because verdicts know no text. A value holds until the next row,
-//! the last row is known at its own instant and everything after it is unknown. What is no number, such as NaN, counts as
+//! the last row is known at its own instant and everything after it is unknown. What is not a number, such as NaN, counts as
 //! unknown, and a [`Recording`] remembers that to have it told.
 
 mod column;
@@ -57,11 +57,11 @@ pub struct Recording {
     pub axis: Axis,
     /// The columns, each with a name of its own.
     pub columns: Vec<Column>,
-    /// The instant of the first row, none where there is no row.
+    /// The instant of the first row, or `None` if there is no row.
     pub first: Option<Nanos>,
     /// The instant of the last row: nothing later is known.
     pub last: Option<Nanos>,
-    /// How long a value holds at most; none where it holds until the next row.
+    /// How long a value holds at most; `None` if it holds until the next row.
     pub stale_after: Option<Nanos>,
 }
 

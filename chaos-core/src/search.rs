@@ -65,7 +65,7 @@ pub struct Search {
     question: Question,
     seed: u64,
     posterior: Posterior,
-    /// Every trial that counts, in order: where it was, and what came of it.
+    /// Every trial that counts, in order: its level and its result.
     trials: Vec<(f64, Outcome)>,
     /// How many of the trials were before it was taken up again.
     before: usize,
@@ -92,7 +92,7 @@ impl Search {
         &self.question
     }
 
-    /// Takes in what came of a trial. One that somebody interrupted does not count, and neither teaches anything nor moves
+    /// Takes in the result of a trial. One that somebody interrupted does not count, and neither teaches anything nor moves
     /// the search on.
     pub fn learn(&mut self, level: Quantity, outcome: Outcome) {
         match outcome {
@@ -167,7 +167,7 @@ impl Search {
         (within(point), within(lower), within(upper))
     }
 
-    /// Returns up to which level the experiment holds at least nine times in ten, with 95 % credibility; none where that lies
+    /// Returns up to which level the experiment holds at least nine times in ten, with 95 % credibility; `None` if that lies
     /// below the range.
     pub fn reliable(&self) -> Option<Quantity> {
         let level = self.posterior.reliable(9.0, 0.05);

@@ -1,4 +1,4 @@
-//! A scripted world behind the doors of this crate, for tests of runs without a target.
+//! A scripted world behind the traits of this crate, for tests of runs without a target.
 //!
 //! A [`World`] is an injector, an environment, an inventory, a journal and a maker of probers at once. Every call through
 //! one of its doors can be scripted to fail, to hang, to panic or to be late, and a ledger knows what is in place. On a

@@ -97,7 +97,7 @@ codes! {
     Undecidable "E0127" "a claim that can never hold or never fail"
     UnknownSignal "E0128" "a signal that was not recorded"
     Tab "W0001" "a tab outside of strings"
-    Unsound "W0002" "something that can be run, but hardly shows what is meant"
+    Unsound "W0002" "something that runs, but probably does not test what is meant"
 }
 
 impl Code {

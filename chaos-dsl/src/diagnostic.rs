@@ -10,7 +10,7 @@ use crate::source::{Position, SourceMap};
 
 pub use report::Report;
 
-/// How many diagnostics of one file are told; more would help nobody.
+/// How many diagnostics of one file are reported; more would help nobody.
 pub const MAX_DIAGNOSTICS: usize = 50;
 
 /// Whether a diagnostic stops the file from being used.

@@ -1,4 +1,4 @@
-//! Formulas by themselves, for signals that were recorded elsewhere.
+//! Formulas on their own, for signals that were recorded elsewhere.
 //!
 //! 1. [`crate::parse::parse_temporal`] reads the text: the core notation of [`crate::explain()`], and the forms of claims.
 //! 2. [`compile`] gives it its meaning in a [`Setting`]: which signals there are, and when phases and events were. What

@@ -222,7 +222,7 @@ fn certainty(experiment: &Experiment, comparison: &Comparison) -> String {
     let places =
         probe.and_then(|p| p.from.as_ref()).and_then(|from| place::count(experiment, from)).unwrap_or(1);
     let requests = probe.map_or(0.0, |p| p.rate) * places as f64;
-    let told: Vec<String> = [0.1, 0.2, 0.5, 1.0]
+    let delays: Vec<String> = [0.1, 0.2, 0.5, 1.0]
         .into_iter()
         .filter_map(|share| {
             let seconds = confident::typical_delay(tolerated, ticks, requests, share)?;
@@ -230,10 +230,10 @@ fn certainty(experiment: &Experiment, comparison: &Comparison) -> String {
             Some(format!("{seconds} at {}", Quantity::ratio(share)))
         })
         .collect();
-    if !told.is_empty() {
+    if !delays.is_empty() {
         text.push_str(&format!(
-            " Errors that jump are typically told after {} of all requests.",
-            told.join(", ")
+            " If errors jump, it typically fires after {} of all requests.",
+            delays.join(", ")
         ));
     }
     text
@@ -248,7 +248,7 @@ fn correction(experiment: &Experiment, page: &mut Page) {
              failures; claims with a confidence of their own, observed ones and those over time have no share in it."
         ),
         Correction::None => format!(
-            "Each claim by itself has {confidence} confidence, with no correction for several; `judge at {confidence} with \
+            "Each claim on its own has {confidence} confidence, with no correction for several; `judge at {confidence} with \
              holm` asks it of all together."
         ),
     });
@@ -273,7 +273,7 @@ fn drift(experiment: &Experiment, page: &mut Page) {
     );
     if long > LONG && timeline.watch() < timeline.baseline() {
         page.text(&format!(
-            "A fault of {} leaves time for that: a `watch` as long as the baseline, {}, would tell drift from effect.",
+            "A fault of {} leaves time for that: a `watch` as long as the baseline, {}, would distinguish drift from effect.",
             time(long),
             time(timeline.baseline())
         ));

@@ -1,7 +1,7 @@
 //! The scenario language, from text to a tree and back.
 //!
 //! 1. [`source`] reads files within their limits and knows lines and columns.
-//! 2. [`parse()`] turns text into a [`syntax::File`] and goes on after a mistake, so that one run tells all of them.
+//! 2. [`parse()`] turns text into a [`syntax::File`] and goes on after a mistake, so that one run reports all of them.
 //! 3. [`print()`] turns a tree into the one canonical layout; [`format()`] does both and proves that nothing was lost.
 //!
 //! 4. [`check`] gives a tree its meaning: [`compile()`] and [`compile_file()`] go all the way from text to
@@ -9,7 +9,7 @@
 //! 5. [`explain()`] says what a checked experiment means, in plain English.
 //! 6. [`eval`] makes a formula of text that stands alone something that recorded signals can be judged by.
 //!
-//! The grammar knows shape only: which words a fault or a probe takes is no business of this phase, so a new kind of
+//! The grammar knows shape only: which words a fault or a probe takes is not this phase's business, so a new kind of
 //! fault never touches it. [`syntax`] is the whole border to what follows.
 //!
 //! ```

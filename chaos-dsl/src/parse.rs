@@ -2,7 +2,7 @@
 //!
 //! [`token`] splits the text by nom; the constructs then read tokens, one file each, and never go back over what they
 //! have read. A mistake is reported where it stands and fails its statement only: the parser goes on behind the
-//! statement, so one run tells all mistakes of a file. Likely mistakes are parsed on purpose, to say what to write instead.
+//! statement, so one run reports all mistakes of a file. Likely mistakes are parsed on purpose, to say what to write instead.
 
 mod condition;
 mod formula;
@@ -93,7 +93,7 @@ pub fn duration(text: &str) -> Result<Nanos, (String, String)> {
     const HELP: &str = "write a length of time: `30s`, `1m30s`, `250ms`";
     let number = text.starts_with(|c: char| c.is_ascii_digit()).then(|| quantity::number(text));
     let Some(number) = number else {
-        return Err((format!("`{text}` is no length of time"), HELP.to_owned()));
+        return Err((format!("`{text}` is not a length of time"), HELP.to_owned()));
     };
     match number.map_err(|wrong| (wrong.message, wrong.help.unwrap_or_else(|| HELP.to_owned())))? {
         ItemKind::Quantity(Quantity { value, unit: Unit::Duration, .. }) => {
@@ -106,7 +106,7 @@ pub fn duration(text: &str) -> Result<Nanos, (String, String)> {
         ItemKind::Quantity(Quantity { unit: Unit::Count, .. }) => {
             Err((format!("`{text}` has no unit"), format!("write `{text}s` or `{text}ms`")))
         }
-        _ => Err((format!("`{text}` is no length of time"), HELP.to_owned())),
+        _ => Err((format!("`{text}` is not a length of time"), HELP.to_owned())),
     }
 }
 

@@ -74,7 +74,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("random-max-percent", "write `pick 50% up to 3` after the target"),
     ("recovers", "write `settles to <= baseline + 10ms within 30s after rollback`"),
     ("resource", "name it by its kind: `deployment \"name\"`, `service \"name\"`"),
-    ("rollbacks", "every fault is rolled back by itself; `rollback { … }` adds steps"),
+    ("rollbacks", "every fault is rolled back automatically; `rollback { … }` adds steps"),
     ("schedule", "schedules are a CronJob or CI; `only weekdays 10:00..16:00` guards when a run may start"),
     ("selector", "write `pods where app = \"name\"`"),
     ("slo", "write a claim in `expect { … }`"),

@@ -98,7 +98,7 @@ fn settings_are_checked() {
         ("extar=1ms", "`--set extar=1ms`: no param is named `extar`", "did you mean `extra`?"),
         (
             "extra=fast",
-            "`--set extra=fast`: `fast` is no quantity",
+            "`--set extra=fast`: `fast` is not a quantity",
             "`extra` is a duration: write it as in `--set extra=100ms`",
         ),
         ("extra=5%", "`--set extra=5%`: `extra` is a duration, not a percentage", "its default is 100ms"),

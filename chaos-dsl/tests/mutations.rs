@@ -172,7 +172,7 @@ proptest! {
     }
 }
 
-/// A scenario of about so many lines, each name of its own.
+/// A scenario of about this many lines, each name of its own.
 fn large(lines: usize) -> String {
     let n = lines / 4;
     let mut text = String::from(

@@ -1,8 +1,8 @@
 //! The mechanisms by which network faults are done, each with its doing and undoing side by side.
 //!
-//! 1. [`Mechanism`] names them, [`Abilities`] says which are to be had here.
+//! 1. [`Mechanism`] names them, [`Abilities`] says which are available here.
 //! 2. [`tcx`] loses, doubles and damages in a program on the interface; [`netem`](tree) and tbf queue below an own root;
-//!    [`forwarder`] holds packets in user space, [`nft`] refuses them and tells the sender.
+//!    [`forwarder`] holds packets in user space, [`nft`] refuses them and answers the sender.
 //! 3. [`ground`] opens the namespace a fault is in, and proves that it is again as it was.
 
 mod abilities;
@@ -29,7 +29,7 @@ pub enum Mechanism {
     Tbf,
     /// User space, to which packets are redirected.
     Forwarder,
-    /// An own nf_tables table, for refusals that tell the sender.
+    /// An own nf_tables table, for refusals that answer the sender.
     Nft,
 }
 

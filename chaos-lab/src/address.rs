@@ -55,7 +55,7 @@ pub enum LayoutError {
         /// The program that came later.
         second: String,
     },
-    /// A gateway's upstream or a link's end that is no host.
+    /// A gateway's upstream or a link's end that is not a host.
     #[error("{what} names the host `{name}`, which the lab does not have; its hosts are {known}")]
     UnknownHost {
         /// What names it.

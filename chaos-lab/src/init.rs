@@ -90,7 +90,7 @@ impl Input {
         matches!(self.0.read_line(&mut line).await, Ok(1..)).then_some(line)
     }
 
-    /// Reads on by itself, so that the end of input ends the lab whatever else is being waited for.
+    /// Keeps reading on its own, so that the end of input ends the lab whatever else is being waited for.
     fn watch(mut self) -> mpsc::UnboundedReceiver<Request> {
         let (sender, requests) = mpsc::unbounded_channel();
         tokio::task::spawn_local(async move {
@@ -144,7 +144,7 @@ struct LabInit {
     home: Place,
     hosts: BTreeMap<String, Place>,
     slots: RefCell<Vec<Rc<RefCell<Slot>>>>,
-    /// Held while a program is exchanged: one that comes back by itself must not meet one that is put back.
+    /// Held while a program is exchanged: one that comes back on its own must not meet one that is put back.
     exchange: tokio::sync::Mutex<()>,
 }
 
@@ -375,7 +375,7 @@ impl LabInit {
                 let mut slot = slot.borrow_mut();
                 let sent = match (&slot.running.ended, Signal::try_from(signal)) {
                     (Some(how), _) => Err(format!("it had already ended with {how}")),
-                    (None, Err(_)) => Err(format!("{signal} is no signal")),
+                    (None, Err(_)) => Err(format!("{signal} is not a signal")),
                     (None, Ok(signal)) => slot.running.signal(signal).map_err(|e| e.to_string()),
                 };
                 sent.map(|()| Answer::Done).map_err(|reason| BringUpError::Signal {

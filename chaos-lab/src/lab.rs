@@ -97,7 +97,7 @@ pub enum DownError {
     Held(Vec<String>),
 }
 
-/// What happens in a lab by itself.
+/// What happens in a lab unasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LabEvent {
@@ -344,7 +344,7 @@ impl Lab {
 
     /// Ends what runs in a program's place and starts another program there; waits until it is ready.
     ///
-    /// What ran there before comes back by itself after `at_most`, should nobody [put it back](Self::put_back).
+    /// What ran there before comes back on its own after `at_most`, should nobody [put it back](Self::put_back).
     ///
     /// # Errors
     ///

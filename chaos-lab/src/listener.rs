@@ -10,7 +10,7 @@ use std::path::Path;
 pub(crate) enum Listener {
     /// Nobody yet.
     Nobody,
-    /// The program that is asked about, one of its children, or somebody who cannot be told.
+    /// The program that is asked about, one of its children, or somebody unknown.
     Own,
     /// Another program of the host, as declared.
     Other(String),
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn only_listening_sockets_count() {
         assert_eq!(listening(TABLE, 6379), [17]);
-        assert_eq!(listening(TABLE, 8080), [0; 0], "an established connection is no listener");
+        assert_eq!(listening(TABLE, 8080), [0; 0], "an established connection is not a listener");
         assert_eq!(listening(TABLE, 80), [0; 0]);
         assert_eq!(listening("", 80), [0; 0]);
     }

@@ -80,7 +80,7 @@ impl LabPrograms {
                 "more than one program runs there, and which of them is replaced is not said",
                 "give each program a host of its own",
             )),
-            None => Err(denied("this is no host of the lab", "name one of its hosts")),
+            None => Err(denied("this is not a host of the lab", "name one of its hosts")),
         }
     }
 }
@@ -135,7 +135,7 @@ impl Injector for LabPrograms {
             denied("a host gets one other program, and nothing with it", "write two changes")
         })?;
         if ask.object.kind != ObjectKind::Host {
-            return Err(denied("this is no host of the lab", "name one of its hosts"));
+            return Err(denied("this is not a host of the lab", "name one of its hosts"));
         }
         let old = self.declared(&ask.object.name)?;
         if settle_time(new) > LONGEST_SETTLE {

@@ -45,7 +45,7 @@ pub(crate) enum Ask {
     Output { host: String, program: usize },
 }
 
-/// What comes back to a program's place by itself, and when.
+/// What comes back to a program's place on its own, and when.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Back {
     /// What ran there before.
@@ -54,7 +54,7 @@ pub(crate) struct Back {
     pub(crate) after: Duration,
 }
 
-/// What the lab tells.
+/// What the lab reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Frame {
     /// Everything runs.

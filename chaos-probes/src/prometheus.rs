@@ -137,7 +137,7 @@ impl Data {
     fn number(&self) -> Result<Option<f64>, Failure> {
         let read = |point: &Point| {
             let text = point.1.trim_start_matches('+');
-            text.parse::<f64>().map_err(|_| unread(format!("`{}` is no number", point.1)))
+            text.parse::<f64>().map_err(|_| unread(format!("`{}` is not a number", point.1)))
         };
         match self {
             Data::Scalar(point) => read(point).map(Some),

@@ -14,7 +14,7 @@ pub fn play() -> Option<ExitCode> {
         "lab-init" => chaos_lab::init::main(),
         // A built-in server on a host.
         "serve" => Some(ended(chaos_lab::serve::main(arguments))),
-        // What puts faults in place, and takes them back by itself when this program dies.
+        // What puts faults in place, and reverts them when this program dies.
         "agent" => Some(ended(chaos_agent::serve_standard_streams(|settings| {
             Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
         }))),

@@ -18,7 +18,7 @@ pub fn program() -> &'static Path {
     PROGRAM.get_or_init(|| match std::env::var_os("CHAOS_BIN") {
         Some(told) => {
             let told = PathBuf::from(told);
-            assert!(told.is_file(), "CHAOS_BIN={} is no file", told.display());
+            assert!(told.is_file(), "CHAOS_BIN={} is not a file", told.display());
             told
         }
         None => beside(),

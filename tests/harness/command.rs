@@ -157,7 +157,7 @@ impl Drop for Chaos {
     fn drop(&mut self) {
         // A test that failed half-way leaves nothing; these are ours alone, by the name of the folder.
         for (pid, _) in self.family() {
-            // It may have ended by itself.
+            // It may have ended on its own.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }

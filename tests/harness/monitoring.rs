@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Servers(PathBuf);
 
 impl Servers {
-    /// Returns the programs; prints why a test is skipped where they cannot be had.
+    /// Returns the programs; prints why a test is skipped if they are not available.
     pub fn or_skip() -> Option<Servers> {
         static FOUND: Provided = Provided::new();
         provided_or_skip(&FOUND, "tests/monitoring/servers", "Prometheus").map(Servers)
@@ -97,7 +97,7 @@ impl Loopback {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Returns the one number that an instant query gives at a time, none where it finds no series.
+    /// Returns the one number that an instant query gives at a time, or `None` if it finds no series.
     #[track_caller]
     pub fn number(&self, query: &str, at: f64) -> Option<f64> {
         let time = format!("{at:.3}");
@@ -114,7 +114,7 @@ impl Loopback {
 
 impl Drop for Loopback {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended on its own.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! What a script of the tests provides, or the reason why it cannot be had.
+//! What a script of the tests provides, or the reason why it is not available.
 
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 

@@ -19,7 +19,7 @@ fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
     let twice = changed(LAB, &[("run http port 8080", "run http port 8080\n      run http port 8080")]);
     let file = scene.file("twice.chaos", twice);
     scene.call(&["check", &file]).exits(2).says("8080").says("taken");
-    // Where a program takes it by itself, the kernel does: here the second of two, which waits for the first.
+    // Where a program takes it on its own, the kernel does: here the second of two, which waits for the first.
     let serve =
         r#"{"host":"api","port":9090,"work":{"secs":0,"nanos":0},"capacity":1,"status":200,"body":null}"#;
     scene.file("server.json", serve);

@@ -35,12 +35,12 @@ fn completions_and_man_pages_know_the_commands() {
         for word in ["run", "restore", "doctor"] {
             assert!(script.contains(word), "{shell} knows nothing of `{word}`");
         }
-        assert!(!script.contains("lab-init"), "{shell} offers what is no command for people");
+        assert!(!script.contains("lab-init"), "{shell} offers what is not a command for people");
     }
     chaos.call(&["man", "pages"]).exits(0);
     for page in ["chaos.1", "chaos-run.1", "chaos-restore.1"] {
         let text = fs::read_to_string(chaos.path().join("pages").join(page)).unwrap();
-        assert!(text.starts_with(".ie") || text.contains(".TH"), "{page} is no man page");
+        assert!(text.starts_with(".ie") || text.contains(".TH"), "{page} is not a man page");
     }
 }
 

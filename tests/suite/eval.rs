@@ -67,7 +67,7 @@ fn people_read_the_verdict_first() {
         assert!(text.stdout.contains(words), "no {words:?}: {text}");
     }
     let open = eval(&chaos, "always[9s,12s] (x <= 5)", &[]).exits(3);
-    assert!(open.stdout.starts_with("inconclusive, presumably passed: "), "{open}");
+    assert!(open.stdout.starts_with("inconclusive, probably passed: "), "{open}");
     assert!(open.stdout.contains("horizon-not-reached"), "{open}");
     assert!(open.stdout.contains("signals until 12s; they are known until 10s"), "{open}");
     let found = answer(&chaos, "always[9s,12s] (x <= 5)", &[]);
@@ -137,14 +137,14 @@ fn bad_input_is_told_with_its_place() {
         ("y <= 5", &[], "no signal is called `y`"),
         ("up and x <= 5 or up", &[], "mixed without parentheses"),
         ("(x <= 5) until[1s,2s] (up)", &[], "the window of `until` starts at 0s"),
-        ("x <= 5", &["--range", "x=5"], "`x=5` is no range"),
+        ("x <= 5", &["--range", "x=5"], "`x=5` is not a range"),
         ("x <= 5", &["--range", "z=0..5"], "names `z`"),
         ("x <= 5", &["--range", "x=0..5"], "`x` is 9 at 3 s, outside of its range 0..5"),
-        ("x <= 5", &["--phases", "fault"], "`fault` is no phase"),
+        ("x <= 5", &["--phases", "fault"], "`fault` is not a phase"),
         ("x <= 5", &["--phases", "fault=5..6s"], "`5` has no unit"),
         ("x <= 5", &["--phases", "fault=6s..5s"], "ends before it starts"),
-        ("x <= 5", &["--event", "deploy"], "`deploy` is no event"),
-        ("x <= 5", &["--zero", "noon"], "`noon` is no time"),
+        ("x <= 5", &["--event", "deploy"], "`deploy` is not an event"),
+        ("x <= 5", &["--zero", "noon"], "`noon` is not a time"),
         ("x <= 5", &["--zero", "2026-01-31T12:00:00Z"], "of another kind"),
         ("x <= 5", &["--signals", "run.csv"], "`x` is in run.csv and in run.csv"),
         ("x <= 5", &["--signals", "none.csv"], "cannot read none.csv"),
@@ -157,10 +157,10 @@ fn bad_input_is_told_with_its_place() {
         ("", "bad.csv: the file is empty"),
         ("time,x\n", "bad.csv: the file has a header and no rows"),
         ("at,x\n0,1\n", "bad.csv:1: the header has no column `time`"),
-        ("time,x\n0,1\n1,abc\n", "bad.csv:3: `abc` in column `x` is no number"),
+        ("time,x\n0,1\n1,abc\n", "bad.csv:3: `abc` in column `x` is not a number"),
         ("time,x\n1,1\n0,1\n", "bad.csv:3: the time `0` comes after `1`"),
         ("time,x\n0,1\n0,1\n", "bad.csv:3: the time `0` stands twice"),
-        ("{\"time\": [0,\n NaN]}", "this is no JSON"),
+        ("{\"time\": [0,\n NaN]}", "this is not JSON"),
     ] {
         let file = chaos.file("bad.csv", text);
         let ended = chaos.call(&["eval", "x <= 5", "--signals", &file]).exits(2);

@@ -55,7 +55,7 @@ fn every_form_of_a_claim_is_judged_on_a_real_run() {
     let chaos = Chaos::new();
     let before = World::of(&chaos, &[]);
     let file = chaos.file("forms.chaos", FORMS);
-    let ended = chaos.call(&["run", &file]).exits(1).says("missed by most: `each`");
+    let ended = chaos.call(&["run", &file]).exits(1).says("worst miss: `each`");
     before.assert_same(&chaos, &[]);
     let ended = ended
         .says("together, by Holm's correction")

@@ -290,7 +290,7 @@ fn what_prometheus_knows_is_what_is_judged() {
             ("wrong", "inconclusive"),
         ],
     );
-    // A mistake in the query is told in the server's own words, with the claim that it leaves open.
+    // A mistake in the query is reported in the server's own words, with the claim that it leaves open.
     let record = ended.record();
     let reasons = |name: &str| {
         let all = record["expectations"].as_array().unwrap();
@@ -328,7 +328,7 @@ fn what_prometheus_knows_is_what_is_judged() {
 }
 
 const GONE: &str = r#"experiment "a shop that is gone" {
-  hypothesis "somebody is told, and what is not known is no pass"
+  hypothesis "somebody is told, and what is not known is not a pass"
 
   lab {
     host client

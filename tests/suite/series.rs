@@ -28,7 +28,7 @@ fn json(text: &str) -> Value {
 }
 
 fn seconds(value: &Value) -> f64 {
-    value["value"].as_f64().unwrap_or_else(|| panic!("{value} is no quantity"))
+    value["value"].as_f64().unwrap_or_else(|| panic!("{value} is not a quantity"))
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Grip for ChildGrip {
             Ok(Err(error)) => format!("its end is unknown: {error}"),
             Err(_) => {
                 child.kill().await.ok();
-                "it did not end by itself and was killed".into()
+                "it did not end on its own and was killed".into()
             }
         };
         let words = self.words.lock().await;

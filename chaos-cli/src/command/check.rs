@@ -18,7 +18,7 @@ struct Checked {
     diagnostics: Vec<Record>,
 }
 
-/// Finds all errors of all files; what should be known beside them is told, and changes nothing.
+/// Finds all errors of all files; what should be known beside them is reported, and changes nothing.
 pub(crate) fn run(args: &Check) -> Exit {
     let mut exit = Exit::Passed;
     let mut checked = Vec::new();

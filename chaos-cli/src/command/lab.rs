@@ -84,7 +84,7 @@ fn up(file: &Path, set: &[String], state: &Path) -> Exit {
     })
 }
 
-/// Says what happened in a lab by itself.
+/// Says what happened in a lab unasked.
 fn news(event: &LabEvent) -> String {
     match event {
         LabEvent::ProgramDied(death) => {
@@ -94,7 +94,7 @@ fn news(event: &LabEvent) -> String {
         LabEvent::ProgramStarted(program) => {
             format!("{} on `{}` was started again\n", program.what, program.host)
         }
-        LabEvent::Ended => "the lab ended by itself\n".to_owned(),
+        LabEvent::Ended => "the lab ended on its own\n".to_owned(),
         _ => String::new(),
     }
 }

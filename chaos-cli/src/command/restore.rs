@@ -84,7 +84,7 @@ fn told(run: &str, outcome: &Outcome) -> Exit {
         }
         Outcome::StillRunning { pid } => {
             render::print(&format!(
-                "{run}: still running as process {pid}, which restores by itself; end it with `chaos stop {run}`\n"
+                "{run}: still running as process {pid}, which restores on its own; end it with `chaos stop {run}`\n"
             ));
             Exit::Passed
         }

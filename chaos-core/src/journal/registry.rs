@@ -82,7 +82,7 @@ pub enum RegistryError {
         run: String,
     },
     /// An id that cannot be a file's name.
-    #[error("`{run}` is no run id: letters, digits, `-`, `_` and `.` make one")]
+    #[error("`{run}` is not a run id: letters, digits, `-`, `_` and `.` make one")]
     BadId {
         /// The id.
         run: String,

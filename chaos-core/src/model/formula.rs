@@ -183,7 +183,7 @@ pub enum Claim {
         /// The phase.
         during: Phase,
     },
-    /// The predicate holds at some instant within so long of the phase's start.
+    /// The predicate holds at some instant within this time of the phase's start.
     Eventually {
         /// The predicate.
         predicate: Predicate,
@@ -192,7 +192,7 @@ pub enum Claim {
         /// The phase.
         during: Phase,
     },
-    /// The predicate holds at some instant within so long after each such event.
+    /// The predicate holds at some instant within this time after each such event.
     Within {
         /// The predicate.
         predicate: Predicate,
@@ -201,7 +201,7 @@ pub enum Claim {
         /// The event.
         after: Event,
     },
-    /// The predicate holds no more from so long after each such event.
+    /// The predicate holds no more from this time after each such event.
     Stops {
         /// The predicate.
         predicate: Predicate,
@@ -210,7 +210,7 @@ pub enum Claim {
         /// The event.
         after: Event,
     },
-    /// The predicate holds without interruption for so long after each such event.
+    /// The predicate holds without interruption for this time after each such event.
     Stays {
         /// The predicate.
         predicate: Predicate,
@@ -219,7 +219,7 @@ pub enum Claim {
         /// The event.
         after: Event,
     },
-    /// The predicate comes to hold within so long after the event, and keeps holding: for `lasting`, else to the end.
+    /// The predicate starts to hold within this time after the event, and keeps holding: for `lasting`, else to the end.
     Settles {
         /// The predicate.
         predicate: Predicate,
@@ -230,7 +230,7 @@ pub enum Claim {
         /// The event.
         after: Event,
     },
-    /// Every request under way at each such event succeeds, and is over within so long after it.
+    /// Every request under way at each such event succeeds, and is over within this time after it.
     Completes {
         /// The probe whose requests are meant.
         probe: Spanned<String>,
@@ -250,7 +250,7 @@ pub enum Claim {
         /// What is claimed of each.
         claim: Box<Claim>,
     },
-    /// The claim holds, provided that another one does: else it was not put to the test.
+    /// The claim holds, provided that another one does: otherwise it was not tested.
     Given {
         /// What must hold for the claim to mean anything.
         condition: Box<Claim>,

@@ -74,7 +74,7 @@ pub enum Pick {
 }
 
 impl Pick {
-    /// Returns how many are picked of so many that were found.
+    /// Returns how many are picked of this many that were found.
     pub fn of(self, found: usize) -> usize {
         let wanted = match self {
             Pick::All => found,

@@ -78,7 +78,7 @@ impl Timeline {
         until.filter_map(|s| s.value.lasting()).sum()
     }
 
-    /// Returns how much of the timeline comes after an event, at its last time; none where it never happens.
+    /// Returns how much of the timeline comes after an event, at its last time; `None` if it never happens.
     pub fn after(&self, event: &Event) -> Option<Duration> {
         let ends = |active: &[&str], gone: &dyn Fn(&str) -> bool| match event {
             Event::Ends(fault) => active.contains(&fault.as_str()) && gone(fault),
@@ -104,13 +104,13 @@ impl Timeline {
             left = if happens { Some(Duration::ZERO) } else { left };
             left = left.map(|left| left + step.value.lasting().unwrap_or_default());
         }
-        // What is in place at the end is taken back there.
+        // What is in place at the end is reverted there.
         if ends(&active, &|_| true) { Some(Duration::ZERO) } else { left }
     }
 }
 
 impl Step {
-    /// Returns how long it waits; none where it does something.
+    /// Returns how long it waits; `None` if it does something.
     pub fn lasting(&self) -> Option<Duration> {
         match self {
             Step::Baseline(d) | Step::Hold(d) | Step::Watch(d) => Some(*d),

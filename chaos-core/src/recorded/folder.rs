@@ -39,7 +39,7 @@ pub enum LoadError {
         /// Its version.
         found: u32,
     },
-    /// The record is no record.
+    /// The file is not the record of a run.
     #[error("`{}` is not the record of a run: {error}", .path.display())]
     Record {
         /// The record.

@@ -56,7 +56,7 @@ pub fn write(samples: &[Sample], out: impl io::Write) -> io::Result<()> {
 /// Why a file of samples cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
-    /// It is no CSV, or cannot be read at all.
+    /// It is not CSV, or cannot be read at all.
     #[error("{0}")]
     Csv(#[from] csv::Error),
     /// Its columns are others.

@@ -1,4 +1,4 @@
-//! One column: its values, and what of it was no number.
+//! One column: its values, and what of it was not a number.
 
 use crate::verdict::steps::Nanos;
 

@@ -100,7 +100,7 @@ fn value(cell: &str, column: &str) -> Result<Option<f64>, Error> {
     if cell.eq_ignore_ascii_case("false") {
         return Ok(Some(0.0));
     }
-    let error = Error::new(format!("`{}` in column `{column}` is no number", shortened(cell)));
+    let error = Error::new(format!("`{}` in column `{column}` is not a number", shortened(cell)));
     let numeric = cell.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
     Err(match cell.to_lowercase() {
         lower if MISSING.contains(&lower.as_str()) => error.help("leave a cell empty where nothing is known"),

@@ -39,7 +39,7 @@ impl FromStr for Instant {
         let timestamp = text.parse::<jiff::Timestamp>().ok();
         let at = timestamp.and_then(|timestamp| i64::try_from(timestamp.as_nanosecond()).ok());
         at.map(|at| Instant { axis: Axis::Calendar, at }).ok_or_else(|| {
-            Error::new(format!("`{text}` is no time")).help(
+            Error::new(format!("`{text}` is not a time")).help(
                 "write seconds, such as `12.5`, or a date with its time, such as `2026-01-31T12:00:00Z`",
             )
         })
@@ -69,7 +69,7 @@ fn seconds(text: &str) -> Option<Nanos> {
     within(if negative { -at } else { at })
 }
 
-/// Returns seconds as nanoseconds, none where they lie outside of what an instant can be.
+/// Returns seconds as nanoseconds, or `None` if they lie outside of what an instant can be.
 pub(super) fn from_float(seconds: f64) -> Option<Nanos> {
     let nanos = (seconds * 1e9).round();
     // The conversion is exact: the bound leaves room for every window.

@@ -10,7 +10,7 @@ pub(super) fn read(text: &str) -> Result<Recording, Error> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
-        let mut told = Error::new(format!("this is no JSON: {message}"));
+        let mut told = Error::new(format!("this is not JSON: {message}"));
         told.place = Some((error.line() as u64, Some(error.column() as u64)));
         let rest = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
         let near: String = rest.chars().skip(error.column().saturating_sub(3)).take(6).collect();
@@ -34,7 +34,7 @@ fn columns(object: &Map<String, Value>) -> Result<Recording, Error> {
     let list = |name: &str| -> Result<&Vec<Value>, Error> {
         match object.get(name) {
             Some(Value::Array(list)) => Ok(list),
-            Some(_) => Err(Error::new(format!("`{name}` is no list")).help(SHAPES)),
+            Some(_) => Err(Error::new(format!("`{name}` is not a list")).help(SHAPES)),
             None => Err(Error::new(format!("there is no `{name}`")).help(SHAPES)),
         }
     };
@@ -67,7 +67,7 @@ fn objects(list: &[Value]) -> Result<Recording, Error> {
     let mut rows = Rows::default();
     for (index, row) in list.iter().enumerate() {
         let Value::Object(row) = row else {
-            return Err(Error::new(format!("[{index}] is no object")).help(SHAPES));
+            return Err(Error::new(format!("[{index}] is not an object")).help(SHAPES));
         };
         let Some(time) = row.get("time") else {
             return Err(Error::new(format!("[{index}] has no `time`")).help(SHAPES));
@@ -113,7 +113,7 @@ impl Rows {
             Value::String(text) => (text.parse::<Instant>().map_err(at)?, text.clone()),
             _ => {
                 return Err(
-                    Error::new(format!("{place} is no time")).help("write seconds, or a date as text")
+                    Error::new(format!("{place} is not a time")).help("write seconds, or a date as text")
                 );
             }
         };
@@ -147,7 +147,7 @@ fn cell(value: &Value, place: &str) -> Result<Option<f64>, Error> {
         Value::String(text) if text.parse::<f64>().is_ok() => {
             Err(Error::new(format!("{place} is text")).help(format!("write `{text}` without quotes")))
         }
-        _ => Err(Error::new(format!("{place} is no number"))
+        _ => Err(Error::new(format!("{place} is not a number"))
             .help("a value is a number, `true`, `false`, or `null` where nothing is known")),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn read(answer: &Map<String, Value>) -> Result<Recording, Error> {
         let mut column = Column::new(name(&series.metric));
         let mut order = Order::default();
         for (seconds, value) in &series.values {
-            // The server counts whole milliseconds, which a binary fraction of so many seconds only comes near to.
+            // The server counts whole milliseconds, which a binary fraction of this many seconds only comes near to.
             let at = instant::from_float(*seconds)
                 .map(|at| (at + MILLISECOND / 2).div_euclid(MILLISECOND) * MILLISECOND)
                 .ok_or_else(|| Error::new(format!("the time `{seconds}` is too large")))?;
@@ -51,7 +51,7 @@ pub(super) fn read(answer: &Map<String, Value>) -> Result<Recording, Error> {
                 |error: Error| Error { message: format!("`{}`: {}", column.name, error.message), ..error };
             order.next(at, &seconds.to_string()).map_err(place)?;
             let number: f64 = value.parse().map_err(|_| {
-                Error::new(format!("`{}` is `{value}` at {seconds}, which is no number", column.name))
+                Error::new(format!("`{}` is `{value}` at {seconds}, which is not a number", column.name))
             })?;
             if let Some((before, _)) = column.points.last() {
                 let length = at - before;

@@ -43,27 +43,27 @@ fn mistakes_are_told_with_their_line() {
         ("time;x\n0;1\n", Some(1), "commas"),
         ("time,x,x\n0,1,2\n", Some(1), "two columns are called `x`"),
         ("time,x,\n0,1,2\n", Some(1), "column 3 has no name"),
-        ("time,x\n0,1\n1,abc\n", Some(3), "`abc` in column `x` is no number"),
+        ("time,x\n0,1\n1,abc\n", Some(3), "`abc` in column `x` is not a number"),
         ("time,x\n0,1\n1,5ms\n", Some(3), "plain numbers"),
         ("time,x\n0,null\n", Some(2), "leave a cell empty"),
         ("time,x\n0,1\n1,2,3\n", Some(3), "3 cells where the header has 2"),
         ("time,x\n0,1\n,2\n", Some(3), "without its time"),
         ("time,x\n0,1\n2,1\n1,2\n", Some(4), "`1` comes after `2`"),
         ("time,x\n0,1\n0.0,2\n", Some(3), "`0.0` stands twice"),
-        ("time,x\nnow,1\n", Some(2), "`now` is no time"),
+        ("time,x\nnow,1\n", Some(2), "`now` is not a time"),
         ("time,x\nNaN,1\n", Some(2), "no number"),
         ("time,x\n0,1\n2026-01-31T12:00:00Z,1\n", Some(3), "of another kind"),
         ("{\"time\": [0, 1],\n \"x\": [NaN, 1]}", Some(2), "JSON has no NaN"),
         ("{\"time\": [0, 1], \"x\": [1]}", None, "`x` has 1 values and `time` has 2"),
-        ("{\"time\": 5}", None, "`time` is no list"),
+        ("{\"time\": 5}", None, "`time` is not a list"),
         ("{\"x\": [5]}", None, "there is no `time`"),
         ("{\"time\": [], \"x\": []}", None, "no rows"),
         ("[]", None, "no rows"),
-        ("[5]", None, "[0] is no object"),
+        ("[5]", None, "[0] is not an object"),
         ("[{\"x\": 5}]", None, "[0] has no `time`"),
         ("{\"time\": [1, 0], \"x\": [1, 2]}", None, "time[1]: the time `0` comes after `1`"),
         ("{\"time\": [0], \"x\": [\"5\"]}", None, "`5` without quotes"),
-        ("{\"time\": [0], \"x\": [\"abc\"]}", None, "x[0] is no number"),
+        ("{\"time\": [0], \"x\": [\"abc\"]}", None, "x[0] is not a number"),
         ("{\"status\": \"error\", \"error\": \"timeout\"}", None, "Prometheus answered `error`: timeout"),
         ("{\"status\": \"success\", \"data\": {\"resultType\": \"vector\"}}", None, "query_range"),
     ] {
@@ -147,7 +147,7 @@ fn an_answer_of_prometheus_goes_stale_where_a_series_has_no_value() {
 
 #[test]
 fn the_times_of_an_answer_of_prometheus_are_whole_milliseconds() {
-    // A binary fraction of so many seconds is no finer than a quarter of a microsecond.
+    // A binary fraction of this many seconds is no finer than a quarter of a microsecond.
     let text =
         br#"{"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {"__name__": "x"},
         "values": [[1795397060.734, "1"], [1795397061.034, "2"], [1795397061.334, "3"]]}]}}"#;

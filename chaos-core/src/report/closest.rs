@@ -31,7 +31,7 @@ pub struct Closest {
     pub sentence: String,
 }
 
-/// Finds the claim that came nearest to the other verdict; none where no claim has a margin.
+/// Finds the claim that came nearest to the other verdict; `None` if no claim has a margin.
 pub(super) fn closest(record: &Record) -> Option<Closest> {
     let all = record.expectations.iter().flat_map(|e| e.findings.iter().map(move |f| (e.name.as_str(), f)));
     // What only had to hold for another claim to mean anything turns no verdict.
@@ -53,15 +53,17 @@ fn of(expectation: &str, finding: &Finding) -> Option<Closest> {
         }
         (None, None, None) => return None,
     };
-    let word = if margin >= 0.0 { "to spare" } else { "missing" };
     let when = at.map_or_else(String::new, |at| {
         let into: Duration = duration(at);
         format!(", {} into the run", format_seconds(into.as_secs_f64()))
     });
-    let of_budget = Quantity::ratio((normalised * 100.0).round() / 100.0);
     let amount = Quantity::new(rounded(margin.abs(), unit), unit);
-    let sentence =
-        format!("`{expectation}`: {what} with {amount} {word}, {of_budget} of what was allowed{when}");
+    let sentence = if margin >= 0.0 {
+        let headroom = Quantity::ratio((normalised * 100.0).round() / 100.0);
+        format!("`{expectation}`: {what} with {amount} to spare, {headroom} headroom left{when}")
+    } else {
+        format!("`{expectation}`: {what} missed by {amount}{when}")
+    };
     Some(Closest { expectation: expectation.to_owned(), what, at, margin, unit, normalised, sentence })
 }
 

@@ -8,7 +8,7 @@ use crate::{run::Record, span::Span};
 /// The most lines of a place that are shown.
 const MOST: usize = 6;
 
-/// Returns the lines of a place with `^^^^` beneath, below their file, line and column; none where the record does not hold
+/// Returns the lines of a place with `^^^^` beneath, below their file, line and column; `None` if the record does not hold
 /// the file.
 pub fn excerpt(record: &Record, span: Span) -> Option<String> {
     let file = record.scenario.get(span.file.0 as usize)?;
@@ -20,7 +20,7 @@ pub fn excerpt(record: &Record, span: Span) -> Option<String> {
     let more = loop {
         let line = file.line_around(start as u32);
         let mut part = start..all.end.min(line.end).max(start);
-        // What a further line is indented by is no part of the clause.
+        // What a further line is indented by is not part of the clause.
         let inside = &file.text[part.clone()];
         part.start += inside.len() - inside.trim_start().len();
         // A further line may be too long to be shown whole, too.

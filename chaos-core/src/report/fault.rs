@@ -92,12 +92,11 @@ pub(super) fn restored(part: &PartRecord) -> (Style, String) {
         PartState::Reverted => match (part.injected, part.reverted) {
             (Some(from), Some(to)) => (
                 Style::Good,
-                format!("taken back after {}{attempts}, proven by reading back", time(duration(to - from))),
+                format!("removed after {}{attempts}, proven by reading back", time(duration(to - from))),
             ),
-            _ => (
-                Style::Good,
-                format!("never confirmed in place; taken back{attempts}, proven by reading back"),
-            ),
+            _ => {
+                (Style::Good, format!("never confirmed in place; removed{attempts}, proven by reading back"))
+            }
         },
         _ => {
             let attempts = match part.attempts {

@@ -105,9 +105,9 @@ fn with_places(record: &Record, text: String, places: impl IntoIterator<Item = S
     std::iter::once(text).chain(places).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Whether the run went its whole way.
+/// Whether the run was completed.
 fn course(record: &Record, overall: &Overall) -> TestCase {
-    let name = "the run goes its whole way";
+    let name = "run completed";
     let by_steady_state = matches!(record.completion, Completion::Refused { by: Refusal::SteadyState, .. });
     let of_type = match overall.if_restored {
         Verdict::Aborted => "aborted",
@@ -155,7 +155,7 @@ fn steady(record: &Record, steady: &SteadyResult) -> TestCase {
         .filter(|p| p.held != Some(true))
         .map(|p| format!("{}: {}", p.text, p.measured))
         .collect();
-    let message = lines.first().cloned().unwrap_or_else(|| "it cannot be told".into());
+    let message = lines.first().cloned().unwrap_or_else(|| "undecided".into());
     let refused = matches!(record.completion, Completion::Refused { .. });
     let (kind, of_type) = match steady.when {
         SteadyWhen::Before if refused => (NonSuccessKind::Error, "refused"),

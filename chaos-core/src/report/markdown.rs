@@ -92,7 +92,7 @@ fn head(out: &mut String, record: &Record, overall: &Overall) {
         let _ = writeln!(out, "- {}", prose(reason));
     }
     if let Some(closest) = &overall.closest {
-        let word = if closest.margin >= 0.0 { "closest call" } else { "missed by most" };
+        let word = if closest.margin >= 0.0 { "tightest" } else { "worst miss" };
         let _ = writeln!(out, "- {word}: {}", prose(&closest.sentence));
     }
     match &record.restoration {
@@ -143,7 +143,7 @@ fn steady(out: &mut String, record: &Record) {
             let held = match p.held {
                 Some(true) => "✅ held",
                 Some(false) => "❌ **did not hold**",
-                None => "❔ cannot be told",
+                None => "❔ undecided",
             };
             [held.to_owned(), text(&steady_title(s)), code(&p.text), prose(&p.measured)]
         })

@@ -107,9 +107,13 @@ impl Cell {
             Unit::Seconds => format_seconds(margin.abs()),
             unit => Quantity::new(margin.abs(), unit).to_string(),
         });
-        let amount = amount.map(|amount| format!("{amount}, ")).unwrap_or_default();
-        let word = if closest.normalised < 0.0 { "missed by" } else { "to spare:" };
-        format!("{word} {amount}{share} of what is allowed ({})", closest.expectation)
+        let said = match (closest.normalised < 0.0, amount) {
+            (true, Some(amount)) => format!("missed by {amount}"),
+            (true, None) => format!("missed by {share} of what was allowed"),
+            (false, Some(amount)) => format!("{amount} to spare, {share} headroom left"),
+            (false, None) => format!("{share} headroom left"),
+        };
+        format!("{said} ({})", closest.expectation)
     }
 
     fn values(&self) -> String {

@@ -82,7 +82,7 @@ impl fmt::Display for Verdict {
 /// What came of a run, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Overall {
-    /// What came of it.
+    /// Its verdict.
     pub verdict: Verdict,
     /// What that means, one sentence for people.
     pub meaning: String,
@@ -94,19 +94,19 @@ pub struct Overall {
     pub passed: usize,
     /// How many do not.
     pub failed: usize,
-    /// How many cannot be told.
+    /// How many are undecided.
     pub inconclusive: usize,
-    /// The claim that came nearest to the other verdict, or missed by most; none where no claim has a margin.
+    /// The claim that came nearest to the other verdict, or missed by most; `None` if no claim has a margin.
     #[serde(default)]
     pub closest: Option<Closest>,
-    /// How sure the verdicts are, one sentence for people; none where what was observed decided all of them.
+    /// How confident the verdicts are, one sentence for people; `None` if what was observed decided all of them.
     #[serde(default)]
     pub confidence: Option<String>,
 }
 
-/// Ranks what came of a run: not restored, not permitted, refused, aborted, failed, inconclusive, passed.
+/// Ranks the outcome of a run: not restored, not permitted, refused, aborted, failed, inconclusive, passed.
 ///
-/// A steady state that did not come back is a failure, one that cannot be told is inconclusive. A run that was ended because
+/// A steady state that did not come back is a failure, one that is undecided is inconclusive. A run that was ended because
 /// nothing proved its fault is inconclusive rather than aborted: nobody was in danger, there is only nothing to learn from it.
 pub fn result(record: &Record) -> Overall {
     let count =
@@ -183,7 +183,7 @@ fn doubts(record: &Record) -> Vec<String> {
     if let Some(cause) = &record.abort {
         out.push(cause.reason.clone());
     }
-    out.extend(named(record, "cannot be told", "cannot be told", |v| {
+    out.extend(named(record, "is undecided", "are undecided", |v| {
         matches!(v, view::Verdict::Inconclusive { .. })
     }));
     if record.expectations.len() < record.plan.experiment.expectations.len() {
@@ -191,7 +191,7 @@ fn doubts(record: &Record) -> Vec<String> {
     }
     let after: Vec<_> = record.steady.iter().filter(|s| s.when == SteadyWhen::After).collect();
     if after.iter().any(|s| !s.held) {
-        out.push("whether the steady state came back cannot be told".into());
+        out.push("it is undecided whether the steady state came back".into());
     } else if after.is_empty() && !record.plan.experiment.steady_state.predicates.is_empty() {
         out.push("the steady state was not judged after the rollback".into());
     }

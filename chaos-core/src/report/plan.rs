@@ -177,7 +177,7 @@ fn inject(fault: &PlannedFault, indent: usize) -> Vec<Line> {
         });
     }
     out.push(
-        Line::at(indent).dim(format!("ends by itself after {}, whatever happens", time(fault.deadline))),
+        Line::at(indent).dim(format!("ends on its own after {}, whatever happens", time(fault.deadline))),
     );
     out
 }

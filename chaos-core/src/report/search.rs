@@ -25,12 +25,9 @@ pub fn render(record: &SearchRecord) -> String {
 pub fn lines(record: &SearchRecord) -> Vec<Line> {
     let question = &record.header.question;
     let (style, word) = headline(record);
-    let mut out = vec![Line::at(0).piece(style, word.to_uppercase()).plain("  ").strong(format!(
-        "{} of {}",
-        question.param(),
-        record.header.experiment
-    ))];
-    out.push(Line::at(2).plain(said(record)));
+    let mut out =
+        vec![Line::at(0).piece(style, word.to_uppercase()).plain("  ").strong(&record.header.experiment)];
+    out.push(Line::at(2).plain(found(record)));
     out.push(Line::at(2).plain(counted(record)));
     out.push(Line::blank());
     out.push(Line::title("Intensity against outcome"));
@@ -93,10 +90,10 @@ fn headline(record: &SearchRecord) -> (Style, &'static str) {
     }
 }
 
-/// What was found out, one sentence.
-fn said(record: &SearchRecord) -> String {
+/// Describes what was found, in one sentence.
+fn found(record: &SearchRecord) -> String {
     match &record.conclusion {
-        Some(conclusion) => conclusion.to_string(),
+        Some(conclusion) => conclusion.describe(record.header.question.param()),
         None => {
             let (_, lower, upper) = record.estimate;
             format!("not over; so far the breaking point is thought to lie between {lower} and {upper}")

@@ -93,7 +93,7 @@ fn verdict(record: &Record, overall: &Overall) -> Vec<Line> {
         out.push(Line::at(2).plain(reason).plain(when));
     }
     if let Some(closest) = &overall.closest {
-        let word = if closest.margin >= 0.0 { "closest call: " } else { "missed by most: " };
+        let word = if closest.margin >= 0.0 { "tightest: " } else { "worst miss: " };
         out.push(Line::at(2).plain(word).plain(&closest.sentence));
     }
     if overall.verdict != Verdict::NotRestored {
@@ -197,7 +197,7 @@ fn steady_line(steady: &SteadyResult) -> Line {
     let word = match style {
         Style::Good => "held",
         Style::Bad => "did not hold",
-        _ => "cannot be told",
+        _ => "undecided",
     };
     Line::at(2)
         .hang(4)
@@ -235,7 +235,7 @@ fn faults(record: &Record) -> Vec<Line> {
     if !background.is_empty() {
         let left = background.iter().filter(|p| p.state.is_owed()).count();
         let style = if left == 0 { Style::Good } else { Style::Bad };
-        let end = if left == 0 { "all taken back".to_owned() } else { format!("{left} still in place") };
+        let end = if left == 0 { "all removed".to_owned() } else { format!("{left} still in place") };
         out.push(
             Line::at(2)
                 .piece(style, format!("{} ", sign(style)))
@@ -279,7 +279,7 @@ fn course(record: &Record) -> Vec<Line> {
         let gap = if i == 0 { "" } else { ", " };
         stages = stages.plain(format!("{gap}{} ", stage.stage)).dim(moment(stage.end - stage.start));
     }
-    let mut out = vec![Line::title("Course")];
+    let mut out = vec![Line::title("Timeline")];
     if !record.stages.is_empty() {
         out.push(stages);
     }

@@ -55,7 +55,7 @@ pub fn underlines(record: &Record) -> Vec<Underline> {
                 let more = reasons.iter().filter(|r| !judged.measured.contains(r.as_str()));
                 let parts: Vec<&str> =
                     std::iter::once(&judged.measured).chain(more).map(String::as_str).collect();
-                (false, "cannot be told", parts.join("; "))
+                (false, "is undecided", parts.join("; "))
             }
         };
         out.push(Underline { span: judged.span, error, title: format!("`{}` {what}", judged.name), message });

@@ -42,7 +42,7 @@ impl Switch {
 }
 
 impl AbortCause {
-    /// Makes a cause that is no condition of the experiment.
+    /// Makes a cause that is not a condition of the experiment.
     pub fn new(kind: AbortKind, at: Nanos, reason: impl Into<String>) -> Self {
         AbortCause { kind, at, reason: reason.into(), condition: None, span: None }
     }

@@ -12,7 +12,7 @@ use crate::{
     time::{Nanos, duration},
 };
 
-/// Writes down the course of a run, and tells it.
+/// Writes down the timeline of a run, and reports it.
 pub(crate) struct Chronicle {
     inner: Mutex<Inner>,
     emitter: Emitter,

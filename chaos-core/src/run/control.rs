@@ -30,7 +30,7 @@ impl Control {
         self.stops.send_modify(|n| *n = n.saturating_add(1));
     }
 
-    /// Makes the count of requests at least `n`: for a source that counts by itself.
+    /// Makes the count of requests at least `n`: for a source that counts on its own.
     pub fn stop_at_least(&self, n: u32) {
         self.stops.send_if_modified(|count| {
             let more = n > *count;

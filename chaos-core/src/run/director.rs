@@ -246,7 +246,7 @@ impl Director {
                     return Ok(());
                 }
                 let what = self.ctx.left().join("; ");
-                Err(self.ctx.cause(AbortKind::Revert, format!("a fault could not be taken back: {what}")))
+                Err(self.ctx.cause(AbortKind::Revert, format!("a fault could not be removed: {what}")))
             }
         }
     }

@@ -27,7 +27,7 @@ pub trait Judge: Send + Sync {
         to: Nanos,
     ) -> Vec<PredicateResult>;
 
-    /// Returns whether what should prove a fault has come true up to `view.end`; none where there is too little to tell.
+    /// Returns whether what should prove a fault has come true up to `view.end`; `None` if there are too few samples.
     fn proven(&self, condition: &Comparison, fault: &str, view: &RunView<'_>) -> Option<bool>;
 
     /// Judges every expectation, in the order of the experiment.

@@ -178,7 +178,7 @@ impl Monitor {
                 let nothing = match ear.hears {
                     Hears::Measurements => format!("nothing was heard of probe `{probe}`"),
                     Hears::Readings => format!("probe `{probe}` read nothing"),
-                    Hears::Alerts => format!("probe `{probe}` was not told which alerts fire"),
+                    Hears::Alerts => format!("probe `{probe}` got no answer about which alerts fire"),
                 };
                 self.interrupt.trip(&AbortCause {
                     kind: AbortKind::Blind,

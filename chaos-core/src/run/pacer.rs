@@ -52,7 +52,7 @@ impl Pacer {
             if self.set != Some(at) {
                 let once = Expiration::OneShot(left.into());
                 if self.timer.get_ref().0.set(once, TimerSetTimeFlags::empty()).is_err() {
-                    // Cannot be with a timer of our own and a time that is no zero; trying again beats never waking.
+                    // Cannot be with a timer of our own and a time that is not zero; trying again beats never waking.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

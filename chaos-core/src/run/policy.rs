@@ -1,4 +1,4 @@
-//! How long the runner waits for what.
+//! The runner's timeouts and intervals.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Policy {
     /// How often abort conditions are judged without a measurement.
     pub tick: Duration,
-    /// How often progress is told.
+    /// How often progress is reported.
     pub progress: Duration,
     /// How long the environment may take to come up.
     pub up: Duration,
@@ -47,7 +47,7 @@ pub struct Policy {
     pub journal: Duration,
     /// How many measurements of a probe from one place may be under way at once.
     pub limit: usize,
-    /// How much longer than the planned time of the run its background may stay in place by itself.
+    /// How much longer than the planned time of the run its background may stay in place on its own.
     pub background_margin: Duration,
 }
 

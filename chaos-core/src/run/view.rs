@@ -66,7 +66,7 @@ pub struct Judged {
     pub claim: String,
     /// The claim's place in the file.
     pub span: crate::span::Span,
-    /// What came of it.
+    /// Its verdict.
     pub verdict: Verdict,
     /// What was measured, one line for people.
     pub measured: String,
@@ -75,7 +75,7 @@ pub struct Judged {
     pub findings: Vec<crate::verdict::finding::Finding>,
 }
 
-/// What came of an expectation.
+/// The verdict of an expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
@@ -83,7 +83,7 @@ pub enum Verdict {
     Passed,
     /// It does not.
     Failed,
-    /// The run cannot tell.
+    /// The run does not decide it.
     Inconclusive {
         /// Why not, a line each.
         reasons: Vec<String>,

@@ -1,7 +1,5 @@
 //! What a search found out.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::EndedBy;
@@ -21,7 +19,7 @@ pub enum Conclusion {
         lower: Quantity,
         /// Its upper end.
         upper: Quantity,
-        /// Up to where it holds at least nine times in ten, with 95 % credibility; none where that lies below the range.
+        /// Up to where it holds at least nine times in ten, with 95 % credibility; `None` if that lies below the range.
         reliable: Option<Quantity>,
         /// Whether the interval is as narrow as was asked; else the trials were used up.
         enough: bool,
@@ -82,36 +80,38 @@ impl Conclusion {
     }
 }
 
-impl fmt::Display for Conclusion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = |f: &mut fmt::Formatter<'_>, reliable: &Option<Quantity>| match reliable {
-            Some(level) => write!(f, "; holds at least 9 times in 10 up to >= {level}"),
-            None => Ok(()),
+impl Conclusion {
+    /// Describes the conclusion in one sentence, with the name of the parameter that was searched.
+    pub fn describe(&self, param: &str) -> String {
+        let safe = |reliable: &Option<Quantity>| match reliable {
+            Some(level) => {
+                format!("; safe level: {level} (holds in at least 9 of 10 runs, with 95% credibility)")
+            }
+            None => String::new(),
         };
         match self {
             Conclusion::Found { point, lower, upper, reliable, enough } => {
-                write!(f, "holds up to {point}, {lower} .. {upper} (50 % point, 90 % credible)")?;
-                bound(f, reliable)?;
-                f.write_str(if *enough {
-                    ""
-                } else {
-                    "; the trials were used up before that was as exact as asked"
-                })
+                let safe = safe(reliable);
+                let short =
+                    if *enough { "" } else { "; the trials were used up before that was as exact as asked" };
+                format!(
+                    "holds up to {param} = {point} (50% point; 90% credible: {lower} to {upper}){safe}{short}"
+                )
             }
             Conclusion::NotFound { up_to, reliable } => {
-                write!(f, "no breaking point found up to {up_to}")?;
-                bound(f, reliable)
+                format!("no breaking point found up to {param} = {up_to}{}", safe(reliable))
             }
-            Conclusion::AlreadyFails { at } => write!(f, "already fails at {at}"),
-            Conclusion::NotMonotone { from, to, held, of, .. } => write!(
-                f,
-                "there is no single breaking point: {held} of {of} trials from {from} to {to} held, against what \
-                 the levels around them say"
+            Conclusion::AlreadyFails { at } => format!("already fails at {param} = {at}"),
+            Conclusion::NotMonotone { from, to, held, of, .. } => format!(
+                "there is no single breaking point: {held} of {of} trials from {param} = {from} to {to} held, which \
+                 contradicts the levels around them"
             ),
             Conclusion::Undecided { at, tried } => {
-                write!(f, "{at} cannot be told: {tried} trials in a row were inconclusive")
+                format!("{param} = {at} is undecided: {tried} trials in a row were inconclusive")
             }
-            Conclusion::Ended { at, by, reason } => write!(f, "ended at {at}: the run was {by}: {reason}"),
+            Conclusion::Ended { at, by, reason } => {
+                format!("ended at {param} = {at}: the run was {by}: {reason}")
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ impl Posterior {
         }
     }
 
-    /// Learns what came of a trial.
+    /// Learns from the result of a trial.
     pub fn learn(&mut self, level: f64, held: bool) {
         let (low, step) = (self.low, self.step);
         for (row, weights) in self.weights.chunks_mut(SCALES).enumerate() {

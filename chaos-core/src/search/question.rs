@@ -130,7 +130,7 @@ impl Question {
         self.most_trials
     }
 
-    /// Returns the level of the first trial: the mildest, or one tolerance above it where that is no fault at all.
+    /// Returns the level of the first trial: the mildest, or one tolerance above it where that is not a fault at all.
     pub fn start(&self) -> Quantity {
         if self.low.value > 0.0 { self.low } else { self.tolerance }
     }

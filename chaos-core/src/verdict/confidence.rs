@@ -1,4 +1,4 @@
-//! Verdicts in three values, with the reasons where there is no answer and what would give one.
+//! Verdicts in three values, with the reasons if they are undecided and what would decide them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,34 +15,34 @@ pub enum Outcome {
     Failed,
     /// What was seen decides neither.
     Inconclusive {
-        /// What it presumably would have been.
+        /// What it probably would have been.
         leaning: Leaning,
-        /// Why there is no answer; sorted, each once.
+        /// Why it is undecided; sorted, each once.
         reasons: Vec<Reason>,
-        /// What would give an answer, when that can be said in numbers.
+        /// What would decide it, if that can be said in numbers.
         need: Option<Need>,
     },
 }
 
-/// What an inconclusive verdict presumably would have been.
+/// What an inconclusive verdict probably would have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Leaning {
-    /// Presumably passed.
+    /// Probably passed.
     Passed,
-    /// Presumably failed.
+    /// Probably failed.
     Failed,
-    /// Nothing can be presumed.
+    /// Nothing is probable.
     None,
 }
 
-/// Why a claim got no answer.
+/// Why a claim is undecided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Nothing was observed for a stretch that mattered.
     Gap,
-    /// There were too few samples to tell.
+    /// There were too few samples.
     TooFewSamples,
     /// The run ended before the claim's last deadline.
     HorizonNotReached,
@@ -54,7 +54,7 @@ pub enum Reason {
     BaselineUnhealthy,
 }
 
-/// What would give an inconclusive claim an answer, if things go on as they were.
+/// What would decide an inconclusive claim, if things go on as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Need {

@@ -20,10 +20,10 @@ pub struct Finding {
     /// Which of many it is about, the worst of them: the name that the variable of a `for each` stood for.
     #[serde(default)]
     pub key: Option<String>,
-    /// Whether it is what had to hold for a claim to mean anything: it turns no verdict by itself.
+    /// Whether it is what had to hold for a claim to mean anything: it turns no verdict on its own.
     #[serde(default)]
     pub precondition: bool,
-    /// The one-sided confidence that it was judged with, as a fraction; none where what was observed decides.
+    /// The one-sided confidence that it was judged with, as a fraction; `None` if what was observed decides.
     #[serde(default)]
     pub confidence: Option<f64>,
     /// The number of the phase with its confidence bounds; none for claims about signals, and without samples.
@@ -46,7 +46,7 @@ pub struct Finding {
     pub decided_at: Option<Nanos>,
     /// The largest share of a signal, from 0 to 1, that was unknown where it mattered.
     pub unknown_share: f64,
-    /// Why there is no answer, a line each.
+    /// Why it is undecided, a line each.
     pub reasons: Vec<String>,
     /// What would give one, for people: `294 more clean samples`.
     pub need: Option<String>,

@@ -5,9 +5,9 @@
 //! chance under `alpha` for all of them together, whatever they depend on: the clearest is held against `alpha / m`, and
 //! each one that is clear lets the others share what is left among fewer.
 
-/// Returns the level at which each of `tests` is significant together with all others, none where it is not.
+/// Returns the level at which each of `tests` is significant together with all others, or `None` if it is not.
 ///
-/// `significant(test, level)` says whether a test by itself is significant at a level; it must stay so at every higher one.
+/// `significant(test, level)` says whether a test on its own is significant at a level; it must stay so at every higher one.
 #[must_use]
 pub fn step_down(tests: usize, alpha: f64, mut significant: impl FnMut(usize, f64) -> bool) -> Levels {
     let mut found = vec![None; tests];
@@ -27,7 +27,7 @@ pub fn step_down(tests: usize, alpha: f64, mut significant: impl FnMut(usize, f6
 /// What came of several tests at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Levels {
-    /// For each test the level at which it is significant; none where it is not.
+    /// For each test the level at which it is significant; `None` if it is not.
     pub found: Vec<Option<f64>>,
     /// The level that those which are not significant were held against last.
     pub last: f64,

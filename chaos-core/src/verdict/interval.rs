@@ -39,7 +39,7 @@ impl Interval {
         Self { lo: lo.min(hi), hi: lo.max(hi) }
     }
 
-    /// Returns the interval of one measured value; NaN is no measurement and gives everything.
+    /// Returns the interval of one measured value; NaN is not a measurement and gives everything.
     #[must_use]
     pub fn exactly(value: f64) -> Self {
         Self::new(value, value)

@@ -3,8 +3,8 @@
 //! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals; [`polled`]
 //!    knows what holds between two readings, and [`seen`] keeps what several claims look at.
 //! 2. [`course`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
-//! 3. [`statistic`] judges one number of a phase, by itself or against another one ([`pair`]), and looks for a [`drift`];
-//!    [`temporal`] judges how signals behave in time, [`requests`] what became of single requests. [`claim`] joins what is
+//! 3. [`statistic`] judges one number of a phase, on its own or against another one ([`pair`]), and looks for a [`drift`];
+//!    [`temporal`] judges how signals behave in time, [`requests`] what happened to single requests. [`claim`] joins what is
 //!    made of several in three values.
 //! 4. [`layers`] says which part of a latency grew, where it was too long. [`guard`] watches abort conditions while the run goes on, [`confident`] those that must be sure.
 //! 5. [`finding`](super::finding) is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
@@ -144,7 +144,7 @@ fn verdict(outcome: &Outcome, findings: &[Finding], unread: impl FnOnce() -> Vec
     }
 }
 
-/// Says of each probe of a claim whose readings could not all be taken what most of these were told.
+/// Says for each probe of a claim with missing readings what error most of them had.
 fn unread(claim: &Claim, view: &RunView<'_>) -> Vec<String> {
     let mut told: Vec<(&str, String)> = Vec::new();
     for metric in claim.comparisons().into_iter().flat_map(Comparison::metrics) {

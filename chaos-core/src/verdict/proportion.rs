@@ -61,7 +61,7 @@ pub fn fatal_failure(planned: u64, share: f64) -> u64 {
     (u128::from(planned) * parts / BILLION) as u64 + 1
 }
 
-/// What became of the requests of a phase.
+/// The outcomes of the requests of a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trials {
     /// How many hit, that is: had the property whose share is judged.
@@ -140,7 +140,7 @@ impl Trials {
     }
 }
 
-/// Judges a claim such as `success >= 99.9 %` on what became of a phase's requests.
+/// Judges a claim such as `success >= 99.9 %` on the outcomes of a phase's requests.
 #[must_use]
 pub fn judge_share(trials: Trials, comparison: Comparison, limit: f64, confidence: Confidence) -> Judged {
     let to_confirm = |misses: u64| {
@@ -165,7 +165,7 @@ pub fn judge_share(trials: Trials, comparison: Comparison, limit: f64, confidenc
     })
 }
 
-/// Judges a claim such as `success >= baseline - 0.2 pp` on what became of two phases' requests, by Wilson intervals
+/// Judges a claim such as `success >= baseline - 0.2 pp` on the outcomes of two phases' requests, by Wilson intervals
 /// combined by MOVER (R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics
 /// in Medicine 17, 1998).
 #[must_use]

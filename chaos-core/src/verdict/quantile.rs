@@ -151,7 +151,7 @@ impl Distribution {
         self.bounded(q, tail, self.effective_samples(q))
     }
 
-    /// Returns the quantile `q` with bounds of so many independent samples.
+    /// Returns the quantile `q` with bounds of this many independent samples.
     ///
     /// Where there are enough samples for a bound, but they are worth too few, the bound is the extreme that was measured:
     /// what holds of every single one of them is not in doubt.

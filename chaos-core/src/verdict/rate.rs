@@ -19,7 +19,7 @@ pub fn garwood(count: u64, tail: f64) -> Interval {
     Interval { lo: if count == 0.0 { 0.0 } else { at(count, tail) }, hi: at(count + 1.0, 1.0 - tail) }
 }
 
-/// Returns the rate of so many events in so many seconds, of which `unknown` more may have come; `None` without time.
+/// Returns the rate of this many events in this many seconds, of which `unknown` more may have come; `None` without time.
 #[must_use]
 pub fn rate(count: u64, unknown: u64, seconds: f64, tail: f64) -> Option<Estimate> {
     let all = count + unknown;

@@ -130,7 +130,7 @@ impl Statistic {
         }
     }
 
-    /// Whether it is about values of the metric rather than about what became of requests, so that a window keeps them.
+    /// Whether it is about values of the metric rather than about the outcomes of requests, so that a window keeps them.
     fn has_values(self) -> bool {
         matches!(self, Self::Quantile(_) | Self::Min | Self::Max | Self::Last)
     }

@@ -30,7 +30,7 @@ impl Checker {
     /// Checks a URL that is to be asked.
     pub(super) fn web_address(&mut self, url: &Spanned<String>, names: &Names) -> Option<()> {
         let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
-            self.error(Code::BadAddress, url.span, format!("`{url}` is no URL")).help =
+            self.error(Code::BadAddress, url.span, format!("`{url}` is not a URL")).help =
                 Some("write the whole URL: `\"http://api:8080/path\"`".into());
             return None;
         };
@@ -38,7 +38,7 @@ impl Checker {
         let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(h, p)| (h, Some(p)));
         let port_is_bad = port.is_some_and(|p| p.parse::<u16>().map_or(true, |p| p == 0));
         if host.is_empty() || port_is_bad || rest.contains(char::is_whitespace) || authority.contains('@') {
-            self.error(Code::BadAddress, url.span, format!("`{url}` is no URL that can be asked")).help =
+            self.error(Code::BadAddress, url.span, format!("`{url}` is not a URL that can be asked")).help =
                 Some("write it as `\"http://host:port/path\"`".into());
             return None;
         }
@@ -51,7 +51,7 @@ impl Checker {
             .rsplit_once(':')
             .is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0));
         if !good {
-            self.error(Code::BadAddress, address.span, format!("`{address}` is no host and port")).help =
+            self.error(Code::BadAddress, address.span, format!("`{address}` is not a host and port")).help =
                 Some("write `\"db:6379\"`".into());
         } else if let Some((host, _)) = address.rsplit_once(':') {
             self.in_lab(address, host, names);

@@ -23,7 +23,7 @@ pub(super) const ALERTS: &str = "alerts";
 const SHAPE: &str =
     "write `alerts from alertmanager \"http://am:9093\" from client { every 1s, timeout 2s }`";
 
-/// Returns whether a claim by itself speaks of an alert.
+/// Returns whether a claim on its own speaks of an alert.
 pub(super) fn is_alert(term: &Term<'_>) -> bool {
     matches!(term, Term::Phrase(items) if items.first().is_some_and(|item| item.is_word("alert")))
 }
@@ -63,13 +63,13 @@ impl Checker {
         let Some(name) = name else {
             let meant =
                 items.get(1).and_then(Item::as_text).map_or("CheckoutErrors".to_owned(), |t| self.text(t));
-            self.error(Code::NotAMetric, term.span(), "this is no claim about an alert").help =
+            self.error(Code::NotAMetric, term.span(), "this is not a claim about an alert").help =
                 Some(format!("write `alert \"{meant}\" fires`"));
             return None;
         };
         let name = self.text(name);
         if !names.probes.iter().any(|probe| probe.value == ALERTS) {
-            self.error(Code::UnknownName, term.span(), "nobody is asked which alerts fire").help = Some(
+            self.error(Code::UnknownName, term.span(), "no server is asked which alerts fire").help = Some(
                 "add `alerts from alertmanager \"http://am:9093\" from client { every 1s }` to the experiment".into(),
             );
             return None;

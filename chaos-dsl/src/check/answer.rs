@@ -73,7 +73,7 @@ impl Checker {
                 let item = test.value.as_ref()?;
                 let code = self.value(item, Unit::Count, "the exit code")?.value.value;
                 if code.fract() != 0.0 || !(0.0..=255.0).contains(&code) {
-                    self.error(Code::OutOfRange, item.span, format!("`{code}` is no exit code")).help =
+                    self.error(Code::OutOfRange, item.span, format!("`{code}` is not an exit code")).help =
                         Some("an exit code lies between 0 and 255".into());
                     return None;
                 }
@@ -107,7 +107,7 @@ impl Checker {
         let value = self.value(item, Unit::Count, "the status")?;
         let number = value.value.value;
         if number.fract() != 0.0 || !(100.0..=599.0).contains(&number) {
-            self.error(Code::OutOfRange, value.span, format!("{value} is no HTTP status")).help =
+            self.error(Code::OutOfRange, value.span, format!("{value} is not an HTTP status")).help =
                 Some("a status lies between 100 and 599".into());
             return None;
         }

@@ -25,10 +25,8 @@ impl Checker {
             _ => {}
         }
         if names.lab.is_none() {
-            let message = format!(
-                "the change `{}` is outside of a lab, and is not taken back by `rollback`",
-                name.text
-            );
+            let message =
+                format!("the change `{}` is outside of a lab, and `rollback` does not undo it", name.text);
             self.error(Code::OutsideScope, statement.span, message).help =
                 Some("write a `fault`, or give the experiment a `lab`".into());
             return None;

@@ -99,7 +99,7 @@ impl Checker {
         let pattern = match target.map(|t| &t.selector) {
             Some(Selector::Hosts(pattern)) => pattern.value.clone(),
             Some(other) => {
-                let message = format!("`{}` means {other}, which is no host of a lab", word.text);
+                let message = format!("`{}` means {other}, which is not a host of a lab", word.text);
                 self.error(Code::Misplaced, of.span, message).help = Some("name hosts of the lab".into());
                 return None;
             }

@@ -1,4 +1,4 @@
-//! One mistake, one error: what only follows from another mistake is not told.
+//! Drops diagnostics that are only consequences of another one.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn follows(diagnostic: &Diagnostic) -> bool {
 
 /// Removes what only follows from another mistake; the diagnostics are in the order of the text.
 pub(super) fn silence(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
-    // A warning tells no mistake, so nothing follows from it: the text would be refused without a word.
+    // A warning is not a mistake, so nothing follows from it: the text would be refused without a word.
     let (mut errors, warnings): (Vec<_>, Vec<_>) = out.drain(..).partition(Diagnostic::is_error);
     if errors.len() > 1 {
         misplaced_blocks(&mut errors);
@@ -78,7 +78,7 @@ fn misplaced_blocks(out: &mut Vec<Diagnostic>) {
         }
         !silent
     });
-    // The block that was never opened, or the quote that was never closed, has been told.
+    // The block that was never opened, or the quote that was never closed, has been reported.
     let opened: Vec<FileId> =
         out.iter().filter(|d| headless(d) || d.code == Code::UnterminatedText).filter_map(of_file).collect();
     out.retain(|d| d.code != Code::StrayBracket || of_file(d).is_none_or(|file| !opened.contains(&file)));
@@ -90,7 +90,7 @@ fn misplaced_blocks(out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Of two mistakes in one place the better explained is told: a number without its unit is also of the wrong unit.
+/// Of two mistakes in one place the better explained is reported: a number without its unit is also of the wrong unit.
 fn same_place(out: &mut Vec<Diagnostic>) {
     let places = |codes: &[Code]| -> Vec<Span> {
         out.iter().filter(|d| codes.contains(&d.code)).filter_map(place).collect()
@@ -134,7 +134,7 @@ fn same_line(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
     });
 }
 
-/// An unknown name is told once, with the other places where it stands.
+/// An unknown name is reported once, with the other places where it stands.
 fn same_name(out: &mut Vec<Diagnostic>) {
     let name = |d: &Diagnostic| {
         let named = d.code == Code::UnknownName && d.message.starts_with("unknown ");

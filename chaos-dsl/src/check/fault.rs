@@ -313,7 +313,8 @@ impl Checker {
                             Some(format!("there is {}", super::join_words(&FaultSpec::KINDS)));
                     }
                     None if word == "run" => {
-                        let message = "another program on a host is no fault: it stays to the end of the run";
+                        let message =
+                            "another program on a host is not a fault: it stays to the end of the run";
                         self.error(Code::UnknownKind, kind.span, message).help = Some(
                             "write `change NAME = run … on HOST`, and `make NAME` in the timeline".into(),
                         );

@@ -130,7 +130,7 @@ impl Checker {
                     "`{name}` is {}: write it as in `--set {name}={}`",
                     param.default.unit, param.default
                 );
-                self.out.push(bad(format!("`--set {setting}`: `{text}` is no quantity"), help));
+                self.out.push(bad(format!("`--set {setting}`: `{text}` is not a quantity"), help));
                 continue;
             };
             if value.unit != param.default.unit {

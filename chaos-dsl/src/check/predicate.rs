@@ -43,7 +43,7 @@ impl Checker {
                 Predicate::Not(Box::new(self.predicate(inner, names, place)?))
             }
             FormulaKind::Prefix(prefix, _) if prefix.value == Prefix::Confident => {
-                let message = "`confident` is a whole abort condition by itself";
+                let message = "`confident` is a whole abort condition on its own";
                 self.error(Code::ClauseMisfit, prefix.span, message).help = Some(
                     "write `abort when confident errors(probe) > 5%`; several `abort` lines may stand".into(),
                 );
@@ -109,7 +109,7 @@ impl Checker {
         Some(predicate)
     }
 
-    /// Reports a claim that is no comparison.
+    /// Reports a claim that is not a comparison.
     pub(super) fn bare(&mut self, term: &Term<'_>) {
         match term {
             Term::Phrase(items) if items.first().is_some_and(|i| i.is_word("completes")) => {

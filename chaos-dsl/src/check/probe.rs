@@ -177,8 +177,12 @@ impl Checker {
         }
         let name = self.take_string(cursor, "the name to ask for, in quotes")?;
         if name.is_empty() || name.len() > 253 || name.split('.').any(|l| l.len() > 63) {
-            self.error(Code::BadAddress, name.span, format!("`{name}` is no name that can be asked for"))
-                .help = Some("a name has at most 253 characters, and 63 between two dots".into());
+            self.error(
+                Code::BadAddress,
+                name.span,
+                format!("`{name}` is not a name that can be asked for"),
+            )
+            .help = Some("a name has at most 253 characters, and 63 between two dots".into());
             return None;
         }
         Some(ProbeKind::Dns { record, name, server: None })

@@ -87,7 +87,7 @@ impl Checker {
         let found = scale(word.text);
         if found.is_none() {
             let help = suggest::did_you_mean(word.text, words());
-            self.error(Code::UnknownUnit, word.span, format!("`{}` is no unit of a reading", word.text))
+            self.error(Code::UnknownUnit, word.span, format!("`{}` is not a unit of a reading", word.text))
                 .help = help.or(Some(known));
         }
         found

@@ -164,7 +164,7 @@ impl Checker {
     /// Reads `search NAME in LOW .. HIGH to within T [at most N trials]`.
     pub(super) fn search(&mut self, statement: &Statement<'_>) -> Option<Asked> {
         let asked = self.asked(statement);
-        // That the parameter is not known is no mistake of its own: it was meant to be declared here.
+        // That the parameter is not known is not a mistake of its own: it was meant to be declared here.
         let quantity = statement.items.iter().find_map(|item| match &item.kind {
             ItemKind::Range(ends) => ends.0.as_quantity(),
             _ => item.as_quantity(),
@@ -246,7 +246,7 @@ impl Checker {
                 cursor.take();
                 Some(Spanned::new(text.to_owned(), span))
             }
-            // A word of the language as a name was told when the file was read.
+            // A word of the language as a name was reported when the file was read.
             Some(_) => None,
             None => {
                 self.expected(cursor, "the name of a param").help = Some(help.to_owned());

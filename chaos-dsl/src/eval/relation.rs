@@ -37,7 +37,7 @@ impl Lowering<'_> {
         })))
     }
 
-    /// A signal that is true or false by itself.
+    /// A signal that is true or false on its own.
     pub(super) fn holds(&mut self, signal: &SignalName) -> Option<Formula> {
         let id = self.signal(signal)?;
         let known = self.setting.signals.iter().find(|known| known.name == signal.name);

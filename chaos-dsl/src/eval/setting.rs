@@ -9,7 +9,7 @@ use crate::parse;
 pub struct Known {
     /// Its name.
     pub name: String,
-    /// A value that is neither true nor false, where it has one: then it cannot stand by itself.
+    /// A value that is neither true nor false, where it has one: then it cannot stand on its own.
     pub number: Option<f64>,
 }
 
@@ -68,7 +68,7 @@ impl Setting {
     pub fn add_phases(&mut self, text: &str) -> Result<(), Mistake> {
         for phase in text.split(',').filter(|phase| !phase.trim().is_empty()) {
             let shape =
-                || mistake(format!("`{phase}` is no phase"), "write `NAME=START..END`: `fault=30s..60s`");
+                || mistake(format!("`{phase}` is not a phase"), "write `NAME=START..END`: `fault=30s..60s`");
             let (name, stretch) = phase.split_once('=').ok_or_else(shape)?;
             let (start, end) = stretch.split_once("..").ok_or_else(shape)?;
             let name = name.trim();
@@ -99,12 +99,12 @@ impl Setting {
         let (name, at) = text
             .split_once('=')
             .filter(|(name, _)| !name.trim().is_empty())
-            .ok_or_else(|| mistake(format!("`{text}` is no event"), "write `NAME=TIME`: `deploy=12s`"))?;
+            .ok_or_else(|| mistake(format!("`{text}` is not an event"), "write `NAME=TIME`: `deploy=12s`"))?;
         self.events.push((name.trim().to_owned(), length(at)?));
         Ok(())
     }
 
-    /// Returns the stretches of a phase; none where there is no such phase.
+    /// Returns the stretches of a phase; `None` if there is no such phase.
     pub(super) fn phase(&self, name: &str) -> Option<Vec<(Nanos, Nanos)>> {
         let all = || self.phases.iter().map(|(_, start, end)| (*start, *end));
         let named: Vec<_> =

@@ -94,7 +94,7 @@ fn mistakes_have_a_place_and_a_fix() {
         ("up until[1s,2s] up", "[1s,2s]", "the window of `until` starts at 0s"),
         ("up until up", "", "the window of `until`"),
         ("always[0s,2] (up)", "2", "`2` has no unit"),
-        ("always[0s,2parsec] (up)", "parsec", "`parsec` is no unit"),
+        ("always[0s,2parsec] (up)", "parsec", "`parsec` is not a unit"),
         ("always[2s,1s] (up)", "[2s,1s]", "ends before it starts"),
         ("always[1s,1s) (up)", "[1s,1s)", "ends before it starts"),
         ("always[0s,end] (up)", "[0s,end]", "write `[0s,end)`"),
@@ -130,7 +130,7 @@ fn mistakes_have_a_place_and_a_fix() {
         ("x <= 5 for 5s and up", "for 5s", "`for` beside `and`"),
         ("up within 5s within 6s", "within", "stands twice"),
         ("always (x <= 5 for 30s) during fault", "always", "looks back further"),
-        ("x <= 10.0.0.1", "10.0.0.1", "an address is no number"),
+        ("x <= 10.0.0.1", "10.0.0.1", "an address is not a number"),
     ] {
         let diagnostics = compile(text, &setting()).expect_err(text);
         let said: Vec<String> = diagnostics

@@ -113,7 +113,7 @@ fn in_words(claim: &Claim, confidence: f64) -> String {
             words::predicate(predicate)
         ),
         Claim::Stops { predicate, within, after } => format!(
-            "from {} after {} to the end it is no more so that {}",
+            "from {} after {} to the end, it is no longer true that {}",
             time(*within),
             words::event(after),
             words::predicate(predicate)

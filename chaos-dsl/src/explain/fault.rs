@@ -54,8 +54,8 @@ pub(super) fn changes(experiment: &Experiment, page: &mut Page) {
         }
     }
     page.text(
-        "A change is no fault: it stays through the rollback and the watch, and is taken back at the very end of the run, the last \
-         one first. It counts in the blast radius, and where it met no traffic nothing can be told.",
+        "A change is not a fault: it stays through the rollback and the watch, and is undone at the very end of the run, the last \
+         one first. It counts in the blast radius, and if it matches no traffic, what follows it is undecided.",
     );
 }
 
@@ -193,7 +193,7 @@ fn effect(spec: &FaultSpec) -> String {
         }
         FaultSpec::Loss { ratio, burst: None } if *ratio >= 1.0 => "vanishes".to_owned(),
         FaultSpec::Loss { ratio, burst: None } => {
-            format!("vanishes with a chance of {}, each by itself", percent(*ratio))
+            format!("is dropped with a chance of {}, independently of the others", percent(*ratio))
         }
         FaultSpec::Loss { ratio, burst: Some(n) } => {
             format!("vanishes with a chance of {} in all, in bursts of {n} on average", percent(*ratio))
@@ -215,7 +215,7 @@ fn effect(spec: &FaultSpec) -> String {
         FaultSpec::Block { connections, answer } => {
             let answer = match answer {
                 Refusal::Drop => "vanishes, and the sender waits for its timeout",
-                Refusal::Reject => "is refused, and the sender is told at once",
+                Refusal::Reject => "is refused, and the sender gets an answer at once",
             };
             match connections {
                 Blocked::All => answer.to_owned(),

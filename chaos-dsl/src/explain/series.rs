@@ -37,7 +37,10 @@ fn search(asked: &Asked, experiment: &Experiment, page: &mut Page) {
     let each = length(experiment);
     page.fields(&[
         ("varied", format!("{name}, from {} to {}", question.low(), question.high())),
-        ("wanted", format!("where it stops to hold, to within {} (90% credible)", question.tolerance())),
+        (
+            "goal",
+            format!("the level at which it stops holding, to within {} (90% credible)", question.tolerance()),
+        ),
         (
             "at worst",
             format!(

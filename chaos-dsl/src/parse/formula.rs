@@ -260,7 +260,7 @@ impl<'a> Cursor<'a> {
         Ok(formula)
     }
 
-    /// Reads a comparison, or something that holds by itself.
+    /// Reads a comparison, or something that holds on its own.
     fn predicate(&mut self) -> Result<Formula<'a>, Failed> {
         let start = self.token().start;
         let left = self.term()?;

@@ -120,7 +120,7 @@ pub(super) fn number(text: &str) -> Result<ItemKind<'_>, Wrong> {
             } else {
                 "a rate is a plain number per time: `50/s`"
             };
-            return Err(wrong(Code::UnknownUnit, format!("`{text}` is no rate"), 0, text.len(), help));
+            return Err(wrong(Code::UnknownUnit, format!("`{text}` is not a rate"), 0, text.len(), help));
         };
         return Ok(quantity(text, value, Unit::Rate { per: length }));
     }
@@ -191,7 +191,7 @@ pub(super) fn clock(text: &str) -> Result<ItemKind<'_>, Wrong> {
         }
         _ => Err(wrong(
             Code::BadNumber,
-            format!("`{text}` is no time of day"),
+            format!("`{text}` is not a time of day"),
             0,
             text.len(),
             "from `00:00` to `24:00`",
@@ -269,7 +269,7 @@ fn unknown(text: &str, unit: &str, end: usize) -> Wrong {
             format!("units are {}", UNITS.iter().map(|u| format!("`{u}`")).collect::<Vec<_>>().join(", "))
         }
     };
-    wrong(Code::UnknownUnit, format!("`{unit}` is no unit"), start, end, help)
+    wrong(Code::UnknownUnit, format!("`{unit}` is not a unit"), start, end, help)
 }
 
 fn wrong(code: Code, message: impl Into<String>, start: usize, end: usize, help: impl Into<String>) -> Wrong {

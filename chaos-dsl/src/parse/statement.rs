@@ -241,7 +241,7 @@ impl<'a> Cursor<'a> {
             );
         } else if name.contains(['*', '.']) {
             self.report(
-                Diagnostic::new(Code::MissingName, format!("`{name}` is no name"))
+                Diagnostic::new(Code::MissingName, format!("`{name}` is not a name"))
                     .at(self.span_of(token), "expected a plain name")
                     .help("names consist of letters, digits, `_` and `-`"),
             );

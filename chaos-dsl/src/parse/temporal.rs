@@ -1,4 +1,4 @@
-//! Formulas by themselves: the core notation, and the forms of claims, on the names of signals.
+//! Formulas on their own: the core notation, and the forms of claims, on the names of signals.
 //!
 //! `not` and the operators with a window bind tightest, then `until` and `unless`, then the clauses of a claim, then `and`
 //! or `or`, then `implies`. What could be read in two ways needs parentheses.
@@ -334,7 +334,7 @@ impl<'a> Cursor<'a> {
                 let span = self.span_of(token);
                 let help = help.unwrap_or_else(|| format!("operators are {}", quoted(&known)));
                 self.report(
-                    Diagnostic::new(Code::Unexpected, format!("`{word}` is no operator"))
+                    Diagnostic::new(Code::Unexpected, format!("`{word}` is not an operator"))
                         .at(span, "not known")
                         .help(help),
                 );

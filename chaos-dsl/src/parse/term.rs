@@ -30,7 +30,7 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 impl<'a> Cursor<'a> {
-    /// Reads the left side of a comparison, a claim by itself, or an event.
+    /// Reads the left side of a comparison, a claim on its own, or an event.
     pub(super) fn term(&mut self) -> Result<Term<'a>, Failed> {
         match self.kind() {
             Kind::Number => return self.bound(),
@@ -150,7 +150,7 @@ impl<'a> Cursor<'a> {
     /// Reads `baseline` and what is added to it.
     fn baseline(&mut self, factor: Option<Item<'a>>, start: u32) -> Result<Term<'a>, Failed> {
         self.advance();
-        // A multiple of the baseline is a limit by itself.
+        // A multiple of the baseline is a limit on its own.
         let offset = if factor.is_some() { None } else { self.offset("baseline")? };
         Ok(Term::Baseline(Box::new(Baseline { factor, offset, span: self.span_from(start) })))
     }

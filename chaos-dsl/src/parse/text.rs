@@ -17,7 +17,7 @@ impl<'a> Cursor<'a> {
         let quotes = if quote == Quote::Block { 3 } else { 1 };
         let (mut from, to) = (start + quotes, end - quotes);
         if quote == Quote::Block {
-            // The line of the opening quotes is no part of the string.
+            // The line of the opening quotes is not part of the string.
             let inner = self.slice(from, to);
             from += if inner.starts_with('\n') {
                 1
@@ -158,7 +158,7 @@ impl<'a> Cursor<'a> {
         let end = inner.find('}').map_or(1, |i| i + 2);
         let shown = shorten(&rest[..end]);
         self.report(
-            Diagnostic::new(Code::BadHole, format!("`{shown}` is no hole for a param"))
+            Diagnostic::new(Code::BadHole, format!("`{shown}` is not a hole for a param"))
                 .at(self.span(place, place + end as u32), "expected `{name}`")
                 .help("write `{{` and `}}` for the braces themselves"),
         );

@@ -227,7 +227,7 @@ impl Scanner {
         let sign = if input.fragment().starts_with('#') { "#" } else { &input.fragment()[..2] };
         if sign == "/*" {
             self.report(
-                Diagnostic::new(Code::ForeignComment, "`/* … */` is no comment here")
+                Diagnostic::new(Code::ForeignComment, "`/* … */` is not a comment here")
                     .at(self.span(input, 2), "comments begin with `#`")
                     .help("begin each line of the comment with `#`"),
             );
@@ -239,7 +239,7 @@ impl Scanner {
         }
         if !sign.starts_with('#') {
             self.report(
-                Diagnostic::new(Code::ForeignComment, format!("`{sign}` is no comment here"))
+                Diagnostic::new(Code::ForeignComment, format!("`{sign}` is not a comment here"))
                     .at(self.span(input, 2), "comments begin with `#`")
                     .help("write `#`"),
             );

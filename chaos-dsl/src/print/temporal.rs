@@ -104,7 +104,7 @@ fn formula(of: &Formula, at: Nanos, end: Nanos, atom: &dyn Fn(&Atom) -> String) 
     }
 }
 
-/// Writes what stands behind an operator: an operator again stands by itself, all else in parentheses.
+/// Writes what stands behind an operator: an operator again stands on its own, all else in parentheses.
 fn tight(body: &Formula, write: &dyn Fn(&Formula) -> String) -> String {
     let prefixed = matches!(
         body,

@@ -24,7 +24,7 @@ impl PartialEq for Formula<'_> {
 /// What is claimed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FormulaKind<'a> {
-    /// Something that is true or false by itself: `alert "x" fires`, `accepted("canary")`.
+    /// Something that is true or false on its own: `alert "x" fires`, `accepted("canary")`.
     Holds(Term<'a>),
     /// A comparison.
     Compare(Box<Compare<'a>>),
@@ -160,7 +160,7 @@ impl CompareOp {
     }
 }
 
-/// One side of a comparison, or a claim by itself.
+/// One side of a comparison, or a claim on its own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Term<'a> {
     /// `p95(checkout.latency, over 10s)`

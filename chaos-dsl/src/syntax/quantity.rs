@@ -29,7 +29,7 @@ pub enum Unit {
     Percentage,
     /// `0.2pp`: percentage points.
     Points,
-    /// `50/s`: so many per this many nanoseconds.
+    /// `50/s`: a number per this many nanoseconds.
     Rate {
         /// The length of the period in nanoseconds.
         per: u64,

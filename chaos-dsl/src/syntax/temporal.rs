@@ -1,4 +1,4 @@
-//! Formulas over signals, by themselves: the core notation that `explain` prints, and the forms of claims.
+//! Formulas over signals, on their own: the core notation that `explain` prints, and the forms of claims.
 
 use chaos_core::span::{Span, Spanned};
 use chaos_core::verdict::Nanos;

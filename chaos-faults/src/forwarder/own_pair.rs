@@ -57,7 +57,7 @@ impl OwnPair {
                     LinkAttribute::Link(index) => Some(*index),
                     _ => None,
                 })
-                .ok_or_else(|| io::Error::other("the kernel does not tell the other end of a veth pair"))?;
+                .ok_or_else(|| io::Error::other("the kernel does not report the other end of a veth pair"))?;
             for (side, index) in [(&far_side, far.header.index), (&near_side, near_index)] {
                 // Without an address of its own an end sends nothing by itself that could be taken for traffic.
                 let silent =

@@ -33,7 +33,7 @@ pub trait Steering: fmt::Debug + Send {
     /// Begins to lead packets in.
     ///
     /// # Errors
-    /// Whatever refuses; nothing may be left then that `disengage` would not take back.
+    /// Whatever refuses; nothing may be left then that `disengage` would not revert.
     fn engage(&mut self, entry: &Entry) -> Result<(), SteeringError>;
 
     /// Stops to lead packets in; succeeds as well if it never began.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The major number of every root qdisc this crate makes; children count up from it.
 ///
-/// It spells "c4a0(s)", is far from what `tc` picks by itself (8001 and up) and from what people write (1, 10, 100).
+/// It spells "c4a0(s)", is far from what `tc` picks on its own (8001 and up) and from what people write (1, 10, 100).
 pub const OWN_MAJOR: u16 = 0xc4a0;
 
 /// How many major numbers from [`OWN_MAJOR`] on are ours: the root and its children.
@@ -25,7 +25,7 @@ pub struct Handle {
 impl Handle {
     /// As a parent: the root of the interface. As a qdisc's own name: none given, the kernel chooses.
     pub const ROOT: Self = Self { major: 0xffff, minor: 0xffff };
-    /// No name: a default qdisc that the kernel attached by itself.
+    /// No name: a default qdisc that the kernel attached on its own.
     pub const NONE: Self = Self { major: 0, minor: 0 };
     /// The parent of the `clsact` qdisc.
     pub const CLSACT: Self = Self { major: 0xffff, minor: 0xfff1 };

@@ -28,7 +28,7 @@ pub struct VethPair {
 }
 
 impl Connection {
-    /// Makes a veth pair, both ends down, without addresses and without any that IPv6 would give them by itself.
+    /// Makes a veth pair, both ends down, without addresses and without any that IPv6 would give them on its own.
     ///
     /// # Errors
     /// [`NetlinkError::Refused`]: `EEXIST` when a name is taken, `EOPNOTSUPP` when the kernel has no veth.
@@ -106,7 +106,7 @@ impl Connection {
         self.set_link(change, &format!("move interface {index} into another network namespace")).await
     }
 
-    /// Keeps IPv6 from giving interface `index` a link-local address, and so from sending anything by itself; does
+    /// Keeps IPv6 from giving interface `index` a link-local address, and so from sending anything on its own; does
     /// nothing on a kernel without IPv6.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ impl LabInit {
     /// Ends what runs in a place and starts another program there; who asks looks on until it is ready.
     ///
     /// Without `back` it puts back: a program that runs there already is what was asked for, and is left alone. With it, what
-    /// ran before comes back by itself after that time, should nobody put it back.
+    /// ran before comes back on its own after that time, should nobody put it back.
     pub(super) async fn replace(
         self: &Rc<Self>,
         host: String,
@@ -29,7 +29,7 @@ impl LabInit {
             return Ok(Answer::Started { pid: slot.borrow().running.pid.as_raw() });
         }
         if slot.borrow().running.ended.is_none() {
-            // One that has just ended by itself is as good as killed.
+            // One that has just ended on its own is as good as killed.
             let _ = slot.borrow_mut().running.signal(Signal::SIGKILL);
         }
         while slot.borrow().running.ended.is_none() {
@@ -53,7 +53,7 @@ impl LabInit {
                 tokio::time::sleep(back.after).await;
                 let (Some(lab), Some(slot)) = (lab.upgrade(), slot.upgrade()) else { return };
                 if slot.borrow().running.pid == pid {
-                    // Nobody is there to be told; whoever puts it back finds it so.
+                    // Nobody is there to hear it; the next attempt to put it back finds it so.
                     let _ = lab.replace(name, program, *back.program, None).await;
                 }
             });

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::{Dead, LabError, LabEvent, Programs};
 use crate::protocol::{Answer, Ask, BringUpError, Frame, Request};
 
-/// How long the lab gets to end by itself before it is killed; both take it down completely.
+/// How long the lab gets to end on its own before it is killed; both take it down completely.
 const GRACE: Duration = Duration::from_secs(2);
 
 type Waiting = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Result<Answer, BringUpError>>>>>;
@@ -81,7 +81,7 @@ impl Holder {
         self.pid
     }
 
-    /// Returns the programs whose death was told.
+    /// Returns the programs whose death was reported.
     pub(super) fn dead(&self) -> Vec<(String, usize)> {
         self.dead.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -41,7 +41,7 @@ async fn it_offers_another_program_for_the_one_of_a_host() {
 #[tokio::test]
 async fn it_says_why_it_offers_nothing() {
     let one = injector(vec![http(80)]);
-    assert_eq!(refusal(&one, "db", http(81)).await, "this is no host of the lab");
+    assert_eq!(refusal(&one, "db", http(81)).await, "this is not a host of the lab");
     assert_eq!(refusal(&injector(vec![]), "api-1", http(81)).await, "no program runs there");
     let two = injector(vec![http(80), Program::Dns]);
     assert!(refusal(&two, "api-1", http(81)).await.contains("which of them"));

@@ -1,4 +1,4 @@
-//! What the built-in servers are told, as the lab writes it and they read it.
+//! What the built-in servers are reported, as the lab writes it and they read it.
 
 use std::net::IpAddr;
 use std::time::Duration;

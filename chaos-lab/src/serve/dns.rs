@@ -71,7 +71,7 @@ async fn answer_stream(mut stream: tokio::net::TcpStream, names: &Names) -> std:
     }
 }
 
-/// Answers one query; nothing for what is no query at all.
+/// Answers one query; nothing for what is not a query at all.
 fn answer(query: &[u8], names: &Names, udp: bool) -> Option<Vec<u8>> {
     let query = match Message::from_vec(query) {
         Ok(query) if query.metadata.message_type == MessageType::Query => query,

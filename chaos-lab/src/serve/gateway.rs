@@ -260,7 +260,7 @@ async fn connect(address: SocketAddr) -> Result<Upstream, TryError> {
     let handshake = client::handshake(TokioIo::new(stream)).await;
     let (upstream, connection) = handshake.map_err(|e| TryError::Connect(e.to_string()))?;
     tokio::task::spawn_local(async move {
-        // Its failure is told to whoever waits for an answer.
+        // The caller that waits for an answer gets its failure.
         let _ = connection.await;
     });
     Ok(upstream)

@@ -1,7 +1,7 @@
 //! The built-in HTTP server: a service with a service time, a capacity and a status.
 //!
-//! Two paths override what it was told, for tests and for looking around: `/status/CODE` answers with that status,
-//! `/slow/MS` takes so many milliseconds instead of its service time. Time is kept to a millisecond, never too short.
+//! Two paths override its settings, for tests and for looking around: `/status/CODE` answers with that status,
+//! `/slow/MS` takes this many milliseconds instead of its service time. Time is kept to a millisecond, never too short.
 
 use std::convert::Infallible;
 use std::rc::Rc;

@@ -60,7 +60,7 @@ async fn another_program_takes_the_place_of_one_until_it_is_put_back_or_its_time
         .is_ok_and(|got| got.status == 200)));
     lab.put_back("api-1", 0, &old).await.unwrap();
 
-    // One that is not there is told, and does not stand in the way of the old one.
+    // One that is not there is reported, and does not stand in the way of the old one.
     let missing = Program::Command { argv: vec!["no-such-program".into()], ready: Ready::Tcp(8080) };
     let error = lab.replace("api-1", 0, &missing, Duration::from_secs(600)).await.unwrap_err();
     assert!(matches!(error, LabError::BringUp(BringUpError::Start { .. })), "{error}");

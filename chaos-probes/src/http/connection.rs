@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection, driven by whoever waits for its answer.
+//! One HTTP/1.1 connection, driven by the caller that waits for its answer.
 //!
 //! No task of its own: reading and writing happen inside the measurement's own future, which saves a hand-over between
 //! tasks per request, and makes dropping that future close the connection.
@@ -39,7 +39,7 @@ pub(super) struct Connection {
 
 /// Why there is no answer.
 pub(super) struct Unanswered {
-    /// What to tell.
+    /// What to report.
     pub(super) failure: Failure,
     /// Whether the request never left.
     pub(super) unsent: bool,

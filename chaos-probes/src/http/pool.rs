@@ -1,4 +1,4 @@
-//! The connections of a probe: so many and no more, used again and again.
+//! The connections of a probe: a limited number, used again and again.
 
 use std::{
     net::IpAddr,
@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::connection::Connection;
 
-/// At most so many connections at once, used and idle ones together, to whatever addresses.
+/// At most this many connections at once, used and idle ones together, to whatever addresses.
 ///
 /// Whoever finds none free waits for one, first come, first served. Otherwise a server that answers late would get ever
 /// more connections instead of ever later answers, until it, or this machine's ports, give out.

@@ -49,7 +49,7 @@ impl Tls {
             Host::Address(address) => ServerName::from(*address),
             Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
                 cannot(
-                    format!("`{name}` is no name that a certificate can have"),
+                    format!("`{name}` is not a name that a certificate can have"),
                     "write a host name or an address",
                 )
             })?,

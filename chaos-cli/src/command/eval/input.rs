@@ -119,7 +119,7 @@ pub(super) fn ranges(arguments: &[String], sources: &[Source]) -> Result<Vec<(St
     for argument in arguments {
         let shape = || {
             render::error(
-                &format!("`{argument}` is no range of a signal"),
+                &format!("`{argument}` is not a range of a signal"),
                 Some("write `--range latency=0..10`; an end may be left out: `0..`"),
             );
             Exit::BadInput

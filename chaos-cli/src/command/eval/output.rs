@@ -12,7 +12,7 @@ use crate::render;
 /// How many steps are shown to people.
 const SHOWN: usize = 24;
 
-/// Everything there is to tell.
+/// Everything there is to report.
 pub(super) struct Answer<'q> {
     pub(super) notation: String,
     pub(super) decision: Decision,
@@ -176,7 +176,7 @@ impl Answer<'_> {
         let Outcome::Inconclusive { leaning: presumed, reasons, .. } = outcome else { return line };
         let presumed = match presumed {
             Leaning::None => String::new(),
-            presumed => format!(", presumably {}", leaning(*presumed)),
+            presumed => format!(", probably {}", leaning(*presumed)),
         };
         let reasons: Vec<&str> = reasons.iter().map(|reason| explained(*reason)).collect();
         line.plain(format!("{presumed}: {}", reasons.join("; ")))

@@ -49,7 +49,7 @@ impl Abort {
 }
 
 impl Claim {
-    /// Returns the claims that it is made of; none where it is elementary.
+    /// Returns the claims that it is made of; `None` if it is elementary.
     pub fn parts(&self) -> Vec<&Claim> {
         match self {
             Claim::All(all) | Claim::Any(all) => all.iter().collect(),

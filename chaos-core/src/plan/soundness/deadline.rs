@@ -33,7 +33,7 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
                 format!("shorten the window to {} or less, or lengthen the deadline", text(within.mul_f64(WINDOW_SHARE))),
             ));
         }
-        // What is read so seldom that it may miss all of the deadline is told by itself.
+        // What is read so seldom that it may miss all of the deadline is reported separately.
         if reading::seldom(experiment, predicate, *within).is_some() {
             continue;
         }

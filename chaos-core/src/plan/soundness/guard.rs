@@ -92,7 +92,7 @@ fn same(one: &Metric, other: &Metric) -> bool {
         && one.filter == other.filter
 }
 
-/// A limit of a metric; errors are told as what is missing of success.
+/// A limit of a metric; errors are reported as what is missing of success.
 struct Limit {
     upper: bool,
     strict: bool,

@@ -1,10 +1,10 @@
-//! Hosts of a lab that a selector means, as far as the experiment itself tells.
+//! Hosts of a lab that a selector means, as far as the experiment itself says.
 
 use std::collections::BTreeSet;
 
 use crate::model::{Experiment, Lab, Selector, target::glob};
 
-/// Hosts of a lab, of which so many at most are meant.
+/// Hosts of a lab, of which this many at most are meant.
 pub(super) struct Hosts {
     /// All that may be meant.
     pub(super) names: BTreeSet<String>,
@@ -13,7 +13,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// Finds those that a selector means; none where it is not about a lab's hosts.
+    /// Finds those that a selector means; `None` if it is not about a lab's hosts.
     pub(super) fn of(experiment: &Experiment, lab: &Lab, selector: &Selector) -> Option<Hosts> {
         match selector {
             Selector::Hosts(pattern) => {

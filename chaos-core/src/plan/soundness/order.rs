@@ -45,7 +45,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Goes through the steps; none where a mistake leaves open what is in place after it.
+    /// Goes through the steps; `None` if a mistake leaves open what is in place after it.
     fn over(steps: &'a [Spanned<Step>], out: &mut Vec<Finding>) -> Option<Walk<'a>> {
         let mut walk = Walk::default();
         for step in steps {
@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
                 }
                 Step::Watch(_) => {}
                 Step::Make(name) if walk.made.contains(&name.as_str()) => {
-                    let help = "a change is taken back at the end of the run only: declare a second one";
+                    let help = "a change is undone only at the end of the run: declare a second one";
                     add(format!("`{name}` is made twice"), help);
                 }
                 Step::Make(name) => walk.made.push(name),

@@ -101,7 +101,7 @@ pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
                     format!("`abort when {predicate}`"),
                     comparison.span,
                     format!(
-                        "`{}` by itself makes this true: it slows up to {} of the requests of `{}` by at least {}",
+                        "`{}` alone makes this true: it slows up to {} of the requests of `{}` by at least {}",
                         fault.name,
                         percent(met),
                         probe.name,

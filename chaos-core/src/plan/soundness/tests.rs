@@ -300,7 +300,7 @@ fn an_abort_condition_that_the_fault_makes_true() {
     experiment.aborts = vec![Abort::When(p95(1))];
     assert_eq!(
         odd(&experiment),
-        ["`slow` by itself makes this true: it slows up to 33.3% of the requests of `get` by at least 2s"]
+        ["`slow` alone makes this true: it slows up to 33.3% of the requests of `get` by at least 2s"]
     );
     experiment.aborts = vec![Abort::When(p95(3))];
     assert_eq!(odd(&experiment), [] as [String; 0]);

@@ -4,7 +4,7 @@ use std::io;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{counted, said};
+use super::{counted, found};
 use crate::{
     report::junit::xml,
     search::{Conclusion, EndedBy, Outcome, SearchRecord},
@@ -13,7 +13,7 @@ use crate::{
 /// Writes a search as one JUnit report.
 ///
 /// The case of the answer is green where there is one, a `failure` where the mildest level already fails, else an `error`. A trial
-/// that did not hold is no failure: it is what was looked for. One that ended the search is an `error`.
+/// that did not hold is not a failure: it is what was looked for. One that ended the search is an `error`.
 pub fn write(record: &SearchRecord, out: impl io::Write) -> io::Result<()> {
     let question = &record.header.question;
     let name = xml(format!("{} of {}", question.param(), record.header.experiment));
@@ -59,16 +59,16 @@ pub fn write(record: &SearchRecord, out: impl io::Write) -> io::Result<()> {
 
 fn answer(record: &SearchRecord) -> TestCase {
     let name = format!("the breaking point is known to within {}", record.header.question.tolerance());
-    let said = said(record);
+    let found = found(record);
     let red = |kind, of_type: &str| {
         let mut status = TestCaseStatus::non_success(kind);
-        status.set_type(of_type).set_message(xml(&said)).set_description(xml(counted(record)));
+        status.set_type(of_type).set_message(xml(&found)).set_description(xml(counted(record)));
         TestCase::new(xml(&name), status)
     };
     match &record.conclusion {
         Some(Conclusion::Found { enough: true, .. } | Conclusion::NotFound { .. }) => {
             let mut case = TestCase::new(xml(&name), TestCaseStatus::success());
-            case.set_system_out(xml(&said));
+            case.set_system_out(xml(&found));
             case
         }
         Some(Conclusion::AlreadyFails { .. }) => red(NonSuccessKind::Failure, "failed"),

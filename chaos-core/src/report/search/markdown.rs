@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{counted, headline, plot, said};
+use super::{counted, found, headline, plot};
 use crate::{
     model::quantity::format_seconds,
     report::{
@@ -21,10 +21,10 @@ pub fn render(record: &SearchRecord, file: Option<&str>) -> String {
         _ => "❔",
     };
     let mut out = String::new();
-    let what = cell(&format!("{} of {}", record.header.question.param(), record.header.experiment));
+    let what = cell(&record.header.experiment);
     // Writing to a string cannot fail.
     let _ = write!(out, "## {sign} {}: {what}\n\n", word.to_uppercase());
-    let _ = write!(out, "- {}\n- {}\n\n```text\n", cell(&said(record)), cell(&counted(record)));
+    let _ = write!(out, "- {}\n- {}\n\n```text\n", cell(&found(record)), cell(&counted(record)));
     for line in plot(record) {
         let _ = writeln!(out, "{line}");
     }

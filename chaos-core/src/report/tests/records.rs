@@ -52,11 +52,11 @@ pub(crate) fn failed() -> Record {
 pub(crate) fn inconclusive() -> Record {
     let mut record = passed();
     let all = experiment().expectations;
-    let reasons = vec!["too few samples to tell".to_owned()];
+    let reasons = vec!["too few samples".to_owned()];
     record.expectations[0] = judged(
         &all[0],
         Verdict::Inconclusive { reasons },
-        "success(shop) was 99.2% (98.6%–99.6%) during slow_api, at least 99% allowed: too few samples to tell; needed: 294 more clean samples; presumably it holds",
+        "success(shop) was 99.2% (98.6%–99.6%) during slow_api, at least 99% allowed: too few samples; 294 more clean samples would decide it; it probably holds",
     );
     record.exercised.insert("slow_api".into(), true);
     record
@@ -88,10 +88,9 @@ pub(crate) fn aborted_by_request() -> Record {
 
 fn abort(record: &mut Record, cause: AbortCause) {
     let all = experiment().expectations;
-    let reasons = vec!["the run was aborted before it could be told".to_owned()];
+    let reasons = vec!["the run was aborted before it was decided".to_owned()];
     for (judged_now, expectation) in record.expectations.iter_mut().zip(&all).take(2) {
-        *judged_now =
-            judged(expectation, Verdict::Inconclusive { reasons: reasons.clone() }, "cannot be told");
+        *judged_now = judged(expectation, Verdict::Inconclusive { reasons: reasons.clone() }, "undecided");
     }
     record.completion = Completion::Aborted { reason: cause.reason.clone() };
     record.abort = Some(cause);

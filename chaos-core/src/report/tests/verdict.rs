@@ -107,7 +107,7 @@ fn violated_lines_are_underlined_the_gravest_first() {
         lines.iter().map(|u| (u.error, u.title.as_str(), u.span.start)).collect::<Vec<_>>(),
         [
             (true, "`most users notice nothing` does not hold", 900),
-            (false, "`nobody sees an error` cannot be told", 800),
+            (false, "`nobody sees an error` is undecided", 800),
         ]
     );
     assert!(lines[0].message.contains("24.3ms too much"));

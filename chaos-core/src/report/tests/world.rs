@@ -51,9 +51,9 @@ fn everywhere(record: &Record) {
         let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat(text::render(record)).contains(&closest.sentence), "{}", text::render(record));
         assert!(markdown::render(record, None).contains(if closest.margin < 0.0 {
-            "- missed by most: "
+            "- worst miss: "
         } else {
-            "- closest call: "
+            "- tightest: "
         }));
         assert!(xml.contains(r#"name="closest-call""#));
         assert_eq!(read.result.closest.as_ref().map(|c| &c.sentence), Some(&closest.sentence));

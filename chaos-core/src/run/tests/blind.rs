@@ -144,5 +144,5 @@ async fn alerts_that_cannot_be_asked_for_are_silence_too() {
     let stage = stage(120, fires);
     once_injected(&stage, Reply::ok(seconds(0)), Reply::ok(seconds(10)));
     let (reason, _) = blind(&stage).await;
-    assert!(reason.starts_with("probe `get` was not told which alerts fire for 30"), "{reason}");
+    assert!(reason.starts_with("probe `get` got no answer about which alerts fire for 30"), "{reason}");
 }

@@ -52,7 +52,7 @@ proptest! {
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let mut stage = Stage::new();
-            // Injecting what is in place already is no plan; the rest of the timeline is as it comes.
+            // Injecting what is in place already is not a plan; the rest of the timeline is as it comes.
             let mut active = std::collections::BTreeSet::new();
             stage.experiment.timeline.steps = steps
                 .into_iter()

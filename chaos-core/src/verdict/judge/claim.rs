@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
         outcome
     }
 
-    /// A claim whose precondition does not surely hold was not put to the test, whatever came of it.
+    /// A claim whose precondition does not surely hold was not tested, whatever its result.
     fn given(&mut self, condition: &Claim, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
         let (condition_outcome, mut before) = self.judge(condition);
         let (outcome, mut after) = self.judge(claim);
@@ -76,7 +76,7 @@ impl<'a> Bench<'a> {
         if condition_outcome != Outcome::Passed {
             let why = match condition_outcome {
                 Outcome::Failed => "does not hold",
-                _ => "cannot be told",
+                _ => "is undecided",
             };
             let reason = format!("not exercised: the precondition `{condition}` {why}");
             for finding in &mut after {

@@ -116,7 +116,7 @@ impl Guard for Confident {
     }
 }
 
-/// Returns how many seconds the condition typically takes from the moment that errors jump to a share; none where the share
+/// Returns how many seconds the condition typically takes from the moment that errors jump to a share; `None` if the share
 /// is not above what is tolerated. `requests` come each second.
 #[must_use]
 pub fn typical_delay(tolerated: f64, planned_ticks: u64, requests: f64, share: f64) -> Option<f64> {

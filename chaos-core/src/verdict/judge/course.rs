@@ -1,4 +1,4 @@
-//! The course of a run as claims see it: phases and events as they were, what an abort cut short, which faults met nothing.
+//! The timeline of a run as claims see it: phases and events as they were, what an abort cut short, which faults met nothing.
 
 use std::rc::Rc;
 
@@ -132,7 +132,7 @@ impl<'a> Course<'a> {
     }
 
     /// Returns the verdict with what the course of the run adds: a claim that passed while a fault met nothing, or over a
-    /// phase that was cut short, was not put to the test. A claim that failed has failed.
+    /// phase that was cut short, was not tested. A claim that failed has failed.
     pub(super) fn tested(&self, outcome: Outcome, about: About<'_>, cut: bool) -> (Outcome, Vec<String>) {
         let idle = self.idle(about);
         let mut more = Vec::new();

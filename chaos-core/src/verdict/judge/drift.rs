@@ -1,4 +1,4 @@
-//! The watch as a second baseline: phases come one after another, so that what drifts by itself looks like an effect.
+//! The watch as a second baseline: phases come one after another, so that what drifts on its own looks like an effect.
 
 use super::super::{
     confidence::{Confidence, Estimate},

@@ -1,6 +1,6 @@
 //! Abort conditions, watched while the run goes on.
 //!
-//! A guard's windows are over the instants at which measurements *ended*: a guard acts on what it has been told, and a
+//! A guard's windows are over the instants at which measurements *ended*: a guard acts on what it has heard, and a
 //! measurement that timed out ended only after the timeout, by when a shorter window over intended starts would have moved
 //! past it and never see a total outage. Windows run straight through the edges of phases.
 //!
@@ -8,7 +8,7 @@
 //! baseline gave. The condition is the formula that an expectation would make of it, and [`monitor::Guard`] evaluates it
 //! over these signals, in time and memory that do not grow with what happened. A test compares it with evaluating the
 //! formula over the whole past. [`confident`](super::confident) conditions are another thing: they sum up the evidence of
-//! single requests, which is no formula over signals.
+//! single requests, which is not a formula over signals.
 
 use super::super::{
     Interval, Truth,

@@ -1,6 +1,6 @@
 //! Which layer made a latency grow: the same statistic of each part of it, beside that of the baseline.
 //!
-//! It explains a verdict and never decides one: the parts of a quantile are not the quantiles of the parts, so what is told is
+//! It explains a verdict and never decides one: the parts of a quantile are not the quantiles of the parts, so what is reported is
 //! which part moved most, not a sum. A part that a measurement did without, such as connecting where a connection was kept,
 //! took it no time.
 
@@ -45,7 +45,7 @@ fn rest(sample: &Sample) -> Duration {
     sample.latency.saturating_sub(before.into_iter().flatten().sum())
 }
 
-/// Says which layer grew most, as in `of +103ms, connect grew 101ms`; none where the latency did not grow, or none stands out.
+/// Says which layer grew most, as in `of +103ms, connect grew 101ms`; `None` if the latency did not grow, or none stands out.
 pub(super) fn blame(
     metric: &Metric,
     samples: &Samples,
@@ -101,7 +101,7 @@ mod tests {
         run::view::Samples,
     };
 
-    /// A run whose parts, in milliseconds, are told for each second.
+    /// A run whose latency parts are given per second, in milliseconds.
     fn run(parts: impl Fn(f64) -> [u64; 5]) -> Run {
         let sampled = |n: u32| {
             let second = f64::from(n) * 0.1;

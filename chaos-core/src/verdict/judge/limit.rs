@@ -20,7 +20,7 @@ use crate::{
 /// The right side of a comparison, made a number where it speaks of the baseline.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Limit {
-    /// The number; none where the baseline gives none.
+    /// The number; `None` if the baseline gives none.
     pub(super) value: Option<f64>,
     /// The number of the baseline, where it is spoken of.
     pub(super) baseline: Option<f64>,

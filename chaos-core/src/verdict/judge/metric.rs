@@ -44,7 +44,7 @@ pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> 
     seen
 }
 
-/// Returns what the metric looks at of one sample, none where it does not count.
+/// Returns what the metric looks at of one sample, or `None` if it does not count.
 ///
 /// A sample that has no value of the field, such as the time to connect over a connection that was reused, does not count.
 /// Of a timeout only the latency is bounded; its other times are unknown.
@@ -76,7 +76,7 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
     Some(Observation { intended: sample.intended, completed, answer })
 }
 
-/// Returns whether the function is about how long something took, rather than about what became of it.
+/// Returns whether the function is about how long something took, rather than about its outcome.
 pub(super) fn looks_at_times(function: Function) -> bool {
     matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last)
 }
@@ -121,6 +121,24 @@ pub(super) fn unmatched(metric: &Metric, samples: &Samples, stretches: &[Stretch
     Some(format!("none of {} measurements matched: {were}", all.len()))
 }
 
+/// Says that the metric asks for a time and every measurement in the stretches failed, so that none has one.
+pub(super) fn failed(metric: &Metric, seen: &[Observation], stretches: &[Stretch]) -> Option<String> {
+    if !looks_at_times(metric.function) || metric.field.is_read() {
+        return None;
+    }
+    let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
+    let made: Vec<&Observation> = seen.iter().filter(inside).collect();
+    let all = !made.is_empty() && made.iter().all(|o| matches!(o.answer, Answer::Failed));
+    all.then(|| {
+        let probe = &metric.probe;
+        format!(
+            "all {} measurements failed, and a failed one has no latency: use `success({probe})`, or say in `ok when` what \
+             succeeds",
+            made.len()
+        )
+    })
+}
+
 /// Returns what a sample has for a label.
 fn value_of(label: &str, sample: &Sample) -> Option<String> {
     let seen = &sample.observation;
@@ -155,7 +173,7 @@ pub(super) fn during<'o>(stretches: &[Stretch], observations: &'o [Observation])
     observations.iter().filter(inside).copied().collect()
 }
 
-/// Returns what became of the requests, a hit being what the share counts.
+/// Returns the outcomes of the requests, a hit being what the share counts.
 pub(super) fn outcomes(metric: &Metric, observations: &[Observation]) -> Trials {
     let trials = trials(observations);
     if metric.function == Function::Errors { trials.inverted() } else { trials }
@@ -196,7 +214,7 @@ pub(super) fn number(
     }
 }
 
-/// Returns the value of the rank, counted from 1, that is asked for of so many; none without values.
+/// Returns the value of the rank, counted from 1, that is asked for of this many values; `None` without values.
 fn order_statistic(seen: &[Observation], rank: &dyn Fn(usize) -> usize) -> Option<Interval> {
     let (mut lower, mut upper): (Vec<f64>, Vec<f64>) =
         seen.iter().filter_map(Observation::value).map(|value| (value.lo, value.hi)).unzip();
@@ -207,7 +225,7 @@ fn order_statistic(seen: &[Observation], rank: &dyn Fn(usize) -> usize) -> Optio
     Some(Interval::new(lo, hi))
 }
 
-/// Returns the metric over the baseline as one number, none where there is no such number: too few samples, or a quantile
+/// Returns the metric over the baseline as one number, or `None` if there is no such number: too few samples, or a quantile
 /// beyond the timeout. Measurements that could not be taken do not count.
 ///
 /// What is read at instants has its median there. A count grows with time, so it is that of an average stretch as long as `window`, what it will be compared with.

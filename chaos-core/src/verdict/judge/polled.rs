@@ -1,6 +1,6 @@
 //! What is read from the world now and then: a reading holds until the next, and no longer than it is fresh.
 //!
-//! A reading that could not be taken says nothing by itself: the one before it still holds, up to [`FRESH`] times the time
+//! A reading that could not be taken says nothing on its own: the one before it still holds, up to [`FRESH`] times the time
 //! between two. After that the signal is unknown, and so is a statistic of a phase that such a gap falls into.
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(super) fn range(metric: &Metric) -> Interval {
     if metric.function == Function::Fires { Interval::BOOLEAN } else { Interval::EVERYTHING }
 }
 
-/// Returns what one sample read, none where it read nothing.
+/// Returns what one sample read, or `None` if it read nothing.
 pub(super) fn reading(metric: &Metric, sample: &Sample) -> Option<f64> {
     let seen = &sample.observation;
     let (named, others): (Vec<_>, Vec<_>) = metric.filter.iter().partition(|f| f.label.value == ALERT);
@@ -83,7 +83,7 @@ impl Missing {
     }
 }
 
-/// Returns the least and the greatest of what was read in `[from, to)`; none where nothing was.
+/// Returns the least and the greatest of what was read in `[from, to)`; `None` if nothing was.
 ///
 /// What holds of both has held all the time.
 pub(super) fn extent(metric: &Metric, samples: &Samples, (from, to): (Nanos, Nanos)) -> Option<Interval> {

@@ -38,7 +38,7 @@ pub(super) struct Open {
     pub(super) over: Option<Nanos>,
 }
 
-/// Judges that every request under way at the event succeeds within so long after it.
+/// Judges that every request under way at the event succeeds within this time after it.
 pub(super) fn judge(
     course: &Course<'_>,
     probe: &Spanned<String>,

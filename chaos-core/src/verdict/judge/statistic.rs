@@ -65,7 +65,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether a theory stands behind the number, so that it is judged with confidence; a count, a rate, an extreme or the
-    /// last value by itself is what it is.
+    /// last value on its own is what it is.
     pub(super) fn is_inferred(&self) -> bool {
         !self.observed && is_inferred(self.comparison)
     }
@@ -109,9 +109,9 @@ impl<'a> Case<'a> {
         let per_second = self.made() as f64 / seconds.max(1e-9);
         finding.need = wording::need(&finding.outcome, comparison, phase, per_second);
         if !finding.outcome.is_decided()
-            && let Some(line) = self.unmatched()
+            && let Some(line) = self.unmatched().or_else(|| self.failed())
         {
-            // More samples like none of them would not help.
+            // More samples like these would not help.
             (finding.reasons, finding.need) = (vec![line], None);
         }
         if let Bound::Baseline { .. } = comparison.bound {
@@ -134,6 +134,11 @@ impl<'a> Case<'a> {
         let metric = &self.comparison.metric;
         let open = self.seen.is_empty() && !self.absent && !metric.filter.is_empty();
         open.then(|| metric::unmatched(metric, self.course.view.samples, &self.stretches)).flatten()
+    }
+
+    /// Says that every measurement failed, if that is why a time has no value.
+    fn failed(&self) -> Option<String> {
+        metric::failed(&self.comparison.metric, &self.seen, &self.stretches)
     }
 
     fn number(&self) -> Option<Interval> {
@@ -261,7 +266,7 @@ pub(super) fn is_inferred(comparison: &Comparison) -> bool {
     let counted = |function| matches!(function, Function::Rate | Function::Count);
     match &comparison.bound {
         Bound::Constant(_) | Bound::Baseline { .. } => theory(comparison.metric.function),
-        // Two counts over the same time vary, where one by itself is what it is.
+        // Two counts over the same time vary, where one on its own is what it is.
         Bound::Metric { metric, .. } => {
             let both = [comparison.metric.function, metric.function];
             both.into_iter().all(theory) || both.into_iter().all(counted)
@@ -273,7 +278,7 @@ fn length(stretches: &[Stretch]) -> Nanos {
     stretches.iter().map(|(start, end)| end.saturating_sub(*start)).fold(0, i64::saturating_add)
 }
 
-/// Returns the bound as one of the two that have a theory; none where it has both parts.
+/// Returns the bound as one of the two that have a theory; `None` if it has both parts.
 fn allowance(factor: f64, offset: f64) -> Option<Allowance> {
     if factor == 1.0 {
         Some(Allowance::Plus(offset))

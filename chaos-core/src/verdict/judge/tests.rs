@@ -227,7 +227,7 @@ pub(super) fn failed(finding: &Finding) {
     assert_eq!(finding.outcome, Outcome::Failed, "{finding:#?}");
 }
 
-/// Asserts that there is no answer, for these reasons, and what it leans to.
+/// Asserts that a finding is undecided, for these reasons, and which way it leans.
 pub(super) fn open(finding: &Finding, because: &[super::super::Reason], leaning: super::super::Leaning) {
     match &finding.outcome {
         Outcome::Inconclusive { reasons, leaning: leans, .. } => {

@@ -105,13 +105,13 @@ impl fmt::Display for Measured<'_> {
     }
 }
 
-/// Writes why there is no answer.
+/// Writes why a claim is undecided.
 pub(super) fn reasons(outcome: &Outcome, about: About<'_>, idle: &[&str], view: &RunView<'_>) -> Vec<String> {
     let Outcome::Inconclusive { reasons, .. } = outcome else { return Vec::new() };
     let line = |reason: &Reason| match reason {
         Reason::Gap => "nothing was measured for some of the time that matters".to_owned(),
-        Reason::TooFewSamples => "too few samples to tell".to_owned(),
-        Reason::HorizonNotReached => "the run was over before it could be told".to_owned(),
+        Reason::TooFewSamples => "too few samples".to_owned(),
+        Reason::HorizonNotReached => "the run ended before it was decided".to_owned(),
         Reason::Aborted => match view.aborted {
             Some(at) => format!("the run was aborted at {}", time(at)),
             None => "the run was aborted".to_owned(),
@@ -129,7 +129,7 @@ pub(super) fn reasons(outcome: &Outcome, about: About<'_>, idle: &[&str], view: 
     reasons.iter().map(line).collect()
 }
 
-/// Writes what would give an answer.
+/// Writes what would decide a claim.
 ///
 /// `per_second` of the samples that count were taken, so that it can say how long that would be.
 pub(super) fn need(
@@ -144,7 +144,7 @@ pub(super) fn need(
     let longer = |n: u64| {
         let seconds = n as f64 / per_second;
         if seconds.is_finite() && per_second > 1e-6 {
-            format!(", {} at this rate", format_seconds(seconds))
+            format!(" ({} at this rate)", format_seconds(seconds))
         } else {
             String::new()
         }
@@ -176,7 +176,7 @@ pub(super) fn statistic(finding: &Finding, comparison: &Comparison, phase: &Phas
         Some(if comparison.op.is_upper_bound() { limit.minus(margin) } else { margin.minus(limit.negated()) })
     });
     let Some(number) = number else {
-        return format!("{metric} cannot be told: {}", why(finding));
+        return format!("{metric} is undecided: {}", why(finding));
     };
     let bounds = match finding.estimate.map(|e| e.bounds) {
         Some(b) if b == number => String::new(),
@@ -209,15 +209,24 @@ fn spare(margin: f64, unit: Unit, op: Op) -> String {
     }
 }
 
-/// Why there is no answer, what would give one, and what it presumably is.
+/// Says why a claim is undecided, what would decide it, and what it probably is.
 fn why(finding: &Finding) -> String {
     let mut why = finding.reasons.join(", ");
-    if let Some(need) = &finding.need {
-        why.push_str(&format!("; needed: {need}"));
+    let leaning = finding.outcome.leaning();
+    let hopeless = matches!(finding.outcome, Outcome::Inconclusive { need: Some(Need::UnlikelyToPass), .. });
+    if hopeless && finding.need.is_some() {
+        why.push_str(match leaning {
+            Leaning::Failed => "; probably a failure, and more samples are unlikely to change that",
+            Leaning::Passed | Leaning::None => "; more samples are unlikely to make it pass",
+        });
+        return why;
     }
-    match finding.outcome.leaning() {
-        Leaning::Passed => why.push_str("; presumably it holds"),
-        Leaning::Failed => why.push_str("; presumably it does not hold"),
+    if let Some(need) = &finding.need {
+        why.push_str(&format!("; {need} would decide it"));
+    }
+    match leaning {
+        Leaning::Passed => why.push_str("; it probably holds"),
+        Leaning::Failed => why.push_str("; it probably does not hold"),
         Leaning::None => {}
     }
     why
@@ -237,18 +246,22 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
     };
     let closest = finding.closest.as_ref().map(|call| {
         let amount = show(call.margin.abs(), call.unit);
-        let word = if call.margin >= 0.0 { "to spare" } else { "missing" };
-        format!("{} with {amount} {word}, {}", call.comparison, moment(call.at))
+        let (comparison, moment) = (&call.comparison, moment(call.at));
+        if call.margin >= 0.0 {
+            format!("tightest: {comparison} with {amount} to spare, {moment}")
+        } else {
+            format!("worst miss: {comparison} missed by {amount}, {moment}")
+        }
     });
     let with_closest = |text: String| match &closest {
-        Some(call) => format!("{text}; closest call: {call}"),
+        Some(call) => format!("{text}; {call}"),
         None => text,
     };
     let broke = finding.decided_at.map_or_else(String::new, |at| format!(" {}", moment(at)));
     let passed = finding.outcome == Outcome::Passed;
     let tm = finding.time_margin;
     let said = match claim {
-        _ if !finding.outcome.is_decided() => with_closest(format!("cannot be told: {}", why(finding))),
+        _ if !finding.outcome.is_decided() => with_closest(format!("undecided: {}", why(finding))),
         Claim::Always { during, .. } if passed => with_closest(format!("held throughout {during}")),
         Claim::Always { .. } => with_closest(format!("did not hold{broke}")),
         Claim::Unless { during, unless, .. } if passed => {
@@ -299,7 +312,7 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
 pub(super) fn requests(finding: &Finding, seen: &Open, probe: &str, event: &Event) -> String {
     let were = |n: u64| if n == 1 { "1 request".to_owned() } else { format!("{n} requests") };
     if seen.open == 0 {
-        return format!("cannot be told: {}", why(finding));
+        return format!("undecided: {}", why(finding));
     }
     let mut said = format!("{} of {probe} open when {event}", were(seen.open));
     if seen.failed > 0 {

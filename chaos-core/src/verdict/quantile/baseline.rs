@@ -139,7 +139,7 @@ pub(crate) fn judge_scaled(
     })
 }
 
-/// Bounds shrink with the square root of the number of samples; so many are needed for them to clear the limit.
+/// Bounds shrink with the square root of the number of samples; this many are needed for them to clear the limit.
 fn need(
     between: &Estimate,
     comparison: Comparison,

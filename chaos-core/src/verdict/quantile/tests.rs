@@ -204,7 +204,7 @@ fn a_quantile_against_a_limit() {
         panic!("an open claim says what it needs")
     };
     assert_eq!(leaning, Leaning::Passed);
-    // With so many more samples of the same kind the claim is decided, with one less it is not.
+    // With this many more samples of the same kind the claim is decided, with one less it is not.
     let passes = |n: u64| ((0.975 * n as f64).floor() as u64) >= bound_ranks(n, 0.95, 0.05).1;
     assert!(passes(200 + more) && !passes(200 + more - 1));
 }

@@ -63,7 +63,11 @@ impl<'a> Cursor<'a> {
             if quantity.unit != Unit::Count || value < 0.0 {
                 let span = self.span_from(start);
                 let help = "a factor is a plain number that is not negative: `2 x y`";
-                return Err(self.out_of_range(span, "a signal multiplied by what is no factor", help));
+                return Err(self.out_of_range(
+                    span,
+                    "a signal multiplied by something that is not a factor",
+                    help,
+                ));
             }
             factor = value;
             self.operand_follows(x)?;
@@ -108,7 +112,7 @@ impl<'a> Cursor<'a> {
         // `2 m` would be taken for a unit apart from its number; a signal may be called `m`.
         let item = self.number()?;
         let Some(quantity) = item.as_quantity().copied() else {
-            return Err(self.out_of_range(item.span, "an address is no number", "compare with a number"));
+            return Err(self.out_of_range(item.span, "an address is not a number", "compare with a number"));
         };
         let value = base(&quantity);
         Ok((if negative { -value } else { value }, quantity))

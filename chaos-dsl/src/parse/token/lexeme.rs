@@ -19,7 +19,7 @@ pub(super) fn skip<'a>(read: IResult<Input<'a>, Input<'a>>) -> Input<'a> {
     }
 }
 
-/// Reads so many bytes, which end at a character boundary.
+/// Reads this many bytes, which end at a character boundary.
 pub(super) fn take_bytes<'a>(
     length: usize,
 ) -> impl Parser<Input<'a>, Output = Input<'a>, Error = nom::error::Error<Input<'a>>> {

@@ -16,7 +16,7 @@ impl Scanner {
         let found = &input.fragment()[..2];
         let (kind, meant) = if found == "=<" { (Kind::AtMost, "<=") } else { (Kind::AtLeast, ">=") };
         self.report(
-            Diagnostic::new(Code::ForeignSyntax, format!("`{found}` is no operator"))
+            Diagnostic::new(Code::ForeignSyntax, format!("`{found}` is not an operator"))
                 .at(self.span(input, 2), "not known")
                 .help(format!("write `{meant}`")),
         );

@@ -71,9 +71,7 @@ fn a_reading_holds_until_the_next_and_no_longer_than_it_is_fresh() {
     };
     let held = gone(200.0, 200.0).finding(always(value(Op::AtMost, 10.0)));
     passed(&held);
-    assert!(
-        held.sentence.starts_with("held throughout lossy; closest call: value(get) <= 10 with 5 to spare")
-    );
+    assert!(held.sentence.starts_with("held throughout lossy; tightest: value(get) <= 10 with 5 to spare"));
     // One poll may be missing: after two, the next comes when the last reading is 3 s old.
     passed(&gone(20.0, 21.0).finding(always(value(Op::AtMost, 10.0))));
     let blind = gone(20.0, 22.0).finding(always(value(Op::AtMost, 10.0)));
@@ -87,8 +85,7 @@ fn a_reading_holds_until_the_next_and_no_longer_than_it_is_fresh() {
     let high = high.finding(always(value(Op::AtMost, 10.0)));
     failed(&high);
     assert!(
-        high.sentence
-            .starts_with("did not hold 5s into lossy; closest call: value(get) <= 10 with 1 missing")
+        high.sentence.starts_with("did not hold 5s into lossy; worst miss: value(get) <= 10 missed by 1")
     );
 }
 
@@ -115,7 +112,7 @@ fn an_open_claim_says_why_nothing_was_read() {
         reasons(&blind, Claim::Always { predicate: value(Op::AtMost, 10.0), during: Phase::WholeRun }),
         [gap, told]
     );
-    // What was read is enough here; that later readings fail is no reason.
+    // What was read is enough here; that later readings fail is not a reason.
     passed(&blind.finding(always(value(Op::AtMost, 10.0))));
     assert!(
         reasons(&mistaken(0.0), read(Function::Max, 10.0))

@@ -33,10 +33,10 @@ fn a_precondition_must_hold_for_a_claim_to_mean_anything() {
     let unhealthy = down(41.0, 131.0).judge(given(0.9, 0.99));
     assert!(matches!(unhealthy.verdict, Verdict::Inconclusive { .. }));
     assert_eq!(down(15.0, 131.0).judge(given(0.9, 0.99)).verdict, Verdict::Failed);
-    // What cannot be told is no precondition either.
+    // What is undecided is not a precondition either.
     let blind = Run::new(|t| if (10.0..40.0).contains(&t) { Reply::Nothing } else { Reply::Ok(1.0) });
     let judged = blind.judge(given(0.9, 0.99));
-    assert!(judged.measured.contains("cannot be told"), "{}", judged.measured);
+    assert!(judged.measured.contains("undecided"), "{}", judged.measured);
     assert!(matches!(judged.verdict, Verdict::Inconclusive { .. }));
 }
 
@@ -146,7 +146,7 @@ fn against(factor: f64, offset: f64, over: Option<Duration>) -> Comparison {
     )
 }
 
-/// Two probes of so many requests a second.
+/// Two probes of this many requests a second.
 fn pair(get: f64, shop: f64) -> Run {
     let at_rate = |rate: f64| {
         let count = (END * rate) as u32;
@@ -183,7 +183,7 @@ fn two_metrics_of_a_phase() {
     let other = Metric { probe: "shop".into(), ..metric(Function::Success, None) };
     let bound = Bound::Metric { factor: 1.0, metric: Box::new(other), offset: -0.01 };
     passed(&pair(100.0, 100.0).finding(success(bound.clone())));
-    // Nothing to compare with is no pass.
+    // Nothing to compare with is not a pass.
     open(&silent.finding(success(bound)), &[Reason::TooFewSamples], Leaning::None);
 }
 
@@ -218,7 +218,7 @@ fn two_metrics_at_each_instant() {
     open(&silent.finding(claim(1.2)), &[Reason::Gap], Leaning::Failed);
 }
 
-/// Requests of so many milliseconds, one every 100 ms.
+/// Requests of this many milliseconds, one every 100 ms.
 fn long(milliseconds: impl Fn(f64) -> Reply) -> Run {
     Run::every(0.1, milliseconds)
 }
@@ -247,7 +247,7 @@ fn requests_open_at_an_event_must_complete() {
     let broken = torn.finding(claim(5));
     failed(&broken);
     assert!(broken.sentence.contains("of which 4 failed"), "{}", broken.sentence);
-    // None open: nothing was put to the test.
+    // None open: nothing was tested.
     let quick = long(|_| Reply::Ok(1.0)).finding(claim(5));
     open(&quick, &[Reason::NotExercised], Leaning::None);
     assert!(quick.sentence.contains("no request of get was open when lossy starts"), "{}", quick.sentence);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::Correction;
 
-/// A run in which 600 requests fail here and there, and so many more succeed.
+/// A run in which 600 requests fail here and there, and this many more succeed.
 fn run() -> Run {
     Run::new(|t| if ((t * 100.0).round() as u32) % 20 == 7 { Reply::Failed } else { Reply::Ok(1.0) })
 }

@@ -41,7 +41,7 @@ fn a_quantile_against_the_baseline() {
     open(&undecided, &[Reason::TooFewSamples], Leaning::Passed);
     assert_eq!(
         undecided.need.as_deref(),
-        Some("995 more samples like these in each of baseline and lossy, 2m29s at this rate")
+        Some("995 more samples like these in each of baseline and lossy (2m29s at this rate)")
     );
     let broken = run.finding(more(80.0));
     failed(&broken);
@@ -65,7 +65,7 @@ fn a_multiple_of_the_baseline() {
     assert_eq!(both.allowed.as_deref(), Some("at most 312ms (1.2 x baseline 195ms + 78ms)"));
 }
 
-/// 6,000 measurements in the fault, of which so many fail, far from each other.
+/// 6,000 measurements in the fault, of which this many fail, far from each other.
 fn failing(failures: u32) -> Run {
     let every = 6000 / failures.max(1);
     let fails = |n: u32| n % every == every / 2 && n / every < failures;
@@ -80,11 +80,11 @@ fn a_success_rate_needs_confidence() {
     passed(&failing(1).finding(claim()));
     let undecided = failing(2).finding(claim());
     open(&undecided, &[Reason::TooFewSamples], Leaning::Passed);
-    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples, 1.47s at this rate"));
+    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples (1.47s at this rate)"));
     assert_eq!(
         undecided.sentence,
-        "success(get) was 99.967% (99.895%–99.994%) during lossy, at least 99.9% required: too few samples to tell; \
-         needed: 294 more clean samples, 1.47s at this rate; presumably it holds"
+        "success(get) was 99.967% (99.895%–99.994%) during lossy, at least 99.9% required: too few samples; \
+         294 more clean samples (1.47s at this rate) would decide it; it probably holds"
     );
     open(&failing(10).finding(claim()), &[Reason::TooFewSamples], Leaning::Failed);
     let broken = failing(11).finding(claim());
@@ -105,7 +105,7 @@ fn a_success_rate_needs_confidence() {
     // An error rate is the mirror of a success rate.
     let errors = compare(metric(Function::Errors, None), Op::AtMost, constant(0.001, Unit::Ratio));
     let undecided = failing(2).finding(during(errors.clone(), lossy()));
-    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples, 1.47s at this rate"));
+    assert_eq!(undecided.need.as_deref(), Some("294 more clean samples (1.47s at this rate)"));
     failed(&failing(11).finding(during(errors, lossy())));
 }
 
@@ -162,15 +162,25 @@ fn too_few_samples_tell_nothing() {
     let run = Run::every(0.6, |_| Reply::Ok(1.0));
     let quantile = run.finding(during(latency(Function::Quantile(0.95), Op::AtMost, 100.0), lossy()));
     open(&quantile, &[Reason::TooFewSamples], Leaning::Passed);
-    assert_eq!(quantile.need.as_deref(), Some("9 more samples like these, 5.4s at this rate"));
+    assert_eq!(quantile.need.as_deref(), Some("9 more samples like these (5.4s at this rate)"));
     let share = run.finding(during(success(None, Op::AtLeast, 0.99), lossy()));
-    assert_eq!(share.need.as_deref(), Some("249 more clean samples, 2m29s at this rate"));
+    assert_eq!(share.need.as_deref(), Some("249 more clean samples (2m29s at this rate)"));
     let none = Run::new(|t| if t < FAULT { Reply::Ok(1.0) } else { Reply::Nothing });
     let finding = none.finding(during(success(None, Op::AtLeast, 0.99), lossy()));
     open(&finding, &[Reason::TooFewSamples], Leaning::None);
     assert_eq!(
         finding.sentence,
-        "success(get) cannot be told: too few samples to tell; needed: 299 more clean samples"
+        "success(get) is undecided: too few samples; 299 more clean samples would decide it"
+    );
+    // Failed requests have no latency, however many there are.
+    let down = Run::new(|t| if t < FAULT { Reply::Ok(1.0) } else { Reply::Failed });
+    let finding = down.finding(during(latency(Function::Quantile(0.95), Op::AtMost, 100.0), lossy()));
+    open(&finding, &[Reason::TooFewSamples], Leaning::None);
+    assert_eq!(finding.need, None);
+    assert_eq!(
+        finding.sentence,
+        "p95(get.latency) is undecided: all 3000 measurements failed, and a failed one has no latency: use `success(get)`, or \
+         say in `ok when` what succeeds"
     );
     // A baseline without answers is nothing to compare with.
     let blind = Run::new(|t| if t < FAULT { Reply::Failed } else { Reply::Ok(1.0) });
@@ -275,7 +285,7 @@ fn claims_are_joined_in_three_values() {
     assert_eq!(verdict(Claim::Any(vec![yes.clone(), no.clone()])), Verdict::Passed);
     assert_eq!(verdict(Claim::All(vec![open.clone(), no.clone()])), Verdict::Failed);
     assert_eq!(verdict(Claim::Any(vec![open.clone(), yes.clone()])), Verdict::Passed);
-    let inconclusive = Verdict::Inconclusive { reasons: vec!["too few samples to tell".into()] };
+    let inconclusive = Verdict::Inconclusive { reasons: vec!["too few samples".into()] };
     assert_eq!(verdict(Claim::All(vec![open.clone(), yes])), inconclusive);
     assert_eq!(verdict(Claim::Any(vec![open.clone(), no])), inconclusive);
     let judged = run.judge(Claim::All(vec![open.clone(), open]));
@@ -305,7 +315,7 @@ fn a_filter_that_nothing_matches_says_what_there_was() {
     open(&finding, &[Reason::TooFewSamples], Leaning::None);
     assert_eq!(
         finding.sentence,
-        "success(get where who = \"api-1\") cannot be told: none of 3000 measurements matched: `who` was `10.0.0.1`, \
+        "success(get where who = \"api-1\") is undecided: none of 3000 measurements matched: `who` was `10.0.0.1`, \
          `10.0.0.2`"
     );
     assert_eq!(finding.need, None);

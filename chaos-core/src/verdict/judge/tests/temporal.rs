@@ -56,7 +56,7 @@ fn always_and_never() {
     let fine = down(200.0, 200.0);
     let held = fine.finding(always(healthy()));
     passed(&held);
-    assert!(held.sentence.starts_with("held throughout lossy; closest call: success(get, over 1s) >= 90%"));
+    assert!(held.sentence.starts_with("held throughout lossy; tightest: success(get, over 1s) >= 90%"));
     passed(&fine.finding(never(Predicate::Not(Box::new(healthy())))));
     let broken = down(20.0, 20.5).finding(always(healthy()));
     failed(&broken);
@@ -78,9 +78,11 @@ fn a_gap_leaves_always_open_but_not_what_failed_anyway() {
     let gap = silent(20.0, 25.0).finding(always(healthy()));
     open(&gap, &[Reason::Gap], Leaning::Passed);
     assert!(gap.unknown_share > 0.1);
-    assert!(gap.sentence.starts_with(
-        "cannot be told: nothing was measured for some of the time that matters; presumably it holds"
-    ));
+    assert!(
+        gap.sentence.starts_with(
+            "undecided: nothing was measured for some of the time that matters; it probably holds"
+        )
+    );
     // A silence within a window is none.
     passed(&silent(20.0, 20.9).finding(always(healthy())));
     let both = Run::new(|t| match t {
@@ -153,7 +155,7 @@ fn eventually_and_within() {
     passed(&run.finding(within(slow.clone(), 5, starts())));
     let late = run.finding(within(slow.clone(), 4, starts()));
     failed(&late);
-    assert!(late.sentence.starts_with("did not come within 4s; closest call:"), "{}", late.sentence);
+    assert!(late.sentence.starts_with("did not come within 4s; worst miss:"), "{}", late.sentence);
     // An event that never came is nothing that can be judged.
     let unheard = run.finding(within(slow.clone(), 5, Event::Starts("other".into())));
     open(&unheard, &[Reason::NotExercised], Leaning::None);
