@@ -5,16 +5,16 @@
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
 use chaos_core::{
+    judge::{
+        Standard,
+        border::Judge as _,
+        view::{Mark, PhaseSpan, RunView, Samples, Verdict},
+    },
     model::{
         Correction, Event, Experiment, Fault, FaultSpec, Metric, Phase, Predicate, Probe, Quantity, Selector,
         formula::Claim,
     },
     probe::{Observation, Sample},
-    run::{
-        judge::Judge as _,
-        view::{Mark, PhaseSpan, RunView, Samples, Verdict},
-    },
-    verdict::judge::Standard,
 };
 
 use crate::{

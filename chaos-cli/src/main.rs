@@ -7,7 +7,6 @@
 mod args;
 mod command;
 mod exit_code;
-mod folder;
 mod progress;
 mod render;
 mod scenario;

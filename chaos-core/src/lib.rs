@@ -1,16 +1,20 @@
 //! The model, planning, running, judging and reporting of chaos experiments, without I/O on any target.
 //!
 //! 1. [`model`] is a checked experiment, from the language or built in code.
-//! 2. [`plan`] resolves it: what exactly is touched, with what, how it is undone.
-//! 3. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
-//! 4. [`run`] carries a plan out, [`verdict`] judges, [`report`] tells; [`recorded`] judges again what was run before;
-//!    [`search`] looks for the intensity at which an experiment breaks.
+//! 2. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
+//! 3. [`plan`] resolves it: what exactly is touched, with what, how it is undone; [`soundness`] refuses what shows nothing.
+//! 4. [`run`] carries a plan out, with a [`journal`] of what it owes, and [`judge`] judges with the mathematics of [`verdict`].
+//! 5. [`outcome`] ranks how a run ended, [`report`] writes it down, [`bundle`] keeps everything of it in a folder, and
+//!    [`recorded`] judges it again; [`search`] looks for the intensity at which an experiment breaks.
 
+pub mod bundle;
 pub mod environment;
 pub mod injector;
 pub mod inventory;
 pub mod journal;
+pub mod judge;
 pub mod model;
+pub mod outcome;
 pub mod place;
 pub mod plan;
 pub mod probe;
@@ -20,6 +24,7 @@ pub mod report;
 pub mod restore;
 pub mod run;
 pub mod search;
+pub mod soundness;
 pub mod source;
 pub mod span;
 pub mod testing;

@@ -9,7 +9,6 @@ mod names;
 pub mod radius;
 pub mod resolve;
 pub mod seed;
-pub mod soundness;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     injector::{Ask, Denied, Direction, Injector, Offer, PacketMatch, Peer},
     inventory::{Inventory, InventoryError},
-    model::{Claim, Distribution, Experiment, Fault, FaultSpec, Scope, Step, fault::Way},
+    model::{Claim, Distribution, Experiment, Fault, FaultSpec, Probe, Scope, Step, fault::Way},
     place::Object,
+    soundness,
     span::Span,
 };
 
@@ -163,6 +163,18 @@ impl PlanError {
     }
 }
 
+impl From<soundness::Finding> for Warning {
+    fn from(finding: soundness::Finding) -> Self {
+        Warning { message: finding.told(), help: Some(finding.help), span: finding.span }
+    }
+}
+
+impl From<soundness::Finding> for PlanError {
+    fn from(finding: soundness::Finding) -> Self {
+        PlanError::Unsound { message: finding.told(), help: Some(finding.help), span: finding.span }
+    }
+}
+
 /// Makes the plan of one run.
 ///
 /// Asking injectors may try mechanisms in throw-away namespaces; no target is touched.
@@ -216,7 +228,9 @@ pub async fn plan(
         probes.push(PlannedProbe { probe: probe.name.value.clone(), from });
     }
     let radius = radius::measure(experiment, faults.iter().chain(&changes), &objects).await?;
-    let warnings = soundness::warnings(experiment, &probes);
+    let places =
+        |probe: &Probe| probes.iter().find(|p| p.probe == probe.name.value).map_or(1, |p| p.from.len());
+    let warnings = soundness::warnings(experiment, &places).into_iter().map(Warning::from).collect();
     let targets = objects.into_targets();
     let mut experiment = experiment.clone();
     for expectation in &mut experiment.expectations {

@@ -1,7 +1,6 @@
 //! What a run says afterwards: folds of its [`Record`](crate::run::Record), for people and for machines.
 //!
-//! 1. [`outcome`] is the one place that ranks what came of a run; exit codes follow it.
-//!    [`closest`] says how near it was to another verdict, and how sure.
+//! 1. What came of a run is ranked by [`outcome`](crate::outcome); every report begins with it.
 //! 2. [`text`] is what a person reads in five seconds; [`plan`] is what they read before.
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
 //! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
@@ -10,14 +9,12 @@
 //!
 //! Nothing here prints.
 
-pub mod closest;
 pub mod excerpt;
 pub mod json;
 pub mod junit;
 pub mod line;
 pub mod markdown;
 pub mod matrix;
-pub mod outcome;
 pub mod plan;
 pub mod search;
 pub mod text;
@@ -25,10 +22,8 @@ pub mod underline;
 
 mod fault;
 
-pub use closest::Closest;
 pub use excerpt::excerpt;
 pub use line::{Line, Piece, Style};
-pub use outcome::{Overall, Verdict, result};
 pub use underline::{Underline, underlines};
 
 #[cfg(test)]

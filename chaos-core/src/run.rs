@@ -19,7 +19,6 @@ pub mod event;
 mod finish;
 mod fleet;
 mod inject;
-pub mod judge;
 pub mod load;
 mod monitor;
 mod pacer;
@@ -31,7 +30,6 @@ mod runner;
 mod scribe;
 mod summary;
 mod unwind;
-pub mod view;
 
 pub use clock::Clock;
 pub use control::Control;
@@ -40,7 +38,8 @@ pub use event::{RunEvent, What};
 pub use policy::Policy;
 pub use record::{Completion, Record, Restoration};
 pub use runner::{MissingPart, Runner, RunnerBuilder, fingerprint, new_id};
-pub use view::Samples;
+
+use crate::judge::Samples;
 
 /// What a run leaves behind.
 #[derive(Clone, Debug, PartialEq)]

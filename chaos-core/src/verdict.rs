@@ -9,14 +9,12 @@
 //!    [`sequential`] tests may be looked at at any time.
 //!
 //! Both end in a [`confidence::Outcome`] and say by their [`margin`] how close it was. [`binomial`] is the arithmetic
-//! underneath, a [`finding`] what comes out; [`judge`] applies all of it to what an experiment claims.
+//! underneath; [`judge`](crate::judge) applies all of it to what an experiment claims.
 
 pub mod binomial;
 pub mod confidence;
-pub mod finding;
 pub mod holm;
 pub mod interval;
-pub mod judge;
 pub mod margin;
 pub mod monitor;
 pub mod proportion;

@@ -81,7 +81,7 @@ impl Compiled {
     /// Planning tells the same; this is for those who only read the file, as a reviewer does.
     pub fn remarks(&self) -> Vec<Diagnostic> {
         let mut out: Vec<Diagnostic> = Vec::new();
-        for finding in self.experiments.iter().flat_map(chaos_core::plan::soundness::remarks) {
+        for finding in self.experiments.iter().flat_map(chaos_core::soundness::remarks) {
             let remark =
                 Diagnostic::new(Code::Unsound, finding.message).at(finding.span, "").help(finding.help);
             if !out.contains(&remark) {

@@ -16,9 +16,9 @@ mod words;
 use std::time::Duration;
 
 use chaos_core::{
+    judge::confident,
     model::{Abort, Comparison, Correction, Experiment, Quantity, Selector, Step, formula::Bound},
     run::Policy,
-    verdict::judge::confident,
 };
 
 use page::{Page, time};

@@ -42,6 +42,11 @@ impl SourceMap {
         file.and_then(|f| f.text.get(span.start as usize..span.end as usize)).unwrap_or_default()
     }
 
+    /// Returns all files; the index of each is its id.
+    pub fn all(&self) -> &[SourceFile] {
+        &self.files
+    }
+
     /// Returns the files in the order in which they were added.
     pub fn files(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(i, file)| (FileId(i as u32), file))

@@ -12,12 +12,14 @@ use chaos_core::{
     environment::{Environment, EnvironmentError},
     injector::{Hold, Injector},
     journal::FileJournal,
+    judge::view,
     model::{
         Event, Experiment, Fault, FaultSpec, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
     },
+    outcome::{self, Verdict},
     plan::plan,
-    report::{self, Verdict},
-    run::{Control, Record, Restoration, Runner, view},
+    report,
+    run::{Control, Record, Restoration, Runner},
 };
 use chaos_examples::{pair::Pair, roles::injector_in_this_process};
 
@@ -116,7 +118,7 @@ async fn a_harness_runs_an_experiment_and_gets_its_verdict() {
                 .settles(Duration::from_secs(1), Event::Rollback),
         );
     let record = run(experiment).await.unwrap();
-    assert_eq!(report::result(&record).verdict, Verdict::Passed);
+    assert_eq!(outcome::result(&record).verdict, Verdict::Passed);
     let effect = record.parts[0].effect.as_ref().unwrap();
     assert!(effect.met > 300 && effect.changed > 10, "{effect:?}");
 }
@@ -128,7 +130,7 @@ async fn a_claim_that_does_not_hold_fails_and_everything_is_put_back() {
     }
     let all = Metric::success("echo").at_least(Quantity::ratio(0.99)).during(Phase::Fault(None));
     let record = run(lossy_echo(0.3, Duration::from_secs(2)).expect("nobody notices", all)).await.unwrap();
-    assert_eq!(report::result(&record).verdict, Verdict::Failed);
+    assert_eq!(outcome::result(&record).verdict, Verdict::Failed);
     assert_eq!(verdicts(&record), [&view::Verdict::Failed]);
 }
 
@@ -138,7 +140,7 @@ async fn an_abort_condition_ends_the_fault_early() {
         return;
     }
     let record = run(lossy_echo(0.9, Duration::from_secs(60))).await.unwrap();
-    assert_eq!(report::result(&record).verdict, Verdict::Aborted);
+    assert_eq!(outcome::result(&record).verdict, Verdict::Aborted);
     assert!(record.ended < 30_000_000_000, "the fault was to be held for a minute");
 }
 

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use chaos_core::{
+    bundle,
+    judge::Standard,
     model::Experiment,
-    recorded,
-    report::{self, Verdict},
+    outcome::{self, Verdict},
+    recorded, report,
     run::{Completion, Finished, Record},
-    verdict::judge::Standard,
 };
 use chaos_dsl::SourceMap;
 
@@ -34,14 +35,14 @@ fn judged(args: &Judge) -> Result<(Finished, PathBuf, Option<Scenario>), Exit> {
     let scenario =
         args.with.as_deref().map(|file| scenario::compile_one(file, &args.settings.set)).transpose()?;
     let folder = find(&args.run, &args.out)?;
-    let mut finished = recorded::load(&folder).map_err(|error| {
+    let mut finished = bundle::load(&folder).map_err(|error| {
         render::error(&error.to_string(), error.help().as_deref());
         Exit::BadInput
     })?;
     if let Completion::Refused { reason, .. } = &finished.record.completion {
         let message = format!("run `{}` injected nothing, so there is nothing to judge", finished.record.run);
         render::error(&message, Some(&format!("it was refused: {reason}")));
-        return Err(exit_of(report::result(&finished.record).verdict));
+        return Err(exit_of(outcome::result(&finished.record).verdict));
     }
     if let Some(scenario) = &scenario {
         let with = experiment(scenario, &finished)?;
@@ -140,6 +141,6 @@ fn told(args: &Judge, finished: &Finished, folder: &Path, scenario: Option<&Scen
             render::print(&report::markdown::render(record, file.as_deref()));
         }
     }
-    let verdict: Verdict = report::result(record).verdict;
+    let verdict: Verdict = outcome::result(record).verdict;
     exit_of(verdict)
 }

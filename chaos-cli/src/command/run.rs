@@ -9,21 +9,22 @@ use std::{
 };
 
 use chaos_core::{
+    bundle::Folder,
     journal::{FileJournal, Registry, RunEntry},
+    judge::Standard,
     model::Experiment,
+    outcome::{self, Verdict},
     plan::Plan,
-    report::{self, Verdict},
+    report,
     run::{
         Completion, Control, Finished, Record, Runner, new_id,
         record::{AbortKind, Refusal},
     },
-    verdict::judge::Standard,
 };
 
 use crate::{
     args::{Format, Run},
     exit_code::Exit,
-    folder::Folder,
     progress, render,
     scenario::{self, Scenario},
     signals,
@@ -175,7 +176,7 @@ async fn one(
         render::print(&format!("again:   chaos run {file}{set} --seed {seed}\n"));
         render::print(&format!("next:    {}\n", next(record, &file, folder.path())));
     }
-    (exit_of(report::result(record).verdict), Some(finished))
+    (exit_of(outcome::result(record).verdict), Some(finished))
 }
 
 type Refused = (Exit, String, Option<String>);
@@ -188,7 +189,7 @@ async fn carry_out(
     id: &str,
 ) -> Result<(Folder, Finished), Refused> {
     let out = session.out.display();
-    let folder = Folder::create(&session.out, id, &scenario.compiled.sources, plan).map_err(|e| {
+    let folder = Folder::create(&session.out, id, scenario.compiled.sources.all(), plan).map_err(|e| {
         (
             Exit::Refused,
             format!("cannot make a folder for the run in `{out}`: {e}"),
@@ -277,7 +278,7 @@ fn next(record: &Record, file: &str, folder: &Path) -> String {
         (param.value != most)
             .then(|| format!("chaos run {file} --set {}={most}    (the end of its range)", param.name))
     });
-    match report::result(record).verdict {
+    match outcome::result(record).verdict {
         Verdict::Passed => harder.unwrap_or_else(|| format!("less {}", shown(&folder.join("report.md")))),
         Verdict::Failed | Verdict::Inconclusive => {
             format!("chaos explain {file}    (what each expectation means and needs)")

@@ -33,6 +33,9 @@ pub struct Probe {
     pub span: Span,
 }
 
+/// How many times the time between two readings one of them holds.
+pub const FRESH: f64 = 2.5;
+
 impl ProbeKind {
     /// Returns what its measurements read, with its unit; none where they read nothing.
     pub fn reads(&self) -> Option<Field> {

@@ -4,13 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    bundle::{load, samples},
     injector::Injector,
+    judge::Standard,
     model::{Experiment, Function, Metric, Phase, Quantity, Unit},
     probe::{Observation, Outcome, Sample},
     report::json,
     run::{Control, Finished, Runner},
     testing::{self, World},
-    verdict::judge::Standard,
 };
 
 /// Runs in a scripted world, judged by the standard judge.
@@ -85,7 +86,7 @@ async fn other_claims_are_judged_on_the_same_samples() {
     replace_claims(&mut again.record, &with).unwrap();
     judge(&mut again, &Standard::new());
     assert_eq!(again.record.expectations.len(), 1);
-    assert_eq!(again.record.expectations[0].verdict, crate::run::view::Verdict::Failed);
+    assert_eq!(again.record.expectations[0].verdict, crate::judge::view::Verdict::Failed);
     assert_eq!(again.record.plan.experiment.confidence, 0.9);
     assert_eq!(again.record.marks, run.record.marks);
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Overall, result};
+use crate::outcome::{Overall, result};
 use crate::run::Record;
 
 /// A record with what came of it; its `version` is that of the record.

@@ -10,17 +10,16 @@ use std::{collections::BTreeSet, io};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
 
 use super::{
-    closest::remarks,
     excerpt::excerpt,
     fault::{counted, restored},
-    outcome::{Overall, Verdict, result},
     text,
 };
+use crate::outcome::{Overall, Verdict, remarks, result};
 use crate::{
+    judge::view::{self, Judged},
     run::{
         Completion, Record, Restoration,
         record::{AbortKind, Refusal, SteadyResult, SteadyWhen},
-        view::{self, Judged},
     },
     span::Span,
     time::duration,

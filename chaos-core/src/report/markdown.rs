@@ -6,16 +6,16 @@ use std::fmt::Write as _;
 
 use self::escape::{code, prose, text};
 use super::{
-    closest::remarks,
     excerpt::excerpt,
     fault::{asked, effect, offer, phases, restored, time},
-    outcome::{Overall, Verdict, result},
     text::steady_title,
     underline::underlines,
 };
+use crate::outcome::{Overall, Verdict, remarks, result};
 use crate::{
+    judge::view,
     model::{Quantity, Scope},
-    run::{Record, Restoration, record::PartRecord, view},
+    run::{Record, Restoration, record::PartRecord},
     time::{Nanos, duration},
 };
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     line::{Line, WIDTH, plain, wrap},
     markdown::{cell, table},
-    outcome::{Verdict, result},
     text::style,
 };
+use crate::outcome::{Verdict, result};
 use crate::{
     model::{Quantity, Unit, quantity::format_seconds},
     run::Record,

@@ -1,17 +1,16 @@
 //! The verdict on a run that a person reads in five seconds, and below it what it rests on.
 
 use super::{
-    closest::remarks,
     fault::{asked, counted, effect, phases, restored, time},
     line::{Line, Style, WIDTH, plain, wrap},
-    outcome::{Overall, Verdict, result},
 };
+use crate::outcome::{Overall, Verdict, remarks, result};
 use crate::{
+    judge::view::{self, Judged},
     model::{Phase, Quantity},
     run::{
         Completion, Record, Restoration,
         record::{PartState, SteadyResult, SteadyWhen},
-        view::{self, Judged},
     },
     time::{Nanos, duration},
 };

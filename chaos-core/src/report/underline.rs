@@ -1,8 +1,9 @@
 //! What in the scenario a run speaks of: its violated lines, for a renderer that underlines them.
 
-use super::outcome::{Verdict, result};
+use crate::outcome::{Verdict, result};
 use crate::{
-    run::{Completion, Record, record::SteadyWhen, view},
+    judge::view,
+    run::{Completion, Record, record::SteadyWhen},
     span::Span,
 };
 

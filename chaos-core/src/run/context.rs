@@ -15,7 +15,6 @@ use super::{
     control::Control,
     emit::Emitter,
     event::What,
-    judge::Judge,
     load::panic_text,
     monitor::Monitor,
     parts::Parts,
@@ -23,6 +22,7 @@ use super::{
     record::{AbortCause, AbortKind, EvidenceWhen, KernelEvidence},
     scribe::Scribe,
 };
+use crate::judge::border::Judge;
 use crate::{
     environment::Environment,
     injector::{InjectError, Injector},

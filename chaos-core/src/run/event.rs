@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::record::{AbortCause, Completion, PartState, Restoration, Stage, SteadyResult};
-use crate::{injector::Effect, model::Event, place::Object, run::view::Judged, time::Nanos};
+use crate::{injector::Effect, judge::view::Judged, model::Event, place::Object, time::Nanos};
 
 /// The version of events and records; it grows when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -18,8 +18,8 @@ use super::{
         Stage, SteadyWhen,
     },
     summary,
-    view::{Judged, RunView, Samples},
 };
+use crate::judge::view::{Judged, RunView, Samples};
 use crate::{
     journal::Entry,
     model::Scope,

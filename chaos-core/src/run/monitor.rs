@@ -9,8 +9,10 @@ use std::{
 use super::{
     abort::Switch,
     event::ProbeProgress,
-    judge::{Guard, Judge},
     record::{AbortCause, AbortKind},
+};
+use crate::judge::{
+    border::{Guard, Judge},
     view::Samples,
 };
 use crate::{

@@ -10,8 +10,8 @@ use super::{
     event::What,
     parts::Owed,
     record::{AbortKind, PartState},
-    view::RunView,
 };
+use crate::judge::view::RunView;
 use crate::{
     model::Phase,
     time::{Nanos, duration, nanos},

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     injector::{Effect, Hold},
+    judge::view::{Judged, RunView, Samples},
     model::{Event, Phase},
     place::Object,
     plan::Plan,
-    run::view::{Judged, RunView, Samples},
     source::SourceFile,
     span::Span,
     time::Nanos,
@@ -233,7 +233,7 @@ pub struct StageSpan {
     pub end: Nanos,
 }
 
-pub use super::view::{Mark, PhaseSpan};
+pub use crate::judge::view::{Mark, PhaseSpan};
 
 /// The steady state, judged once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -247,7 +247,7 @@ pub struct SteadyResult {
     /// Its end.
     pub to: Nanos,
     /// Each predicate.
-    pub predicates: Vec<PredicateResult>,
+    pub predicates: Vec<crate::judge::view::PredicateResult>,
 }
 
 /// When a steady state was judged.
@@ -258,19 +258,6 @@ pub enum SteadyWhen {
     Before,
     /// After the rollback.
     After,
-}
-
-/// One predicate of a steady state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct PredicateResult {
-    /// As the language writes it.
-    pub text: String,
-    /// Whether it held; none where there was too little to tell.
-    pub held: Option<bool>,
-    /// What was measured, one line for people.
-    pub measured: String,
-    /// Its place in the file.
-    pub span: Span,
 }
 
 /// One part of a fault, from plan to end.

@@ -13,19 +13,19 @@ use super::{
     context::Context,
     director::Director,
     emit::{Emitter, EventSink},
-    judge::Judge,
     monitor::Monitor,
     parts::Parts,
     scribe::Scribe,
 };
+use crate::judge::border::Judge;
 use crate::{
     environment::Environment,
     injector::Injector,
     journal::{Header, Journal, Registration, entry},
+    judge::Standard,
     plan::Plan,
     probe::Probers,
     time::nanos,
-    verdict::judge::Standard,
 };
 
 /// Everything that a run is done with.

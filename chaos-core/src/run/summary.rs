@@ -8,8 +8,8 @@ use std::{
 use super::{
     monitor::quantile,
     record::{PhaseSpan, PhaseSummary, ProbeSummary},
-    view::Samples,
 };
+use crate::judge::view::Samples;
 use crate::probe::{Outcome, Sample};
 
 /// The most kinds of errors that a summary names.

@@ -14,11 +14,10 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Control, Finished, Policy, RunEvent, Runner,
-    judge::{Guard, Judge},
-    record::{PredicateResult, Restoration},
-    view::{Judged, RunView, Samples, Verdict},
+use super::{Control, Finished, Policy, RunEvent, Runner, record::Restoration};
+use crate::judge::{
+    border::{Guard, Judge},
+    view::{Judged, PredicateResult, RunView, Samples, Verdict},
 };
 use crate::{
     model::{Comparison, Experiment, Predicate},

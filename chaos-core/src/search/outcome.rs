@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    report::{Verdict, result},
+    outcome::{Verdict, result},
     run::{
         Completion, Record,
         record::{AbortKind, Refusal},

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Conclusion, Next, Outcome, Question, Search};
-use crate::{model::Quantity, report::Verdict};
+use crate::{model::Quantity, outcome::Verdict};
 
 /// The version of the journal and of the record; it grows when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;

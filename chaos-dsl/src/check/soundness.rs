@@ -2,7 +2,7 @@
 
 use chaos_core::{
     model::{Experiment, Step, Timeline},
-    plan::soundness::{self, Finding, Kind},
+    soundness::{self, Finding, Kind},
 };
 
 use super::Checker;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_core::{
     model::{Step, Timeline, quantity::format_seconds},
-    plan::soundness::order,
+    soundness::order,
     span::Spanned,
 };
 

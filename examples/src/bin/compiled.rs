@@ -8,8 +8,9 @@ use chaos_core::{
     injector::Injector,
     journal::FileJournal,
     model::Experiment,
+    outcome::{self, Verdict},
     plan::plan,
-    report::{self, Verdict},
+    report,
     run::{Control, RunEvent, Runner, What},
 };
 use chaos_examples::roles;
@@ -93,7 +94,7 @@ async fn run(experiment: &Experiment) -> Result<Verdict, Box<dyn Error>> {
     let finished = runner.run(&plan, Control::new()).await;
     injector.close().await?;
     print!("{}", report::text::render(&finished.record));
-    Ok(report::result(&finished.record).verdict)
+    Ok(outcome::result(&finished.record).verdict)
 }
 
 fn main() -> ExitCode {

@@ -10,8 +10,9 @@ use chaos_core::{
     model::{
         Event, Experiment, Fault, FaultSpec, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
     },
+    outcome::{self, Verdict},
     plan::plan,
-    report::{self, Verdict},
+    report,
     run::{Control, Runner},
 };
 use chaos_examples::{pair::Pair, roles::injector_in_this_process};
@@ -76,7 +77,7 @@ async fn run() -> Result<Verdict, Box<dyn Error>> {
     let finished = runner.run(&plan, control).await;
     injector.close().await?;
     print!("{}", report::text::render(&finished.record));
-    Ok(report::result(&finished.record).verdict)
+    Ok(outcome::result(&finished.record).verdict)
 }
 
 #[tokio::main]

@@ -11,8 +11,9 @@ use chaos_core::{
         Event, Experiment, Fault, FaultSpec, Host, Lab, Metric, Phase, Probe, Program, Quantity, Selector,
         SteadyState, Step,
     },
+    outcome::{self, Verdict},
     plan::plan,
-    report::{self, Verdict},
+    report,
     run::{Control, Runner},
 };
 use chaos_examples::roles;
@@ -76,7 +77,7 @@ async fn run() -> Result<Verdict, Box<dyn Error>> {
     let finished = runner.run(&plan, Control::new()).await;
     injector.close().await?;
     print!("{}", report::text::render(&finished.record));
-    Ok(report::result(&finished.record).verdict)
+    Ok(outcome::result(&finished.record).verdict)
 }
 
 fn main() -> ExitCode {

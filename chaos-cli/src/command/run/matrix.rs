@@ -1,12 +1,13 @@
 //! All cells of an `each`, and one report for them.
 
 use chaos_core::{
+    bundle,
     report::{self, matrix::Matrix},
     run::{Finished, new_id},
 };
 
 use super::{Session, experiments, in_memory, junit, shown};
-use crate::{args::Format, exit_code::Exit, folder, render};
+use crate::{args::Format, exit_code::Exit, render};
 
 /// Runs every cell of a file, each in a folder of its own below that of the matrix; returns whether somebody stopped it.
 pub(super) fn run(session: &Session<'_>) -> (Exit, bool) {
@@ -27,7 +28,7 @@ pub(super) fn run(session: &Session<'_>) -> (Exit, bool) {
         ("report.md", report::matrix::markdown(&matrix, &file)),
         ("junit.xml", junit(records())),
     ];
-    if let Err(error) = folder::keep(&out, &reports) {
+    if let Err(error) = bundle::keep(&out, &reports) {
         render::warning(&format!("the folder of the runs is not complete: {error}"), None);
     }
     match session.args.format {

@@ -8,7 +8,9 @@ use std::{
 };
 
 use chaos_core::{
+    bundle,
     model::Quantity,
+    outcome::{self, Verdict},
     plan::seed,
     report,
     run::{Finished, new_id},
@@ -17,7 +19,7 @@ use chaos_core::{
 use chaos_dsl::Asked;
 
 use super::{Session, in_memory, one, shown};
-use crate::{args::Format, exit_code::Exit, folder, render, scenario, scenario::Scenario};
+use crate::{args::Format, exit_code::Exit, render, scenario, scenario::Scenario};
 
 /// The journal of a search, in its folder.
 const JOURNAL: &str = "search.jsonl";
@@ -220,7 +222,7 @@ impl Search {
             ("report.md", report::search::markdown(&self.record, Some(&file))),
             ("junit.xml", in_memory("JUnit", |out| report::search::junit(&self.record, out))),
         ];
-        if let Err(error) = folder::keep(&self.folder, &reports) {
+        if let Err(error) = bundle::keep(&self.folder, &reports) {
             render::warning(&format!("the folder of the search is not complete: {error}"), None);
         }
         let kept = |name: &str| reports.iter().find(|(n, _)| *n == name).map_or("", |(_, text)| text);
@@ -262,9 +264,9 @@ fn trial(
 ) -> Trial {
     let (outcome, verdict, reason) = match finished {
         Some(finished) => {
-            let overall = report::result(&finished.record);
+            let overall = outcome::result(&finished.record);
             let reason = match overall.verdict {
-                report::Verdict::Passed => String::new(),
+                Verdict::Passed => String::new(),
                 _ => overall.reasons.first().cloned().unwrap_or_default(),
             };
             (Outcome::of(&finished.record), Some(overall.verdict), reason)

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use crate::{
     model::{Quantity, Unit},
-    report::{Verdict, line::WIDTH, search as report, tests::schema::assert_documented},
+    outcome::Verdict,
+    report::{line::WIDTH, search as report, tests::schema::assert_documented},
     search::{EndedBy, Header, Next, Outcome, Question, SCHEMA_VERSION, SearchRecord, Trial},
 };
 

@@ -1,12 +1,11 @@
 use super::records;
 use crate::{
+    judge::finding::{Closest, Finding},
     model::{Correction, Unit},
-    report::{junit, markdown, result, text},
+    outcome::result,
+    report::{junit, markdown, text},
     run::Record,
-    verdict::{
-        Interval, Outcome,
-        finding::{Closest, Finding},
-    },
+    verdict::{Interval, Outcome},
 };
 
 fn finding(claim: &str, margin: f64, normalised: f64) -> Finding {

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::{records, schema::assert_documented};
-use crate::report::{json, result};
+use crate::{outcome::result, report::json};
 
 fn written(record: &crate::run::Record) -> String {
     let mut out = Vec::new();

@@ -2,7 +2,8 @@ use quick_xml::{Reader, events::Event};
 
 use super::records;
 use crate::{
-    report::{Verdict, junit, result},
+    outcome::{Verdict, result},
+    report::junit,
     run::Record,
 };
 

@@ -1,7 +1,8 @@
 use super::{records, schema::assert_documented};
 use crate::{
     model::{Param, Quantity, Unit},
-    report::{Verdict, line::WIDTH, matrix},
+    outcome::Verdict,
+    report::{line::WIDTH, matrix},
     run::Record,
 };
 

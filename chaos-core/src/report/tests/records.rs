@@ -11,11 +11,11 @@ use self::passed::{judged, steady};
 pub(crate) use self::{experiment::experiment, passed::passed, plan::plan};
 use crate::{
     injector::Effect,
+    judge::view::Verdict,
     model::Abort,
     run::{
         Completion, Record, Restoration,
         record::{AbortCause, AbortKind, PartState, Refusal, SteadyWhen},
-        view::Verdict,
     },
     span::{FileId, Span},
     time::Nanos,

@@ -1,6 +1,7 @@
 use super::records;
 use crate::{
-    report::{Verdict, result, underlines},
+    outcome::{Verdict, result},
+    report::underlines,
     run::{Completion, Record, record::SteadyWhen},
 };
 

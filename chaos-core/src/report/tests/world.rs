@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    report::{Verdict, json, junit, markdown, plan, result, text},
+    outcome::{Verdict, result},
+    report::{json, junit, markdown, plan, text},
     run::{Control, Policy, Record, Runner},
     testing::{self, Door, Mishap, Reply, World},
 };

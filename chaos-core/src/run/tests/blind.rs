@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    judge::Standard,
     model::{
         Abort, Event, Field, Function, Metric, Quantity, Step, Unit,
         formula::{Bound, Op},
@@ -10,7 +11,6 @@ use crate::{
     run::{Completion, record::AbortKind},
     testing::{Door, Mishap, Reply},
     time::duration,
-    verdict::judge::Standard,
 };
 
 /// A stage whose second fault is to stay for so many seconds, with one abort condition.

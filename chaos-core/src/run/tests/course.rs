@@ -180,7 +180,7 @@ async fn dropping_a_run_puts_everything_back() {
 #[tokio::test(start_paused = true)]
 async fn the_standard_judge_sees_what_the_run_saw() {
     let mut stage = Stage::new();
-    stage.judge = Arc::new(crate::verdict::judge::Standard::new());
+    stage.judge = Arc::new(crate::judge::Standard::new());
     let finished = stage.run().await;
     assert_eq!(finished.record.completion, Completion::Completed, "{:#?}", finished.record.steady);
     assert_eq!(
@@ -194,7 +194,7 @@ async fn the_standard_judge_sees_what_the_run_saw() {
 
     // One measurement in five is lost while a fault is in place: the expectation fails, the abort condition stays quiet.
     let mut stage = Stage::new();
-    stage.judge = Arc::new(crate::verdict::judge::Standard::new());
+    stage.judge = Arc::new(crate::judge::Standard::new());
     let count = std::sync::atomic::AtomicU32::new(0);
     stage.world.serve(move |in_place| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -207,7 +207,7 @@ async fn the_standard_judge_sees_what_the_run_saw() {
 
     // All of them are: the abort condition takes the fault away.
     let mut stage = Stage::new();
-    stage.judge = Arc::new(crate::verdict::judge::Standard::new());
+    stage.judge = Arc::new(crate::judge::Standard::new());
     stage.world.serve(|in_place| match in_place {
         [_, _, ..] => Reply::failed(Duration::from_millis(1)),
         _ => Reply::ok(Duration::from_millis(1)),

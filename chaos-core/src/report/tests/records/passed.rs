@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{S, experiment, millis, plan, scenario::scenario, span};
 use crate::{
     injector::Effect,
+    judge::view::{Judged, PredicateResult, Verdict},
     model::{Event, Expectation, Phase},
     plan::Part,
     run::{
         Completion, Record, Restoration,
         event::SCHEMA_VERSION,
         record::{
-            EnvironmentFacts, Mark, PartRecord, PartState, PhaseSpan, PhaseSummary, PredicateResult,
-            ProbeSummary, Stage, StageSpan, SteadyResult, SteadyWhen,
+            EnvironmentFacts, Mark, PartRecord, PartState, PhaseSpan, PhaseSummary, ProbeSummary, Stage,
+            StageSpan, SteadyResult, SteadyWhen,
         },
-        view::{Judged, Verdict},
     },
     time::Nanos,
 };

@@ -1,0 +1,125 @@
+//! Writing the folder of a run.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    bundle::samples,
+    judge::Samples,
+    plan::Plan,
+    run::{EventSink, Finished, Record, event::What},
+    source::SourceFile,
+};
+
+/// Keeps the reports of a folder; tries every file, and returns the first error.
+pub fn keep(folder: &Path, reports: &[(&str, String)]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let written: Vec<io::Result<()>> =
+        reports.iter().map(|(name, text)| fs::write(folder.join(name), text)).collect();
+    written.into_iter().collect()
+}
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder and keeps the scenario and the plan in it.
+    pub fn create(out: &Path, run: &str, sources: &[SourceFile], plan: &Plan) -> io::Result<Folder> {
+        let path = std::path::absolute(out.join(run))?;
+        fs::create_dir_all(path.join("scenario"))?;
+        for (id, file) in sources.iter().enumerate() {
+            // Files of the same name from different folders must not hide each other.
+            let name = Path::new(&file.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let taken = path.join("scenario").join(&name).exists();
+            let name = if taken { format!("{id}-{name}") } else { name };
+            fs::write(path.join("scenario").join(name), &file.text)?;
+        }
+        fs::write(path.join("plan.json"), serde_json::to_vec_pretty(plan)?)?;
+        Ok(Folder { path })
+    }
+
+    /// Returns where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns where the journal belongs.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// Returns what keeps every event but the progress; a full disk loses lines and nothing else.
+    pub fn events(&self) -> io::Result<EventSink> {
+        let file = Mutex::new(BufWriter::new(File::create(self.path.join("events.jsonl"))?));
+        Ok(Arc::new(move |event| {
+            if matches!(event.what, What::Progress { .. }) {
+                return;
+            }
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = serde_json::to_writer(&mut *file, event).map_err(io::Error::from);
+            if let Err(error) = written.and_then(|()| file.write_all(b"\n")).and_then(|()| file.flush()) {
+                tracing::warn!(%error, "an event was not written down");
+            }
+        }))
+    }
+
+    /// Keeps what a run leaves; tries every file, and returns the first error.
+    pub fn keep(&self, finished: &Finished, reports: &[(&str, String)]) -> io::Result<()> {
+        let mut result = Ok(());
+        let mut step = |done: io::Result<()>| {
+            if result.is_ok() {
+                result = done;
+            }
+        };
+        for (name, text) in reports {
+            step(fs::write(self.path.join(name), text));
+        }
+        step(self.samples(&finished.samples));
+        step(self.kernel(&finished.record));
+        step(self.logs(&finished.record));
+        result
+    }
+
+    fn samples(&self, all: &Samples) -> io::Result<()> {
+        let folder = self.path.join("samples");
+        fs::create_dir_all(&folder)?;
+        for (probe, probe_samples) in all {
+            let out = BufWriter::new(File::create(folder.join(format!("{probe}.csv")))?);
+            samples::write(probe_samples, out)?;
+        }
+        Ok(())
+    }
+
+    fn kernel(&self, record: &Record) -> io::Result<()> {
+        let mut text = String::new();
+        for evidence in &record.environment.kernel {
+            let at = evidence.at as f64 / 1e9;
+            text.push_str(&format!("# {:?} the faults, at {at:.3} s: {}\n", evidence.when, evidence.object));
+            for line in &evidence.lines {
+                text.push_str(line);
+                text.push('\n');
+            }
+            text.push('\n');
+        }
+        fs::write(self.path.join("kernel.txt"), text)
+    }
+
+    fn logs(&self, record: &Record) -> io::Result<()> {
+        let logs = record.environment.logs.iter().filter(|(_, lines)| !lines.is_empty());
+        for (object, lines) in logs {
+            let folder = self.path.join("logs");
+            fs::create_dir_all(&folder)?;
+            let name: String =
+                object.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
+            fs::write(folder.join(format!("{name}.txt")), lines.join("\n") + "\n")?;
+        }
+        Ok(())
+    }
+}

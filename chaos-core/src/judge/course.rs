@@ -1,0 +1,168 @@
+//! The timeline of a run as claims see it: phases and events as they were, what an abort cut short, which faults met nothing.
+
+use std::rc::Rc;
+
+use super::{
+    limit::Limit,
+    metric::{self, Stretch},
+    seen::{Kept, Seen},
+    wording,
+};
+use crate::verdict::{Leaning, Outcome, confidence::Reason, quantile::Distribution, window::Observation};
+use crate::{
+    judge::view::RunView,
+    model::{Comparison, Event, Experiment, Metric, Phase, formula::Bound},
+    time::{Nanos, nanos},
+};
+
+/// One run to be judged.
+pub(super) struct Course<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) view: &'a RunView<'a>,
+    kept: Kept,
+}
+
+/// What a claim speaks of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum About<'a> {
+    Phase(&'a Phase),
+    Event(&'a Event),
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(experiment: &'a Experiment, view: &'a RunView<'a>) -> Self {
+        Course { experiment, view, kept: Kept::default() }
+    }
+
+    /// Returns what a metric looks at of the whole run, in the order of intended starts.
+    pub(super) fn observations(&self, metric: &Metric) -> Rc<Vec<Observation>> {
+        self.kept.observations(metric, self.view)
+    }
+
+    /// Returns what a metric looks at of some stretches, each observation once, in order.
+    pub(super) fn seen(&self, metric: &Metric, stretches: &[Stretch]) -> Seen {
+        self.kept.seen(metric, stretches, self.view)
+    }
+
+    /// Returns the distribution of what a metric looks at of some stretches.
+    pub(super) fn values(&self, metric: &Metric, stretches: &[Stretch]) -> Rc<Distribution> {
+        self.kept.values(metric, stretches, self.view)
+    }
+
+    /// Returns when the measurements of a probe that were taken were meant to start, in order.
+    pub(super) fn taken(&self, probe: &str) -> Rc<Vec<Nanos>> {
+        self.kept.taken(probe, self.view)
+    }
+
+    /// Resolves a comparison's right side as [`Limit::of`] does.
+    pub(super) fn limit(&self, comparison: &Comparison, length: Option<Nanos>) -> Limit {
+        let baseline = self.baseline().filter(|_| matches!(comparison.bound, Bound::Baseline { .. }));
+        let number = baseline.and_then(|stretch| {
+            let metric = &comparison.metric;
+            let seen = self.seen(metric, &[stretch]);
+            metric::number_before(metric, &seen, stretch, metric.over.map(nanos).or(length))
+        });
+        Limit::from_baseline(comparison, number)
+    }
+
+    /// Returns each time that a phase took place, up to the end, in the order of time.
+    pub(super) fn stretches(&self, phase: &Phase) -> Vec<Stretch> {
+        let spans = self.view.phases.iter().filter(|span| span.phase == *phase);
+        let mut stretches: Vec<Stretch> =
+            spans.map(|span| (span.start, span.end.min(self.view.end).max(span.start))).collect();
+        stretches.sort_unstable();
+        stretches
+    }
+
+    /// Returns the baseline.
+    pub(super) fn baseline(&self) -> Option<Stretch> {
+        self.stretches(&Phase::Baseline).first().copied()
+    }
+
+    /// Returns the phase cut at its edges, where windows restart: the whole run has those of all its phases.
+    pub(super) fn pieces(&self, phase: &Phase) -> Vec<Stretch> {
+        let whole = self.stretches(phase);
+        if *phase != Phase::WholeRun {
+            return whole;
+        }
+        let mut edges: Vec<Nanos> = [Phase::Baseline, Phase::Fault(None), Phase::Watch]
+            .iter()
+            .flat_map(|phase| self.stretches(phase))
+            .flat_map(|(start, end)| [start, end])
+            .collect();
+        edges.sort_unstable();
+        edges.dedup();
+        let cut = |(start, end): Stretch| {
+            let inside = edges.iter().copied().filter(move |edge| start < *edge && *edge < end);
+            let starts: Vec<Nanos> = std::iter::once(start).chain(inside).collect();
+            let ends: Vec<Nanos> = starts.iter().skip(1).copied().chain([end]).collect();
+            starts.into_iter().zip(ends)
+        };
+        whole.into_iter().flat_map(cut).collect()
+    }
+
+    /// Returns each time that an event came, in the order of time.
+    pub(super) fn instants(&self, event: &Event) -> Vec<Nanos> {
+        let marks = self.view.marks.iter().filter(|mark| mark.event == *event);
+        let mut instants: Vec<Nanos> = marks.map(|mark| mark.at).collect();
+        instants.sort_unstable();
+        instants.dedup();
+        instants
+    }
+
+    /// Returns the abort that cut a stretch of this phase short.
+    pub(super) fn cut(&self, phase: &Phase, (start, end): Stretch) -> Option<Nanos> {
+        let at = self.view.aborted?;
+        // Faults are taken away at the very instant of the abort where nothing takes time.
+        let inside = if *phase == Phase::Baseline { at < end } else { at <= end };
+        (start <= at && inside).then_some(at)
+    }
+
+    /// Returns the faults that a claim is about and that met nothing.
+    fn idle(&self, about: About<'_>) -> Vec<&'a str> {
+        let only = match about {
+            About::Phase(Phase::Baseline) => return Vec::new(),
+            About::Phase(Phase::Fault(Some(name)))
+            | About::Event(Event::Starts(name) | Event::Ends(name) | Event::Made(name)) => Some(name),
+            About::Phase(Phase::Fault(None) | Phase::Watch | Phase::WholeRun)
+            | About::Event(Event::Rollback | Event::RollbackStarts) => None,
+        };
+        let idle = self.view.exercised.iter().filter(|(_, met)| !**met);
+        idle.map(|(name, _)| name.as_str()).filter(|name| only.is_none_or(|only| only == name)).collect()
+    }
+
+    /// Returns the verdict with what the course of the run adds: a claim that passed while a fault met nothing, or over a
+    /// phase that was cut short, was not tested. A claim that failed has failed.
+    pub(super) fn tested(&self, outcome: Outcome, about: About<'_>, cut: bool) -> (Outcome, Vec<String>) {
+        let idle = self.idle(about);
+        let mut more = Vec::new();
+        if cut {
+            more.push(Reason::Aborted);
+        }
+        if !idle.is_empty() {
+            more.push(Reason::NotExercised);
+        }
+        let outcome = match outcome {
+            Outcome::Failed => Outcome::Failed,
+            outcome if more.is_empty() => outcome,
+            Outcome::Passed => {
+                more.sort();
+                Outcome::Inconclusive { leaning: Leaning::Passed, reasons: more, need: None }
+            }
+            Outcome::Inconclusive { leaning, mut reasons, need } => {
+                reasons.extend(more);
+                reasons.sort();
+                reasons.dedup();
+                Outcome::Inconclusive { leaning, reasons, need }
+            }
+        };
+        let lines = wording::reasons(&outcome, about, &idle, self.view);
+        (outcome, lines)
+    }
+
+    /// Returns the verdict on a claim about something that never came.
+    pub(super) fn absent(&self) -> Outcome {
+        let reason = if self.view.aborted.is_some() { Reason::Aborted } else { Reason::NotExercised };
+        Outcome::inconclusive(Leaning::None, reason, None)
+    }
+}

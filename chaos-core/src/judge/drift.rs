@@ -1,0 +1,45 @@
+//! The watch as a second baseline: phases come one after another, so that what drifts on its own looks like an effect.
+
+use super::{
+    course::Course,
+    metric,
+    wording::{difference_unit, show},
+};
+use crate::model::{Function, Metric, Phase};
+use crate::verdict::{
+    confidence::{Confidence, Estimate},
+    quantile::{Method, difference},
+};
+
+/// Says that the second half of the watch differs from the baseline by more than chance explains, where it does.
+///
+/// The first half is left to the recovery. Both ends of the difference's interval count, so each has half the chance of error.
+pub(super) fn remark(course: &Course<'_>, metric: &Metric, confidence: Confidence) -> Option<String> {
+    let before = course.baseline()?;
+    let (start, end) = course.stretches(&Phase::Watch).last().copied()?;
+    let after = (start.midpoint(end), end);
+    let estimate = |stretch| -> Option<Estimate> {
+        let tail = confidence.alpha / 2.0;
+        match metric.function {
+            Function::Quantile(q) => course.values(metric, &[stretch]).estimate(q, tail),
+            Function::Success | Function::Errors => {
+                metric::outcomes(metric, &course.seen(metric, &[stretch])).wilson(tail)
+            }
+            _ => None,
+        }
+    };
+    let (before, after) = (estimate(before)?, estimate(after)?);
+    let between = difference(&after, &before, Method::Mover).bounds;
+    if between.contains(0.0) || !between.lo.is_finite() && !between.hi.is_finite() {
+        return None;
+    }
+    let unit = metric.unit();
+    let by = (after.value.lo - before.value.lo).abs();
+    let by =
+        if by.is_finite() { format!(", {} off", show(by, difference_unit(unit))) } else { String::new() };
+    Some(format!(
+        "the baseline drifted: {metric} was {} before and {} in the second half of the watch{by}",
+        show(before.value.lo, unit),
+        show(after.value.lo, unit),
+    ))
+}

@@ -1,0 +1,297 @@
+//! What a metric looks at: samples, filtered and reduced to what judging needs.
+
+use std::borrow::Cow;
+
+use super::{course::Course, polled};
+use crate::verdict::{
+    Interval,
+    proportion::Trials,
+    quantile::rank,
+    signal::{Blank, Signal},
+    steps::shifted,
+    window::{Answer, Observation, Statistic, Windowed, trials, within},
+};
+use crate::{
+    judge::view::Samples,
+    model::{Field, Function, Metric, metric::Filter},
+    probe::{Outcome, Sample},
+    time::{Nanos, nanos},
+};
+
+/// The most values that a signal is made of, so that no course of time, however long, exhausts the memory.
+const MOST_TICKS: i64 = 100_000;
+/// The finest grid of a signal.
+const FINEST: Nanos = 10_000_000;
+/// The coarsest grid of a signal.
+const COARSEST: Nanos = 1_000_000_000;
+
+/// A stretch `[start, end)`.
+pub(super) type Stretch = (Nanos, Nanos);
+
+/// Returns what the metric looks at of samples meant to start before `until`, in the order of intended starts.
+pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> Vec<Observation> {
+    let Some(samples) = samples.get(&metric.probe.value) else { return Vec::new() };
+    // Without a filter nearly all count: then room for all at once spares moving them about.
+    let mut seen = Vec::with_capacity(if metric.filter.is_empty() { samples.len() } else { 0 });
+    seen.extend(samples.iter().filter(|s| s.intended < until).filter_map(|s| observation(metric, s)));
+    if !seen.is_sorted_by_key(|o| o.intended) {
+        seen.sort_by_key(|o| o.intended);
+    }
+    if metric.field.is_read() {
+        let mut missing = polled::Missing::new();
+        seen.retain(|observation| missing.counts(observation));
+    }
+    seen
+}
+
+/// Returns what the metric looks at of one sample, or `None` if it does not count.
+///
+/// A sample that has no value of the field, such as the time to connect over a connection that was reused, does not count.
+/// Of a timeout only the latency is bounded; its other times are unknown.
+pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observation> {
+    if !metric.filter.iter().all(|filter| matches(filter, sample)) {
+        return None;
+    }
+    let seen = &sample.observation;
+    let latency = sample.latency.as_secs_f64();
+    let times = looks_at_times(metric.function);
+    let answer = match seen.outcome {
+        // What was read counts however the measurement ended: a certificate that has expired fails its handshake.
+        _ if metric.field.is_read() => seen.value.filter(|v| !v.is_nan()).map_or(Answer::Unread, Answer::Ok),
+        Outcome::Ok if !times => Answer::Ok(latency),
+        Outcome::Ok => Answer::Ok(match metric.field {
+            Field::Latency => latency,
+            Field::Dns => seen.dns?.as_secs_f64(),
+            Field::Connect => seen.connect?.as_secs_f64(),
+            Field::Tls => seen.tls?.as_secs_f64(),
+            Field::Ttfb => seen.ttfb?.as_secs_f64(),
+            Field::Value(_) | Field::DaysLeft => seen.value?,
+        }),
+        Outcome::Failed => Answer::Failed,
+        Outcome::TimedOut if metric.field == Field::Latency => Answer::TimedOut(latency),
+        Outcome::TimedOut => Answer::TimedOut(0.0),
+        Outcome::NotRun => Answer::NotRun,
+    };
+    let completed = sample.intended.saturating_add(nanos(sample.latency));
+    Some(Observation { intended: sample.intended, completed, answer })
+}
+
+/// Returns whether the function is about how long something took, rather than about its outcome.
+pub(super) fn looks_at_times(function: Function) -> bool {
+    matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last)
+}
+
+/// A label that a sample does not have equals nothing, so that only `!=` and `not in` match it. What a measurement that
+/// could not be taken would have seen nobody knows: it may match.
+pub(super) fn matches(filter: &Filter, sample: &Sample) -> bool {
+    let listed = |value: &str| filter.values.iter().any(|v| v == value);
+    let seen = &sample.observation;
+    let found = match filter.label.as_str() {
+        "from" => listed(&sample.from),
+        _ if seen.outcome == Outcome::NotRun => return true,
+        "status" if seen.status.is_some() => seen.status.is_some_and(|status| listed(&status.to_string())),
+        label => seen.labels.iter().any(|(name, value)| **name == *label && listed(value)),
+    };
+    found != filter.negated
+}
+
+/// Says that none of the samples in the stretches matched the metric's filter, though there were some, and what the first
+/// label that matched none of them was instead: a filter that can match nothing is more often a mistake than a finding.
+pub(super) fn unmatched(metric: &Metric, samples: &Samples, stretches: &[Stretch]) -> Option<String> {
+    let inside = |s: &&Sample| stretches.iter().any(|(start, end)| (*start..*end).contains(&s.intended));
+    let all: Vec<&Sample> = samples.get(&metric.probe.value)?.iter().filter(inside).collect();
+    if all.is_empty() || all.iter().any(|s| metric.filter.iter().all(|filter| matches(filter, s))) {
+        return None;
+    }
+    let filter =
+        metric.filter.iter().find(|f| !all.iter().any(|s| matches(f, s))).or(metric.filter.first())?;
+    let label = filter.label.as_str();
+    let mut seen: Vec<String> = all.iter().filter_map(|s| value_of(label, s)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    let were = match seen.as_slice() {
+        [] => format!("none had a label `{label}`"),
+        [one] => format!("`{label}` was always `{one}`"),
+        many => {
+            let first: Vec<String> = many.iter().take(5).map(|value| format!("`{value}`")).collect();
+            let more = if many.len() > 5 { ", …" } else { "" };
+            format!("`{label}` was {}{more}", first.join(", "))
+        }
+    };
+    Some(format!("none of {} measurements matched: {were}", all.len()))
+}
+
+/// Says that the metric asks for a time and every measurement in the stretches failed, so that none has one.
+pub(super) fn failed(metric: &Metric, seen: &[Observation], stretches: &[Stretch]) -> Option<String> {
+    if !looks_at_times(metric.function) || metric.field.is_read() {
+        return None;
+    }
+    let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
+    let made: Vec<&Observation> = seen.iter().filter(inside).collect();
+    let all = !made.is_empty() && made.iter().all(|o| matches!(o.answer, Answer::Failed));
+    all.then(|| {
+        let probe = &metric.probe;
+        format!(
+            "all {} measurements failed, and a failed one has no latency: use `success({probe})`, or say in `ok when` what \
+             succeeds",
+            made.len()
+        )
+    })
+}
+
+/// Returns what a sample has for a label.
+fn value_of(label: &str, sample: &Sample) -> Option<String> {
+    let seen = &sample.observation;
+    match label {
+        "from" => Some(sample.from.to_string()),
+        "status" if seen.status.is_some() => seen.status.map(|status| status.to_string()),
+        _ => seen.labels.iter().find(|(name, _)| **name == *label).map(|(_, value)| value.to_string()),
+    }
+}
+
+/// Returns how the function is computed over a window.
+pub(super) fn statistic(function: Function) -> Statistic {
+    match function {
+        Function::Success => Statistic::Success,
+        Function::Errors => Statistic::Errors,
+        Function::Rate => Statistic::Rate,
+        Function::Count => Statistic::Count,
+        Function::Quantile(q) => Statistic::Quantile(q),
+        Function::Min => Statistic::Min,
+        Function::Max => Statistic::Max,
+        // What is read at instants has no window of its own.
+        Function::Last | Function::Value | Function::Fires => Statistic::Last,
+    }
+}
+
+/// Returns the observations within any of the stretches, each once, in order.
+pub(super) fn during<'o>(stretches: &[Stretch], observations: &'o [Observation]) -> Cow<'o, [Observation]> {
+    if let [(start, end)] = stretches {
+        return Cow::Borrowed(within(observations, *start, *end));
+    }
+    let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
+    observations.iter().filter(inside).copied().collect()
+}
+
+/// Returns the outcomes of the requests, a hit being what the share counts.
+pub(super) fn outcomes(metric: &Metric, observations: &[Observation]) -> Trials {
+    let trials = trials(observations);
+    if metric.function == Function::Errors { trials.inverted() } else { trials }
+}
+
+/// Returns the metric over whole stretches as it was observed; none with fewer samples than give it a meaning.
+pub(super) fn number(
+    metric: &Metric,
+    stretches: &[Stretch],
+    observations: &[Observation],
+) -> Option<Interval> {
+    let seen = during(stretches, observations);
+    let counts = || {
+        let unknown = seen.iter().filter(|o| o.answer.is_unknown()).count();
+        ((seen.len() - unknown) as f64, seen.len() as f64)
+    };
+    let ranked = |rank: &dyn Fn(usize) -> usize| -> Option<Interval> {
+        let known = seen.iter().filter(|o| !o.answer.is_unknown() && o.value().is_some()).count();
+        if known < statistic(metric.function).least_samples() { None } else { order_statistic(&seen, rank) }
+    };
+    match metric.function {
+        Function::Success => trials(&seen).share(),
+        Function::Errors => trials(&seen).inverted().share(),
+        Function::Count => {
+            let (made, all) = counts();
+            Some(Interval::new(made, all))
+        }
+        Function::Rate => {
+            let (made, all) = counts();
+            let seconds =
+                stretches.iter().map(|(s, e)| e.saturating_sub(*s).max(0) as f64 / 1e9).sum::<f64>();
+            (seconds > 0.0).then(|| Interval::new(made / seconds, all / seconds))
+        }
+        Function::Quantile(q) => ranked(&|len| rank(q, len)),
+        Function::Min => ranked(&|_| 1),
+        Function::Max => ranked(&|len| len),
+        Function::Last | Function::Value | Function::Fires => seen.iter().rev().find_map(Observation::value),
+    }
+}
+
+/// Returns the value of the rank, counted from 1, that is asked for of this many values; `None` without values.
+fn order_statistic(seen: &[Observation], rank: &dyn Fn(usize) -> usize) -> Option<Interval> {
+    let (mut lower, mut upper): (Vec<f64>, Vec<f64>) =
+        seen.iter().filter_map(Observation::value).map(|value| (value.lo, value.hi)).unzip();
+    let place = rank(lower.len()).checked_sub(1).filter(|place| *place < lower.len())?;
+    let exact = lower == upper;
+    let lo = *lower.select_nth_unstable_by(place, f64::total_cmp).1;
+    let hi = if exact { lo } else { *upper.select_nth_unstable_by(place, f64::total_cmp).1 };
+    Some(Interval::new(lo, hi))
+}
+
+/// Returns the metric over the baseline as one number, or `None` if there is no such number: too few samples, or a quantile
+/// beyond the timeout. Measurements that could not be taken do not count.
+///
+/// What is read at instants has its median there. A count grows with time, so it is that of an average stretch as long as `window`, what it will be compared with.
+pub(super) fn baseline_number(
+    metric: &Metric,
+    samples: &Samples,
+    baseline: Stretch,
+    window: Option<Nanos>,
+) -> Option<f64> {
+    number_before(metric, &observations(metric, samples, baseline.1), baseline, window)
+}
+
+/// Returns what [`baseline_number`] does of what the metric looks at.
+pub(super) fn number_before(
+    metric: &Metric,
+    seen: &[Observation],
+    baseline: Stretch,
+    window: Option<Nanos>,
+) -> Option<f64> {
+    let mut seen = during(std::slice::from_ref(&baseline), seen);
+    if seen.iter().any(|o| o.answer.is_unknown()) {
+        seen.to_mut().retain(|o| !o.answer.is_unknown());
+    }
+    let median = Metric { function: Function::Quantile(0.5), ..metric.clone() };
+    let metric = if metric.function == Function::Value { &median } else { metric };
+    let value = number(metric, &[baseline], &seen).filter(|v| v.is_exact() && v.lo.is_finite())?.lo;
+    let length = baseline.1.saturating_sub(baseline.0);
+    match (metric.function, window) {
+        (Function::Count, _) if length <= 0 => None,
+        (Function::Count, Some(window)) => Some(value * window as f64 / length as f64),
+        _ => Some(value),
+    }
+}
+
+/// Returns how the metric is computed over a window of this length.
+pub(super) fn windowed(metric: &Metric, length: Nanos) -> Windowed {
+    let windowed = Windowed::new(statistic(metric.function), length);
+    if metric.field.is_read() { windowed.ranging(Interval::EVERYTHING) } else { windowed }
+}
+
+/// Returns the metric over a sliding window; windows restart at `edges`, in the order of time, and everything meant to
+/// start before `end` is known.
+///
+/// Where the probe took no measurement at all for a whole window, and for longer than its schedule explains, nothing is
+/// known, also not that there was nothing to count.
+pub(super) fn signal(metric: &Metric, course: &Course<'_>, edges: &[Nanos]) -> Signal {
+    let (experiment, samples, end) = (course.experiment, course.view.samples, course.view.end);
+    if metric.is_gauge() {
+        return polled::signal(metric, experiment, samples, end);
+    }
+    let window = metric.over.map_or(Nanos::MAX / 4, nanos);
+    let settled = shifted(end, -1);
+    let first = edges.first().copied().unwrap_or(settled);
+    let tick = (window / 10).clamp(FINEST, COARSEST).max(settled.saturating_sub(first).max(0) / MOST_TICKS);
+    let seen = course.observations(metric);
+    let mut signal = windowed(metric, window).signal(&seen, edges, tick, settled);
+    let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
+    let hush = window.max(every);
+    let taken = course.taken(&metric.probe.value);
+    let inside = taken.iter().copied().skip(taken.partition_point(|at| *at < first));
+    let mut heard = first;
+    for instant in inside.take_while(|at| *at < end).chain([end]) {
+        if instant.saturating_sub(heard) > hush {
+            signal = signal.blanked(shifted(heard, hush), instant, Blank::Gap);
+        }
+        heard = instant;
+    }
+    signal
+}

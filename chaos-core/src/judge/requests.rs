@@ -1,0 +1,113 @@
+//! What became of the requests that were under way at an instant.
+
+use std::time::Duration;
+
+use super::finding::Finding;
+use super::{
+    course::{About, Course},
+    wording,
+};
+use crate::verdict::{
+    Outcome as Verdict,
+    confidence::{Leaning, Reason},
+    margin::normalised_deadline,
+};
+use crate::{
+    model::{Event, Unit},
+    probe::{Outcome, Sample},
+    span::Spanned,
+    time::{Nanos, nanos},
+};
+
+/// What is known of the requests open at the events of a claim.
+#[derive(Default)]
+pub(super) struct Open {
+    /// How many there were.
+    pub(super) open: u64,
+    /// How many of them did not succeed.
+    pub(super) failed: u64,
+    /// How many were answered too late.
+    pub(super) late: u64,
+    /// How many were ended by nobody knows what, the run having been aborted.
+    pub(super) unknown: u64,
+    /// How long after its event the last successful one was over.
+    pub(super) longest: Option<Nanos>,
+    /// When the first of them went wrong.
+    pub(super) broke: Option<Nanos>,
+    /// When the last of them was over.
+    pub(super) over: Option<Nanos>,
+}
+
+/// Judges that every request under way at the event succeeds within this time after it.
+pub(super) fn judge(
+    course: &Course<'_>,
+    probe: &Spanned<String>,
+    within: Duration,
+    event: &Event,
+) -> Finding {
+    let instants = course.instants(event);
+    let samples = course.view.samples.get(&probe.value).map_or(&[][..], Vec::as_slice);
+    let within = nanos(within);
+    let mut seen = Open::default();
+    for at in &instants {
+        samples.iter().for_each(|sample| seen.take(sample, *at, within, course.view.aborted));
+    }
+    let outcome = if instants.is_empty() {
+        course.absent()
+    } else if seen.open == 0 {
+        Verdict::inconclusive(Leaning::None, Reason::NotExercised, None)
+    } else if seen.failed + seen.late > 0 {
+        Verdict::Failed
+    } else if seen.unknown > 0 {
+        Verdict::inconclusive(Leaning::Passed, Reason::Aborted, None)
+    } else {
+        Verdict::Passed
+    };
+    let nothing_open = !instants.is_empty() && seen.open == 0;
+    let (outcome, mut reasons) = course.tested(outcome, About::Event(event), false);
+    if nothing_open {
+        let never = format!("not exercised: {event} never came");
+        reasons.retain(|reason| *reason != never);
+        reasons.push(format!("not exercised: no request of {probe} was open when {event}"));
+    }
+    let mut finding = Finding::of(outcome, Unit::Seconds);
+    finding.reasons = reasons;
+    finding.time_margin = seen.longest.filter(|_| seen.failed == 0).map(|longest| within - longest);
+    finding.normalised = finding.time_margin.map(|margin| normalised_deadline(margin, within));
+    finding.decided_at = if seen.broke.is_some() { seen.broke } else { seen.over };
+    finding.sentence = wording::requests(&finding, &seen, probe, event);
+    finding
+}
+
+impl Open {
+    fn take(&mut self, sample: &Sample, event: Nanos, within: Nanos, aborted: Option<Nanos>) {
+        let start = sample.intended.saturating_add(nanos(sample.late));
+        let end = sample.completed();
+        let outcome = sample.observation.outcome;
+        if outcome == Outcome::NotRun || start >= event || end <= event {
+            return;
+        }
+        self.open += 1;
+        // What an abort took away in the middle might have gone on.
+        if aborted.is_some_and(|at| event < at && at < end) {
+            self.unknown += 1;
+            return;
+        }
+        self.over = self.over.max(Some(end));
+        let took = end.saturating_sub(event);
+        let broke = if outcome == Outcome::Ok {
+            self.longest = self.longest.max(Some(took));
+            (took > within).then(|| event.saturating_add(within))
+        } else {
+            Some(end)
+        };
+        if let Some(at) = broke {
+            if outcome == Outcome::Ok {
+                self.late += 1
+            } else {
+                self.failed += 1
+            }
+            self.broke = Some(self.broke.map_or(at, |first| first.min(at)));
+        }
+    }
+}

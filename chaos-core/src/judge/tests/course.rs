@@ -1,0 +1,159 @@
+use super::*;
+use crate::verdict::{Leaning, Reason};
+
+fn healthy() -> Predicate {
+    Predicate::Compare(success(Some(secs(1)), Op::AtLeast, 0.9))
+}
+
+fn down(from: f64, to: f64) -> Run {
+    Run::new(move |t| if (from..to).contains(&t) { Reply::Failed } else { Reply::Ok(1.0) })
+}
+
+fn always(during: Phase) -> Claim {
+    Claim::Always { predicate: healthy(), during }
+}
+
+fn settles(after: Event) -> Claim {
+    Claim::Settles { predicate: healthy(), within: secs(10), lasting: None, after }
+}
+
+#[test]
+fn what_an_abort_cut_short_is_unknown() {
+    let aborted = down(200.0, 200.0).abort(20.0);
+    for phase in [lossy(), Phase::Fault(None), Phase::WholeRun] {
+        open(&aborted.finding(always(phase.clone())), &[Reason::Aborted], Leaning::Passed);
+        open(
+            &aborted.finding(during(success(None, Op::AtLeast, 0.9), phase)),
+            &[Reason::Aborted],
+            Leaning::Passed,
+        );
+    }
+    let finding = aborted.finding(always(lossy()));
+    assert_eq!(finding.reasons, ["the run was aborted at 20s"]);
+    // What was over by then, or came after, is as good as ever.
+    passed(&aborted.finding(always(Phase::Baseline)));
+    passed(&aborted.finding(always(Phase::Watch)));
+    passed(&aborted.finding(settles(Event::Rollback)));
+    passed(&aborted.finding(during(success(None, Op::AtLeast, 0.9), Phase::Watch)));
+    // A deadline from before the abort is not met by what came after it.
+    let slow = Run::new(|t| Reply::Ok(if t < 25.0 { 1.0 } else { 100.0 })).abort(20.0);
+    let slower = compare(metric(Function::Last, Some(secs(1))), Op::AtLeast, constant(0.05, Unit::Seconds));
+    let claim = Claim::Within { predicate: Predicate::Compare(slower), within: secs(30), after: starts() };
+    open(&slow.finding(claim.clone()), &[Reason::Aborted], Leaning::Failed);
+    let mut whole = slow;
+    whole.aborted = None;
+    passed(&whole.finding(claim));
+}
+
+#[test]
+fn what_failed_before_an_abort_has_failed() {
+    let aborted = down(15.0, 21.0).abort(20.0);
+    failed(&aborted.finding(always(lossy())));
+    failed(&aborted.finding(during(success(None, Op::AtLeast, 0.99), lossy())));
+    // What was only observed might have become better, unless it can but become worse.
+    let observed =
+        |comparison| Claim::Statistic { comparison, during: lossy(), observed: true, confidence: None };
+    let share = aborted.finding(observed(success(None, Op::AtLeast, 0.99)));
+    open(&share, &[Reason::Aborted], Leaning::Failed);
+    failed(&aborted.finding(observed(latency(Function::Max, Op::AtMost, 0.5))));
+    let count = |op| observed(compare(metric(Function::Count, None), op, constant(1500.0, Unit::Count)));
+    open(&aborted.finding(count(Op::AtLeast)), &[Reason::Aborted], Leaning::Failed);
+    // The failures of the very moment of the abort are not looked at.
+    let at_once = down(20.0, 21.0).abort(20.0);
+    open(&at_once.finding(always(lossy())), &[Reason::Aborted], Leaning::Passed);
+    open(&at_once.finding(always(Phase::WholeRun)), &[Reason::Aborted], Leaning::Passed);
+}
+
+#[test]
+fn a_phase_that_never_came_cannot_be_judged() {
+    let mut run = down(200.0, 200.0);
+    run.phases.retain(|span| matches!(span.phase, Phase::Baseline | Phase::WholeRun));
+    run.marks.clear();
+    run.exercised.clear();
+    let claims = || {
+        [
+            always(lossy()),
+            during(success(None, Op::AtLeast, 0.9), lossy()),
+            settles(Event::Rollback),
+            Claim::Eventually { predicate: healthy(), within: secs(5), during: lossy() },
+        ]
+    };
+    for claim in claims() {
+        open(&run.finding(claim), &[Reason::NotExercised], Leaning::None);
+    }
+    run.aborted = Some(at(5.0));
+    for claim in claims() {
+        open(&run.finding(claim), &[Reason::Aborted], Leaning::None);
+    }
+    open(&run.finding(always(Phase::Baseline)), &[Reason::Aborted], Leaning::Passed);
+}
+
+#[test]
+fn a_fault_that_did_nothing_tests_nothing() {
+    let mut run = down(200.0, 200.0);
+    run.exercised.insert("lossy".into(), false);
+    let concerned = || {
+        [
+            always(lossy()),
+            always(Phase::Fault(None)),
+            always(Phase::WholeRun),
+            always(Phase::Watch),
+            during(success(None, Op::AtLeast, 0.9), lossy()),
+            settles(Event::Rollback),
+            settles(Event::RollbackStarts),
+            settles(Event::Ends("lossy".into())),
+            Claim::Stays { predicate: healthy(), lasting: secs(5), after: starts() },
+        ]
+    };
+    for claim in concerned() {
+        let finding = run.finding(claim);
+        open(&finding, &[Reason::NotExercised], Leaning::Passed);
+        assert_eq!(finding.reasons, ["not exercised: `lossy` did nothing that could be shown"]);
+    }
+    passed(&run.finding(always(Phase::Baseline)));
+    // Another fault is none of its business.
+    run.exercised = BTreeMap::from([("lossy".to_owned(), true), ("other".to_owned(), false)]);
+    passed(&run.finding(always(lossy())));
+    open(&run.finding(always(Phase::Fault(None))), &[Reason::NotExercised], Leaning::Passed);
+    // What is violated is violated, whatever the fault did.
+    let mut broken = down(15.0, 30.0);
+    broken.exercised.insert("lossy".into(), false);
+    failed(&broken.finding(always(lossy())));
+    failed(&broken.finding(during(success(None, Op::AtLeast, 0.99), lossy())));
+}
+
+#[test]
+fn a_fault_that_was_in_place_twice_counts_twice() {
+    let mut run = down(60.0, 61.0);
+    run.phases.push(PhaseSpan { phase: lossy(), start: at(50.0), end: at(70.0) });
+    run.marks.push(Mark { event: starts(), at: at(50.0) });
+    failed(&run.finding(always(lossy())));
+    failed(&run.finding(Claim::Stays { predicate: healthy(), lasting: secs(15), after: starts() }));
+    passed(&run.finding(Claim::Stays { predicate: healthy(), lasting: secs(5), after: starts() }));
+    let count = compare(metric(Function::Count, None), Op::AtLeast, constant(5000.0, Unit::Count));
+    passed(&run.finding(during(count, lossy())));
+}
+
+#[test]
+fn what_was_meant_to_start_after_the_end_is_not_looked_at() {
+    let mut run = Run::new(|t| if t < 100.0 { Reply::Ok(1.0) } else { Reply::Failed });
+    failed(&run.finding(settles(Event::Rollback)));
+    run.end = at(100.0);
+    passed(&run.finding(settles(Event::Rollback)));
+    passed(&run.finding(during(success(None, Op::AtLeast, 0.99), Phase::Watch)));
+}
+
+#[test]
+fn findings_say_which_claim_they_are_about() {
+    let run = down(200.0, 200.0);
+    let judged = run.judge(Claim::All(vec![always(lossy()), settles(Event::Rollback)]));
+    let claims: Vec<&str> = judged.findings.iter().map(|f| f.claim.as_str()).collect();
+    assert_eq!(
+        claims,
+        [
+            "always success(get, over 1s) >= 90% during lossy",
+            "success(get, over 1s) settles to >= 90% within 10s after rollback"
+        ]
+    );
+    assert!(judged.measured.contains("held throughout lossy") && judged.measured.contains("; settled"));
+}

@@ -1,0 +1,104 @@
+//! What a run shows to the judge: samples, phases and instants, on one time axis.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::{Event, Phase},
+    probe::Sample,
+    time::Nanos,
+};
+
+/// The samples of every probe, by its name, in the order of their intended starts.
+pub type Samples = BTreeMap<String, Vec<Sample>>;
+
+/// A stretch that formulas speak of, as it really was: `[start, end)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PhaseSpan {
+    /// Which.
+    pub phase: Phase,
+    /// Its first instant.
+    pub start: Nanos,
+    /// One past its last instant.
+    pub end: Nanos,
+}
+
+/// An instant that formulas speak of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Mark {
+    /// What happened.
+    pub event: Event,
+    /// When.
+    pub at: Nanos,
+}
+
+/// Everything that expectations are judged on.
+#[derive(Clone, Copy, Debug)]
+pub struct RunView<'a> {
+    /// The samples; those that were meant to start at `end` or later are not to be looked at.
+    pub samples: &'a Samples,
+    /// The phases that the run had.
+    pub phases: &'a [PhaseSpan],
+    /// The instants that came.
+    pub marks: &'a [Mark],
+    /// The end of the watch.
+    pub end: Nanos,
+    /// When the run was ended early; what would have come after it in the fault phase is unknown.
+    pub aborted: Option<Nanos>,
+    /// Whether each fault met traffic; absent where it was never in place.
+    pub exercised: &'a BTreeMap<String, bool>,
+}
+
+impl RunView<'_> {
+    /// Finds the stretch of a phase.
+    pub fn phase(&self, phase: &Phase) -> Option<&PhaseSpan> {
+        self.phases.iter().find(|p| p.phase == *phase)
+    }
+}
+
+/// One predicate of a steady state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PredicateResult {
+    /// As the language writes it.
+    pub text: String,
+    /// Whether it held; none where there was too little to tell.
+    pub held: Option<bool>,
+    /// What was measured, one line for people.
+    pub measured: String,
+    /// Its place in the file.
+    pub span: crate::span::Span,
+}
+
+/// One expectation with its verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Judged {
+    /// The expectation's name.
+    pub name: String,
+    /// The claim as the language writes it.
+    pub claim: String,
+    /// The claim's place in the file.
+    pub span: crate::span::Span,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// What was measured, one line for people.
+    pub measured: String,
+    /// Each elementary claim of it with its numbers, in the order of the file.
+    #[serde(default)]
+    pub findings: Vec<crate::judge::finding::Finding>,
+}
+
+/// The verdict of an expectation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// It does not.
+    Failed,
+    /// The run does not decide it.
+    Inconclusive {
+        /// Why not, a line each.
+        reasons: Vec<String>,
+    },
+}
