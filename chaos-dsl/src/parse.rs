@@ -60,7 +60,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed<'_> {
     let (tokens, diagnostics) = token::tokenize(file, text);
     let mut cursor = Cursor::new(file, text, tokens);
     let tree = cursor.file();
-    Parsed { tree, diagnostics: cursor.told(diagnostics) }
+    Parsed { tree, diagnostics: cursor.diagnostics(diagnostics) }
 }
 
 /// Parses a formula in core notation, or as claims are written, of at most [`MAX_FILE_BYTES`].
@@ -77,10 +77,10 @@ pub fn parse_temporal(file: FileId, text: &str) -> Result<Temporal<'_>, Vec<Diag
     let (tokens, diagnostics) = token::tokenize_formula(file, text);
     let mut cursor = Cursor::new(file, text, tokens);
     let formula = cursor.whole_temporal();
-    let told = cursor.told(diagnostics);
+    let diagnostics = cursor.diagnostics(diagnostics);
     match formula {
-        Ok(formula) if !told.iter().any(Diagnostic::is_error) => Ok(formula),
-        _ => Err(told),
+        Ok(formula) if !diagnostics.iter().any(Diagnostic::is_error) => Ok(formula),
+        _ => Err(diagnostics),
     }
 }
 
@@ -150,8 +150,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Returns everything there is to say, in order of place.
-    fn told(self, scanned: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    /// Returns all diagnostics, in order of place.
+    fn diagnostics(self, scanned: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut diagnostics: Vec<_> = scanned.into_iter().chain(self.reports).collect();
         diagnostics.sort_by_key(|d| (d.primary.as_ref().map(|label| label.span.start), d.severity));
         diagnostics.dedup();

@@ -18,7 +18,8 @@ fn evaluate(args: &Eval) -> Result<Exit, Exit> {
     let recordings = input::recordings(&args.signals, args.zero.as_deref())?;
     let ranges = input::ranges(&args.range, &recordings)?;
     let setting = input::setting(args, &recordings)?;
-    let question = eval::compile(&args.formula, &setting).map_err(|diagnostics| told(args, &diagnostics))?;
+    let question =
+        eval::compile(&args.formula, &setting).map_err(|diagnostics| bad_formula(args, &diagnostics))?;
     let mut signals = Vec::new();
     for name in &question.signals {
         let range = ranges.iter().find(|(named, _)| named == name).map(|(_, range)| *range);
@@ -42,7 +43,8 @@ fn evaluate(args: &Eval) -> Result<Exit, Exit> {
     })
 }
 
-fn told(args: &Eval, diagnostics: &[Diagnostic]) -> Exit {
+/// Prints what is wrong with the formula.
+fn bad_formula(args: &Eval, diagnostics: &[Diagnostic]) -> Exit {
     let mut sources = SourceMap::new();
     sources.add("formula", args.formula.as_str());
     render::diagnostics(diagnostics, &sources);

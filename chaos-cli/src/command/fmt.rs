@@ -10,12 +10,13 @@ use crate::{args::Fmt, exit_code::Exit, render};
 pub(crate) fn run(args: &Fmt) -> Exit {
     let mut exit = Exit::Passed;
     for path in &args.files {
-        exit = exit.max(one(path, args.check));
+        exit = exit.max(format_file(path, args.check));
     }
     exit
 }
 
-fn one(path: &Path, check: bool) -> Exit {
+/// Formats one file, or only checks its layout.
+fn format_file(path: &Path, check: bool) -> Exit {
     let stdin = path == Path::new("-");
     let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
     let text = if stdin { from_stdin() } else { source::read_limited(path).map_err(|d| vec![*d]) };

@@ -48,7 +48,7 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
         {
             let path = if path.is_dir() { path.join("journal.jsonl") } else { path };
             exit = exit.max(match restore_journal(&path, injectors, &policy).await {
-                Ok(outcome) => told(&path.display().to_string(), &outcome),
+                Ok(outcome) => report(&path.display().to_string(), &outcome),
                 Err(error) => {
                     render::error(&error.message, error.help.as_deref());
                     Exit::BadInput
@@ -64,7 +64,7 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
             Ok(runs) if runs.is_empty() => render::print("nothing to do\n"),
             Ok(runs) => {
                 for run in runs {
-                    exit = exit.max(told(&run.run, &run.outcome));
+                    exit = exit.max(report(&run.run, &run.outcome));
                 }
             }
             Err(error) => {
@@ -76,7 +76,8 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
     exit
 }
 
-fn told(run: &str, outcome: &Outcome) -> Exit {
+/// Prints how a restore ended, and returns its exit code.
+fn report(run: &str, outcome: &Outcome) -> Exit {
     match outcome {
         Outcome::NothingToDo => {
             render::print(&format!("{run}: nothing to do\n"));
