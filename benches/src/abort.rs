@@ -27,8 +27,9 @@ use chaos_core::{
     model::{self, Experiment, Fault, FaultSpec, Metric, Quantity, Selector, Step, fault},
     place::Place,
     plan::{Plan, plan},
-    probe::{Observation, ProbeError, Prober, Probers},
+    probe::{Observation, Prober, Probers},
     run::{Control, Restoration, RunEvent, Runner, What},
+    trouble::Trouble,
 };
 
 #[derive(clap::Args)]
@@ -193,7 +194,7 @@ struct Watch(Shared);
 
 #[async_trait]
 impl Probers for Watch {
-    async fn open(&self, _: &model::Probe, _: &Place) -> Result<Arc<dyn Prober>, ProbeError> {
+    async fn open(&self, _: &model::Probe, _: &Place) -> Result<Arc<dyn Prober>, Trouble> {
         Ok(Arc::new(Watch(self.0.clone())))
     }
 }

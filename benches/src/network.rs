@@ -5,11 +5,12 @@ use std::{net::Ipv4Addr, process::Command, sync::Arc};
 use async_trait::async_trait;
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host};
 use chaos_core::{
-    environment::{Environment, EnvironmentError},
+    environment::Environment,
     injector::{Ask, Direction, PacketMatch},
-    inventory::{Inventory, InventoryError},
+    inventory::Inventory,
     model::{FaultSpec, Selector},
     place::{Names, Namespace as Entered, Object, ObjectKind, Place},
+    trouble::Trouble,
 };
 use chaos_faults::{
     NAME, NetworkInjector, Settings,
@@ -126,22 +127,22 @@ pub(crate) struct OneHost(pub(crate) Namespace);
 
 #[async_trait]
 impl Environment for OneHost {
-    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble> {
         Ok(())
     }
 
-    async fn place(&self, _object: &Object) -> Result<Place, EnvironmentError> {
+    async fn place(&self, _object: &Object) -> Result<Place, Trouble> {
         Ok(place(&self.0))
     }
 
-    async fn down(&self) -> Result<(), EnvironmentError> {
+    async fn down(&self) -> Result<(), Trouble> {
         Ok(())
     }
 }
 
 #[async_trait]
 impl Inventory for OneHost {
-    async fn find(&self, _selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+    async fn find(&self, _selector: &Selector) -> Result<Vec<Object>, Trouble> {
         Ok(vec![object()])
     }
 }

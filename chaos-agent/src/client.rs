@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chaos_core::{injector::InjectError, model::FaultSpec};
+use chaos_core::{model::FaultSpec, trouble::Trouble};
 use serde::Serialize;
 
 pub use self::injector::AgentInjector;
@@ -63,7 +63,7 @@ impl Agents {
     ///
     /// # Errors
     /// Something could not be taken back.
-    pub async fn close(&self) -> Result<(), InjectError> {
+    pub async fn close(&self) -> Result<(), Trouble> {
         let Some(session) = self.session.lock().await.take() else { return Ok(()) };
         match session.call(Request::Bye, LONGEST_CALL).await {
             Ok(Answer::Failed(error)) => Err(error),
@@ -73,7 +73,7 @@ impl Agents {
     }
 
     /// Returns an agent that lives, a new one where there is none.
-    async fn session(&self) -> Result<Arc<Session>, InjectError> {
+    async fn session(&self) -> Result<Arc<Session>, Trouble> {
         let mut current = self.session.lock().await;
         if let Some(session) = current.as_ref().filter(|session| session.is_alive()) {
             return Ok(Arc::clone(session));
@@ -88,7 +88,7 @@ impl Agents {
         Ok(session)
     }
 
-    async fn call(&self, request: Request) -> Result<Answer, InjectError> {
+    async fn call(&self, request: Request) -> Result<Answer, Trouble> {
         match self.session().await?.call(request, LONGEST_CALL).await? {
             Answer::Failed(error) => Err(error),
             answer => Ok(answer),
@@ -96,7 +96,7 @@ impl Agents {
     }
 
     /// Calls an agent, and a fresh one where that dies over it: for requests that need nothing of an earlier agent.
-    async fn call_any(&self, request: Request) -> Result<Answer, InjectError> {
+    async fn call_any(&self, request: Request) -> Result<Answer, Trouble> {
         let session = self.session().await?;
         match session.call(request.clone(), LONGEST_CALL).await {
             Err(_) if !session.is_alive() => self.call(request).await,
@@ -114,6 +114,6 @@ impl Agents {
     }
 }
 
-fn unexpected(answer: &Answer) -> InjectError {
-    InjectError::new(format!("the agent answered something else than was asked: {answer:?}"))
+fn unexpected(answer: &Answer) -> Trouble {
+    Trouble::unable(format!("the agent answered something else than was asked: {answer:?}"))
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chaos_core::injector::{InjectError, Injector};
+use chaos_core::{injector::Injector, trouble::Trouble};
 
 /// What the runner wants the injectors of an agent to be set to, by the injector's name; only the injector reads it.
 pub type Settings = BTreeMap<String, serde_json::Value>;
@@ -32,11 +32,10 @@ impl Host {
     }
 
     /// Finds an injector by its name.
-    pub(crate) fn named(&self, name: &str) -> Result<&Arc<dyn Injector>, InjectError> {
-        self.injectors.iter().find(|injector| injector.name() == name).ok_or_else(|| InjectError {
-            message: format!("this agent has no injector `{name}`"),
-            help: Some("use the same build of `chaos` on both sides".into()),
-            permission: false,
+    pub(crate) fn named(&self, name: &str) -> Result<&Arc<dyn Injector>, Trouble> {
+        self.injectors.iter().find(|injector| injector.name() == name).ok_or_else(|| {
+            Trouble::unable(format!("this agent has no injector `{name}`"))
+                .with_help("use the same build of `chaos` on both sides")
         })
     }
 }

@@ -8,8 +8,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chaos_core::{
-    injector::{Ask, Denied, Effect, InjectError, Offer, Undo},
+    injector::{Ask, Effect, Offer, Undo},
     place::{Names, Namespace, Object, Place},
+    trouble::Trouble,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio_util::codec::LengthDelimitedCodec;
@@ -179,8 +180,6 @@ pub enum Answer {
     Pong,
     /// How it can be done.
     Offers(Vec<Offer>),
-    /// It cannot be done.
-    Denied(Denied),
     /// The record to keep before anything is changed.
     Prepared(Box<Undo>),
     /// It is in place.
@@ -195,8 +194,8 @@ pub enum Answer {
     Evidence(Vec<String>),
     /// The agent ends, nothing of it is left.
     Bye,
-    /// It failed.
-    Failed(InjectError),
+    /// It cannot be done, or failed.
+    Failed(Trouble),
 }
 
 /// Why a frame could not be read or written.

@@ -9,8 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use chaos_core::{
-    injector::{Effect, InjectError, Lost, Undo},
+    injector::{Effect, Lost, Undo},
     place::Place,
+    trouble::Trouble,
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -55,7 +56,7 @@ pub async fn serve<R, W, F, S>(input: R, output: W, furnish: F, stop: S) -> Stop
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
-    F: FnOnce(&Settings) -> Result<Host, InjectError>,
+    F: FnOnce(&Settings) -> Result<Host, Trouble>,
     S: Future<Output = String>,
 {
     let (says, to_say) = mpsc::unbounded_channel();
@@ -90,7 +91,7 @@ where
 /// # Errors
 /// The process has no memory or descriptors for a runtime.
 pub fn serve_standard_streams(
-    furnish: impl FnOnce(&Settings) -> Result<Host, InjectError>,
+    furnish: impl FnOnce(&Settings) -> Result<Host, Trouble>,
 ) -> std::io::Result<Stop> {
     // Ctrl-C at the terminal is for the runner, which decides. A session leader has its own session already.
     nix::unistd::setsid().ok();
@@ -199,7 +200,7 @@ async fn write(output: impl AsyncWrite + Unpin, mut to_say: mpsc::UnboundedRecei
 fn unsayable(message: &Message, error: &protocol::ProtocolError) -> Message {
     match message {
         Message::Answer { number, .. } => {
-            Message::Answer { number: *number, answer: Answer::Failed(InjectError::new(error.to_string())) }
+            Message::Answer { number: *number, answer: Answer::Failed(Trouble::unable(error.to_string())) }
         }
         _ => Message::Garbled { reason: error.to_string() },
     }
@@ -216,7 +217,7 @@ struct Agent<F> {
     says: mpsc::UnboundedSender<Message>,
 }
 
-impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
+impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     /// Works until there is a reason to end, which it returns.
     async fn work(
         &mut self,
@@ -271,7 +272,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
                 end
             }
             _ if self.furnish.is_some() => {
-                let error = InjectError::new("the first request to an agent must be a hello");
+                let error = Trouble::unable("the first request to an agent must be a hello");
                 self.say(number, Answer::Failed(error));
                 Some("the runner did not begin with a hello".into())
             }
@@ -281,7 +282,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
                     number,
                     match left.first() {
                         None => Answer::Bye,
-                        Some(line) => Answer::Failed(InjectError::new(line)),
+                        Some(line) => Answer::Failed(Trouble::unable(line)),
                     },
                 );
                 Some("the runner said goodbye".into())
@@ -295,10 +296,10 @@ impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
     }
 
     /// Takes in the runner's greeting and makes the host.
-    fn greet(&mut self, version: u32, settings: &Settings) -> Result<(), InjectError> {
+    fn greet(&mut self, version: u32, settings: &Settings) -> Result<(), Trouble> {
         if version != VERSION {
             let message = format!("the runner speaks version {version} of the protocol, the agent {VERSION}");
-            return Err(InjectError::new(message));
+            return Err(Trouble::unable(message));
         }
         let Some(furnish) = self.furnish.take() else { return Ok(()) };
         self.host = furnish(settings)?;
@@ -310,13 +311,12 @@ impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
     }
 
     /// Has an injector do what is asked for.
-    async fn carry_out(&mut self, request: Request) -> Result<Answer, InjectError> {
+    async fn carry_out(&mut self, request: Request) -> Result<Answer, Trouble> {
         Ok(match request {
             Request::Ping | Request::Hello { .. } | Request::Bye => Answer::Pong,
-            Request::Offer { injector, ask } => match self.host.named(&injector)?.offer(&ask).await {
-                Ok(offers) => Answer::Offers(offers),
-                Err(denied) => Answer::Denied(denied),
-            },
+            Request::Offer { injector, ask } => {
+                Answer::Offers(self.host.named(&injector)?.offer(&ask).await?)
+            }
             Request::Prepare { injector, id, offer, spot, deadline } => {
                 let place = Place::from(spot);
                 let undo = self.host.named(&injector)?.prepare(&id, &offer, &place, deadline).await?;
@@ -356,7 +356,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
         }
     }
 
-    async fn revert(&mut self, undo: &Undo) -> Result<Option<Effect>, InjectError> {
+    async fn revert(&mut self, undo: &Undo) -> Result<Option<Effect>, Trouble> {
         let injector = self.host.named(&undo.injector)?;
         injector.revert(undo).await?;
         let effect = injector.effect(undo).await.ok();
@@ -408,7 +408,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, InjectError>> Agent<F> {
         left
     }
 
-    fn tell(&self, id: &str, reason: &str, reverted: Result<Option<Effect>, InjectError>) {
+    fn tell(&self, id: &str, reason: &str, reverted: Result<Option<Effect>, Trouble>) {
         let (failure, effect) = match reverted {
             Ok(effect) => (None, effect),
             Err(error) => (Some(error.to_string()), None),

@@ -6,7 +6,7 @@ mod thread;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chaos_core::injector::InjectError;
+use chaos_core::trouble::Trouble;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::{child::ChildProcess, thread::OwnThread};
@@ -28,7 +28,7 @@ pub use self::{child::ChildProcess, thread::OwnThread};
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Starts one.
-    async fn start(&self) -> Result<Started, InjectError>;
+    async fn start(&self) -> Result<Started, Trouble>;
 
     /// Returns what it starts, for people.
     fn describe(&self) -> String;

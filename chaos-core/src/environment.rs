@@ -2,16 +2,19 @@
 
 use async_trait::async_trait;
 
-use crate::place::{Object, Place};
+use crate::{
+    place::{Object, Place},
+    trouble::Trouble,
+};
 
 /// The world that a run takes place in: a lab that it makes, or the machine as it is.
 #[async_trait]
 pub trait Environment: Send + Sync {
     /// Makes the world; succeeds only when everything in it is ready. Reports each notable step.
-    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError>;
+    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble>;
 
     /// Returns where an object is; valid between `up` and `down`.
-    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError>;
+    async fn place(&self, object: &Object) -> Result<Place, Trouble>;
 
     /// Waits until something breaks that the run depends on, such as a program of a lab host that ends.
     async fn broken(&self) -> String {
@@ -24,17 +27,5 @@ pub trait Environment: Send + Sync {
     }
 
     /// Unmakes the world and proves that it is gone. Succeeds when `up` never ran, half ran, or this ran before.
-    async fn down(&self) -> Result<(), EnvironmentError>;
-}
-
-/// Why the world could not be made, entered or unmade.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct EnvironmentError {
-    /// What went wrong.
-    pub message: String,
-    /// The likely fix.
-    pub help: Option<String>,
-    /// Whether a right is missing, rather than something being wrong.
-    pub permission: bool,
+    async fn down(&self) -> Result<(), Trouble>;
 }

@@ -9,6 +9,7 @@ pub use crate::model::fault::Protocol;
 use crate::{
     model::FaultSpec,
     place::{Object, Place},
+    trouble::Trouble,
 };
 
 /// Which packets of an interface a fault applies to; an empty list means any.
@@ -108,18 +109,6 @@ impl fmt::Display for Hold {
     }
 }
 
-/// Why something cannot be done here, and what would help.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
-#[error("{reason}")]
-pub struct Denied {
-    /// Why not.
-    pub reason: String,
-    /// What would change that.
-    pub remedy: Option<String>,
-    /// Whether a right is missing, rather than an ability of the kernel.
-    pub permission: bool,
-}
-
 /// Everything needed to put one thing back; written to the journal before that thing is changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Undo {
@@ -175,7 +164,7 @@ pub trait Injector: Send + Sync {
     }
 
     /// Finds out, touching nothing that lasts, how an ask can be met: one offer, or several that share its specs.
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied>;
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble>;
 
     /// Reads the prior state and decides everything that is left to decide; changes nothing. `deadline` is how long after
     /// injection the fault ends by itself, whatever happens.
@@ -185,15 +174,15 @@ pub trait Injector: Send + Sync {
         offer: &Offer,
         place: &Place,
         deadline: Duration,
-    ) -> Result<Undo, InjectError>;
+    ) -> Result<Undo, Trouble>;
 
     /// Puts the fault in place and confirms it by reading back.
-    async fn inject(&self, undo: &Undo) -> Result<(), InjectError>;
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble>;
 
     /// Puts the prior state back and proves it by reading back.
     ///
     /// Succeeds when `inject` never ran, half ran, or `revert` already ran, also in another process.
-    async fn revert(&self, undo: &Undo) -> Result<(), InjectError>;
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble>;
 
     /// Lets traffic of several faults pass at once, where that takes no time; a revert of each follows.
     ///
@@ -201,7 +190,7 @@ pub trait Injector: Send + Sync {
     async fn release(&self, _undos: &[Undo]) {}
 
     /// Measures what the fault did so far; still answers after `revert`.
-    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError>;
+    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble>;
 
     /// Waits until faults are lost that should be in place, such as by the death of the agent that held them.
     async fn lost(&self) -> Lost {
@@ -211,24 +200,5 @@ pub trait Injector: Send + Sync {
     /// Returns what the kernel says of a place (links, qdiscs, filters, BPF links), for the evidence.
     async fn evidence(&self, _place: &Place) -> Vec<String> {
         Vec::new()
-    }
-}
-
-/// Why a change, or its undoing, failed.
-#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct InjectError {
-    /// What went wrong, where.
-    pub message: String,
-    /// The likely fix.
-    pub help: Option<String>,
-    /// Whether a right is missing.
-    pub permission: bool,
-}
-
-impl InjectError {
-    /// Makes an error of a message alone.
-    pub fn new(message: impl Into<String>) -> Self {
-        InjectError { message: message.into(), help: None, permission: false }
     }
 }

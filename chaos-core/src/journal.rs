@@ -19,30 +19,15 @@ pub use history::History;
 pub use registry::{KnownRun, Registration, Registry, RegistryError, RunEntry};
 pub use state::{IllegalStep, State, Step};
 
+use crate::trouble::Trouble;
+
 use async_trait::async_trait;
 
 /// Keeps the entries of one run.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Appends an entry; returns once it would survive a crash of the machine.
-    async fn append(&self, entry: &Entry) -> Result<(), JournalError>;
-}
-
-/// Why an entry could not be kept, or a journal not be read.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct JournalError {
-    /// What went wrong, where.
-    pub message: String,
-    /// The likely fix.
-    pub help: Option<String>,
-}
-
-impl JournalError {
-    /// Makes an error of a message alone.
-    pub fn new(message: impl Into<String>) -> Self {
-        JournalError { message: message.into(), help: None }
-    }
+    async fn append(&self, entry: &Entry) -> Result<(), Trouble>;
 }
 
 #[cfg(test)]

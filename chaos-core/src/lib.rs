@@ -29,4 +29,5 @@ pub mod source;
 pub mod span;
 pub mod testing;
 pub mod time;
+pub mod trouble;
 pub mod verdict;

@@ -15,12 +15,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Ask, Denied, Direction, Injector, Offer, PacketMatch, Peer},
-    inventory::{Inventory, InventoryError},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Peer},
+    inventory::Inventory,
     model::{Claim, Distribution, Experiment, Fault, FaultSpec, Probe, Scope, Step, fault::Way},
     place::Object,
     soundness,
     span::Span,
+    trouble::Trouble,
 };
 
 /// The longest that a fault may be in place.
@@ -102,8 +103,13 @@ pub struct Warning {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PlanError {
     /// A selector found nothing, or nothing can be found.
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
+    #[error("{trouble}")]
+    Inventory {
+        /// Why not.
+        trouble: Trouble,
+        /// The selector's place.
+        span: Span,
+    },
     /// No injector can do it here.
     #[error("`{fault}` cannot be injected on {object}: {denied}")]
     Denied {
@@ -112,7 +118,7 @@ pub enum PlanError {
         /// The object.
         object: Box<Object>,
         /// Why not.
-        denied: Denied,
+        denied: Trouble,
         /// The fault's place.
         span: Span,
     },
@@ -142,8 +148,8 @@ impl PlanError {
     /// Returns the place in the file.
     pub fn span(&self) -> Span {
         match self {
-            PlanError::Inventory(e) => e.span,
-            PlanError::Denied { span, .. }
+            PlanError::Inventory { span, .. }
+            | PlanError::Denied { span, .. }
             | PlanError::Radius { span, .. }
             | PlanError::Unsound { span, .. } => *span,
         }
@@ -152,8 +158,8 @@ impl PlanError {
     /// Returns the likely fix.
     pub fn help(&self) -> Option<String> {
         match self {
-            PlanError::Inventory(e) => e.help.clone(),
-            PlanError::Denied { denied, .. } => denied.remedy.clone(),
+            PlanError::Inventory { trouble, .. } => trouble.help.clone(),
+            PlanError::Denied { denied, .. } => denied.help.clone(),
             PlanError::Radius { touched, .. } => Some(format!(
                 "the faults would touch {}; narrow their targets, or have the limit reviewed",
                 touched.join(", ")
@@ -263,7 +269,7 @@ async fn best_offer(
     ask: &Ask,
     span: Span,
 ) -> Result<(String, Vec<Offer>), PlanError> {
-    let mut refusal: Option<Denied> = None;
+    let mut refusal: Option<Trouble> = None;
     let does = |injector: &&Arc<dyn Injector>| ask.specs.iter().all(|spec| injector.does(spec));
     for injector in injectors.iter().filter(does) {
         match injector.offer(ask).await {
@@ -273,10 +279,9 @@ async fn best_offer(
             }
         }
     }
-    let denied = refusal.unwrap_or_else(|| Denied {
-        reason: "no injector that was given to the runner does this".into(),
-        remedy: Some("hand one that does to it".into()),
-        permission: false,
+    let denied = refusal.unwrap_or_else(|| {
+        Trouble::unable("no injector that was given to the runner does this")
+            .with_help("hand one that does to it")
     });
     Err(PlanError::Denied { fault: ask.fault.clone(), object: Box::new(ask.object.clone()), denied, span })
 }

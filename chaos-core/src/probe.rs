@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{model, place::Place, time::Nanos};
+use crate::{model, place::Place, time::Nanos, trouble::Trouble};
 
 /// Makes probers for the probes of an experiment.
 #[async_trait]
 pub trait Probers: Send + Sync {
     /// Prepares a probe at a place; fails on what can never work (an address that cannot be, a missing secret).
-    async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Arc<dyn Prober>, ProbeError>;
+    async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Arc<dyn Prober>, Trouble>;
 }
 
 /// Takes one measurement at a time; many may be under way at once.
@@ -19,16 +19,6 @@ pub trait Probers: Send + Sync {
 pub trait Prober: Send + Sync {
     /// Takes one measurement. Never fails: what goes wrong is the measurement. The caller bounds the time.
     async fn once(&self) -> Observation;
-}
-
-/// Why a probe cannot be prepared.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ProbeError {
-    /// What went wrong.
-    pub message: String,
-    /// The likely fix.
-    pub help: Option<String>,
 }
 
 /// How a measurement ended.

@@ -10,8 +10,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{InjectError, Injector, Undo},
-    journal::{Entry, FileJournal, History, Journal, JournalError, Registry, RegistryError},
+    injector::{Injector, Undo},
+    journal::{Entry, FileJournal, History, Journal, Registry, RegistryError},
+    trouble::Trouble,
 };
 
 /// How long restoring waits for what.
@@ -138,11 +139,11 @@ pub async fn restore_journal(
     path: &Path,
     injectors: &[Arc<dyn Injector>],
     policy: &RestorePolicy,
-) -> Result<Outcome, JournalError> {
+) -> Result<Outcome, Trouble> {
     let owned = path.to_owned();
     let (journal, history) = tokio::task::spawn_blocking(move || FileJournal::reopen(owned))
         .await
-        .map_err(|e| JournalError::new(format!("reading the journal failed: {e}")))??;
+        .map_err(|e| Trouble::internal(format!("reading the journal failed: {e}")))??;
     Ok(pay(&history, &journal, injectors, policy).await)
 }
 
@@ -200,19 +201,19 @@ pub async fn pay(
     Outcome::NotRestored { parts, left: owed.iter().map(why).collect() }
 }
 
-async fn revert(undo: &Undo, injectors: &[Arc<dyn Injector>], limit: Duration) -> Result<(), InjectError> {
+async fn revert(undo: &Undo, injectors: &[Arc<dyn Injector>], limit: Duration) -> Result<(), Trouble> {
     let Some(injector) = injectors.iter().find(|i| i.name() == undo.injector).cloned() else {
-        return Err(InjectError::new(format!("there is no injector `{}` here to revert it", undo.injector)));
+        return Err(Trouble::unable(format!("there is no injector `{}` here to revert it", undo.injector)));
     };
     let undo = undo.clone();
     // On a task of its own, so that one that panics does not keep the others in place.
     let mut task = tokio::spawn(async move { injector.revert(&undo).await });
     match tokio::time::timeout(limit, &mut task).await {
         Ok(Ok(result)) => result,
-        Ok(Err(e)) => Err(InjectError::new(format!("reverting failed: {e}"))),
+        Ok(Err(e)) => Err(Trouble::unable(format!("reverting failed: {e}"))),
         Err(_) => {
             task.abort();
-            Err(InjectError::new(format!(
+            Err(Trouble::unable(format!(
                 "reverting did not finish within {}",
                 humantime::format_duration(limit)
             )))

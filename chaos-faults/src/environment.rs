@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use chaos_core::{
-    environment::{Environment, EnvironmentError},
+    environment::Environment,
     place::{Object, Place},
+    trouble::Trouble,
 };
 
 use crate::inventory::machine_place;
@@ -14,15 +15,15 @@ pub struct MachineEnvironment;
 
 #[async_trait]
 impl Environment for MachineEnvironment {
-    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble> {
         Ok(())
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError> {
+    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
         machine_place(object)
     }
 
-    async fn down(&self) -> Result<(), EnvironmentError> {
+    async fn down(&self) -> Result<(), Trouble> {
         Ok(())
     }
 }

@@ -8,9 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Denied, Effect, InjectError, Injector, Lost, Offer, Undo},
+    injector::{Ask, Effect, Injector, Lost, Offer, Undo},
     model::FaultSpec,
     place::Place,
+    trouble::Trouble,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,10 +71,10 @@ impl NetworkInjector {
     ///
     /// # Errors
     /// The settings under [`NAME`] are not [`Settings`].
-    pub fn of(settings: &BTreeMap<String, serde_json::Value>, holding: Holding) -> Result<Self, InjectError> {
+    pub fn of(settings: &BTreeMap<String, serde_json::Value>, holding: Holding) -> Result<Self, Trouble> {
         let settings = settings.get(NAME).map(Settings::deserialize).transpose();
         let settings = settings
-            .map_err(|error| InjectError::new(format!("the settings of `{NAME}` cannot be read: {error}")))?;
+            .map_err(|error| Trouble::unable(format!("the settings of `{NAME}` cannot be read: {error}")))?;
         Ok(NetworkInjector::with(settings.unwrap_or_default(), holding))
     }
 
@@ -101,7 +102,7 @@ impl Injector for NetworkInjector {
         does(spec)
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
         self.machine.lock().await.offer(ask, &self.only).await
     }
 
@@ -111,11 +112,11 @@ impl Injector for NetworkInjector {
         offer: &Offer,
         place: &Place,
         deadline: Duration,
-    ) -> Result<Undo, InjectError> {
+    ) -> Result<Undo, Trouble> {
         self.machine.lock().await.prepare(id, offer, place, deadline).await
     }
 
-    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         self.done().remove(&undo.id);
         self.machine.lock().await.inject(undo).await
     }
@@ -124,7 +125,7 @@ impl Injector for NetworkInjector {
         self.machine.lock().await.release(undos.iter().map(|undo| undo.id.as_str()));
     }
 
-    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
         let effect = self.machine.lock().await.revert(undo).await?;
         let mut done = self.done();
         if done.len() >= REMEMBERED {
@@ -135,7 +136,7 @@ impl Injector for NetworkInjector {
         Ok(())
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
         if let Some(effect) = self.done().get(&undo.id) {
             return Ok(effect.clone());
         }

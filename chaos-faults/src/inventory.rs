@@ -8,11 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
-    environment::EnvironmentError,
-    inventory::{Inventory, InventoryError},
+    inventory::Inventory,
     model::Selector,
     place::{Namespace, Object, ObjectKind, Place},
-    span::Span,
+    trouble::{Kind, Trouble},
 };
 
 use crate::netlink::{Connection, NetlinkError};
@@ -26,30 +25,23 @@ pub struct MachineInventory;
 
 #[async_trait]
 impl Inventory for MachineInventory {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
         match selector {
             Selector::Here(_) => {
                 let addresses = addresses(Path::new("/proc/thread-self/ns/net")).await;
                 Ok(vec![Object { kind: ObjectKind::Here, name: "here".into(), addresses }])
             }
-            Selector::Netns(name) => named(&name.value, name.span).await.map(|object| vec![object]),
-            Selector::Process(name) => processes(&name.value, name.span).await,
-            Selector::Hosts(name) => Err(error(
-                format!("`{name}` is a host of a lab, and the scope is this machine"),
-                "say `here`, `netns \"NAME\"` or `process \"NAME\"`, or declare a lab",
-                name.span,
-            )),
-            Selector::Named(name) => Err(error(
-                format!("no target is named `{name}`"),
-                &format!("declare it: `target {name} = …`"),
-                name.span,
-            )),
+            Selector::Netns(name) => named(&name.value).await.map(|object| vec![object]),
+            Selector::Process(name) => processes(&name.value).await,
+            Selector::Hosts(name) => {
+                let why = format!("`{name}` is a host of a lab, and the scope is this machine");
+                Err(Trouble::absent(why)
+                    .with_help("say `here`, `netns \"NAME\"` or `process \"NAME\"`, or declare a lab"))
+            }
+            Selector::Named(name) => Err(Trouble::absent(format!("no target is named `{name}`"))
+                .with_help(format!("declare it: `target {name} = …`"))),
         }
     }
-}
-
-fn error(message: String, help: &str, span: Span) -> InventoryError {
-    InventoryError { message, help: Some(help.into()), span }
 }
 
 /// Returns the addresses of a namespace that others can reach; none where it may not be entered.
@@ -79,7 +71,7 @@ async fn addresses(path: &Path) -> Vec<IpAddr> {
         .collect()
 }
 
-async fn named(name: &str, span: Span) -> Result<Object, InventoryError> {
+async fn named(name: &str) -> Result<Object, Trouble> {
     let path = named_path(name);
     if name.contains('/') || !path.exists() {
         let mut known: Vec<_> = std::fs::read_dir(NAMED)
@@ -94,7 +86,9 @@ async fn named(name: &str, span: Span) -> Result<Object, InventoryError> {
         } else {
             format!("there are {}", known.join(", "))
         };
-        return Err(error(format!("there is no network namespace `{name}` in {NAMED}"), &help, span));
+        return Err(
+            Trouble::absent(format!("there is no network namespace `{name}` in {NAMED}")).with_help(help)
+        );
     }
     let addresses = addresses(&path).await;
     Ok(Object { kind: ObjectKind::Netns, name: name.into(), addresses })
@@ -113,7 +107,7 @@ struct Process {
 }
 
 /// Finds the processes of a name, one object for each namespace they are in.
-async fn processes(name: &str, span: Span) -> Result<Vec<Object>, InventoryError> {
+async fn processes(name: &str) -> Result<Vec<Object>, Trouble> {
     let mut by_namespace: BTreeMap<u64, Process> = BTreeMap::new();
     let mut unreadable = 0;
     for process in all_processes().into_iter().filter(|process| is_called(process.pid, name)) {
@@ -127,17 +121,11 @@ async fn processes(name: &str, span: Span) -> Result<Vec<Object>, InventoryError
     let found: BTreeSet<Process> = by_namespace.into_values().collect();
     if found.is_empty() {
         return Err(if unreadable > 0 {
-            error(
-                format!("the network namespace of `{name}` cannot be looked at"),
-                "run as root, or as the user it runs as",
-                span,
-            )
+            Trouble::denied(format!("the network namespace of `{name}` cannot be looked at"))
+                .with_help("run as root, or as the user it runs as")
         } else {
-            error(
-                format!("no process is called `{name}`"),
-                "use the name that `ps -e` shows, or the name of its executable",
-                span,
-            )
+            Trouble::absent(format!("no process is called `{name}`"))
+                .with_help("use the name that `ps -e` shows, or the name of its executable")
         });
     }
     let mut objects = Vec::new();
@@ -194,11 +182,9 @@ fn is_called(pid: u32, name: &str) -> bool {
 ///
 /// # Errors
 /// It is gone, or another process has its number by now; hosts of a lab are not found here.
-pub fn machine_place(object: &Object) -> Result<Place, EnvironmentError> {
-    let gone = |message: String| EnvironmentError {
-        message,
-        help: Some("it ended or was restarted since it was looked up; plan anew".into()),
-        permission: false,
+pub fn machine_place(object: &Object) -> Result<Place, Trouble> {
+    let gone = |message: String| {
+        Trouble::absent(message).with_help("it ended or was restarted since it was looked up; plan anew")
     };
     let path = match object.kind {
         ObjectKind::Here => None,
@@ -212,23 +198,20 @@ pub fn machine_place(object: &Object) -> Result<Place, EnvironmentError> {
             Some(namespace_path(process.pid))
         }
         ObjectKind::Host => {
-            return Err(EnvironmentError {
-                message: format!("`{}` is a host of a lab, not of this machine", object.name),
-                help: None,
-                permission: false,
-            });
+            return Err(Trouble::absent(format!(
+                "`{}` is a host of a lab, not of this machine",
+                object.name
+            )));
         }
     };
     let namespace = match path {
         None => None,
         Some(path) => {
-            let file = std::fs::File::open(&path).map_err(|error| EnvironmentError {
-                message: format!(
-                    "cannot open the network namespace of {object}, `{}`: {error}",
-                    path.display()
-                ),
-                help: Some("run as root, or see whether it still exists".into()),
-                permission: error.kind() == std::io::ErrorKind::PermissionDenied,
+            let file = std::fs::File::open(&path).map_err(|error| {
+                let path = path.display();
+                Trouble::unable(format!("cannot open the network namespace of {object}, `{path}`: {error}"))
+                    .with_help("run as root, or see whether it still exists")
+                    .of_kind(Kind::from(&error))
             })?;
             if let Some(process) = parse_process(&object.name).filter(|_| object.kind == ObjectKind::Process)
                 && started(process.pid) != Some(process.started)

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chaos_core::{
-    injector::{Ask, Denied, Effect, InjectError, Offer, Undo},
+    injector::{Ask, Effect, Offer, Undo},
     model::FaultSpec,
     place::Place,
+    trouble::Trouble,
 };
 
 use crate::{
@@ -40,11 +41,10 @@ pub(crate) struct Machine {
     last: BTreeMap<String, Effect>,
 }
 
-fn mechanism_of(offer: &Offer) -> Result<Mechanism, InjectError> {
-    Mechanism::named(&offer.backend).ok_or_else(|| InjectError {
-        message: format!("there is no backend `{}` in this version", offer.backend),
-        help: Some("use the version of `chaos` that made the record".into()),
-        permission: false,
+fn mechanism_of(offer: &Offer) -> Result<Mechanism, Trouble> {
+    Mechanism::named(&offer.backend).ok_or_else(|| {
+        Trouble::unable(format!("there is no backend `{}` in this version", offer.backend))
+            .with_help("use the version of `chaos` that made the record")
     })
 }
 
@@ -70,7 +70,7 @@ impl Machine {
         self.abilities.as_ref().expect("invariant: it was just filled")
     }
 
-    pub(crate) async fn offer(&mut self, ask: &Ask, only: &[String]) -> Result<Vec<Offer>, Denied> {
+    pub(crate) async fn offer(&mut self, ask: &Ask, only: &[String]) -> Result<Vec<Offer>, Trouble> {
         let holding = self.holding;
         network::choose(ask, self.abilities().await, holding, only)
     }
@@ -81,7 +81,7 @@ impl Machine {
         offer: &Offer,
         place: &Place,
         deadline: Duration,
-    ) -> Result<Undo, InjectError> {
+    ) -> Result<Undo, Trouble> {
         let mechanism = mechanism_of(offer)?;
         let namespace = place.namespace.as_ref().map(|namespace| namespace.path.clone());
         let ground = Ground::open(namespace.as_deref()).await?;
@@ -89,10 +89,10 @@ impl Machine {
         let interfaces = ground.interfaces(place.interface.as_deref(), &ask.matches.peers).await?;
         match mechanism {
             Mechanism::Tcx => {}
-            Mechanism::Nft => tree::can_match(&ask.matches).map_err(InjectError::new)?,
+            Mechanism::Nft => tree::can_match(&ask.matches).map_err(Trouble::unable)?,
             Mechanism::Netem | Mechanism::Tbf => {
                 tree::check(mechanism, &interfaces)?;
-                tree::can_match(&ask.matches).map_err(InjectError::new)?;
+                tree::can_match(&ask.matches).map_err(Trouble::unable)?;
             }
             Mechanism::Forwarder => forwarder::check(&interfaces)?,
         }
@@ -100,7 +100,7 @@ impl Machine {
         let what: Vec<_> = ask.specs.iter().map(FaultSpec::to_string).collect();
         let state = State { namespace, inode: Some(ground.inode()), interfaces };
         let unwritable =
-            |error| InjectError::new(format!("the undo record of `{id}` cannot be written: {error}"));
+            |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         Ok(Undo {
             id: id.into(),
             injector: NAME.into(),
@@ -117,13 +117,12 @@ impl Machine {
         })
     }
 
-    pub(crate) async fn inject(&mut self, undo: &Undo) -> Result<(), InjectError> {
+    pub(crate) async fn inject(&mut self, undo: &Undo) -> Result<(), Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let state = State::of(undo)?;
-        let ground = Ground::find(&state).await?.ok_or_else(|| InjectError {
-            message: format!("the network namespace of {} is gone", undo.offer.ask.object),
-            help: Some("its last process ended; plan anew".into()),
-            permission: false,
+        let ground = Ground::find(&state).await?.ok_or_else(|| {
+            Trouble::unable(format!("the network namespace of {} is gone", undo.offer.ask.object))
+                .with_help("its last process ended; plan anew")
         })?;
         self.last.remove(&undo.id);
         if mechanism == Mechanism::Tcx {
@@ -155,7 +154,7 @@ impl Machine {
             return self.forwarders.inject(undo, &ground, &mut self.holds, &shares).await;
         }
         let root = self.abilities().await.root.ok_or_else(|| {
-            InjectError::new("this kernel has neither `prio` nor `htb` to steer packets below a root qdisc")
+            Trouble::unable("this kernel has neither `prio` nor `htb` to steer packets below a root qdisc")
         })?;
         let shares: Vec<_> = all.into_iter().map(|(interface, _, shares, _)| (interface, shares)).collect();
         self.trees.inject(mechanism, undo, &ground, root, &shares).await
@@ -172,7 +171,7 @@ impl Machine {
         }
     }
 
-    pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
+    pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Effect, Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let state = State::of(undo)?;
         let ground = Ground::find(&state).await?;
@@ -194,7 +193,7 @@ impl Machine {
         Ok(effect)
     }
 
-    pub(crate) async fn effect(&mut self, undo: &Undo) -> Result<Effect, InjectError> {
+    pub(crate) async fn effect(&mut self, undo: &Undo) -> Result<Effect, Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let effect = match mechanism {
             Mechanism::Tcx => self.tcx.effect(undo, &self.holds)?,

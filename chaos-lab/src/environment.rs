@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use chaos_core::environment::{Environment, EnvironmentError};
-use chaos_core::model;
-use chaos_core::place::{Names, Namespace, Object, ObjectKind, Place};
+use chaos_core::{
+    environment::Environment,
+    model,
+    place::{Names, Namespace, Object, ObjectKind, Place},
+    trouble::Trouble,
+};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -51,7 +54,7 @@ impl LabEnvironment {
 
 #[async_trait]
 impl Environment for LabEnvironment {
-    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble> {
         progress("making the lab's hosts and starting their programs");
         let lab = Lab::up(&self.declaration, &self.programs).await.map_err(told)?;
         progress("all hosts of the lab are up");
@@ -60,7 +63,7 @@ impl Environment for LabEnvironment {
         Ok(())
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError> {
+    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
         let lab = self.current().ok_or_else(|| plain("the lab is not up"))?;
         let host = Some(object).filter(|o| o.kind == ObjectKind::Host).and_then(|o| lab.host(&o.name));
         let host = host.ok_or_else(|| plain(&format!("the lab has no `{object}`")))?;
@@ -112,7 +115,7 @@ impl Environment for LabEnvironment {
         lines
     }
 
-    async fn down(&self) -> Result<(), EnvironmentError> {
+    async fn down(&self) -> Result<(), Trouble> {
         let lab = self.lab.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut lab) = lab else { return Ok(()) };
         // Others look at the lab only for a moment.
@@ -130,13 +133,12 @@ impl Environment for LabEnvironment {
             tries += 1;
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         };
-        lab.down().await.map_err(|e| EnvironmentError {
-            help: match &e {
-                DownError::Held(_) => Some("end what still uses them".to_owned()),
-                DownError::Wait(_) => None,
-            },
-            message: e.to_string(),
-            permission: false,
+        lab.down().await.map_err(|e| {
+            let trouble = Trouble::unable(e.to_string());
+            match e {
+                DownError::Held(_) => trouble.with_help("end what still uses them"),
+                DownError::Wait(_) => trouble,
+            }
         })
     }
 }
@@ -155,11 +157,11 @@ fn names(lab: &Lab) -> Names {
     }
 }
 
-fn plain(message: &str) -> EnvironmentError {
-    EnvironmentError { message: message.to_owned(), help: None, permission: false }
+fn plain(message: &str) -> Trouble {
+    Trouble::unable(message)
 }
 
-fn told(error: LabError) -> EnvironmentError {
+fn told(error: LabError) -> Trouble {
     let permission = match &error {
         LabError::Spawn { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
         LabError::BringUp(BringUpError::Place { reason, .. } | BringUpError::Host { reason, .. }) => {
@@ -167,7 +169,9 @@ fn told(error: LabError) -> EnvironmentError {
         }
         _ => false,
     };
-    let help =
-        permission.then(|| "run as root, or where user namespaces are allowed to ordinary users".to_owned());
-    EnvironmentError { message: error.to_string(), help, permission }
+    if permission {
+        return Trouble::denied(error.to_string())
+            .with_help("run as root, or where user namespaces are allowed to ordinary users");
+    }
+    Trouble::unable(error.to_string())
 }

@@ -1,10 +1,12 @@
 //! Finding the hosts of a lab, before it exists and while it is up: addresses follow from the declaration alone.
 
 use async_trait::async_trait;
-use chaos_core::inventory::{Inventory, InventoryError};
-use chaos_core::model::{self, Selector, target::glob};
-use chaos_core::place::{Object, ObjectKind};
-use chaos_core::span::Span;
+use chaos_core::{
+    inventory::Inventory,
+    model::{self, Selector, target::glob},
+    place::{Object, ObjectKind},
+    trouble::Trouble,
+};
 
 use crate::address::{HostLayout, Layout, LayoutError};
 
@@ -27,20 +29,17 @@ impl LabInventory {
 
 #[async_trait]
 impl Inventory for LabInventory {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
         let Selector::Hosts(pattern) = selector else {
-            return Err(error(
-                format!("`{selector}` is outside of the lab"),
-                "name one of its hosts",
-                selector.span(),
-            ));
+            return Err(Trouble::absent(format!("`{selector}` is outside of the lab"))
+                .with_help("name one of its hosts"));
         };
         let wanted = |host: &&HostLayout| host.group == pattern.value || glob(&pattern.value, &host.name);
         let found: Vec<Object> = self.hosts.iter().filter(wanted).map(object).collect();
         if found.is_empty() {
             let known: Vec<_> = self.hosts.iter().map(|h| format!("`{}`", h.name)).collect();
             let help = format!("its hosts are {}", known.join(", "));
-            return Err(error(format!("the lab has no host `{pattern}`"), &help, pattern.span));
+            return Err(Trouble::absent(format!("the lab has no host `{pattern}`")).with_help(help));
         }
         Ok(found)
     }
@@ -50,12 +49,10 @@ fn object(host: &HostLayout) -> Object {
     Object { kind: ObjectKind::Host, name: host.name.clone(), addresses: host.addresses().to_vec() }
 }
 
-fn error(message: String, help: &str, span: Span) -> InventoryError {
-    InventoryError { message, help: Some(help.to_owned()), span }
-}
-
 #[cfg(test)]
 mod tests {
+    use chaos_core::span::Span;
+
     use super::*;
 
     fn inventory() -> LabInventory {

@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_core::injector::{Ask, Denied, Effect, Hold, InjectError, Injector, Offer, Undo};
-use chaos_core::model::{FaultSpec, Program, Ready};
-use chaos_core::place::{ObjectKind, Place};
+use chaos_core::{
+    injector::{Ask, Effect, Hold, Injector, Offer, Undo},
+    model::{FaultSpec, Program, Ready},
+    place::{ObjectKind, Place},
+    trouble::Trouble,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::LabEnvironment;
@@ -58,9 +61,9 @@ impl LabPrograms {
         LabPrograms::default()
     }
 
-    fn lab(&self) -> Result<Arc<Lab>, InjectError> {
+    fn lab(&self) -> Result<Arc<Lab>, Trouble> {
         let lab = self.lab.as_ref().and_then(|lab| lab.current());
-        lab.ok_or_else(|| InjectError::new("the lab is not up"))
+        lab.ok_or_else(|| Trouble::unable("the lab is not up"))
     }
 
     fn last(&self) -> MutexGuard<'_, BTreeMap<String, Effect>> {
@@ -68,7 +71,7 @@ impl LabPrograms {
     }
 
     /// Returns the one program of a host.
-    fn declared(&self, host: &str) -> Result<Program, Denied> {
+    fn declared(&self, host: &str) -> Result<Program, Trouble> {
         let lab =
             self.lab.as_ref().ok_or_else(|| denied("there is no lab", "give the experiment a `lab`"))?;
         let mut hosts = lab.declaration().hosts.iter();
@@ -85,19 +88,18 @@ impl LabPrograms {
     }
 }
 
-fn denied(reason: &str, remedy: &str) -> Denied {
-    Denied { reason: reason.to_owned(), remedy: Some(remedy.to_owned()), permission: false }
+fn denied(reason: &str, remedy: &str) -> Trouble {
+    Trouble::unable(reason).with_help(remedy)
 }
 
-fn failed(error: LabError) -> InjectError {
-    InjectError::new(error.to_string())
+fn failed(error: LabError) -> Trouble {
+    Trouble::unable(error.to_string())
 }
 
-fn state(undo: &Undo) -> Result<State, InjectError> {
-    serde_json::from_value(undo.state.clone()).map_err(|error| InjectError {
-        message: format!("the undo record of `{}` cannot be read: {error}", undo.id),
-        help: Some("use the version of `chaos` that made the record".into()),
-        permission: false,
+fn state(undo: &Undo) -> Result<State, Trouble> {
+    serde_json::from_value(undo.state.clone()).map_err(|error| {
+        Trouble::unable(format!("the undo record of `{}` cannot be read: {error}", undo.id))
+            .with_help("use the version of `chaos` that made the record")
     })
 }
 
@@ -130,7 +132,7 @@ impl Injector for LabPrograms {
         matches!(spec, FaultSpec::Run { .. })
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
         let new = program(&ask.specs).ok_or_else(|| {
             denied("a host gets one other program, and nothing with it", "write two changes")
         })?;
@@ -160,15 +162,15 @@ impl Injector for LabPrograms {
         offer: &Offer,
         place: &Place,
         deadline: Duration,
-    ) -> Result<Undo, InjectError> {
+    ) -> Result<Undo, Trouble> {
         let host = &offer.ask.object.name;
         let before = self.lab()?.look(host, 0).await.map_err(failed)?.program;
         let unwritable =
-            |error| InjectError::new(format!("the undo record of `{id}` cannot be written: {error}"));
+            |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         let namespace = place.namespace.as_ref().map(|namespace| namespace.path.clone());
         let inode = namespace.as_deref().map(fs::metadata).transpose();
         let inode =
-            inode.map_err(|e| InjectError::new(format!("the host `{host}` cannot be looked at: {e}")))?;
+            inode.map_err(|e| Trouble::unable(format!("the host `{host}` cannot be looked at: {e}")))?;
         Ok(Undo {
             id: id.to_owned(),
             injector: NAME.to_owned(),
@@ -185,23 +187,21 @@ impl Injector for LabPrograms {
         })
     }
 
-    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         let State { program: place, .. } = state(undo)?;
         let Some(new) = program(&undo.offer.ask.specs) else {
-            return Err(InjectError::new(format!("`{}` names no program", undo.id)));
+            return Err(Trouble::unable(format!("`{}` names no program", undo.id)));
         };
         let host = &undo.offer.ask.object.name;
-        self.lab()?.replace(host, place, new, undo.deadline).await.map(drop).map_err(|error| InjectError {
-            help: Some(
-                "try the program as that of a host of its own, where `chaos lab up` shows what it says"
-                    .into(),
-            ),
-            ..failed(error)
+        self.lab()?.replace(host, place, new, undo.deadline).await.map(drop).map_err(|error| {
+            failed(error).with_help(
+                "try the program as that of a host of its own, where `chaos lab up` shows what it says",
+            )
         })
     }
 
     /// Puts the old program back and looks until it is ready. With a lab that is gone every program of it is.
-    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
         let State { program: place, before, .. } = state(undo)?;
         let Ok(lab) = self.lab() else { return gone(undo) };
         let host = &undo.offer.ask.object.name;
@@ -216,7 +216,7 @@ impl Injector for LabPrograms {
         }
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
         let known = || self.last().get(&undo.id).cloned();
         let (Ok(lab), Some(new)) = (self.lab(), program(&undo.offer.ask.specs)) else {
             return Ok(known().unwrap_or_default());
@@ -232,18 +232,15 @@ impl Injector for LabPrograms {
 }
 
 /// Proves that the host a program ran on does not exist any more.
-fn gone(undo: &Undo) -> Result<(), InjectError> {
+fn gone(undo: &Undo) -> Result<(), Trouble> {
     let inode = |path: &Path| fs::metadata(path).ok().map(|found| found.ino());
     let before = state(undo)?;
     let lives = before.namespace.as_deref().and_then(inode).is_some_and(|now| Some(now) == before.inode);
     if !lives {
         return Ok(());
     }
-    Err(InjectError {
-        message: format!("the lab of {} is still there", undo.offer.ask.object),
-        help: Some("end the process that holds it; all of the lab goes with it".into()),
-        permission: false,
-    })
+    Err(Trouble::unable(format!("the lab of {} is still there", undo.offer.ask.object))
+        .with_help("end the process that holds it; all of the lab goes with it"))
 }
 
 #[cfg(test)]

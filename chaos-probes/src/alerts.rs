@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, metric::ALERT, probe::AlertSource},
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use serde::Deserialize;
 
@@ -31,7 +32,7 @@ impl AlertsProber {
         place: &Place,
         sockets: Sockets,
         secrets: &Secrets,
-    ) -> Result<AlertsProber, ProbeError> {
+    ) -> Result<AlertsProber, Trouble> {
         let api = Api::open(probe, url, place, sockets, secrets)?;
         Ok(AlertsProber { api, source, words: Words::default() })
     }

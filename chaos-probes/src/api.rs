@@ -6,7 +6,8 @@ use bytes::Bytes;
 use chaos_core::{
     model::{Probe, probe::Condition},
     place::Place,
-    probe::{Observation, ProbeError},
+    probe::Observation,
+    trouble::Trouble,
 };
 use http_body_util::Full;
 use hyper::{Request, Uri};
@@ -35,7 +36,7 @@ impl Api {
         place: &Place,
         sockets: Sockets,
         secrets: &Secrets,
-    ) -> Result<Api, ProbeError> {
+    ) -> Result<Api, Trouble> {
         if probe.ok_when.is_some() || !probe.labels.is_empty() {
             return Err(cannot(
                 format!("the probe `{}` reads a monitoring system, whose answers are not judged", probe.name),

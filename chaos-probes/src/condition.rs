@@ -1,6 +1,6 @@
 //! What makes an answer a success.
 
-use chaos_core::{model::probe::Condition, probe::ProbeError};
+use chaos_core::{model::probe::Condition, trouble::Trouble};
 use http::header::{HeaderMap, HeaderName};
 
 use crate::failure::{Failure, cannot};
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 }
 
 /// Fails on conditions that this kind of probe can never meet.
-pub(crate) fn check(condition: &Condition, of: Kind) -> Result<(), ProbeError> {
+pub(crate) fn check(condition: &Condition, of: Kind) -> Result<(), Trouble> {
     let needs = |what: &str, kind: &str| {
         Err(cannot(
             format!("`{what}` needs {kind} probe"),

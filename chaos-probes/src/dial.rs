@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use chaos_core::{place::Place, probe::Observation, probe::ProbeError};
+use chaos_core::{place::Place, probe::Observation, trouble::Trouble};
 use tokio::time::Instant;
 
 use crate::{
@@ -29,7 +29,7 @@ impl Dialer {
         tls: Option<Tls>,
         place: &Place,
         sockets: Sockets,
-    ) -> Result<Dialer, ProbeError> {
+    ) -> Result<Dialer, Trouble> {
         let resolver = Resolver::open(&endpoint.host, place, &sockets)?;
         Ok(Dialer { resolver, port: endpoint.port, sockets, tls })
     }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, probe::Condition},
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use hickory_proto::rr::{Name, RecordType};
 
@@ -41,7 +42,7 @@ impl DnsProber {
         (record, name, server): (&str, &str, Option<&str>),
         place: &Place,
         sockets: Sockets,
-    ) -> Result<DnsProber, ProbeError> {
+    ) -> Result<DnsProber, Trouble> {
         if let Some(condition) = &probe.ok_when {
             condition::check(condition, Kind::Dns)?;
         }
@@ -99,7 +100,7 @@ impl Prober for DnsProber {
     }
 }
 
-fn record_type(text: &str) -> Result<RecordType, ProbeError> {
+fn record_type(text: &str) -> Result<RecordType, Trouble> {
     Ok(match text.to_ascii_uppercase().as_str() {
         "A" => RecordType::A,
         "AAAA" => RecordType::AAAA,
@@ -119,7 +120,7 @@ fn record_type(text: &str) -> Result<RecordType, ProbeError> {
 }
 
 /// Returns the name in full; for PTR an address may be written instead of its name under `arpa`.
-fn absolute(name: &str, record: RecordType) -> Result<Name, ProbeError> {
+fn absolute(name: &str, record: RecordType) -> Result<Name, Trouble> {
     if record == RecordType::PTR
         && let Ok(address) = name.parse::<IpAddr>()
     {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chaos_core::probe::ProbeError;
+use chaos_core::trouble::Trouble;
 
 use crate::failure::cannot;
 
@@ -17,7 +17,7 @@ pub(crate) enum Host {
 
 impl Host {
     /// Reads a host; an IPv6 address may stand in brackets.
-    pub(crate) fn parse(text: &str) -> Result<Host, ProbeError> {
+    pub(crate) fn parse(text: &str) -> Result<Host, Trouble> {
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = bare.parse() {
             return Ok(Host::Address(address));
@@ -48,7 +48,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Reads `host:port`, `address:port` or `[address]:port`; without a port the default counts, if there is one.
-    pub(crate) fn parse(text: &str, default: Option<u16>) -> Result<Endpoint, ProbeError> {
+    pub(crate) fn parse(text: &str, default: Option<u16>) -> Result<Endpoint, Trouble> {
         let colon = match text.rfind(':') {
             // The colons of a bare IPv6 address are its own.
             Some(at) if text[..at].contains(':') && !text[..at].ends_with(']') => None,

@@ -12,7 +12,8 @@ use chaos_core::{
         probe::{Condition, Scale},
     },
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use chaos_netns::{Namespace, start_inside};
 use nix::{
@@ -44,7 +45,7 @@ impl ExecProber {
         probe: &Probe,
         (words, scale): (&[String], Scale),
         place: &Place,
-    ) -> Result<ExecProber, ProbeError> {
+    ) -> Result<ExecProber, Trouble> {
         let ok_when = probe.ok_when.clone().unwrap_or(Condition::Exit(0));
         condition::check(&ok_when, Kind::Exec)?;
         if words.first().is_none_or(String::is_empty) {

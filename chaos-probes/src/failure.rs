@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::HashSet, io, sync::Arc, sync::Mutex};
 
-use chaos_core::probe::{Observation, Outcome, ProbeError};
+use chaos_core::{
+    probe::{Observation, Outcome},
+    trouble::Trouble,
+};
 use nix::errno::Errno;
 
 /// What it means that the kernel has no local address to give.
@@ -96,8 +99,8 @@ impl Words {
 }
 
 /// Returns a reason why a probe cannot be prepared.
-pub(crate) fn cannot(message: impl Into<String>, help: impl Into<String>) -> ProbeError {
-    ProbeError { message: message.into(), help: Some(help.into()) }
+pub(crate) fn cannot(message: impl Into<String>, help: impl Into<String>) -> Trouble {
+    Trouble::unable(message).with_help(help)
 }
 
 #[cfg(test)]

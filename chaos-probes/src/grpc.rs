@@ -12,7 +12,8 @@ use bytes::Bytes;
 use chaos_core::{
     model::{Probe, probe::Connections},
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -70,7 +71,7 @@ impl GrpcProber {
         (address, service, secure): (&str, &str, bool),
         place: &Place,
         sockets: Sockets,
-    ) -> Result<GrpcProber, ProbeError> {
+    ) -> Result<GrpcProber, Trouble> {
         if probe.ok_when.is_some() {
             return Err(cannot(
                 "a grpc probe has its own success",
@@ -247,7 +248,7 @@ impl Status {
 }
 
 /// Writes `HealthCheckRequest { string service = 1 }` with the frame around it: not compressed, then the length.
-fn request(service: &str) -> Result<Bytes, ProbeError> {
+fn request(service: &str) -> Result<Bytes, Trouble> {
     let mut message = Vec::new();
     if !service.is_empty() {
         let length = u8::try_from(service.len()).ok().filter(|length| *length < 0x80);

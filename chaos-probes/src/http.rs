@@ -15,7 +15,8 @@ use chaos_core::{
         probe::{Condition, Connections, HeaderValue},
     },
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, http::response};
@@ -64,7 +65,7 @@ impl HttpProber {
         place: &Place,
         sockets: Sockets,
         secrets: &Secrets,
-    ) -> Result<HttpProber, ProbeError> {
+    ) -> Result<HttpProber, Trouble> {
         let ok_when = probe.ok_when.clone().unwrap_or_else(|| Condition::Status(vec![(200, 399)]));
         condition::check(&ok_when, Kind::Http)?;
         let target = Target::open(&Parts { method, url, headers, body }, probe.connections, secrets)?;

@@ -5,7 +5,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use chaos_core::{
     model::probe::{Label, LabelSource},
     place::{ObjectKind, Place},
-    probe::{Observation, ProbeError},
+    probe::Observation,
+    trouble::Trouble,
 };
 use http::header::{HeaderMap, HeaderName};
 
@@ -26,7 +27,7 @@ enum Source {
 
 impl Labels {
     /// Prepares labels; all but the peer need HTTP.
-    pub(crate) fn open(labels: &[Label], place: &Place, http: bool) -> Result<Labels, ProbeError> {
+    pub(crate) fn open(labels: &[Label], place: &Place, http: bool) -> Result<Labels, Trouble> {
         let source = |label: &Label| {
             let name = &label.name.value;
             Ok(match &label.source {

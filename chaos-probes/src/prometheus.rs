@@ -11,7 +11,8 @@ use chaos_core::{
         probe::{Scale, Take, Taken},
     },
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use serde::Deserialize;
 
@@ -42,7 +43,7 @@ impl PrometheusProber {
         place: &Place,
         sockets: Sockets,
         secrets: &Secrets,
-    ) -> Result<PrometheusProber, ProbeError> {
+    ) -> Result<PrometheusProber, Trouble> {
         if query.trim().is_empty() {
             return Err(cannot("the query is empty", "write it in PromQL: `sum(queue_depth)`"));
         }

@@ -11,7 +11,7 @@ use std::{
 
 use chaos_core::{
     place::{Names, Place},
-    probe::ProbeError,
+    trouble::Trouble,
 };
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::{Instant, timeout};
@@ -68,7 +68,7 @@ impl Resolver {
     ///
     /// Where the place prefers its servers, what they say is final, as with `dns [!UNAVAIL=return]` in
     /// nsswitch.conf(5): fixed names must not hide that a server fails.
-    pub(crate) fn open(host: &Host, place: &Place, sockets: &Sockets) -> Result<Resolver, ProbeError> {
+    pub(crate) fn open(host: &Host, place: &Place, sockets: &Sockets) -> Result<Resolver, Trouble> {
         let source = match host {
             Host::Address(address) => Source::Fixed { addresses: Arc::new([*address]), named: false },
             Host::Name(name) => Resolver::by_name(name, place, sockets)?,
@@ -76,7 +76,7 @@ impl Resolver {
         Ok(Resolver { source, turn: AtomicUsize::new(0) })
     }
 
-    fn by_name(name: &str, place: &Place, sockets: &Sockets) -> Result<Source, ProbeError> {
+    fn by_name(name: &str, place: &Place, sockets: &Sockets) -> Result<Source, Trouble> {
         let names = &place.names;
         let fixed =
             names.hosts.iter().find(|(host, _)| host.trim_end_matches('.').eq_ignore_ascii_case(name));

@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use chaos_core::{place::Namespace, probe::ProbeError};
+use chaos_core::{place::Namespace, trouble::Trouble};
 use chaos_netns::Namespace as Entered;
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -66,7 +66,7 @@ pub(crate) struct SocketThreads(Mutex<HashMap<Identity, Weak<Inside>>>);
 
 impl SocketThreads {
     /// Returns the sockets of a namespace, or of the runner's own where there is none.
-    pub(crate) async fn sockets(&self, namespace: Option<&Namespace>) -> Result<Sockets, ProbeError> {
+    pub(crate) async fn sockets(&self, namespace: Option<&Namespace>) -> Result<Sockets, Trouble> {
         let Some(namespace) = namespace else { return Ok(Sockets(None)) };
         let unreachable = |error: io::Error| {
             cannot(

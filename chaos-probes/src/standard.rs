@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, ProbeKind},
     place::Place,
-    probe::{ProbeError, Prober, Probers},
+    probe::{Prober, Probers},
+    trouble::Trouble,
 };
 
 #[cfg(feature = "grpc")]
@@ -65,7 +66,7 @@ impl StandardProbers {
 }
 
 /// Why a command is not run.
-fn refused(words: &[String]) -> ProbeError {
+fn refused(words: &[String]) -> Trouble {
     cannot(
         format!("the command `{}` is not allowed: this run starts no programs", words.join(" ")),
         "allow it with `--allow-exec`, or, from Rust, with `StandardProbers::allow_exec`",
@@ -74,7 +75,7 @@ fn refused(words: &[String]) -> ProbeError {
 
 /// Why a probe cannot be opened by this build.
 #[cfg(not(all(feature = "http", feature = "tls", feature = "grpc")))]
-fn left_out(what: &str, feature: &str) -> ProbeError {
+fn left_out(what: &str, feature: &str) -> Trouble {
     cannot(
         format!("this build has no {what} probes"),
         format!("build `chaos-probes` with its feature `{feature}`"),
@@ -95,7 +96,7 @@ impl fmt::Debug for StandardProbers {
 
 #[async_trait]
 impl Probers for StandardProbers {
-    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, ProbeError> {
+    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, Trouble> {
         if let ProbeKind::Custom { prober } = &probe.kind {
             let Some(probers) = self.custom.get(prober) else {
                 let known: Vec<_> = self.custom.keys().map(|name| format!("`{name}`")).collect();

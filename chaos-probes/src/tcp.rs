@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use chaos_core::{
     model::Probe,
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 use tokio::time::Instant;
 
@@ -34,7 +35,7 @@ impl TcpProber {
         address: &str,
         place: &Place,
         sockets: Sockets,
-    ) -> Result<TcpProber, ProbeError> {
+    ) -> Result<TcpProber, Trouble> {
         if probe.ok_when.is_some() {
             return Err(cannot(
                 "a tcp probe has no answer to judge",

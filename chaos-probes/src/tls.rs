@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, probe::Condition},
     place::Place,
-    probe::{Observation, ProbeError, Prober},
+    probe::{Observation, Prober},
+    trouble::Trouble,
 };
 
 use crate::{
@@ -32,7 +33,7 @@ impl TlsProber {
         (address, name): (&str, Option<&str>),
         place: &Place,
         sockets: Sockets,
-    ) -> Result<TlsProber, ProbeError> {
+    ) -> Result<TlsProber, Trouble> {
         if let Some(condition) = &probe.ok_when {
             condition::check(condition, Kind::Tls)?;
         }

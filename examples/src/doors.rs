@@ -7,11 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
-    environment::{Environment, EnvironmentError},
-    inventory::{Inventory, InventoryError},
+    environment::Environment,
+    inventory::Inventory,
     model::{Probe, Selector},
     place::{self, Names, Object, ObjectKind, Place},
-    probe::{Observation, ProbeError, Prober, Probers},
+    probe::{Observation, Prober, Probers},
+    trouble::Trouble,
 };
 use chaos_netns::Namespace;
 
@@ -39,14 +40,11 @@ impl Pair {
 /// What `netns "blue"` means here.
 #[async_trait]
 impl Inventory for Pair {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
         match selector {
             Selector::Netns(name) if self.namespace(name).is_some() => Ok(vec![Pair::object(name)]),
-            _ => Err(InventoryError {
-                message: format!("`{selector}` is not one of this harness's namespaces"),
-                help: Some("there are `blue` and `green`".into()),
-                span: selector.span(),
-            }),
+            _ => Err(Trouble::absent(format!("`{selector}` is not one of this harness's namespaces"))
+                .with_help("there are `blue` and `green`")),
         }
     }
 }
@@ -54,16 +52,13 @@ impl Inventory for Pair {
 /// The world of a run. It is there before and after, so there is nothing to make and to unmake.
 #[async_trait]
 impl Environment for Pair {
-    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+    async fn up(&self, _progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble> {
         Ok(())
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError> {
-        let namespace = self.namespace(&object.name).ok_or_else(|| EnvironmentError {
-            message: format!("there is no {object}"),
-            help: None,
-            permission: false,
-        })?;
+    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
+        let namespace =
+            self.namespace(&object.name).ok_or_else(|| Trouble::absent(format!("there is no {object}")))?;
         Ok(Place {
             object: object.clone(),
             namespace: Some(place::Namespace {
@@ -77,7 +72,7 @@ impl Environment for Pair {
         })
     }
 
-    async fn down(&self) -> Result<(), EnvironmentError> {
+    async fn down(&self) -> Result<(), Trouble> {
         Ok(())
     }
 }
@@ -85,13 +80,13 @@ impl Environment for Pair {
 /// Opens the harness's probes; there is only one kind.
 #[async_trait]
 impl Probers for Pair {
-    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, ProbeError> {
-        let namespace = self.namespace(&place.object.name).cloned().ok_or_else(|| ProbeError {
-            message: format!(
+    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, Trouble> {
+        let namespace = self.namespace(&place.object.name).cloned().ok_or_else(|| {
+            Trouble::unable(format!(
                 "`{}` is sent from a namespace of this harness, not from {}",
                 probe.name, place.object
-            ),
-            help: Some("say `.sent_from(Selector::netns(\"blue\"))`".into()),
+            ))
+            .with_help("say `.sent_from(Selector::netns(\"blue\"))`")
         })?;
         Ok(Arc::new(EchoProber { namespace, idle: Mutex::default() }))
     }

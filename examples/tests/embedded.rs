@@ -9,7 +9,7 @@ use std::{
 
 use chaos_agent::AgentInjector;
 use chaos_core::{
-    environment::{Environment, EnvironmentError},
+    environment::Environment,
     injector::{Hold, Injector},
     journal::FileJournal,
     judge::view,
@@ -20,6 +20,7 @@ use chaos_core::{
     plan::plan,
     report,
     run::{Control, Record, Restoration, Runner},
+    trouble::Trouble,
 };
 use chaos_examples::{pair::Pair, roles::injector_in_this_process};
 
@@ -87,7 +88,7 @@ async fn run(experiment: Experiment) -> Result<Record, Box<dyn Error>> {
 }
 
 /// Returns everything that the kernel says of both namespaces, but not what it counted.
-async fn state(pair: &Pair, injector: &AgentInjector) -> Result<Vec<String>, EnvironmentError> {
+async fn state(pair: &Pair, injector: &AgentInjector) -> Result<Vec<String>, Trouble> {
     let mut lines = Vec::new();
     for name in ["blue", "green"] {
         let place = pair.place(&Pair::object(name)).await?;

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Denied, Effect, InjectError, Injector, Lost, Offer, Undo},
+    injector::{Ask, Effect, Injector, Lost, Offer, Undo},
     model::FaultSpec,
     place::Place,
+    trouble::Trouble,
 };
 use tokio::sync::{Mutex, mpsc};
 
@@ -31,7 +32,7 @@ impl AgentInjector {
     ///
     /// # Errors
     /// Something could not be taken back.
-    pub async fn close(&self) -> Result<(), InjectError> {
+    pub async fn close(&self) -> Result<(), Trouble> {
         self.agents.close().await
     }
 }
@@ -46,17 +47,11 @@ impl Injector for AgentInjector {
         (self.does)(spec)
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
-        let denied = |error: InjectError| Denied {
-            reason: error.message,
-            remedy: error.help,
-            permission: error.permission,
-        };
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
         let request = Request::Offer { injector: self.name.clone(), ask: ask.clone() };
-        match self.agents.call(request).await.map_err(denied)? {
+        match self.agents.call(request).await? {
             Answer::Offers(offers) => Ok(offers),
-            Answer::Denied(refusal) => Err(refusal),
-            other => Err(denied(unexpected(&other))),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -66,7 +61,7 @@ impl Injector for AgentInjector {
         offer: &Offer,
         place: &Place,
         deadline: Duration,
-    ) -> Result<Undo, InjectError> {
+    ) -> Result<Undo, Trouble> {
         let request = Request::Prepare {
             injector: self.name.clone(),
             id: id.into(),
@@ -81,7 +76,7 @@ impl Injector for AgentInjector {
         }
     }
 
-    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         let known = &self.agents.known;
         known.put(undo);
         let injected = self.agents.call(Request::Inject { undo: undo.clone() }).await;
@@ -98,7 +93,7 @@ impl Injector for AgentInjector {
         self.agents.release(undos.iter().map(|undo| undo.id.clone()).collect()).await;
     }
 
-    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
         self.agents.known.taken(&undo.id);
         match self.agents.call_any(Request::Revert { undo: undo.clone() }).await? {
             Answer::Reverted(effect) => {
@@ -111,7 +106,7 @@ impl Injector for AgentInjector {
         }
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
         let known = &self.agents.known;
         if !known.holds(&undo.id)
             && let Some(effect) = known.effect(&undo.id)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chaos_core::injector::InjectError;
+use chaos_core::trouble::Trouble;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -45,7 +45,7 @@ impl Session {
         transport: &dyn Transport,
         settings: Settings,
         known: Arc<Known>,
-    ) -> Result<Arc<Self>, InjectError> {
+    ) -> Result<Arc<Self>, Trouble> {
         let started = transport.start().await?;
         let (says, to_say) = mpsc::unbounded_channel();
         let session = Arc::new(Session {
@@ -64,18 +64,14 @@ impl Session {
         let greeting = session.call(Request::Hello { version: VERSION, settings }, START).await;
         match greeting {
             Ok(Answer::Hello { version: VERSION }) => Ok(session),
-            Ok(Answer::Hello { version }) => Err(InjectError {
-                message: format!(
-                    "the agent `{}` speaks version {version} of the protocol, and {VERSION} is needed",
-                    transport.describe()
-                ),
-                help: Some("use the same build of `chaos` on both sides".into()),
-                permission: false,
-            }),
+            Ok(Answer::Hello { version }) => Err(Trouble::unable(format!(
+                "the agent `{}` speaks version {version} of the protocol, and {VERSION} is needed",
+                transport.describe()
+            ))
+            .with_help("use the same build of `chaos` on both sides")),
             Ok(other) => Err(super::unexpected(&other)),
             Err(error) => {
-                let message = format!("the agent `{}` did not start: {error}", transport.describe());
-                Err(InjectError { message, ..error })
+                Err(error.said(|why| format!("the agent `{}` did not start: {why}", transport.describe())))
             }
         }
     }
@@ -92,7 +88,7 @@ impl Session {
     }
 
     /// Asks the agent for something.
-    pub(super) async fn call(&self, request: Request, longest: Duration) -> Result<Answer, InjectError> {
+    pub(super) async fn call(&self, request: Request, longest: Duration) -> Result<Answer, Trouble> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (answers, answer) = oneshot::channel();
         self.waiting().insert(number, answers);
@@ -100,7 +96,7 @@ impl Session {
         let gone = async {
             let reason = over.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
             let reason = reason.unwrap_or_else(|| "it ended".into());
-            Err(InjectError::new(format!("the agent is gone: {reason}")))
+            Err(Trouble::unable(format!("the agent is gone: {reason}")))
         };
         let asked = async {
             if self.says.send(Call { number, request }).is_err() {
@@ -111,7 +107,7 @@ impl Session {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(_)) => std::future::pending().await,
                 Err(_) => {
-                    Err(InjectError::new(format!("the agent gave no answer within {} s", longest.as_secs())))
+                    Err(Trouble::unable(format!("the agent gave no answer within {} s", longest.as_secs())))
                 }
             }
         };

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chaos_core::injector::InjectError;
+use chaos_core::trouble::{Kind, Trouble};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -35,19 +35,19 @@ impl ChildProcess {
 
 #[async_trait]
 impl Transport for ChildProcess {
-    async fn start(&self) -> Result<Started, InjectError> {
+    async fn start(&self) -> Result<Started, Trouble> {
         let mut child = Command::new(&self.executable)
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| InjectError {
-                message: format!("cannot start the agent `{}`: {error}", self.describe()),
-                help: Some("hand in the path of an executable that offers agents".into()),
-                permission: error.kind() == std::io::ErrorKind::PermissionDenied,
+            .map_err(|error| {
+                Trouble::unable(format!("cannot start the agent `{}`: {error}", self.describe()))
+                    .with_help("hand in the path of an executable that offers agents")
+                    .of_kind(Kind::from(&error))
             })?;
-        let missing = || InjectError::new("the agent was started without standard streams");
+        let missing = || Trouble::unable("the agent was started without standard streams");
         let input = child.stdin.take().ok_or_else(missing)?;
         let output = child.stdout.take().ok_or_else(missing)?;
         let words = Arc::new(Mutex::new(String::new()));

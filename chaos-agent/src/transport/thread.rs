@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chaos_core::injector::InjectError;
+use chaos_core::trouble::Trouble;
 
 use super::{Grip, Started, Transport};
 use crate::{
@@ -19,18 +19,18 @@ pub struct OwnThread {
     furnish: Arc<Furnish>,
 }
 
-type Furnish = dyn Fn(&Settings) -> Result<Host, InjectError> + Send + Sync;
+type Furnish = dyn Fn(&Settings) -> Result<Host, Trouble> + Send + Sync;
 
 impl OwnThread {
     /// Takes what makes the host of each agent that is started.
-    pub fn new(furnish: impl Fn(&Settings) -> Result<Host, InjectError> + Send + Sync + 'static) -> Self {
+    pub fn new(furnish: impl Fn(&Settings) -> Result<Host, Trouble> + Send + Sync + 'static) -> Self {
         OwnThread { furnish: Arc::new(furnish) }
     }
 }
 
 #[async_trait]
 impl Transport for OwnThread {
-    async fn start(&self) -> Result<Started, InjectError> {
+    async fn start(&self) -> Result<Started, Trouble> {
         const BUFFER: usize = 64 * 1024;
         let (input, agent_input) = tokio::io::duplex(BUFFER);
         let (agent_output, output) = tokio::io::duplex(BUFFER);
@@ -49,7 +49,7 @@ impl Transport for OwnThread {
                     Err(error) => tracing::error!(%error, "the agent's thread has no runtime"),
                 }
             })
-            .map_err(|error| InjectError::new(format!("cannot start the agent's thread: {error}")))?;
+            .map_err(|error| Trouble::unable(format!("cannot start the agent's thread: {error}")))?;
         Ok(Started { input: Box::new(input), output: Box::new(output), grip: Arc::new(ThreadGrip) })
     }
 

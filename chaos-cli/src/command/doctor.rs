@@ -66,8 +66,8 @@ pub(crate) fn run(args: &Doctor) -> Exit {
                 Err(denied) => Finding {
                     name: name.to_owned(),
                     works: false,
-                    detail: Some(denied.reason.clone()),
-                    remedy: denied.remedy.clone(),
+                    detail: Some(denied.message.clone()),
+                    remedy: denied.help.clone(),
                 },
             })
             .collect(),

@@ -72,8 +72,8 @@ pub(crate) fn unsound(experiment: &Experiment, message: String) -> PlanError {
 pub(crate) fn failed(error: &PlanError, sources: &SourceMap) -> Exit {
     render::at(sources, error.span(), &error.to_string(), "", error.help().as_deref());
     match error {
-        PlanError::Denied { denied, .. } if denied.permission => Exit::NotPermitted,
-        PlanError::Denied { .. } | PlanError::Radius { .. } | PlanError::Inventory(_) => Exit::Refused,
+        PlanError::Denied { denied, .. } if denied.is_denied() => Exit::NotPermitted,
+        PlanError::Denied { .. } | PlanError::Radius { .. } | PlanError::Inventory { .. } => Exit::Refused,
         PlanError::Unsound { .. } => Exit::BadInput,
     }
 }

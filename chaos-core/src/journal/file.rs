@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::{Entry, History, Journal, JournalError, Line};
+use super::{Entry, History, Journal, Line};
+use crate::trouble::{Kind, Trouble};
 
 /// What is reserved for the unwinding of one part: its entries and those of some retries.
 const ROOM_PER_PART: u64 = 16 * 1024;
@@ -43,7 +44,7 @@ struct Inner {
 
 impl FileJournal {
     /// Makes a journal file and reserves room for it; an existing file is an error.
-    pub fn create(path: impl Into<PathBuf>) -> Result<FileJournal, JournalError> {
+    pub fn create(path: impl Into<PathBuf>) -> Result<FileJournal, Trouble> {
         let path = path.into();
         let file = OpenOptions::new()
             .read(true)
@@ -62,7 +63,7 @@ impl FileJournal {
     }
 
     /// Opens the journal of a run that is over, to go on with it; a torn last line is written over.
-    pub fn reopen(path: impl Into<PathBuf>) -> Result<(FileJournal, History), JournalError> {
+    pub fn reopen(path: impl Into<PathBuf>) -> Result<(FileJournal, History), Trouble> {
         let path = path.into();
         let mut file =
             OpenOptions::new().read(true).write(true).open(&path).map_err(|e| failed("open", &path, &e))?;
@@ -83,7 +84,7 @@ impl FileJournal {
     }
 
     /// Reads the lines of a journal file; a torn last line, which a crash leaves, is passed over.
-    pub fn read(path: &Path) -> Result<Vec<Line>, JournalError> {
+    pub fn read(path: &Path) -> Result<Vec<Line>, Trouble> {
         let text = std::fs::read(path).map_err(|e| failed("read", path, &e))?;
         parse(&text).map(|(lines, _)| lines).map_err(|why| damaged(path, why))
     }
@@ -94,7 +95,7 @@ impl FileJournal {
     }
 
     /// Appends an entry and waits for the disk; must not run on a thread that has other things to do.
-    pub fn append_blocking(&self, entry: &Entry) -> Result<(), JournalError> {
+    pub fn append_blocking(&self, entry: &Entry) -> Result<(), Trouble> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.append(entry).map_err(|e| failed("write", &self.path, &e))
     }
@@ -167,7 +168,7 @@ fn parse(text: &[u8]) -> Result<(Vec<Line>, usize), String> {
     Ok((lines, end))
 }
 
-fn failed(what: &str, path: &Path, why: &io::Error) -> JournalError {
+fn failed(what: &str, path: &Path, why: &io::Error) -> Trouble {
     let help = match why.kind() {
         io::ErrorKind::StorageFull => {
             Some("free some space, or choose another folder with `--out`".to_owned())
@@ -178,22 +179,24 @@ fn failed(what: &str, path: &Path, why: &io::Error) -> JournalError {
         }
         _ => None,
     };
-    JournalError { message: format!("cannot {what} the journal `{}`: {why}", path.display()), help }
+    Trouble {
+        message: format!("cannot {what} the journal `{}`: {why}", path.display()),
+        help,
+        kind: Kind::from(why),
+    }
 }
 
-fn damaged(path: &Path, why: impl std::fmt::Display) -> JournalError {
-    JournalError {
-        message: format!("the journal `{}` is damaged: {why}", path.display()),
-        help: Some("compare what it says by hand with the state of its targets".into()),
-    }
+fn damaged(path: &Path, why: impl std::fmt::Display) -> Trouble {
+    Trouble::unable(format!("the journal `{}` is damaged: {why}", path.display()))
+        .with_help("compare what it says by hand with the state of its targets")
 }
 
 #[async_trait]
 impl Journal for FileJournal {
-    async fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+    async fn append(&self, entry: &Entry) -> Result<(), Trouble> {
         let (journal, entry) = (self.clone(), entry.clone());
         tokio::task::spawn_blocking(move || journal.append_blocking(&entry))
             .await
-            .map_err(|e| JournalError::new(format!("the journal's writer failed: {e}")))?
+            .map_err(|e| Trouble::internal(format!("the journal's writer failed: {e}")))?
     }
 }

@@ -46,7 +46,10 @@ impl<'a> Resolver<'a> {
                 span: name.span,
             });
         }
-        Ok(self.inventory.find(selector).await?)
+        self.inventory
+            .find(selector)
+            .await
+            .map_err(|trouble| PlanError::Inventory { trouble, span: selector.span() })
     }
 
     /// Returns the addresses of a destination, as seen from an object, which is never its own peer.

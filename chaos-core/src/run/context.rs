@@ -25,11 +25,12 @@ use super::{
 use crate::judge::border::Judge;
 use crate::{
     environment::Environment,
-    injector::{InjectError, Injector},
-    journal::{Entry, JournalError, Registration},
+    injector::Injector,
+    journal::{Entry, Registration},
     place::{Object, Place},
     plan::Plan,
     time::Nanos,
+    trouble::Trouble,
 };
 
 /// One run's shared state.
@@ -89,28 +90,28 @@ impl Context {
         &self,
         what: &str,
         limit: Duration,
-        call: impl Future<Output = Result<T, InjectError>> + Send + 'static,
-    ) -> Result<T, InjectError> {
+        call: impl Future<Output = Result<T, Trouble>> + Send + 'static,
+    ) -> Result<T, Trouble> {
         let mut task = AbortOnDrop(tokio::spawn(call));
         match tokio::time::timeout(limit, &mut task.0).await {
             Ok(Ok(result)) => result,
-            Ok(Err(e)) => Err(InjectError::new(match e.try_into_panic() {
+            Ok(Err(e)) => Err(Trouble::internal(match e.try_into_panic() {
                 Ok(panic) => format!("{what} panicked: {}", panic_text(&*panic)),
                 Err(_) => format!("{what} was cancelled"),
             })),
             Err(_) => {
                 let limit = humantime::format_duration(limit);
-                Err(InjectError::new(format!("{what} did not finish within {limit}")))
+                Err(Trouble::unable(format!("{what} did not finish within {limit}")))
             }
         }
     }
 
     /// Appends to the journal and waits until it is kept, but not for ever.
-    pub(crate) async fn write(&self, entry: Entry) -> Result<(), JournalError> {
+    pub(crate) async fn write(&self, entry: Entry) -> Result<(), Trouble> {
         let limit = self.policy.journal;
         tokio::time::timeout(limit, self.scribe.write(entry)).await.unwrap_or_else(|_| {
             let limit = humantime::format_duration(limit);
-            Err(JournalError::new(format!("the journal's disk did not answer within {limit}")))
+            Err(Trouble::unable(format!("the journal's disk did not answer within {limit}")))
         })
     }
 
@@ -118,15 +119,9 @@ impl Context {
     pub(crate) fn find_place(
         &self,
         object: Object,
-    ) -> impl Future<Output = Result<Place, InjectError>> + Send + 'static {
+    ) -> impl Future<Output = Result<Place, Trouble>> + Send + 'static {
         let environment = self.environment.clone();
-        async move {
-            environment.place(&object).await.map_err(|e| InjectError {
-                message: e.message,
-                help: e.help,
-                permission: e.permission,
-            })
-        }
+        async move { environment.place(&object).await }
     }
 
     /// Reads what the kernel says of places, for the record; what cannot be read in time is left out.

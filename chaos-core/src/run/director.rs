@@ -141,7 +141,7 @@ impl Director {
             result = tokio::time::timeout(ctx.policy.up, up) => match result {
                 Ok(Ok(Ok(()))) => Ok(()),
                 Ok(Ok(Err(e))) => {
-                    let by = if e.permission { Refusal::Permission } else { Refusal::Environment };
+                    let by = if e.is_denied() { Refusal::Permission } else { Refusal::Environment };
                     Err(Ending::Refused { by, reason: e.message, help: e.help })
                 }
                 Ok(Err(panic)) => Err(environment(format!("making the environment panicked: {}", panic_text(&*panic)))),
@@ -161,7 +161,7 @@ impl Director {
         let what = "finding the place of a target";
         let place =
             self.ctx.call(what, self.ctx.policy.prepare, find).await.map_err(|e| Ending::Refused {
-                by: if e.permission { Refusal::Permission } else { Refusal::Environment },
+                by: if e.is_denied() { Refusal::Permission } else { Refusal::Environment },
                 reason: e.message,
                 help: e.help,
             })?;

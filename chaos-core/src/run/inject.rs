@@ -8,9 +8,9 @@ use super::{
     record::{AbortCause, AbortKind},
 };
 use crate::{
-    injector::InjectError,
     journal::{Entry, Step},
     plan::{Part, PlannedFault},
+    trouble::{Kind, Trouble},
 };
 
 impl Context {
@@ -47,11 +47,9 @@ impl Context {
         self.parts.step(index, Step::Prepared, self.now(), Some(owed), &undo.line);
         let written = async {
             let entry = Entry::Prepared { undo: Box::new(undo.clone()) };
-            self.write(entry).await.map_err(|e| InjectError {
-                message: format!("{}; so nothing was injected", e.message),
-                help: e.help,
-                permission: false,
-            })
+            let written = self.write(entry).await;
+            // A journal that may not be written does not mean that the fault may not be injected.
+            written.map_err(|e| e.said(|why| format!("{why}; so nothing was injected")).of_kind(Kind::Unable))
         };
         self.unless_interrupted(index, "writing the journal", written).await?;
         self.parts.step(index, Step::Injecting, self.now(), None, &part.offer.does.join(", "));
@@ -71,7 +69,7 @@ impl Context {
         index: usize,
         what: &str,
         limit: Duration,
-        call: impl Future<Output = Result<T, InjectError>> + Send + 'static,
+        call: impl Future<Output = Result<T, Trouble>> + Send + 'static,
     ) -> Result<T, AbortCause> {
         self.unless_interrupted(index, what, self.call(what, limit, call)).await
     }
@@ -80,7 +78,7 @@ impl Context {
         &self,
         index: usize,
         what: &str,
-        call: impl Future<Output = Result<T, InjectError>>,
+        call: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, AbortCause> {
         let result = tokio::select! {
             biased;
@@ -91,7 +89,7 @@ impl Context {
             self.parts.fail(index, &e.message);
             let part = &self.parts.records()[index];
             let (id, done) = (&part.id, if part.change { "made" } else { "injected" });
-            let kind = if e.permission { AbortKind::Denied } else { AbortKind::Inject };
+            let kind = if e.is_denied() { AbortKind::Denied } else { AbortKind::Inject };
             let help = e.help.map(|h| format!(" ({h})")).unwrap_or_default();
             self.cause(kind, format!("`{id}` could not be {done}: {what}: {}{help}", e.message))
         })

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::journal::{Entry, Journal, JournalError};
+use crate::{
+    journal::{Entry, Journal},
+    trouble::Trouble,
+};
 
 /// Appends entries in the order they were handed in.
 pub(crate) struct Scribe {
@@ -13,9 +16,9 @@ pub(crate) struct Scribe {
 
 enum Order {
     /// Appends an entry; whoever waits is told how it went.
-    Append(Box<Entry>, Option<oneshot::Sender<Result<(), JournalError>>>),
+    Append(Box<Entry>, Option<oneshot::Sender<Result<(), Trouble>>>),
     /// Tells the first error of a note that nobody waited for.
-    Finish(oneshot::Sender<Result<(), JournalError>>),
+    Finish(oneshot::Sender<Result<(), Trouble>>),
 }
 
 impl Scribe {
@@ -40,11 +43,11 @@ impl Scribe {
     }
 
     /// Appends an entry and waits until it is kept: before something is touched.
-    pub(crate) async fn write(&self, entry: Entry) -> Result<(), JournalError> {
+    pub(crate) async fn write(&self, entry: Entry) -> Result<(), Trouble> {
         let (reply, answer) = oneshot::channel();
         // A writer that panicked has dropped the receiver, and with it the reply.
         let _ = self.queue.send(Order::Append(Box::new(entry), Some(reply)));
-        answer.await.unwrap_or_else(|_| Err(JournalError::new("the journal's writer is gone")))
+        answer.await.unwrap_or_else(|_| Err(Trouble::unable("the journal's writer is gone")))
     }
 
     /// Appends an entry without waiting: while something is put back.
@@ -53,13 +56,13 @@ impl Scribe {
     }
 
     /// Waits until everything is kept; returns the first note that could not be.
-    pub(crate) async fn finish(&self, patience: Duration) -> Result<(), JournalError> {
+    pub(crate) async fn finish(&self, patience: Duration) -> Result<(), Trouble> {
         let (reply, answer) = oneshot::channel();
         let _ = self.queue.send(Order::Finish(reply));
         match tokio::time::timeout(patience, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(JournalError::new("the journal's writer is gone")),
-            Err(_) => Err(JournalError::new(format!(
+            Ok(Err(_)) => Err(Trouble::unable("the journal's writer is gone")),
+            Err(_) => Err(Trouble::unable(format!(
                 "the journal's disk did not answer within {}",
                 humantime::format_duration(patience)
             ))),

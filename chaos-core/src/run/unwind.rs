@@ -8,8 +8,9 @@ use super::{
     record::{PartRecord, PartState},
 };
 use crate::{
-    injector::{InjectError, Injector, Undo},
+    injector::{Injector, Undo},
     journal::{Entry, Step},
+    trouble::Trouble,
 };
 
 impl Context {
@@ -84,9 +85,9 @@ impl Context {
             tokio::select! {
                 biased;
                 result = &mut call => result,
-                () = self.control.stopped(3) => Err(InjectError::new("reverting was given up: asked to stop three times")),
+                () = self.control.stopped(3) => Err(Trouble::unable("reverting was given up: asked to stop three times")),
                 // From the second request on an attempt has only so long.
-                () = self.hurry(self.policy.hurried_revert) => Err(InjectError::new("reverting was cut short: asked to stop twice")),
+                () = self.hurry(self.policy.hurried_revert) => Err(Trouble::unable("reverting was cut short: asked to stop twice")),
             }
         };
         match result {

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 
 use super::{Door, World};
 use crate::{
-    environment::{Environment, EnvironmentError},
-    injector::{Ask, Denied, Effect, Hold, InjectError, Injector, Lost, Offer, Undo},
-    inventory::{Inventory, InventoryError},
-    journal::{Entry, Journal, JournalError},
+    environment::Environment,
+    injector::{Ask, Effect, Hold, Injector, Lost, Offer, Undo},
+    inventory::Inventory,
+    journal::{Entry, Journal},
     model::{self, Selector},
     place::{Names, Object, ObjectKind, Place},
-    probe::{Observation, ProbeError, Prober, Probers},
+    probe::{Observation, Prober, Probers},
+    trouble::Trouble,
 };
 
 #[async_trait]
@@ -21,7 +22,7 @@ impl Injector for World {
         "scripted"
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Denied> {
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
         Ok(vec![Offer {
             backend: "scripted".into(),
             ask: ask.clone(),
@@ -38,7 +39,7 @@ impl Injector for World {
         offer: &Offer,
         _place: &Place,
         deadline: Duration,
-    ) -> Result<Undo, InjectError> {
+    ) -> Result<Undo, Trouble> {
         let undo = Undo {
             id: id.to_owned(),
             injector: "scripted".into(),
@@ -52,18 +53,18 @@ impl Injector for World {
             undo
         })
         .await
-        .map_err(InjectError::new)
+        .map_err(Trouble::unable)
     }
 
-    async fn inject(&self, undo: &Undo) -> Result<(), InjectError> {
-        self.play(Door::Inject, &undo.id, |inner| inner.put(&undo.id)).await.map_err(InjectError::new)
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
+        self.play(Door::Inject, &undo.id, |inner| inner.put(&undo.id)).await.map_err(Trouble::unable)
     }
 
-    async fn revert(&self, undo: &Undo) -> Result<(), InjectError> {
-        self.play(Door::Revert, &undo.id, |inner| inner.take(&undo.id)).await.map_err(InjectError::new)
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
+        self.play(Door::Revert, &undo.id, |inner| inner.take(&undo.id)).await.map_err(Trouble::unable)
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
         let effect = |inner: &mut super::Inner| Effect {
             seen: Some(inner.met),
             met: inner.met,
@@ -71,7 +72,7 @@ impl Injector for World {
             added_delay: None,
             line: format!("met {} packets", inner.met),
         };
-        self.play(Door::Effect, &undo.id, effect).await.map_err(InjectError::new)
+        self.play(Door::Effect, &undo.id, effect).await.map_err(Trouble::unable)
     }
 
     async fn lost(&self) -> Lost {
@@ -85,12 +86,12 @@ impl Injector for World {
 
 #[async_trait]
 impl Environment for World {
-    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), EnvironmentError> {
+    async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble> {
         progress("building the world");
         self.play(Door::Up, "environment", |inner| inner.put("environment")).await.map_err(environment)
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, EnvironmentError> {
+    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
         let place = Place {
             object: object.clone(),
             namespace: None,
@@ -108,14 +109,14 @@ impl Environment for World {
         vec![format!("{object} says hello")]
     }
 
-    async fn down(&self) -> Result<(), EnvironmentError> {
+    async fn down(&self) -> Result<(), Trouble> {
         self.play(Door::Down, "environment", |inner| inner.take("environment")).await.map_err(environment)
     }
 }
 
 #[async_trait]
 impl Inventory for World {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, InventoryError> {
+    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
         let object = |kind, name: &str| Object {
             kind,
             name: name.to_owned(),
@@ -132,20 +133,20 @@ impl Inventory for World {
 
 #[async_trait]
 impl Journal for World {
-    async fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+    async fn append(&self, entry: &Entry) -> Result<(), Trouble> {
         let about = entry.step().map_or_else(String::new, |(id, step)| format!("{step:?} {id}"));
         self.play(Door::Append, &about, |inner| inner.entries.push(entry.clone()))
             .await
-            .map_err(JournalError::new)
+            .map_err(Trouble::unable)
     }
 }
 
 #[async_trait]
 impl Probers for World {
-    async fn open(&self, probe: &model::Probe, _place: &Place) -> Result<Arc<dyn Prober>, ProbeError> {
+    async fn open(&self, probe: &model::Probe, _place: &Place) -> Result<Arc<dyn Prober>, Trouble> {
         let world = self.clone();
         let prober = move |_: &mut super::Inner| Arc::new(world) as Arc<dyn Prober>;
-        self.play(Door::Open, &probe.name, prober).await.map_err(|message| ProbeError { message, help: None })
+        self.play(Door::Open, &probe.name, prober).await.map_err(Trouble::unable)
     }
 }
 
@@ -171,6 +172,6 @@ async fn said(word: &tokio::sync::watch::Sender<Option<String>>) -> String {
     }
 }
 
-fn environment(message: String) -> EnvironmentError {
-    EnvironmentError { message, help: None, permission: false }
+fn environment(message: String) -> Trouble {
+    Trouble::unable(message)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chaos_core::injector::{Denied, Hold};
+use chaos_core::{
+    injector::Hold,
+    trouble::{Kind, Trouble},
+};
 
 use super::Mechanism;
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
 /// Which mechanisms work with this kernel and these rights, found out by trying in throw-away namespaces.
 #[derive(Clone, Debug)]
 pub struct Abilities {
-    mechanisms: BTreeMap<Mechanism, Result<Hold, Denied>>,
+    mechanisms: BTreeMap<Mechanism, Result<Hold, Trouble>>,
     /// What can steer below an own root qdisc.
     pub(crate) root: Option<Root>,
     capabilities: Vec<Capability>,
@@ -48,11 +51,12 @@ impl Abilities {
 
     /// Concludes from capabilities, those of [`capability::NAMES`], `tcx` and `nft`, which mechanisms work.
     pub fn of(capabilities: Vec<Capability>) -> Self {
-        let need = |names: &[&str]| -> Result<(), Denied> {
+        let need = |names: &[&str]| -> Result<(), Trouble> {
             for name in names {
                 let missing = |reason: String, remedy| {
                     let permission = reason.contains("ermi");
-                    Denied { reason, remedy, permission }
+                    let kind = if permission { Kind::Permission } else { Kind::Unable };
+                    Trouble { message: reason, help: remedy, kind }
                 };
                 match capabilities.iter().find(|capability| capability.name == *name) {
                     Some(found) if found.available => {}
@@ -93,14 +97,15 @@ impl Abilities {
     ///
     /// # Errors
     /// It does not work here.
-    pub fn hold(&self, mechanism: Mechanism) -> Result<Hold, Denied> {
-        self.mechanisms.get(&mechanism).cloned().unwrap_or_else(|| {
-            Err(Denied { reason: format!("`{mechanism}` was not tried"), remedy: None, permission: false })
-        })
+    pub fn hold(&self, mechanism: Mechanism) -> Result<Hold, Trouble> {
+        self.mechanisms
+            .get(&mechanism)
+            .cloned()
+            .unwrap_or_else(|| Err(Trouble::unable(format!("`{mechanism}` was not tried"))))
     }
 
     /// Returns every mechanism with what would end its faults, or why it does not work, for `doctor`.
-    pub fn mechanisms(&self) -> impl Iterator<Item = (&'static str, &Result<Hold, Denied>)> {
+    pub fn mechanisms(&self) -> impl Iterator<Item = (&'static str, &Result<Hold, Trouble>)> {
         self.mechanisms.iter().map(|(mechanism, found)| (mechanism.name(), found))
     }
 

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use chaos_core::injector::{Direction, Effect, Hold, InjectError, Undo};
+use chaos_core::{
+    injector::{Direction, Effect, Hold, Undo},
+    trouble::{Kind, Trouble},
+};
 
 use super::{
     ground::{Ground, Interface, State, bpf_failed, failed},
@@ -40,26 +43,25 @@ struct Running {
 }
 
 /// Refuses interfaces that packets cannot be sent on past the queue.
-pub(crate) fn check(interfaces: &[Interface]) -> Result<(), InjectError> {
+pub(crate) fn check(interfaces: &[Interface]) -> Result<(), Trouble> {
     match interfaces.iter().find(|interface| interface.loopback) {
         None => Ok(()),
-        Some(loopback) => Err(InjectError {
-            message: format!(
-                "traffic of this fault stays on the loopback `{}`, whose packets a forwarder cannot hold",
-                loopback.name
-            ),
-            help: Some("name destinations outside this network namespace, or use `--backend netem` where there is one".into()),
-            permission: false,
-        }),
+        Some(loopback) => Err(Trouble::unable(format!(
+            "traffic of this fault stays on the loopback `{}`, whose packets a forwarder cannot hold",
+            loopback.name
+        ))
+        .with_help(
+            "name destinations outside this network namespace, or use `--backend netem` where there is one",
+        )),
     }
 }
 
-fn refused(error: ForwarderError) -> InjectError {
-    let permission = matches!(
-        &error,
-        ForwarderError::Setup { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied
-    );
-    InjectError { message: error.to_string(), help: None, permission }
+fn refused(error: ForwarderError) -> Trouble {
+    let kind = match &error {
+        ForwarderError::Setup { source, .. } => Kind::from(source),
+        _ => Kind::Unable,
+    };
+    Trouble::unable(error.to_string()).of_kind(kind)
 }
 
 /// Remembers where packets are to be led, for filters that are added right after.
@@ -91,7 +93,7 @@ impl Forwarders {
         ground: &Ground,
         holds: &mut Holds,
         shares: &[(Interface, Direction, Vec<Share>)],
-    ) -> Result<(), InjectError> {
+    ) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
@@ -103,14 +105,14 @@ impl Forwarders {
             let device = ground.device(interface.index).await?;
             // The newest rule is asked first, so the one for all the rest comes first.
             for share in shares.iter().rev() {
-                let mut shape = network::shape(&ask.specs).map_err(InjectError::new)?;
+                let mut shape = network::shape(&ask.specs).map_err(Trouble::unable)?;
                 shape.delay += share.below;
                 seed = seed.wrapping_add(1);
                 let running = match undo.offer.hold {
                     Hold::Kernel => {
                         let key =
                             holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
-                        let hold = holds.get(key).ok_or_else(|| InjectError::new("the program is gone"))?;
+                        let hold = holds.get(key).ok_or_else(|| Trouble::unable("the program is gone"))?;
                         let steering = TcxSteering::new(hold, share.matches.clone(), Some(until));
                         let forwarder =
                             start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
@@ -128,7 +130,7 @@ impl Forwarders {
                         let forwarder =
                             start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
                         let near = near.lock().unwrap_or_else(PoisonError::into_inner).take();
-                        let near = near.ok_or_else(|| InjectError::new("the forwarder has no way in"))?;
+                        let near = near.ok_or_else(|| Trouble::unable("the forwarder has no way in"))?;
                         let slot = self.free_slot(interface.index, *direction)?;
                         // On the list first, so that a revert finds what is half there.
                         self.active.entry(undo.id.clone()).or_default().push(Running {
@@ -139,7 +141,7 @@ impl Forwarders {
                             counted: Counters::default(),
                         });
                         let rules = filter::compile(&share.matches, *direction)
-                            .map_err(|error| InjectError::new(error.to_string()))?;
+                            .map_err(|error| Trouble::unable(error.to_string()))?;
                         let connection = &ground.connection;
                         connection.ensure_clsact(interface.index).await.map_err(failed)?;
                         connection
@@ -162,7 +164,7 @@ impl Forwarders {
     }
 
     /// Finds a set of filters that is asked before all others.
-    fn free_slot(&self, index: u32, direction: Direction) -> Result<u16, InjectError> {
+    fn free_slot(&self, index: u32, direction: Direction) -> Result<u16, Trouble> {
         let used: BTreeSet<u16> = self
             .active
             .values()
@@ -171,7 +173,7 @@ impl Forwarders {
             .filter_map(|running| running.slot)
             .collect();
         let lowest = used.first().copied().unwrap_or(SLOTS);
-        lowest.checked_sub(1).ok_or_else(|| InjectError::new("too many faults on one interface"))
+        lowest.checked_sub(1).ok_or_else(|| Trouble::unable("too many faults on one interface"))
     }
 
     /// Leads packets past again, sends what is held, and removes what was made.
@@ -181,7 +183,7 @@ impl Forwarders {
         state: &State,
         ground: Option<&Ground>,
         holds: &mut Holds,
-    ) -> Result<Effect, InjectError> {
+    ) -> Result<Effect, Trouble> {
         let mut all = self.active.remove(&undo.id);
         let mut failure = None;
         for running in all.iter_mut().flatten().rev() {
@@ -214,7 +216,7 @@ impl Forwarders {
                     }
                 }
                 Err(error) => {
-                    failure.get_or_insert(InjectError::new(format!(
+                    failure.get_or_insert(Trouble::unable(format!(
                         "the forwarder could not be stopped: {error}"
                     )));
                 }
@@ -234,7 +236,7 @@ impl Forwarders {
     }
 
     /// Removes filters that an agent left that is dead, and the hook if it was not there before and nobody uses it.
-    async fn clean(&mut self, state: &State, ground: &Ground, known: bool) -> Result<(), InjectError> {
+    async fn clean(&mut self, state: &State, ground: &Ground, known: bool) -> Result<(), Trouble> {
         for interface in &state.interfaces {
             if ground.link(interface.index).await?.is_none() {
                 continue;
@@ -292,10 +294,10 @@ async fn start(
     shape: crate::forwarder::Shape,
     steering: Box<dyn Steering>,
     seed: u64,
-) -> Result<Forwarder, InjectError> {
+) -> Result<Forwarder, Trouble> {
     tokio::task::spawn_blocking(move || Forwarder::start(device, direction, shape, steering, seed))
         .await
-        .map_err(|error| InjectError::new(format!("the forwarder could not be started: {error}")))?
+        .map_err(|error| Trouble::unable(format!("the forwarder could not be started: {error}")))?
         .map_err(refused)
 }
 

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chaos_core::injector::{InjectError, Peer, Undo};
+use chaos_core::{
+    injector::{Peer, Undo},
+    trouble::{Kind, Trouble},
+};
 use chaos_netns::{Namespace, NamespaceError};
 use serde::{Deserialize, Serialize};
 
@@ -67,33 +70,39 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn of(undo: &Undo) -> Result<Self, InjectError> {
+    pub(crate) fn of(undo: &Undo) -> Result<Self, Trouble> {
         Self::deserialize(&undo.state).map_err(|error| {
-            InjectError::new(format!("the undo record `{}` cannot be read: {error}", undo.id))
+            Trouble::unable(format!("the undo record `{}` cannot be read: {error}", undo.id))
         })
     }
 }
 
 /// Turns an error of netlink into one for people.
-pub(crate) fn failed(error: NetlinkError) -> InjectError {
-    let permission = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
-    let help = permission.then(|| "run as root, or grant CAP_NET_ADMIN and CAP_SYS_ADMIN".into());
-    InjectError { message: error.to_string(), help, permission }
+pub(crate) fn failed(error: NetlinkError) -> Trouble {
+    let trouble = Trouble::unable(error.to_string()).of_kind(answered(error.raw_os_error()));
+    if trouble.is_denied() {
+        return trouble.with_help("run as root, or grant CAP_NET_ADMIN and CAP_SYS_ADMIN");
+    }
+    trouble
 }
 
-fn unopened(error: NamespaceError) -> InjectError {
+fn unopened(error: NamespaceError) -> Trouble {
     failed(error.into())
 }
 
 /// Turns an error of BPF into one for people.
-pub(crate) fn bpf_failed(error: bpf::BpfError) -> InjectError {
-    let permission = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
-    InjectError { message: error.to_string(), help: None, permission }
+pub(crate) fn bpf_failed(error: bpf::BpfError) -> Trouble {
+    Trouble::unable(error.to_string()).of_kind(answered(error.raw_os_error()))
+}
+
+/// Says what stood in the way by the number that the kernel answered, where it did.
+pub(crate) fn answered(errno: Option<i32>) -> Kind {
+    errno.map_or(Kind::Unable, |errno| Kind::from(&std::io::Error::from_raw_os_error(errno)))
 }
 
 impl Ground {
     /// Opens a namespace by path; none is the one this process is in.
-    pub(crate) async fn open(path: Option<&Path>) -> Result<Self, InjectError> {
+    pub(crate) async fn open(path: Option<&Path>) -> Result<Self, Trouble> {
         let namespace = match path {
             Some(path) => Namespace::open(path),
             None => Namespace::current(),
@@ -101,12 +110,12 @@ impl Ground {
         Self::enter(namespace.map_err(unopened)?).await
     }
 
-    async fn enter(namespace: Namespace) -> Result<Self, InjectError> {
+    async fn enter(namespace: Namespace) -> Result<Self, Trouble> {
         Ok(Ground { connection: Connection::open(&namespace).await.map_err(failed)? })
     }
 
     /// Opens the namespace of an undo record; none if that namespace no longer exists, and everything in it with it.
-    pub(crate) async fn find(state: &State) -> Result<Option<Self>, InjectError> {
+    pub(crate) async fn find(state: &State) -> Result<Option<Self>, Trouble> {
         let recorded = match &state.namespace {
             Some(path) => Namespace::open(path),
             None => Namespace::current(),
@@ -135,7 +144,7 @@ impl Ground {
     }
 
     /// Finds an interface again; none if it is gone.
-    pub(crate) async fn link(&self, index: u32) -> Result<Option<Link>, InjectError> {
+    pub(crate) async fn link(&self, index: u32) -> Result<Option<Link>, Trouble> {
         match self.connection.link_by_index(index).await {
             Ok(link) => Ok(Some(link)),
             Err(error) if error.is_absent() => Ok(None),
@@ -144,7 +153,7 @@ impl Ground {
     }
 
     /// Opens an interface for BPF and for forwarding.
-    pub(crate) async fn device(&self, index: u32) -> Result<bpf::Device, InjectError> {
+    pub(crate) async fn device(&self, index: u32) -> Result<bpf::Device, Trouble> {
         let link = self.connection.link_by_index(index).await.map_err(failed)?;
         bpf::Device::find(Some(self.connection.namespace().clone()), &link.name).map_err(bpf_failed)
     }
@@ -155,7 +164,7 @@ impl Ground {
         &self,
         named: Option<&str>,
         peers: &[Peer],
-    ) -> Result<Vec<Interface>, InjectError> {
+    ) -> Result<Vec<Interface>, Trouble> {
         let links = self.connection.links().await.map_err(failed)?;
         let chosen: Vec<Link> = if let Some(name) = named {
             vec![self.connection.link_by_name(name).await.map_err(failed)?]
@@ -172,13 +181,10 @@ impl Ground {
             links.into_iter().filter(|link| wanted.contains(&link.index) || in_use(link)).collect()
         };
         if chosen.is_empty() {
-            return Err(InjectError {
-                message:
-                    "no interface that is up carries an address, so there is no traffic to put a fault on"
-                        .into(),
-                help: Some("set an interface up, or name its namespace in the target".into()),
-                permission: false,
-            });
+            return Err(Trouble::unable(
+                "no interface that is up carries an address, so there is no traffic to put a fault on",
+            )
+            .with_help("set an interface up, or name its namespace in the target"));
         }
         let mut interfaces = Vec::new();
         for link in chosen {
@@ -190,7 +196,7 @@ impl Ground {
     }
 
     /// Returns the interfaces that lead to a peer; none means any of them can.
-    async fn towards(&self, peer: &Peer, links: &[Link]) -> Result<Option<Vec<u32>>, InjectError> {
+    async fn towards(&self, peer: &Peer, links: &[Link]) -> Result<Option<Vec<u32>>, Trouble> {
         if peer.prefix == 0 {
             return Ok(None);
         }
@@ -211,7 +217,7 @@ impl Ground {
     }
 
     /// Returns the qdiscs of an interface, in a fixed order.
-    pub(crate) async fn standing(&self, index: u32) -> Result<Vec<Standing>, InjectError> {
+    pub(crate) async fn standing(&self, index: u32) -> Result<Vec<Standing>, Trouble> {
         let qdiscs = self.connection.qdiscs(index).await.map_err(failed)?;
         let mut standing: Vec<_> = qdiscs
             .into_iter()
@@ -227,7 +233,7 @@ impl Ground {
     }
 
     /// Proves that the interfaces of a record are again as they were, as far as no other fault of ours is on them.
-    pub(crate) async fn prove(&self, state: &State) -> Result<(), InjectError> {
+    pub(crate) async fn prove(&self, state: &State) -> Result<(), Trouble> {
         for before in &state.interfaces {
             if self.link(before.index).await?.is_none() {
                 continue;
@@ -236,16 +242,13 @@ impl Ground {
             if now.iter().chain(&before.qdiscs).any(Standing::is_own) || now == before.qdiscs {
                 continue;
             }
-            return Err(InjectError {
-                message: format!(
-                    "interface `{}` does not have the qdiscs it had before: now {}, before {}",
-                    before.name,
-                    list(&now),
-                    list(&before.qdiscs)
-                ),
-                help: Some("somebody else changed them meanwhile; compare with `tc qdisc show`".into()),
-                permission: false,
-            });
+            return Err(Trouble::unable(format!(
+                "interface `{}` does not have the qdiscs it had before: now {}, before {}",
+                before.name,
+                list(&now),
+                list(&before.qdiscs)
+            ))
+            .with_help("somebody else changed them meanwhile; compare with `tc qdisc show`"));
         }
         Ok(())
     }

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use chaos_core::{
-    injector::{Direction, InjectError, PacketMatch, Peer},
+    injector::{Direction, PacketMatch, Peer},
     model::FaultSpec,
+    trouble::Trouble,
 };
 
 use super::Mechanism;
@@ -42,16 +43,15 @@ pub(crate) fn plain_delay(specs: &[FaultSpec]) -> Option<Duration> {
 }
 
 /// Splits the packets of a fault by what is below; of several shares that a packet is in, the first one counts.
-pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Share>, InjectError> {
+pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Share>, Trouble> {
     let same = |layer: &&Layer| {
         (layer.namespace, layer.index, layer.direction) == (upper.namespace, upper.index, upper.direction)
             && layer.id != upper.id
     };
     let mut shares: Vec<Share> = Vec::new();
-    let refuse = |lower: &Layer, why: &str| InjectError {
-        message: format!("`{}` holds packets that `{}` holds already, {why}", upper.id, lower.id),
-        help: Some("join both with `and` in one fault, or let them apply to different packets".into()),
-        permission: false,
+    let refuse = |lower: &Layer, why: &str| {
+        Trouble::unable(format!("`{}` holds packets that `{}` holds already, {why}", upper.id, lower.id))
+            .with_help("join both with `and` in one fault, or let them apply to different packets")
     };
     for lower in all.iter().filter(same) {
         let Some(common) = intersection(&upper.matches, &lower.matches) else { continue };

@@ -8,8 +8,9 @@ mod message;
 use std::collections::BTreeMap;
 
 use chaos_core::{
-    injector::{Direction, Effect, InjectError, PacketMatch, Undo},
+    injector::{Direction, Effect, PacketMatch, Undo},
     model::{FaultSpec, fault::Blocked},
+    trouble::{Kind, Trouble},
 };
 use chaos_netns::Namespace;
 
@@ -25,28 +26,28 @@ pub(crate) struct Nft {
 
 impl Nft {
     /// Makes the fault's table, and reads its rules back.
-    pub(crate) fn inject(&mut self, undo: &Undo, ground: &Ground) -> Result<(), InjectError> {
+    pub(crate) fn inject(&mut self, undo: &Undo, ground: &Ground) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
         let mut rules = Vec::new();
         for spec in &undo.offer.ask.specs {
             let FaultSpec::Block { connections, .. } = spec else {
-                return Err(InjectError::new(format!("a table cannot do `{spec}`")));
+                return Err(Trouble::unable(format!("a table cannot do `{spec}`")));
             };
             rules.extend(compile(&undo.offer.ask.matches, &undo.offer.ask.directions, *connections)?);
         }
         let table = Table::make(ground.connection.namespace(), &name(&undo.id), &rules).map_err(refused)?;
         let there = table.counted().map_err(refused)?.len();
         if there != rules.len() {
-            return Err(InjectError::new(format!("the kernel has {there} of {} rules", rules.len())));
+            return Err(Trouble::unable(format!("the kernel has {there} of {} rules", rules.len())));
         }
         self.active.insert(undo.id.clone(), table);
         Ok(())
     }
 
     /// Removes the fault's table; one of an agent that is dead is gone already.
-    pub(crate) fn revert(&mut self, undo: &Undo, ground: Option<&Ground>) -> Result<Effect, InjectError> {
+    pub(crate) fn revert(&mut self, undo: &Undo, ground: Option<&Ground>) -> Result<Effect, Trouble> {
         let Some(table) = self.active.remove(&undo.id) else { return Ok(effect(0)) };
         let met = table.counted().map(|counted| counted.iter().sum()).unwrap_or(0);
         let namespace = ground.map(|ground| ground.connection.namespace().clone());
@@ -54,13 +55,13 @@ impl Nft {
         if let Some(namespace) = namespace
             && message::exists(&namespace, &name(&undo.id)).map_err(refused)?
         {
-            return Err(InjectError::new(format!("the table `{}` is still there", name(&undo.id))));
+            return Err(Trouble::unable(format!("the table `{}` is still there", name(&undo.id))));
         }
         Ok(effect(met))
     }
 
     /// Reads the counters.
-    pub(crate) fn effect(&self, undo: &Undo) -> Result<Effect, InjectError> {
+    pub(crate) fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
         let Some(table) = self.active.get(&undo.id) else { return Ok(effect(0)) };
         Ok(effect(table.counted().map_err(refused)?.iter().sum()))
     }
@@ -79,12 +80,9 @@ pub(crate) fn trial() -> Result<(), String> {
     counted.map(drop).map_err(|error| error.to_string())
 }
 
-fn refused(error: std::io::Error) -> InjectError {
-    InjectError {
-        message: format!("the kernel refused the fault's nf_tables table: {error}"),
-        help: None,
-        permission: error.kind() == std::io::ErrorKind::PermissionDenied,
-    }
+fn refused(error: std::io::Error) -> Trouble {
+    Trouble::unable(format!("the kernel refused the fault's nf_tables table: {error}"))
+        .of_kind(Kind::from(&error))
 }
 
 fn effect(met: u64) -> Effect {
@@ -121,11 +119,11 @@ fn compile(
     matches: &PacketMatch,
     directions: &[Direction],
     connections: Blocked,
-) -> Result<Vec<Refusal>, InjectError> {
+) -> Result<Vec<Refusal>, Trouble> {
     let mut rules = Vec::new();
     for direction in directions {
         let packets =
-            filter::compile(matches, *direction).map_err(|error| InjectError::new(error.to_string()))?;
+            filter::compile(matches, *direction).map_err(|error| Trouble::unable(error.to_string()))?;
         for packets in packets {
             let rule = |told| Refusal { direction: *direction, packets: packets.clone(), told };
             rules.push(rule(Told::Reset(connections)));

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chaos_core::injector::{Effect, InjectError, Undo};
+use chaos_core::{
+    injector::{Effect, Undo},
+    trouble::Trouble,
+};
 
 use super::{
     ground::{Ground, State, bpf_failed},
@@ -47,7 +50,7 @@ impl Tcx {
         state: &State,
         ground: &Ground,
         holds: &mut Holds,
-    ) -> Result<(), InjectError> {
+    ) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
@@ -59,7 +62,7 @@ impl Tcx {
             for direction in &ask.directions {
                 let key = holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
                 for (spec, asked) in ask.specs.iter().enumerate() {
-                    let action = network::action(asked).map_err(InjectError::new)?;
+                    let action = network::action(asked).map_err(Trouble::unable)?;
                     let rule = Rule { matching: ask.matches.clone(), action, deadline: Some(until) };
                     let rule = holds.add(key, rule).map_err(bpf_failed)?;
                     // The kernel confirms by the counters that the rule is there.
@@ -72,7 +75,7 @@ impl Tcx {
     }
 
     /// Takes the rules off; programs stay, as long as the fault is not reverted.
-    pub(crate) fn release(&mut self, id: &str, holds: &mut Holds) -> Result<(), InjectError> {
+    pub(crate) fn release(&mut self, id: &str, holds: &mut Holds) -> Result<(), Trouble> {
         let Some(Active { placed, lifted, met }) = self.active.get_mut(id) else { return Ok(()) };
         while let Some(last) = placed.last().copied() {
             add(met, last.spec, holds.remove(last.key, last.rule).map_err(bpf_failed)?);
@@ -84,7 +87,7 @@ impl Tcx {
     }
 
     /// Takes the rules off; a program without rules goes as a whole.
-    pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Effect, InjectError> {
+    pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Effect, Trouble> {
         self.release(&undo.id, holds)?;
         let Active { lifted, met, .. } = self.active.remove(&undo.id).unwrap_or_default();
         for key in lifted {
@@ -95,7 +98,7 @@ impl Tcx {
     }
 
     /// Reads the counters.
-    pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Effect, InjectError> {
+    pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Effect, Trouble> {
         let Some(Active { placed, met, .. }) = self.active.get(&undo.id) else {
             return Ok(effect(&BTreeMap::new()));
         };

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chaos_core::{
-    injector::{Effect, InjectError, PacketMatch, Undo},
+    injector::{Effect, PacketMatch, Undo},
     model::FaultSpec,
+    trouble::Trouble,
 };
 
 use super::{
@@ -37,23 +38,19 @@ struct Grown {
 }
 
 /// Refuses interfaces whose root qdisc somebody chose.
-pub(crate) fn check(mechanism: Mechanism, interfaces: &[Interface]) -> Result<(), InjectError> {
+pub(crate) fn check(mechanism: Mechanism, interfaces: &[Interface]) -> Result<(), Trouble> {
     for interface in interfaces {
         let foreign = interface.qdiscs.iter().find(|qdisc| {
             qdisc.parent == crate::netlink::Handle::ROOT && !qdisc.is_default() && !qdisc.is_own()
         });
         if let Some(foreign) = foreign {
-            return Err(InjectError {
-                message: format!(
+            return Err(Trouble::unable(format!(
                     "interface `{}` already has the root qdisc `{} {}`, which somebody set and {mechanism} would replace",
                     interface.name, foreign.kind, foreign.handle
-                ),
-                help: Some(format!(
+                )).with_help(format!(
                     "use a backend that leaves the queue alone (`--backend tcx`, `--backend forwarder`), or remove it: `tc qdisc del dev {} root`",
                     interface.name
-                )),
-                permission: false,
-            });
+                )));
         }
     }
     Ok(())
@@ -84,14 +81,14 @@ impl Trees {
         ground: &Ground,
         root: Root,
         shares: &[(Interface, Vec<Share>)],
-    ) -> Result<(), InjectError> {
+    ) -> Result<(), Trouble> {
         let ask = &undo.offer.ask;
         for (interface, shares) in shares {
             let key = (ground.inode(), interface.index);
             let mut branches = Vec::new();
             for Share { matches, below } in shares {
-                let qdisc = qdisc(mechanism, &ask.specs, *below, ask.seed, interface.mtu)
-                    .map_err(InjectError::new)?;
+                let qdisc =
+                    qdisc(mechanism, &ask.specs, *below, ask.seed, interface.mtu).map_err(Trouble::unable)?;
                 branches.push(Branch { matches: matches.clone(), qdisc });
             }
             let before = self.standing.get(&key).cloned().unwrap_or_default();
@@ -101,21 +98,18 @@ impl Trees {
             if before.is_empty() {
                 let now = ground.standing(interface.index).await?;
                 if now.iter().any(super::ground::Standing::is_own) {
-                    return Err(InjectError {
-                        message: format!(
-                            "interface `{}` still carries a fault of another run: {}",
-                            interface.name,
-                            list(&now)
-                        ),
-                        help: Some("wait for that run to end, or finish it with `chaos restore`".into()),
-                        permission: false,
-                    });
+                    return Err(Trouble::unable(format!(
+                        "interface `{}` still carries a fault of another run: {}",
+                        interface.name,
+                        list(&now)
+                    ))
+                    .with_help("wait for that run to end, or finish it with `chaos restore`"));
                 }
             }
             let mut after = self.counted(ground, interface.index, before.clone()).await?;
             after.insert(0, Grown { id: undo.id.clone(), branches, counted: QdiscStatistics::default() });
             if after.iter().map(|grown| grown.branches.len()).sum::<usize>() > MOST_BRANCHES {
-                return Err(InjectError::new(format!(
+                return Err(Trouble::unable(format!(
                     "interface `{}` would have more than {MOST_BRANCHES} different queues of faults",
                     interface.name
                 )));
@@ -138,7 +132,7 @@ impl Trees {
         state: &State,
         ground: Option<&Ground>,
         root: Root,
-    ) -> Result<Effect, InjectError> {
+    ) -> Result<Effect, Trouble> {
         let Some(ground) = ground else {
             self.standing.values_mut().for_each(|grown| grown.retain(|grown| grown.id != undo.id));
             return Ok(effect(&undo.offer.ask.specs, &QdiscStatistics::default()));
@@ -181,7 +175,7 @@ impl Trees {
         undo: &Undo,
         state: &State,
         ground: &Ground,
-    ) -> Result<Effect, InjectError> {
+    ) -> Result<Effect, Trouble> {
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
             let Some(grown) = self.standing.get(&(ground.inode(), interface.index)) else { continue };
@@ -194,12 +188,7 @@ impl Trees {
     }
 
     /// Adds what the kernel counted until now to what each fault has on its account.
-    async fn counted(
-        &self,
-        ground: &Ground,
-        index: u32,
-        mut all: Vec<Grown>,
-    ) -> Result<Vec<Grown>, InjectError> {
+    async fn counted(&self, ground: &Ground, index: u32, mut all: Vec<Grown>) -> Result<Vec<Grown>, Trouble> {
         if all.is_empty() {
             return Ok(all);
         }
@@ -218,7 +207,7 @@ impl Trees {
 }
 
 /// Puts a tree in the place of the present own one, or none, and reads it back.
-async fn stand(ground: &Ground, index: u32, root: Root, all: &[Grown]) -> Result<(), InjectError> {
+async fn stand(ground: &Ground, index: u32, root: Root, all: &[Grown]) -> Result<(), Trouble> {
     let branches: Vec<_> = all.iter().flat_map(|grown| grown.branches.clone()).collect();
     let connection = &ground.connection;
     connection.remove_tree(index).await.map_err(failed)?;
@@ -236,7 +225,7 @@ async fn stand(ground: &Ground, index: u32, root: Root, all: &[Grown]) -> Result
             _ => false,
         };
         if !same {
-            return Err(InjectError::new(format!(
+            return Err(Trouble::unable(format!(
                 "interface {index} has {} instead of the asked for {:?}",
                 there.map_or("no such qdisc".into(), |qdisc| format!("{:?}", qdisc.decoded)),
                 branch.qdisc

@@ -1,8 +1,9 @@
 //! Which mechanism does which part of a fault.
 
 use chaos_core::{
-    injector::{Ask, Denied, Direction, Hold, Offer},
+    injector::{Ask, Direction, Hold, Offer},
     model::FaultSpec,
+    trouble::Trouble,
 };
 
 use crate::backend::{Abilities, Holding, Mechanism};
@@ -22,13 +23,10 @@ pub(crate) fn choose(
     abilities: &Abilities,
     holding: Holding,
     only: &[String],
-) -> Result<Vec<Offer>, Denied> {
+) -> Result<Vec<Offer>, Trouble> {
     if let Some(unknown) = only.iter().find(|name| Mechanism::named(name).is_none()) {
-        return Err(Denied {
-            reason: format!("there is no backend `{unknown}`"),
-            remedy: Some(format!("use one of {}", crate::backend::NAMES.join(", "))),
-            permission: false,
-        });
+        return Err(Trouble::unable(format!("there is no backend `{unknown}`"))
+            .with_help(format!("use one of {}", crate::backend::NAMES.join(", "))));
     }
     let choice = Choice { ask, abilities, holding, only };
     let (mut programmed, mut shaped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
@@ -62,8 +60,8 @@ pub(crate) fn choose(
     Ok(offers)
 }
 
-fn add_reason(because: &mut Vec<String>, mechanism: Mechanism, denied: &Denied) {
-    let line = format!("not {mechanism}: {}", denied.reason);
+fn add_reason(because: &mut Vec<String>, mechanism: Mechanism, denied: &Trouble) {
+    let line = format!("not {mechanism}: {}", denied.message);
     if !because.contains(&line) {
         because.push(line);
     }
@@ -78,7 +76,7 @@ struct Choice<'a> {
 
 impl Choice<'_> {
     /// Finds the one mechanism that does all of these.
-    fn shaper(&self, specs: Vec<FaultSpec>, because: Vec<String>) -> Result<Offer, Denied> {
+    fn shaper(&self, specs: Vec<FaultSpec>, because: Vec<String>) -> Result<Offer, Trouble> {
         let order = specs.first().map_or(&[][..], super::order);
         let shapers: Vec<_> =
             order.iter().copied().filter(|mechanism| *mechanism != Mechanism::Tcx).collect();
@@ -91,37 +89,34 @@ impl Choice<'_> {
         order: &[Mechanism],
         specs: Vec<FaultSpec>,
         mut because: Vec<String>,
-    ) -> Result<Offer, Denied> {
-        let mut last: Option<Denied> = None;
+    ) -> Result<Offer, Trouble> {
+        let mut last: Option<Trouble> = None;
         for mechanism in order.iter().copied() {
             match self.judge(mechanism, &specs) {
                 Ok(hold) => return Ok(self.offer(mechanism, hold, specs, because)),
                 Err(denied) => {
                     add_reason(&mut because, mechanism, &denied);
                     // A missing right is the most useful thing to hear of.
-                    if !last.as_ref().is_some_and(|last| last.permission) {
+                    if !last.as_ref().is_some_and(|last| last.is_denied()) {
                         last = Some(denied);
                     }
                 }
             }
         }
         let what: Vec<_> = specs.iter().map(ToString::to_string).collect();
-        let last = last.unwrap_or_else(|| Denied { reason: String::new(), remedy: None, permission: false });
-        Err(Denied {
-            reason: format!("no backend can do `{}` here: {}", what.join(" and "), because.join("; ")),
-            ..last
+        let message = format!("no backend can do `{}` here: {}", what.join(" and "), because.join("; "));
+        Err(match last {
+            Some(last) => Trouble { message, ..last },
+            None => Trouble::unable(message),
         })
     }
 
     /// Says what would end these faults if this mechanism did them, or why it cannot.
-    fn judge(&self, mechanism: Mechanism, specs: &[FaultSpec]) -> Result<Hold, Denied> {
-        let cannot = |reason: String| Denied { reason, remedy: None, permission: false };
+    fn judge(&self, mechanism: Mechanism, specs: &[FaultSpec]) -> Result<Hold, Trouble> {
+        let cannot = |why: String| Trouble::unable(why);
         if !self.only.is_empty() && !self.only.iter().any(|name| name == mechanism.name()) {
-            return Err(Denied {
-                reason: format!("only {} was asked for", self.only.join(", ")),
-                remedy: Some("allow another backend".into()),
-                permission: false,
-            });
+            return Err(Trouble::unable(format!("only {} was asked for", self.only.join(", ")))
+                .with_help("allow another backend"));
         }
         for spec in specs {
             if !super::order(spec).contains(&mechanism) {
@@ -143,12 +138,10 @@ impl Choice<'_> {
         }
         let hold = self.abilities.hold(mechanism)?;
         if hold == Hold::Agent && self.holding == Holding::KernelOnly {
-            return Err(Denied {
-                reason: "it would stay when this process dies, and there is no agent of its own to end it"
-                    .into(),
-                remedy: Some("hand in the path of an executable that offers agents".into()),
-                permission: false,
-            });
+            return Err(Trouble::unable(
+                "it would stay when this process dies, and there is no agent of its own to end it",
+            )
+            .with_help("hand in the path of an executable that offers agents"));
         }
         let passes = |spec: &FaultSpec| !matches!(spec, FaultSpec::Partition | FaultSpec::Block { .. });
         if mechanism == Mechanism::Forwarder

@@ -62,7 +62,7 @@ fn chosen(specs: &[FaultSpec], directions: &[Direction], missing: &[&str]) -> St
                 .collect();
             offers.join(" + ")
         }
-        Err(denied) => format!("denied: {}", denied.reason),
+        Err(denied) => format!("denied: {}", denied.message),
     }
 }
 
@@ -134,7 +134,7 @@ fn a_choice_can_be_forced() {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         choose(&ask(&[LOSS], &[Direction::Egress]), &abilities(&[]), Holding::Agent, &names)
             .map(|offers| offers[0].backend.clone())
-            .map_err(|denied| denied.reason)
+            .map_err(|denied| denied.message)
     };
     assert_eq!(only(&["forwarder"]).unwrap(), "forwarder");
     assert_eq!(only(&["netem", "tbf"]).unwrap(), "netem");

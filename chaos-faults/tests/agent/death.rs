@@ -7,10 +7,10 @@ use chaos_agent::{
     protocol::{self, Answer, Call, Message, Request, Spot, VERSION},
     serve,
 };
-use chaos_core::injector::InjectError;
 use chaos_core::{
     injector::{Direction, Injector},
     model::fault::Blocked,
+    trouble::Trouble,
 };
 use chaos_faults::{NAME, NetworkInjector, backend::Holding, does};
 use futures_util::{SinkExt, StreamExt};
@@ -20,7 +20,7 @@ use tokio_util::codec::Framed;
 
 use crate::harness::{DEADLINE, World, ask, bandwidth, block, delay, in_this_process};
 
-fn host(settings: &Settings) -> Result<Host, InjectError> {
+fn host(settings: &Settings) -> Result<Host, Trouble> {
     Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
 }
 
@@ -234,7 +234,7 @@ async fn what_is_no_agent_is_said_to_be_none() {
     {
         let injector = Agents::new(ChildProcess::new(program, ["agent"])).injector(NAME, does);
         let denied = injector.offer(&ask(&[delay(1)], &[Direction::Egress])).await.unwrap_err();
-        assert!(denied.reason.contains(expected), "{denied}");
+        assert!(denied.message.contains(expected), "{denied}");
     }
 }
 

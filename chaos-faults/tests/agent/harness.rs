@@ -7,12 +7,13 @@ use std::{
 
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
 use chaos_core::{
-    injector::{Ask, Direction, InjectError, Injector, Offer, PacketMatch, Protocol, Undo},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Protocol, Undo},
     model::{
         Distribution, FaultSpec,
         fault::{Blocked, Refusal},
     },
     place::{Namespace, Object, ObjectKind, Place},
+    trouble::Trouble,
 };
 use chaos_faults::{NAME, NetworkInjector, Settings, backend::Holding, does};
 use nix::{sys::signal::Signal, unistd::Pid};
@@ -82,7 +83,7 @@ impl World {
         self.injector.offer(&ask(specs, directions)).await.unwrap()
     }
 
-    pub(crate) async fn prepare(&self, id: &str, offer: &Offer) -> Result<Undo, InjectError> {
+    pub(crate) async fn prepare(&self, id: &str, offer: &Offer) -> Result<Undo, Trouble> {
         self.injector.prepare(id, offer, &self.place(), DEADLINE).await
     }
 

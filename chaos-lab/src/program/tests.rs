@@ -28,7 +28,7 @@ fn ask(host: &str, specs: Vec<FaultSpec>) -> Ask {
 }
 
 async fn refusal(injector: &LabPrograms, host: &str, program: Program) -> String {
-    injector.offer(&ask(host, vec![FaultSpec::run(program)])).await.unwrap_err().reason
+    injector.offer(&ask(host, vec![FaultSpec::run(program)])).await.unwrap_err().message
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use chaos_core::{
     model::probe::{Connections, HeaderValue},
-    probe::ProbeError,
+    trouble::Trouble,
 };
 use http_body_util::Full;
 use hyper::{
@@ -49,7 +49,7 @@ impl Target {
         parts: &Parts<'_>,
         connections: Connections,
         secrets: &Secrets,
-    ) -> Result<Target, ProbeError> {
+    ) -> Result<Target, Trouble> {
         let method = Method::from_bytes(parts.method.as_bytes())
             .ok()
             .filter(|method| *method != Method::CONNECT)
@@ -82,7 +82,7 @@ impl Target {
 }
 
 /// Returns the path and query to ask for, the server, the value of `host`, and whether TLS is spoken.
-fn read_url(url: &str) -> Result<(Uri, Endpoint, Value, bool), ProbeError> {
+fn read_url(url: &str) -> Result<(Uri, Endpoint, Value, bool), Trouble> {
     let bad = |why: &str| {
         cannot(format!("`{url}` is not a URL that can be asked: {why}"), "write `http://host/path`")
     };
@@ -112,7 +112,7 @@ fn append(
     name: &str,
     value: &HeaderValue,
     secrets: &Secrets,
-) -> Result<(), ProbeError> {
+) -> Result<(), Trouble> {
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         cannot(format!("`{name}` is not the name of a header field"), "use letters, digits and `-`")
     })?;
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::endpoint::Host;
 
-    fn open(url: &str, headers: &[(String, HeaderValue)]) -> Result<Target, ProbeError> {
+    fn open(url: &str, headers: &[(String, HeaderValue)]) -> Result<Target, Trouble> {
         let secrets: Secrets = Arc::new(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
         Target::open(&Parts { method: "GET", url, headers, body: None }, Connections::Fresh, &secrets)
     }

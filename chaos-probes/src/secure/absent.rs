@@ -2,10 +2,7 @@
 
 use std::convert::Infallible;
 
-use chaos_core::{
-    model::probe::Trust,
-    probe::{Observation, ProbeError},
-};
+use chaos_core::{model::probe::Trust, probe::Observation, trouble::Trouble};
 use tokio::net::TcpStream;
 
 use super::Stream;
@@ -19,7 +16,7 @@ pub(crate) struct Tls(Infallible);
 
 impl Tls {
     /// Refuses.
-    pub(crate) fn open(_: &Trust, _: &Host, _: Option<&str>) -> Result<Tls, ProbeError> {
+    pub(crate) fn open(_: &Trust, _: &Host, _: Option<&str>) -> Result<Tls, Trouble> {
         Err(cannot("this build has no TLS", "build `chaos-probes` with its feature `tls`"))
     }
 

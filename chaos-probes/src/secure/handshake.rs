@@ -6,10 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chaos_core::{
-    model::probe::Trust,
-    probe::{Observation, ProbeError},
-};
+use chaos_core::{model::probe::Trust, probe::Observation, trouble::Trouble};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -39,7 +36,7 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Prepares handshakes with a server of this name; `protocol` is what is spoken afterwards (RFC 7301), if anything.
-    pub(crate) fn open(trust: &Trust, host: &Host, protocol: Option<&str>) -> Result<Tls, ProbeError> {
+    pub(crate) fn open(trust: &Trust, host: &Host, protocol: Option<&str>) -> Result<Tls, Trouble> {
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(roots(trust)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().map_err(
@@ -96,7 +93,7 @@ fn left(ends: SystemTime) -> f64 {
     }
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, ProbeError> {
+fn roots(trust: &Trust) -> Result<RootCertStore, Trouble> {
     let mut roots = RootCertStore::empty();
     match trust {
         Trust::System => {

@@ -101,6 +101,6 @@ async fn another_program_is_asked_of_those_alone_that_exchange_programs() {
     let error = testing::plan(&stage.experiment, &stage.world).await.unwrap_err();
     // The scripted injector offers whatever it is asked for, and was not asked.
     let PlanError::Denied { fault, denied, .. } = error else { panic!("{error}") };
-    assert_eq!((fault.as_str(), denied.permission), ("slow", false));
-    assert_eq!(denied.reason, "no injector that was given to the runner does this");
+    assert_eq!((fault.as_str(), denied.is_denied()), ("slow", false));
+    assert_eq!(denied.message, "no injector that was given to the runner does this");
 }
