@@ -66,7 +66,7 @@ pub(crate) fn make_room_for_labs<'a>(
         return Ok(());
     }
     chaos_lab::enter_user_namespace().map_err(|error| {
-        render::error(&error.to_string(), Some("`chaos doctor` says what this machine allows"));
+        render::error(&error.to_string(), Some(error.remedy()));
         Exit::NotPermitted
     })
 }

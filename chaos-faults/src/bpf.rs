@@ -27,4 +27,5 @@ pub use self::device::Device;
 pub use self::error::BpfError;
 pub use self::hold::{Counters, Deadline, Hold, Rule, RuleId};
 pub use self::matching::{Direction, PacketMatch, Peer, Protocol};
+pub(crate) use self::probe::probe_on;
 pub use self::probe::{Support, probe};

@@ -1,20 +1,26 @@
-//! What this kernel and this user can do, found out by trying in a throw-away network namespace.
+//! What this kernel and this user can do, found out by trying.
 //!
-//! Nothing of the machine's own network is touched: the namespace is made by [`probe`], has no name and no process,
-//! and is gone when the probe returns. (The kernel may load modules while being asked, as for any request.)
+//! 1. [`bench`] is where things are tried: in a throw-away network namespace without a name or a process, so that nothing of
+//!    the machine's own network is touched; where none may be made, as in a container, on a pair of interfaces of our own
+//!    in the namespace this process is in, which is taken away again.
+//! 2. [`traffic_control`] tries the kernel's queues and filters, [`user_space`] the doors by which packets reach a process.
+//!
+//! The kernel may load modules while being asked, as for any request.
 
-use chaos_netns::Namespace;
 use serde::{Deserialize, Serialize};
 
-use crate::netlink::{Connection, NetlinkError};
+use crate::netlink::NetlinkError;
 
+pub(crate) mod bench;
 mod traffic_control;
 mod user_space;
 
-/// Something faults are built on, and whether it is to be had here.
+use self::bench::Bench;
+
+/// Something faults are built on, and whether it is available here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capability {
-    /// Its name: `netem`, `clsact`, `tun`.
+    /// Its name: `netem`, `clsact`, `veth`.
     pub name: String,
     /// Whether it works.
     pub available: bool,
@@ -22,57 +28,62 @@ pub struct Capability {
     pub reason: Option<String>,
     /// What would change that.
     pub remedy: Option<String>,
+    /// Whether a right is missing, rather than an ability of the kernel.
+    pub permission: bool,
 }
 
 impl Capability {
     /// States that something works.
     pub fn available(name: &str) -> Self {
-        Self { name: name.into(), available: true, reason: None, remedy: None }
+        Self { name: name.into(), available: true, reason: None, remedy: None, permission: false }
     }
 
     /// States that something does not work, why, and what would help.
     pub fn missing(name: &str, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { name: name.into(), available: false, reason: Some(reason.into()), remedy: Some(remedy.into()) }
+        Self {
+            name: name.into(),
+            available: false,
+            reason: Some(reason.into()),
+            remedy: Some(remedy.into()),
+            permission: false,
+        }
+    }
+
+    /// States that something is not permitted, what the system said, and what would help.
+    pub fn forbidden(name: &str, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { permission: true, ..Self::missing(name, reason, remedy) }
     }
 }
 
 /// The names of what [`probe`] tries, in the order it reports them.
-pub const NAMES: [&str; 11] = [
-    "network-namespace",
-    "veth",
-    "netem",
-    "tbf",
-    "htb",
-    "prio",
-    "clsact",
-    "u32",
-    "mirred",
-    "packet-socket",
-    "tun",
-];
+pub const NAMES: [&str; 10] =
+    ["network-namespace", "veth", "netem", "tbf", "htb", "prio", "clsact", "u32", "mirred", "packet-socket"];
 
 /// What would let a user without the right make namespaces.
 const NAMESPACE_REMEDY: &str = "run as root, or grant CAP_SYS_ADMIN and CAP_NET_ADMIN";
 
 /// Tries everything in [`NAMES`] and says what works, in that order.
-///
-/// Where no namespace can be made nothing else can be tried safely, and every other entry says so.
 pub async fn probe() -> Vec<Capability> {
-    let opened = match Namespace::create() {
-        Ok(namespace) => Connection::open(&namespace).await,
-        Err(error) => Err(error.into()),
-    };
-    let mut found = Vec::new();
-    match opened {
-        Ok(connection) => {
-            found.push(Capability::available("network-namespace"));
-            found.extend(traffic_control::probe(&connection).await);
-            found.extend(user_space::probe(connection.namespace()));
+    let bench = Bench::open().await;
+    let found = on(&bench).await;
+    bench.close(found).await
+}
+
+/// Tries everything in [`NAMES`] on an open bench.
+///
+/// Where there is neither a namespace nor a pair of our own, nothing else can be tried safely, and every entry has the
+/// reason for that.
+pub(crate) async fn on(bench: &Bench) -> Vec<Capability> {
+    let mut found = vec![bench.namespace.clone(), bench.veth.clone()];
+    match bench.links() {
+        Some((connection, near, far)) => {
+            found.extend(traffic_control::probe(connection, near, far).await);
+            found.push(user_space::probe(connection.namespace()));
         }
-        Err(error) => {
-            found.push(Capability::missing("network-namespace", error.to_string(), NAMESPACE_REMEDY));
-            let reason = "not tried: no throw-away network namespace could be made";
-            found.extend(NAMES[1..].iter().map(|name| Capability::missing(name, reason, NAMESPACE_REMEDY)));
+        None => {
+            // One reason for all of them.
+            let not_tried = |name: &&str| Capability { name: (*name).into(), ..bench.veth.clone() };
+            found.extend(NAMES[2..].iter().map(not_tried));
         }
     }
     found
@@ -89,7 +100,7 @@ fn refused(name: &str, module: &str, error: &NetlinkError) -> Capability {
                  `linux-modules-extra-$(uname -r)` on Ubuntu, in the stock kernel (not the cloud kernel) on Debian"
             ),
         ),
-        Some(libc::EPERM | libc::EACCES) => Capability::missing(
+        Some(libc::EPERM | libc::EACCES) => Capability::forbidden(
             name,
             format!("not permitted: {error}"),
             "run as root, or grant CAP_NET_ADMIN".to_owned(),

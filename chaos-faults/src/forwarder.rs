@@ -42,7 +42,7 @@ pub enum ForwarderError {
     NotEthernet(String),
     /// The namespace, the pair of interfaces or a socket could not be had.
     #[error(
-        "cannot {what} for the forwarder of `{device}`: {source}; CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYS_ADMIN in that network namespace are needed"
+        "cannot {what} for the forwarder of `{device}`: {source}; CAP_NET_ADMIN and CAP_NET_RAW in that network namespace are needed"
     )]
     Setup {
         /// What was tried.

@@ -38,3 +38,4 @@ mod priority;
 pub use environment::MachineEnvironment;
 pub use injector::{NAME, NetworkInjector, Settings, does};
 pub use inventory::{MachineInventory, machine_place};
+pub use network::cost;

@@ -19,6 +19,8 @@ pub mod htb;
 pub mod link;
 pub mod loss;
 pub mod netem;
+pub(crate) mod nftables;
+pub(crate) mod own_pair;
 pub mod prio;
 pub mod probability;
 pub mod qdisc;

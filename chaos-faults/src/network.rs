@@ -7,6 +7,7 @@ mod bandwidth;
 mod block;
 mod choice;
 mod corrupt;
+mod cost;
 mod delay;
 mod duplicate;
 mod loss;
@@ -16,6 +17,7 @@ mod reorder;
 use chaos_core::model::{FaultSpec, fault::Refusal};
 
 pub(crate) use self::choice::choose;
+pub use self::cost::cost;
 use crate::{
     backend::Mechanism,
     bpf,

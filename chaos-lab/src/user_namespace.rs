@@ -9,38 +9,43 @@ use nix::sched::{CloneFlags, unshare};
 #[derive(Debug, thiserror::Error)]
 pub enum UserNamespaceError {
     /// The distribution's switch is off.
-    #[error(
-        "this kernel lets only root make user namespaces (`kernel.unprivileged_userns_clone` is 0); run as root, or `sysctl -w kernel.unprivileged_userns_clone=1`"
-    )]
+    #[error("this kernel lets only root make user namespaces (`kernel.unprivileged_userns_clone` is 0)")]
     SwitchedOff,
     /// The limit is zero or used up.
-    #[error(
-        "no further user namespace is allowed (`user.max_user_namespaces` is {limit}); run as root, or raise it with `sysctl -w user.max_user_namespaces=15000`"
-    )]
+    #[error("no further user namespace is allowed (`user.max_user_namespaces` is {limit})")]
     Limit {
         /// The limit as the kernel tells it.
         limit: String,
     },
     /// AppArmor takes the rights away again.
     #[error(
-        "AppArmor allows user namespaces only to programs with a profile (`kernel.apparmor_restrict_unprivileged_userns` is 1); run as root, or `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
+        "AppArmor allows user namespaces only to programs with a profile (`kernel.apparmor_restrict_unprivileged_userns` is 1)"
     )]
     AppArmor,
     /// The process has more than one thread.
-    #[error(
-        "a user namespace can only be entered by a process with a single thread; enter it before the runtime starts"
-    )]
+    #[error("a user namespace can only be entered by a process with a single thread")]
     Threads,
     /// Anything else.
-    #[error(
-        "cannot make a user namespace: {doing}: {source}; run as root, or allow user namespaces to this container"
-    )]
+    #[error("cannot make a user namespace: {doing}: {source}")]
     Other {
         /// The step that failed.
         doing: &'static str,
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+impl UserNamespaceError {
+    /// Returns what would help.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::SwitchedOff => "run as root, or `sysctl -w kernel.unprivileged_userns_clone=1`",
+            Self::Limit { .. } => "run as root, or raise it with `sysctl -w user.max_user_namespaces=15000`",
+            Self::AppArmor => "run as root, or `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`",
+            Self::Threads => "enter it before the runtime starts",
+            Self::Other { .. } => "run as root, or allow user namespaces to this container",
+        }
+    }
 }
 
 /// Moves the process into a user namespace of its own in which it is root, with its own mounts and network.

@@ -4,6 +4,7 @@
 //!   that it starts, however deep, is found again by the name of that place in its environment.
 //! - [`World`] is a snapshot of what a run could leave behind.
 //! - [`Network`] is two namespaces with a cable between them and a server at one end, for experiments on this machine.
+//! - [`Container`] is the command as a container has it, with few capabilities.
 //! - [`scenario`] writes short experiments.
 //! - [`Servers`] are Prometheus and Alertmanager themselves.
 //! - [`Scene`] is all of these together, as most tests begin.
@@ -16,6 +17,7 @@
 
 mod binary;
 mod command;
+mod container;
 mod kernel;
 mod monitoring;
 mod network;
@@ -29,6 +31,7 @@ mod world;
 
 pub use binary::{program, repository};
 pub use command::{Chaos, Ended, Running, is_stage};
+pub use container::Container;
 pub use kernel::without_tcx;
 pub use monitoring::{Loopback, Servers};
 pub use network::{Network, ping};

@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_luck;
 mod changes;
 mod commands;
+mod container;
 mod documentation;
 mod eval;
 mod forms;

@@ -1,6 +1,14 @@
 //! `chaos doctor`
 
-use chaos_faults::backend::Abilities;
+use std::collections::BTreeSet;
+
+use chaos_core::{injector::Hold, trouble::Trouble};
+use chaos_faults::{
+    backend::{Abilities, Mechanism},
+    capability::Capability,
+    cost,
+};
+use chaos_lab::UserNamespaceError;
 use serde::Serialize;
 
 use crate::{
@@ -8,6 +16,15 @@ use crate::{
     exit_code::Exit,
     render,
 };
+
+/// The capability without which there is neither a lab nor a throw-away namespace.
+const NETWORK_NAMESPACE: &str = "network-namespace";
+
+/// The section of what backends consist of: its reasons were mostly said of them.
+const PARTS: &str = "what they are made of";
+
+/// What is missing with it, apart from labs.
+const ELSEWHERE: &str = "no faults in other network namespaces; here they are tried and done in place";
 
 /// What `--format json` prints.
 #[derive(Serialize)]
@@ -23,24 +40,26 @@ struct Finding {
     name: String,
     works: bool,
     detail: Option<String>,
+    /// What its absence costs.
+    costs: Option<String>,
     remedy: Option<String>,
 }
 
-/// Says what this machine and user can do, found out by trying in throw-away namespaces.
+impl Finding {
+    fn yes(name: &str, detail: Option<String>) -> Self {
+        Finding { name: name.to_owned(), works: true, detail, costs: None, remedy: None }
+    }
+
+    fn no(name: &str, detail: Option<String>, costs: impl Into<String>, remedy: Option<String>) -> Self {
+        Finding { name: name.to_owned(), works: false, detail, costs: Some(costs.into()), remedy }
+    }
+}
+
+/// Says what this machine and user can do, found out by trying.
 pub(crate) fn run(args: &Doctor) -> Exit {
     let root = nix::unistd::geteuid().is_root();
     // Before the runtime: a process with threads cannot enter a user namespace.
     let entered = if root { Ok(()) } else { chaos_lab::enter_user_namespace() };
-    let lab = match &entered {
-        Ok(()) => Finding { name: "lab".into(), works: true, detail: None, remedy: None },
-        Err(error) => {
-            let (what, remedy) = error
-                .to_string()
-                .split_once("; ")
-                .map_or((error.to_string(), None), |(w, r)| (w.to_owned(), Some(r.to_owned())));
-            Finding { name: "lab".into(), works: false, detail: Some(what), remedy }
-        }
-    };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
@@ -53,34 +72,12 @@ pub(crate) fn run(args: &Doctor) -> Exit {
     };
     let findings = Findings {
         user: user.into(),
-        lab,
+        lab: lab(&entered, &abilities),
         backends: abilities
             .mechanisms()
-            .map(|(name, found)| match found {
-                Ok(hold) => Finding {
-                    name: name.to_owned(),
-                    works: true,
-                    detail: Some(hold.to_string()),
-                    remedy: None,
-                },
-                Err(denied) => Finding {
-                    name: name.to_owned(),
-                    works: false,
-                    detail: Some(denied.message.clone()),
-                    remedy: denied.help.clone(),
-                },
-            })
+            .map(|(mechanism, found)| backend(&abilities, mechanism, found))
             .collect(),
-        capabilities: abilities
-            .capabilities()
-            .iter()
-            .map(|c| Finding {
-                name: c.name.clone(),
-                works: c.available,
-                detail: c.reason.clone(),
-                remedy: c.remedy.clone(),
-            })
-            .collect(),
+        capabilities: abilities.capabilities().iter().map(capability).collect(),
     };
     match args.format {
         Shape::Json => {
@@ -93,23 +90,71 @@ pub(crate) fn run(args: &Doctor) -> Exit {
     if findings.lab.works && findings.backends.iter().any(|b| b.works) { Exit::Passed } else { Exit::Refused }
 }
 
+fn lab(entered: &Result<(), UserNamespaceError>, abilities: &Abilities) -> Finding {
+    let costs = "no experiments with a `lab`";
+    if let Err(error) = entered {
+        return Finding::no("lab", Some(error.to_string()), costs, Some(error.remedy().to_owned()));
+    }
+    let costs = format!("{costs}; {ELSEWHERE}");
+    match abilities.capabilities().iter().find(|capability| capability.name == NETWORK_NAMESPACE) {
+        Some(found) if !found.available => {
+            Finding::no("lab", found.reason.clone(), costs, found.remedy.clone())
+        }
+        _ => Finding::yes("lab", None),
+    }
+}
+
+fn backend(abilities: &Abilities, mechanism: Mechanism, found: &Result<Hold, Trouble>) -> Finding {
+    match found {
+        Ok(hold) => Finding::yes(mechanism.name(), Some(hold.to_string())),
+        Err(denied) => Finding::no(
+            mechanism.name(),
+            Some(denied.message.clone()),
+            cost(abilities, mechanism),
+            denied.help.clone(),
+        ),
+    }
+}
+
+fn capability(found: &Capability) -> Finding {
+    if found.available {
+        return Finding::yes(&found.name, None);
+    }
+    let costs =
+        if found.name == NETWORK_NAMESPACE { ELSEWHERE } else { "nothing: what needs it has another way" };
+    Finding::no(&found.name, found.reason.clone(), costs, found.remedy.clone())
+}
+
 fn text(findings: &Findings) -> String {
     let mut out = format!("you are {}\n", findings.user);
-    section(&mut out, "environments", std::slice::from_ref(&findings.lab));
-    section(&mut out, "fault backends", &findings.backends);
-    section(&mut out, "what they are made of", &findings.capabilities);
+    let mut said = BTreeSet::new();
+    section(&mut out, &mut said, "environments", std::slice::from_ref(&findings.lab));
+    section(&mut out, &mut said, "fault backends", &findings.backends);
+    section(&mut out, &mut said, PARTS, &findings.capabilities);
     out
 }
 
-fn section(out: &mut String, title: &str, found: &[Finding]) {
+/// Writes a section; what has been `said` of something else is not repeated, with its cost alone where that differs.
+fn section<'a>(out: &mut String, said: &mut BTreeSet<&'a str>, title: &str, found: &'a [Finding]) {
     out.push_str(&format!("\n{title}\n"));
     for finding in found {
-        let word = if finding.works { "yes" } else { "no " };
         let detail = finding.detail.as_deref().unwrap_or_default();
+        let again = !finding.works && !said.insert(detail);
+        if again && title == PARTS {
+            continue;
+        }
+        let (word, detail) = match (finding.works, again) {
+            (true, _) => ("yes", detail),
+            (false, false) => ("no ", detail),
+            (false, true) => ("no ", "for the same reason"),
+        };
         out.push_str(format!("  {word}  {:<18}{detail}", finding.name).trim_end());
         out.push('\n');
-        if let Some(remedy) = &finding.remedy {
-            out.push_str(&format!("       {:<18}{remedy}\n", "remedy:"));
+        let remedy = finding.remedy.as_ref().filter(|_| !again);
+        for (label, line) in [("costs:", finding.costs.as_ref()), ("remedy:", remedy)] {
+            if let Some(line) = line {
+                out.push_str(&format!("       {label:<18}{line}\n"));
+            }
         }
     }
 }

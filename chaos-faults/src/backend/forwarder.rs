@@ -22,7 +22,10 @@ use crate::{
         Counters, Forwarder, ForwarderError, TcxSteering,
         steering::{Entry, Steering, SteeringError},
     },
-    netlink::filter::{self, Hook, SLOTS, Verdict},
+    netlink::{
+        filter::{self, Hook, SLOTS, Verdict},
+        own_pair,
+    },
     network,
 };
 
@@ -97,6 +100,8 @@ impl Forwarders {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
+        // What one left that was killed where its pair had no namespace of its own.
+        own_pair::sweep(&ground.connection).await.map_err(failed)?;
         self.active.insert(undo.id.clone(), Vec::new());
         let ask = &undo.offer.ask;
         let until = Deadline::after(undo.deadline);
@@ -229,6 +234,9 @@ impl Forwarders {
         }
         let known = all.is_some();
         holds.tidy();
+        if let Some(ground) = ground.filter(|_| !known) {
+            own_pair::sweep(&ground.connection).await.map_err(failed)?;
+        }
         if let Some(ground) = ground.filter(|_| undo.offer.hold == Hold::Agent) {
             self.clean(state, ground, known).await?;
         }

@@ -67,17 +67,16 @@ impl Nft {
     }
 }
 
-/// Makes a table with a refusal in a throw-away namespace.
+/// Makes a table with a refusal, which no packet meets where others use the namespace too.
 ///
 /// # Errors
 /// Why that cannot be done.
-pub(crate) fn trial() -> Result<(), String> {
-    let namespace = Namespace::create().map_err(|error| error.to_string())?;
+pub(crate) fn trial(namespace: &Namespace, others: bool) -> std::io::Result<()> {
     let rules = compile(&PacketMatch::default(), &[Direction::Egress], Blocked::All);
-    let rules = rules.map_err(|error| error.to_string())?;
-    let table = Table::make(&namespace, "chaos_trial", &rules);
-    let counted = table.and_then(|table| table.counted());
-    counted.map(drop).map_err(|error| error.to_string())
+    let rules = rules.map_err(std::io::Error::other)?;
+    let name = format!("chaos_trial_{:08x}", rand::random::<u32>());
+    let make = if others { Table::make_dormant } else { Table::make };
+    make(namespace, &name, &rules)?.counted().map(drop)
 }
 
 fn refused(error: std::io::Error) -> Trouble {

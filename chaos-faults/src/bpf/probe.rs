@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use chaos_netns::enter_new;
+use chaos_netns::Namespace;
 
 use super::assembler::{Assembler, Register};
 use super::link::attach_here;
@@ -21,6 +21,8 @@ pub enum Support {
         reason: String,
         /// What would most likely help.
         remedy: String,
+        /// Whether a right is missing, rather than an ability of the kernel.
+        permission: bool,
     },
 }
 
@@ -31,21 +33,21 @@ impl Support {
     }
 }
 
-/// Loads a program that lets everything pass and attaches it: to the loopback of a namespace made for this and gone
-/// afterwards, or, where none may be made, to an interface that does not exist, which the kernel refuses in another way
-/// depending on whether it could have.
+/// Loads a program that lets everything pass and attaches it to the loopback of a namespace made for this and gone
+/// afterwards.
 pub fn probe() -> Support {
-    // A new namespace changes the thread for the rest of its life.
-    std::thread::Builder::new()
-        .name("chaos-probe".to_owned())
-        .spawn(try_here)
-        .map_err(|error| error.to_string())
-        .and_then(|thread| thread.join().map_err(|_| "the probing thread panicked".to_owned()))
-        .unwrap_or_else(|reason| Support::No { reason, remedy: "free memory and processes".to_owned() })
+    match Namespace::create() {
+        Ok(namespace) => probe_on(&namespace, 1),
+        Err(error) => Support::No {
+            reason: error.to_string(),
+            remedy: "run as root".to_owned(),
+            permission: matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)),
+        },
+    }
 }
 
-fn try_here() -> Support {
-    let no = |reason: String, remedy: &str| Support::No { reason, remedy: remedy.to_owned() };
+/// Loads a program that lets everything pass and attaches it to an interface for a moment.
+pub(crate) fn probe_on(namespace: &Namespace, index: u32) -> Support {
     let mut asm = Assembler::new();
     asm.set(Register::R0, -1).exit();
     let loaded = asm.finish().and_then(|code| Program::load(Kind::SchedCls, 0, "chaos_probe", &code));
@@ -57,17 +59,17 @@ fn try_here() -> Support {
             } else {
                 "run as root, or give the program CAP_BPF and CAP_NET_ADMIN"
             };
-            return no(error.to_string(), remedy);
+            return Support::No {
+                reason: error.to_string(),
+                remedy: remedy.to_owned(),
+                permission: matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)),
+            };
         }
     };
-    let (index, expected) = match enter_new() {
-        Ok(()) => (1, None),
-        Err(_) => (i32::MAX.cast_unsigned(), Some(libc::ENODEV)),
-    };
-    match attach_here(index, Direction::Egress, program.as_raw_fd()) {
-        Ok(_) => Support::Yes,
-        Err(error) if error.raw_os_error() == expected && expected.is_some() => Support::Yes,
-        Err(error) => attach_refused(&error),
+    match namespace.run(|| attach_here(index, Direction::Egress, program.as_raw_fd())) {
+        Ok(Ok(_)) => Support::Yes,
+        Ok(Err(error)) => attach_refused(&error),
+        Err(error) => attach_refused(&error.into()),
     }
 }
 
@@ -80,6 +82,7 @@ fn attach_refused(error: &io::Error) -> Support {
     Support::No {
         reason: format!("cannot attach a BPF program to an interface: {error}"),
         remedy: remedy.to_owned(),
+        permission: matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)),
     }
 }
 

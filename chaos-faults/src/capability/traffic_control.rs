@@ -7,21 +7,12 @@ use crate::{
     netlink::{
         Connection, Handle, Htb, Netem, NetlinkError, Prio, QdiscOptions, Tbf,
         filter::{Family, Hook, Rule, Verdict},
-        link::VethPair,
     },
 };
 
-/// The loopback interface of a new namespace always has the first number.
-const LOOPBACK: u32 = 1;
-
-/// Tries all of it in the connection's namespace, which must be a throw-away one.
-pub(super) async fn probe(connection: &Connection) -> Vec<Capability> {
+/// Tries all of it on the end `near` of a pair that nobody else uses.
+pub(super) async fn probe(connection: &Connection, near: u32, far: u32) -> Vec<Capability> {
     let mut found = Vec::new();
-    let pair = VethPair { name: "chaos-a".into(), peer: "chaos-b".into(), peer_namespace: None, mtu: 1500 };
-    let veth = connection.add_veth_pair(&pair).await;
-    let index = veth.as_ref().map_or(LOOPBACK, |link| link.index);
-    found.push(outcome("veth", "veth", veth.map(drop)));
-
     let netem = Netem { delay: Duration::from_millis(1), ..Netem::default() };
     let tbf = Tbf::for_rate(1_000_000, 1500, Duration::from_millis(10));
     let kinds: [(&str, QdiscOptions); 4] = [
@@ -31,10 +22,10 @@ pub(super) async fn probe(connection: &Connection) -> Vec<Capability> {
         ("sch_prio", QdiscOptions::Prio(Prio { extra_bands: 1 })),
     ];
     for (module, options) in kinds {
-        let tried = try_qdisc(connection, index, &options).await;
+        let tried = try_qdisc(connection, near, &options).await;
         found.push(outcome(options.kind(), module, tried));
     }
-    found.extend(try_filters(connection, index).await);
+    found.extend(try_filters(connection, near, far).await);
     found
 }
 
@@ -43,7 +34,7 @@ async fn try_qdisc(connection: &Connection, index: u32, options: &QdiscOptions) 
     connection.delete_qdisc(index, Handle::ROOT, Handle::OWN_ROOT).await
 }
 
-async fn try_filters(connection: &Connection, index: u32) -> [Capability; 3] {
+async fn try_filters(connection: &Connection, index: u32, far: u32) -> [Capability; 3] {
     let because = |name: &str, needed: &str| {
         Capability::missing(
             name,
@@ -61,7 +52,7 @@ async fn try_filters(connection: &Connection, index: u32) -> [Capability; 3] {
     if let Err(error) = connection.add_filters(index, Hook::Egress, 0, &rules, passing).await {
         return [clsact, refused("u32", "cls_u32", &error), because("mirred", "u32")];
     }
-    let redirect = Verdict::Redirect(LOOPBACK);
+    let redirect = Verdict::Redirect(far);
     let mirred = connection.add_filters(index, Hook::Egress, 1, &rules, redirect).await;
     [clsact, Capability::available("u32"), outcome("mirred", "act_mirred", mirred)]
 }

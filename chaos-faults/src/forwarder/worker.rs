@@ -171,7 +171,7 @@ impl Worker {
         self.release(u64::MAX);
         self.count_overrun();
         if let Err(error) = self.pair.remove() {
-            tracing::warn!(%error, "the forwarder's pair of interfaces is left to the end of its namespace");
+            tracing::warn!(%error, "the forwarder's pair of interfaces could not be removed");
         }
     }
 

@@ -11,6 +11,10 @@ use crate::backend::{Abilities, Holding, Mechanism};
 /// An Ethernet interface's MTU, for trying whether a token bucket can be made before the interface is known.
 const USUAL_MTU: u32 = 1500;
 
+/// What a forwarder adds to a place in which no network namespace can be made.
+const IN_PLACE: &str = "its pair of interfaces `chaos…-a` and `chaos…-b` stands in the target's own network namespace; if the agent \
+                        is killed, the idle pair stays until the next fault there or `chaos restore`";
+
 /// Splits an ask among mechanisms, best first, and says why not others.
 ///
 /// What a program on the interface can do, it does: it counts, and the kernel ends it with its holder. All the rest is
@@ -171,7 +175,10 @@ impl Choice<'_> {
                 "in user space, to which filters (clsact, u32, mirred) redirect packets"
             }
         };
-        let does = specs.iter().map(|spec| format!("{spec} of {packets}, {how}")).collect();
+        let mut does: Vec<_> = specs.iter().map(|spec| format!("{spec} of {packets}, {how}")).collect();
+        if mechanism == Mechanism::Forwarder && self.abilities.in_place {
+            does.push(IN_PLACE.into());
+        }
         let undoes = match (mechanism, hold) {
             (Mechanism::Nft, _) => {
                 "closes the socket, and its table with it, which also end with the agent".into()

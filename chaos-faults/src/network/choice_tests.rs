@@ -13,7 +13,7 @@ use super::*;
 use crate::capability::Capability;
 
 fn abilities(missing: &[&str]) -> Abilities {
-    let all = ["tcx", "nft"].into_iter().chain(crate::capability::NAMES);
+    let all = ["tcx", "nft", "ingress-drop"].into_iter().chain(crate::capability::NAMES);
     Abilities::of(
         all.map(|name| {
             if missing.contains(&name) {
@@ -152,4 +152,18 @@ fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
         offers[1].because[0].starts_with("not netem: it would stay when this process dies"),
         "{offers:?}"
     );
+}
+
+#[test]
+fn without_a_namespace_of_its_own_the_forwarder_says_what_a_kill_leaves() {
+    let offers = |missing: &[&str]| {
+        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(missing), Holding::Agent, &[])
+    };
+    let apart = offers(&["netem"]).unwrap();
+    assert!(!apart[0].does.iter().any(|line| line.contains("idle pair")), "{apart:?}");
+    let in_place = offers(&["netem", "network-namespace"]).unwrap();
+    assert_eq!(in_place[0].backend, "forwarder");
+    assert!(in_place[0].does.iter().any(|line| line.contains("idle pair")), "{in_place:?}");
+    let denied = offers(&["netem", "network-namespace", "ingress-drop"]).unwrap_err();
+    assert!(denied.message.contains("network-namespace"), "{denied:?}");
 }

@@ -1,36 +1,33 @@
 //! The few nf_tables messages that a refusal takes.
 
-use std::{io, os::fd::AsRawFd};
+use std::io;
 
 use chaos_core::{injector::Direction, model::fault::Blocked};
 use chaos_netns::Namespace;
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
 use super::{Refusal, Told};
-use crate::netlink::{attribute, filter::Family};
+use crate::netlink::{
+    attribute,
+    filter::Family,
+    nftables::{
+        ACK, Batch, DONE, ERROR, EXCLUSIVE, NEW_CHAIN, NEW_TABLE, OWNED, REQUEST, SUBSYSTEM, acknowledged,
+        error_of, message, nested, new_table, number, open, receive, text,
+    },
+};
 
 const INET: u8 = 1;
 const TCP: u8 = 6;
 
-/// Numbers of messages (`enum nf_tables_msg_types`), below the subsystem's.
-const SUBSYSTEM: u16 = 10 << 8;
-const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
-const NEW_CHAIN: u16 = 3;
 const NEW_RULE: u16 = 6;
 const GET_RULE: u16 = 7;
-const BATCH_BEGIN: u16 = 16;
-const BATCH_END: u16 = 17;
 
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
-const EXCLUSIVE: u16 = 0x200;
-const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
 
-/// `NFT_TABLE_F_OWNER`: the table goes with the socket that made it.
-const OWNED: u32 = 2;
+/// `NFT_TABLE_F_DORMANT`: its chains are attached to nothing.
+const DORMANT: u32 = 1;
 
 /// A table, held by the socket that made it: dropping it removes the table.
 #[derive(Debug)]
@@ -42,29 +39,29 @@ pub(super) struct Table {
 impl Table {
     /// Makes a table with chains for each way packets take, and rules in them; all of it or nothing.
     pub(super) fn make(namespace: &Namespace, name: &str, rules: &[Refusal]) -> io::Result<Self> {
+        Self::with(OWNED, namespace, name, rules)
+    }
+
+    /// Makes one that no packet meets, for trying whether it can be made among the traffic of others.
+    pub(super) fn make_dormant(namespace: &Namespace, name: &str, rules: &[Refusal]) -> io::Result<Self> {
+        Self::with(OWNED | DORMANT, namespace, name, rules)
+    }
+
+    fn with(flags: u32, namespace: &Namespace, name: &str, rules: &[Refusal]) -> io::Result<Self> {
         let socket = open(namespace)?;
-        let mut batch = message(BATCH_BEGIN, REQUEST, 0, &[]);
-        let mut expected = 0;
-        let mut add = |kind: u16, flags: u16, attributes: &[u8]| {
-            expected += 1;
-            batch.extend(message(SUBSYSTEM | kind, REQUEST | ACK | CREATE | flags, INET, attributes));
-        };
-        let mut table = text(1, name);
-        attribute::push(&mut table, 2, &OWNED.to_be_bytes());
-        add(NEW_TABLE, EXCLUSIVE, &table);
+        let mut batch = Batch::new(INET);
+        batch.add(NEW_TABLE, EXCLUSIVE, &new_table(name, flags));
         for (chain, hook, _) in CHAINS {
-            add(NEW_CHAIN, 0, &new_chain(name, chain, hook));
+            batch.add(NEW_CHAIN, 0, &new_chain(name, chain, hook));
         }
         for rule in rules {
             for (chain, ..) in
                 CHAINS.iter().filter(|(.., direction)| direction.is_none_or(|way| way == rule.direction))
             {
-                add(NEW_RULE, APPEND, &new_rule(name, chain, rule));
+                batch.add(NEW_RULE, APPEND, &new_rule(name, chain, rule));
             }
         }
-        batch.extend(message(BATCH_END, REQUEST, 0, &[]));
-        socket.send(&batch)?;
-        acknowledged(&socket, expected)?;
+        batch.send(&socket)?;
         Ok(Table { socket, name: name.to_owned() })
     }
 
@@ -103,52 +100,6 @@ pub(super) fn exists(namespace: &Namespace, name: &str) -> io::Result<bool> {
 /// The chains: their names, hooks, and which packets come by; what is passed on for others is sent and received at once.
 const CHAINS: [(&str, u32, Option<Direction>); 3] =
     [("output", 3, Some(Direction::Egress)), ("input", 1, Some(Direction::Ingress)), ("forward", 2, None)];
-
-fn open(namespace: &Namespace) -> io::Result<Socket> {
-    const NETFILTER: i32 = 12;
-    let socket =
-        namespace.run(|| Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(NETFILTER.into())));
-    let socket = socket.map_err(io::Error::from)??;
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
-    connect(&socket)?;
-    Ok(socket)
-}
-
-/// Addresses all that is sent to the kernel.
-fn connect(socket: &Socket) -> io::Result<()> {
-    let kernel = nix::sys::socket::NetlinkAddr::new(0, 0);
-    nix::sys::socket::connect(socket.as_raw_fd(), &kernel).map_err(io::Error::from)
-}
-
-fn message(kind: u16, flags: u16, family: u8, attributes: &[u8]) -> Vec<u8> {
-    const HEADERS: usize = 20;
-    let length = u32::try_from(HEADERS + attributes.len()).expect("invariant: a message of ours is short");
-    let resource = if kind < SUBSYSTEM { 10_u16 } else { 0 };
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    // Sequence and port: answers come in the order of the questions, to the only socket that asked.
-    bytes.extend([0; 8]);
-    bytes.extend([family, 0]);
-    bytes.extend(resource.to_be_bytes());
-    bytes.extend(attributes);
-    bytes
-}
-
-fn text(kind: u16, text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    attribute::push(&mut out, kind, &[text.as_bytes(), &[0]].concat());
-    out
-}
-
-fn number(out: &mut Vec<u8>, kind: u16, number: u32) {
-    attribute::push(out, kind, &number.to_be_bytes());
-}
-
-fn nested(out: &mut Vec<u8>, kind: u16, inner: &[u8]) {
-    const NESTED: u16 = 0x8000;
-    attribute::push(out, kind | NESTED, inner);
-}
 
 fn new_chain(table: &str, chain: &str, hook: u32) -> Vec<u8> {
     let mut out = text(1, table);
@@ -245,42 +196,6 @@ fn compare(out: &mut Vec<u8>, equal: bool, bytes: &[u8]) {
     number(&mut data, 2, u32::from(!equal));
     nested(&mut data, 3, &value(bytes));
     expression(out, "cmp", &data);
-}
-
-/// Reads messages of one datagram, as kind and content.
-fn receive(socket: &Socket) -> io::Result<Vec<(u16, Vec<u8>)>> {
-    let mut buffer = vec![0; 1 << 16];
-    let length = std::io::Read::read(&mut &*socket, &mut buffer)?;
-    let mut rest = buffer.get(..length).unwrap_or_default();
-    let mut found = Vec::new();
-    while let Some((header, _)) = rest.split_first_chunk::<16>() {
-        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        let content = rest.get(16..length).ok_or_else(|| io::Error::other("a message is cut short"))?;
-        found.push((u16::from_ne_bytes([header[4], header[5]]), content.to_vec()));
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(found)
-}
-
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-
-/// Returns the error number of an answer; zero acknowledges.
-fn error_of(content: &[u8]) -> io::Result<()> {
-    let code = content.first_chunk::<4>().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) }
-}
-
-fn acknowledged(socket: &Socket, mut expected: usize) -> io::Result<()> {
-    while expected > 0 {
-        for (kind, content) in receive(socket)? {
-            if kind == ERROR {
-                error_of(&content)?;
-                expected = expected.saturating_sub(1);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Reads a dump of rules to its end and returns the packets each one counted.
