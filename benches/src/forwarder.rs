@@ -150,7 +150,7 @@ fn round_trips(pair: &Pair, count: u32) -> Result<(Vec<Duration>, u32), Failure>
     })
 }
 
-/// Sends as much as goes through over so many connections; returns Gbit/s.
+/// Sends as much as goes through over this many connections; returns Gbit/s.
 fn throughput(pair: &Pair, connections: usize, seconds: f64) -> Result<f64, Failure> {
     const PIECE: usize = 256 * 1024;
     /// How long TCP gets to find its window before counting begins.

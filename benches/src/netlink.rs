@@ -28,7 +28,7 @@ pub(crate) struct Options {
     namespaces: usize,
 }
 
-/// How many faults a round puts in place and takes back, each way.
+/// How many faults a round puts in place and reverts, each way.
 const SPAWNED: usize = 20;
 const KEPT: usize = 400;
 const FRESH: usize = 100;

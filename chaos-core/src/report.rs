@@ -4,7 +4,7 @@
 //! 2. [`text`] is what a person reads in five seconds; [`plan`] is what they read before.
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
 //! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
-//! 5. [`search`] and [`matrix`] tell what many runs of one file come to.
+//! 5. [`search`] and [`matrix`] report the results of many runs of one file.
 //! 6. [`underline`] is what a renderer of the scenario underlines, and [`mod@excerpt`] such a place in plain text.
 //!
 //! Nothing here prints.

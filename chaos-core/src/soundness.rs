@@ -1,8 +1,8 @@
 //! What an experiment cannot show as it is written, found without touching or asking anything.
 //!
-//! One file for each mistake, and one list for each time at which it can be looked for; whoever adds one adds a file and a
+//! One file for each mistake, and one list for each time at which it can be looked for; to add one, add a file and a
 //! line to its list. The checker of the language calls the same lists on what a file says, so that it can underline the
-//! place; [`plan`](crate::plan::plan()) calls them for whoever builds experiments in code.
+//! place; [`plan`](crate::plan::plan()) calls them for experiments built in code.
 //!
 //! - [`REFUSED`], whatever the timeline is: [`constant`] limits that every measurement meets or none, shares of [`all`] or
 //!   none that nothing confirms, metrics that no probe feeds ([`fed`]), a [`window`] longer than its deadline.
@@ -128,7 +128,7 @@ pub(crate) fn warnings(experiment: &Experiment, places: &Places<'_>) -> Vec<Find
     order.chain(look(WARNED, experiment)).chain(samples::find(experiment, places)).collect()
 }
 
-/// Returns what should be known before running, as far as the experiment itself tells: from how many places a probe is sent
+/// Returns what should be known before running, as far as the experiment itself says: from how many places a probe is sent
 /// is only certain in a lab. What its steps leave out is not in it.
 pub fn remarks(experiment: &Experiment) -> Vec<Finding> {
     let mut found = look(WARNED, experiment);
@@ -154,7 +154,7 @@ impl Finding {
         Finding { kind, about: about.into(), message: message.into(), help: help.into(), span }
     }
 
-    /// Returns whether nothing is run because of it. An odd order of steps harms nothing: the runner takes back what is in
+    /// Returns whether nothing is run because of it. An odd order of steps harms nothing: the runner reverts what is in
     /// place, and no more.
     pub fn is_refused(&self) -> bool {
         match self.kind {

@@ -26,7 +26,7 @@ const LATEST: &str = "latest";
 /// Judges a recorded run again.
 pub(crate) fn run(args: &Judge) -> Exit {
     match judged(args) {
-        Ok((finished, folder, scenario)) => told(args, &finished, &folder, scenario.as_ref()),
+        Ok((finished, folder, scenario)) => print_report(args, &finished, &folder, scenario.as_ref()),
         Err(exit) => exit,
     }
 }
@@ -116,7 +116,8 @@ fn experiment<'a>(scenario: &'a Scenario, finished: &Finished) -> Result<&'a Exp
     }
 }
 
-fn told(args: &Judge, finished: &Finished, folder: &Path, scenario: Option<&Scenario>) -> Exit {
+/// Prints the report of a run that was judged again, and returns its exit code.
+fn print_report(args: &Judge, finished: &Finished, folder: &Path, scenario: Option<&Scenario>) -> Exit {
     let record = &finished.record;
     match args.format {
         Format::Text => {

@@ -62,7 +62,7 @@ impl RunView<'_> {
 pub struct PredicateResult {
     /// As the language writes it.
     pub text: String,
-    /// Whether it held; none where there was too little to tell.
+    /// Whether it held; `None` if there were too few samples.
     pub held: Option<bool>,
     /// What was measured, one line for people.
     pub measured: String,

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::{Overall, result};
 use crate::run::Record;
 
-/// A record with what came of it; its `version` is that of the record.
+/// A record with its result; its `version` is that of the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(title = "chaos run record")]
 pub struct Document {
-    /// What came of the run.
+    /// The outcome of the run.
     pub result: Overall,
     /// Everything that it rests on.
     #[serde(flatten)]
@@ -19,7 +19,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Adds what came of a run to its record.
+    /// Adds the result of a run to its record.
     pub fn new(record: Record) -> Document {
         Document { result: result(&record), record }
     }

@@ -66,7 +66,7 @@ fn suite(record: &Record) -> TestSuite {
     for param in &record.plan.experiment.params {
         suite.add_property(Property::new(xml(format!("param {}", param.name)), param.value.to_string()));
     }
-    let mut cases = vec![course(record, &overall)];
+    let mut cases = vec![completed(record, &overall)];
     cases.extend(record.steady.iter().map(|s| steady(record, s)));
     cases.extend(expectations(record));
     cases.extend(unsteady(record));
@@ -105,7 +105,7 @@ fn with_places(record: &Record, text: String, places: impl IntoIterator<Item = S
 }
 
 /// Whether the run was completed.
-fn course(record: &Record, overall: &Overall) -> TestCase {
+fn completed(record: &Record, overall: &Overall) -> TestCase {
     let name = "run completed";
     let by_steady_state = matches!(record.completion, Completion::Refused { by: Refusal::SteadyState, .. });
     let of_type = match overall.if_restored {

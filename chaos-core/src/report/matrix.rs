@@ -43,7 +43,7 @@ pub struct Cell {
     pub values: Vec<(String, Quantity)>,
     /// The run's id, and the name of its folder.
     pub run: String,
-    /// What came of it.
+    /// Its verdict.
     pub verdict: Verdict,
     /// Why, a line each.
     pub reasons: Vec<String>,
@@ -75,7 +75,7 @@ impl Matrix {
         let verdict = cells.iter().map(|cell| cell.verdict).max();
         let verdict = match verdict {
             Some(verdict) if cells.len() == planned => verdict,
-            // What was not run is no pass.
+            // What was not run is not a pass.
             Some(verdict) => verdict.max(Verdict::Aborted),
             None => Verdict::Refused,
         };

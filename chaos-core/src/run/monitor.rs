@@ -78,7 +78,7 @@ enum Hears {
     Measurements,
     /// Those that read a number: where the system that is asked for it does not answer, nothing was read.
     Readings,
-    /// Those that were told which alerts fire.
+    /// The measurements that know which alerts fire.
     Alerts,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// What came of one trial.
+/// The result of one trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -20,13 +20,13 @@ pub enum Outcome {
     Held,
     /// It failed, or an abort condition ended the run.
     NotHeld,
-    /// The run cannot tell; it teaches nothing, and the level is tried again.
+    /// The run decided nothing; it teaches nothing, and the level is tried again.
     Inconclusive,
     /// Somebody ended the run; it does not count.
     Interrupted,
     /// The run did not take place, or left something behind; the search ends.
     Ended {
-        /// What came of the run.
+        /// The outcome of the run.
         by: EndedBy,
         /// Why, one line for people.
         reason: String,

@@ -38,11 +38,11 @@ pub struct Trial {
     pub number: u32,
     /// The level.
     pub level: Quantity,
-    /// The run's id, and the name of its folder; none where there was no run.
+    /// The run's id, and the name of its folder; `None` if there was no run.
     pub run: Option<String>,
     /// What came of it for the search.
     pub outcome: Outcome,
-    /// What came of the run; none where there was no run.
+    /// The outcome of the run; `None` if there was no run.
     pub verdict: Option<Verdict>,
     /// Why, one line for people.
     pub reason: String,

@@ -65,7 +65,7 @@ fn still(
         "{names} slows at most {} of the requests of `{}`, and {} moves only where more than {} are slowed: {end}",
         percent(met),
         probe.name,
-        a(function),
+        with_article(function),
         percent(1.0 - q)
     );
     let help = format!(
@@ -75,7 +75,7 @@ fn still(
     Some(Finding::new(Kind::Odd, about, comparison.span, message, help))
 }
 
-/// Finds abort conditions that the fault by itself makes true.
+/// Finds abort conditions that the fault on its own makes true.
 pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
     for abort in &experiment.aborts {
         let Abort::When(predicate) = abort else { continue };
@@ -123,7 +123,7 @@ fn latency(comparison: &Comparison) -> Option<f64> {
     }
 }
 
-fn a(function: Function) -> String {
+fn with_article(function: Function) -> String {
     format!("a {function}")
 }
 
@@ -139,7 +139,7 @@ fn delayed(spec: &FaultSpec) -> f64 {
     }
 }
 
-/// Returns what share of a probe's requests a fault slows at most; none where that is not known.
+/// Returns what share of a probe's requests a fault slows at most; `None` if that is not known.
 fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
     let lab = experiment.lab()?;
     let on = Hosts::of(experiment, lab, &fault.on)?;
@@ -183,7 +183,7 @@ fn slowed(probe: &Probe, fault: &Fault) -> f64 {
 /// One end of a hop: hosts that requests are spread over.
 struct Spread {
     hosts: BTreeSet<String>,
-    /// Over so many connections; none where each request may go to another.
+    /// Over this many connections; `None` if each request may go to another.
     connections: Option<u32>,
 }
 

@@ -221,7 +221,7 @@ fn too_few_samples_for_a_claim() {
     );
 }
 
-/// A lab in which a client asks one of so many hosts.
+/// A lab in which a client asks one of this many hosts.
 fn lab(copies: u32, probe: Probe) -> Experiment {
     use crate::model::{Host, Scope};
     let hosts = [Host::new("client"), Host::new("api").copies(copies)];
@@ -272,7 +272,7 @@ fn a_tail_that_too_few_requests_are_in() {
           whatever the fault does"
         ]
     );
-    // That most do not notice is a claim by itself.
+    // That most do not notice is a claim on its own.
     assert_eq!(odd(&claiming(lab(3, get()), slow(), faster(0.5))), [] as [String; 0]);
     // A few kept connections are not spread evenly.
     let kept = get().reusing_connections(4);

@@ -174,7 +174,7 @@ impl Search {
         })
     }
 
-    /// Runs the experiment at a level, and writes down what came of it.
+    /// Runs the experiment at a level, and writes down the result.
     fn trial(&mut self, session: &Session<'_>, level: Quantity) -> Result<Trial, Exit> {
         let number = self.record.trials.len() as u32 + 1;
         let scenario = self.at(session, level)?;
@@ -188,7 +188,7 @@ impl Search {
         let trial = trial(number, level, run, exit, finished.as_ref(), since);
         self.write(&Entry::Over(trial.clone()))?;
         self.record.push(trial.clone());
-        // Read anew by whoever looks in before the end; a search without it goes on all the same.
+        // For readers who look before the end; the search continues without it.
         if let Err(error) = fs::write(self.folder.join("search.json"), self.json()) {
             tracing::warn!(%error, "the record of the search was not written");
         }

@@ -7,7 +7,7 @@ use crate::{
     search::{EndedBy, Header, Next, Outcome, Question, SCHEMA_VERSION, SearchRecord, Trial},
 };
 
-/// A search of a system that answers by a rule, stopped after so many trials.
+/// A search of a system that answers by a rule, stopped after this many trials.
 fn searched(most: usize, rule: impl Fn(f64, usize) -> Outcome) -> SearchRecord {
     let seconds = |value| Quantity::new(value, Unit::Seconds);
     let question = Question::new("extra", seconds(0.0), seconds(2.0), seconds(0.04)).unwrap();

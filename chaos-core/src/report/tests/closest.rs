@@ -18,7 +18,7 @@ fn finding(claim: &str, margin: f64, normalised: f64) -> Finding {
     }
 }
 
-fn told() -> Record {
+fn closely_decided() -> Record {
     let mut record = records::passed();
     record.expectations[0].findings = vec![finding("p95(shop.latency) <= 1s during slow", 0.4, 0.4)];
     let mut signal = finding("always success(shop, over 2s) >= 99% during slow", 0.0, 0.12);
@@ -38,7 +38,7 @@ fn told() -> Record {
 
 #[test]
 fn the_claim_nearest_to_the_other_verdict_is_told_everywhere() {
-    let record = told();
+    let record = closely_decided();
     let closest = result(&record).closest.unwrap();
     assert_eq!(
         closest.sentence,
@@ -60,7 +60,7 @@ fn the_claim_nearest_to_the_other_verdict_is_told_everywhere() {
 
 #[test]
 fn what_missed_by_most_and_how_sure_all_are() {
-    let mut record = told();
+    let mut record = closely_decided();
     record.plan.experiment.correction = Correction::Holm;
     record.expectations[2].findings = vec![finding("p99(shop.latency) <= 1s during slow", -0.5, -0.5)];
     let overall = result(&record);

@@ -13,7 +13,7 @@ use crate::{
     time::duration,
 };
 
-/// A stage whose second fault is to stay for so many seconds, with one abort condition.
+/// A stage whose second fault is to stay for this many seconds, with one abort condition.
 fn stage(hold: u64, abort: impl FnOnce(Comparison) -> Abort) -> Stage {
     let mut stage = Stage::new();
     stage.judge = Arc::new(Standard::new());
@@ -119,7 +119,7 @@ async fn a_service_that_does_not_answer_is_no_silence() {
     }
 }
 
-/// The system that a reading is asked of may be cut off too: a question without an answer is no reading.
+/// The system that a reading is asked of may be cut off too: a question without an answer is not a reading.
 #[tokio::test(start_paused = true)]
 async fn questions_that_time_out_are_silence_to_a_condition_on_readings() {
     let stage = stage(120, above_five);
