@@ -11,7 +11,7 @@ use chaos_core::{
     run::{
         EventSink,
         event::{ProbeProgress, What},
-        record::{PartState, Stage},
+        record::{PartState, Role, Stage},
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -72,7 +72,7 @@ impl Show {
                     self.line(&format!("    {}: {} ({sign})", predicate.text, predicate.measured));
                 }
             }
-            What::Part { background: false, state, line, .. } => match state {
+            What::Part { role: Role::Fault | Role::Change, state, line, .. } => match state {
                 PartState::Active => self.line(&format!("    in place: {line}")),
                 PartState::Reverted => self.line(&format!("    restored: {line}")),
                 PartState::RevertFailed => self.line(&format!("    not restored yet: {line}")),

@@ -28,6 +28,17 @@ use async_trait::async_trait;
 pub trait Journal: Send + Sync {
     /// Appends an entry; returns once it would survive a crash of the machine.
     async fn append(&self, entry: &Entry) -> Result<(), Trouble>;
+
+    /// Appends entries in this order; returns once all of them would survive a crash, with a result for each.
+    ///
+    /// Appends one after another unless overridden by a journal that can wait for its disk once.
+    async fn append_all(&self, entries: &[Entry]) -> Vec<Result<(), Trouble>> {
+        let mut results = Vec::with_capacity(entries.len());
+        for entry in entries {
+            results.push(self.append(entry).await);
+        }
+        results
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! 2. The [director] goes through setup, steady state and the steps of the timeline.
 //! 3. Every stream of measurements is sent by the open-loop [`load`] engine and taken in by the [monitor], which judges
 //!    abort conditions on every one of them.
-//! 4. Faults are [put in place](inject) only after their undoing is in the journal, and [unwound](unwind) in reverse order.
+//! 4. Faults are [put in place](inject) in [waves](wave), only after their undoing is in the journal, and [unwound](unwind) in
+//!    reverse.
 //! 5. Everything that happens is a [`RunEvent`]; the [`Record`] is what remains. The runner itself prints nothing.
 //! 6. [`Control`] stops a run from outside.
 
@@ -30,6 +31,7 @@ mod runner;
 mod scribe;
 mod summary;
 mod unwind;
+mod wave;
 
 pub use clock::Clock;
 pub use control::Control;

@@ -103,6 +103,12 @@ pub struct World {
 struct Inner {
     script: Vec<(Door, Range<u32>, Mishap)>,
     calls: BTreeMap<Door, u32>,
+    /// How many calls are under way, and how many were at most.
+    under_way: BTreeMap<Door, (usize, usize)>,
+    /// How many objects selectors find, where that is not one.
+    objects: BTreeMap<String, u32>,
+    /// Whether each effect of a fault is a part of its own.
+    split: bool,
     log: Vec<(Door, String)>,
     in_place: Vec<String>,
     undos: Vec<Undo>,
@@ -148,6 +154,9 @@ impl World {
             inner: Arc::new(Mutex::new(Inner {
                 script: Vec::new(),
                 calls: BTreeMap::new(),
+                under_way: BTreeMap::new(),
+                objects: BTreeMap::new(),
+                split: false,
                 log: Vec::new(),
                 in_place: Vec::new(),
                 undos: Vec::new(),
@@ -178,6 +187,21 @@ impl World {
     /// Sets how many packets each fault meets; 0 makes faults that do nothing.
     pub fn meet(&self, packets: u64) {
         self.lock().met = packets;
+    }
+
+    /// Makes the selector of this name find so many objects, `NAME-1`, `NAME-2` and so on.
+    pub fn populate(&self, name: &str, objects: u32) {
+        self.lock().objects.insert(name.to_owned(), objects);
+    }
+
+    /// Makes each effect of a fault a part of its own.
+    pub fn split(&self) {
+        self.lock().split = true;
+    }
+
+    /// Returns how many calls through a door were under way at once, at most.
+    pub fn most_at_once(&self, door: Door) -> usize {
+        self.lock().under_way.get(&door).map_or(0, |(_, most)| *most)
     }
 
     /// Loses a fault that should be in place.
@@ -240,6 +264,7 @@ impl World {
 
     /// Plays a call: what goes wrong goes wrong, else `act` is done at once.
     async fn play<T>(&self, door: Door, about: &str, act: impl FnOnce(&mut Inner) -> T) -> Result<T, String> {
+        let _under_way = UnderWay::begin(self, door);
         let mishap = {
             let mut inner = self.lock();
             let count = inner.calls.entry(door).or_default();
@@ -269,6 +294,28 @@ impl World {
                 tokio::time::sleep(time).await;
                 Ok(act(&mut self.lock()))
             }
+        }
+    }
+}
+
+/// A call that is under way until this is dropped, also by a panic or by being given up.
+struct UnderWay<'a>(&'a World, Door);
+
+impl<'a> UnderWay<'a> {
+    fn begin(world: &'a World, door: Door) -> Self {
+        let mut inner = world.lock();
+        let (now, most) = inner.under_way.entry(door).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        drop(inner);
+        UnderWay(world, door)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some((now, _)) = self.0.lock().under_way.get_mut(&self.1) {
+            *now -= 1;
         }
     }
 }

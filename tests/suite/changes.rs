@@ -36,7 +36,7 @@ fn a_change_stays_through_the_watch_and_is_gone_at_the_end() {
     let ended = chaos.call(&["run", &file]).exits(0).says("PASSED").says("distant");
     let record = ended.record();
     assert_eq!(record["exercised"]["distant"], true, "{record}");
-    let part = record["parts"].as_array().unwrap().iter().find(|p| p["change"] == true).unwrap().clone();
+    let part = record["parts"].as_array().unwrap().iter().find(|p| p["role"] == "change").unwrap().clone();
     let watch = record["phases"].as_array().unwrap().iter().find(|p| p["phase"] == "watch").unwrap().clone();
     assert!(part["reverting"].as_i64() >= watch["end"].as_i64(), "{part} {watch}");
     let entries: Vec<String> = ended

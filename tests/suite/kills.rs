@@ -14,7 +14,7 @@ use serde_json::Value;
 type Point = (&'static str, fn(&Value) -> bool, u64);
 
 fn part(what: &Value, state: &str) -> bool {
-    what["type"] == "part" && what["background"] == false && what["state"] == state
+    what["type"] == "part" && what["role"] == "fault" && what["state"] == state
 }
 
 /// Ten points of the timeline.

@@ -90,7 +90,7 @@ fn another_program_runs_on_a_host_until_the_end_of_the_run() {
     let record = ended.record();
     assert_eq!(record["exercised"]["canary"], true, "{ended}");
     let parts = record["parts"].as_array().unwrap();
-    let part = parts.iter().find(|part| part["change"] == true).unwrap();
+    let part = parts.iter().find(|part| part["role"] == "change").unwrap();
     assert!(part["effect"]["met"].as_u64().unwrap() >= 1, "{part}");
     assert!(part["effect"]["line"].as_str().unwrap().contains("connections were opened to it"), "{part}");
     let watch = record["phases"].as_array().unwrap().iter().find(|p| p["phase"] == "watch").unwrap();
@@ -133,7 +133,7 @@ fn a_program_that_does_not_become_ready_could_not_be_made_and_the_old_one_is_bac
         let record = ended.record();
         assert_eq!(record["abort"]["kind"], "inject", "{ended}");
         let parts = record["parts"].as_array().unwrap();
-        let part = parts.iter().find(|part| part["change"] == true).unwrap();
+        let part = parts.iter().find(|part| part["role"] == "change").unwrap();
         // Taken back means that the old program runs and is ready again.
         assert_eq!(part["state"], "reverted", "{ended}");
         assert!(part["injected"].is_null(), "{ended}");
@@ -182,7 +182,7 @@ fn gateways_name_servers_and_real_programs_are_replaced_too() {
     scene.assert_as_before();
     let record = ended.record();
     let parts = record["parts"].as_array().unwrap();
-    let made: Vec<&Value> = parts.iter().filter(|part| part["change"] == true).collect();
+    let made: Vec<&Value> = parts.iter().filter(|part| part["role"] == "change").collect();
     assert_eq!(made.len(), 3, "{ended}");
     for part in made {
         assert_eq!(part["state"], "reverted", "{ended}");

@@ -1,5 +1,7 @@
 //! The entries of a journal.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,7 @@ pub enum Entry {
     /// A part is about to be injected; from here on it is owed a revert.
     Prepared {
         /// Everything needed to put it back.
-        undo: Box<Undo>,
+        undo: Arc<Undo>,
     },
     /// The injection of a part begins.
     Injecting {

@@ -94,34 +94,56 @@ impl FileJournal {
         &self.path
     }
 
-    /// Appends an entry and waits for the disk; must not run on a thread that has other things to do.
-    pub fn append_blocking(&self, entry: &Entry) -> Result<(), Trouble> {
+    /// Appends entries and waits for the disk; must not run on a thread that has other things to do.
+    pub fn append_blocking(&self, entries: &[Entry]) -> Vec<Result<(), Trouble>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.append(entry).map_err(|e| failed("write", &self.path, &e))
+        if inner.append(entries).is_ok() {
+            return vec![Ok(()); entries.len()];
+        }
+        // Where there is no room for all, there still is for what was reserved: a debt that is paid is written down.
+        let mut one =
+            |entry| inner.append(std::slice::from_ref(entry)).map_err(|e| failed("write", &self.path, &e));
+        entries.iter().map(&mut one).collect()
     }
 }
 
 impl Inner {
-    fn append(&mut self, entry: &Entry) -> io::Result<()> {
-        let mut entry = entry.clone();
-        if let Entry::RevertFailed { error, .. } = &mut entry {
-            let cut = error.floor_char_boundary(LONGEST_ERROR.min(error.len()));
-            error.truncate(cut);
+    /// Appends all entries or none, and waits for the disk once.
+    fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let (mut text, mut number, mut parts) = (Vec::new(), self.number, self.parts);
+        for entry in entries {
+            let mut entry = entry.clone();
+            if let Entry::RevertFailed { error, .. } = &mut entry {
+                let cut = error.floor_char_boundary(LONGEST_ERROR.min(error.len()));
+                error.truncate(cut);
+            }
+            parts += u64::from(matches!(entry, Entry::Prepared { .. }));
+            serde_json::to_writer(&mut text, &Line { number, at: Timestamp::now(), entry })?;
+            text.push(b'\n');
+            number += 1;
         }
-        let prepares = matches!(entry, Entry::Prepared { .. });
-        let mut text = serde_json::to_vec(&Line { number: self.number, at: Timestamp::now(), entry })?;
-        text.push(b'\n');
-        if prepares {
-            // Room for this part's unwinding is reserved before the part is touched: if the disk is full, it never is.
-            self.reserve(self.end + text.len() as u64 + ROOM + (self.parts + 1) * ROOM_PER_PART)?;
-            self.parts += 1;
+        if parts > self.parts {
+            // Room for their unwinding is reserved before parts are touched: if the disk is full, they never are.
+            self.reserve(self.end + text.len() as u64 + ROOM + parts * ROOM_PER_PART)?;
         }
         self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(&text)?;
-        self.file.sync_data()?;
+        if let Err(error) = self.file.write_all(&text).and_then(|()| self.file.sync_data()) {
+            if entries.len() > 1 {
+                self.cut()?;
+            }
+            return Err(error);
+        }
         self.end += text.len() as u64;
-        self.number += 1;
+        (self.number, self.parts) = (number, parts);
         Ok(())
+    }
+
+    /// Cuts off what lies beyond the end: of several lines that were written in part, a reader would take the first.
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        // What was reserved goes with it.
+        let until = std::mem::replace(&mut self.reserved, self.end);
+        self.reserve(until)
     }
 
     /// Reserves blocks beyond the end without changing the file's length, so that readers never see them.
@@ -194,9 +216,13 @@ fn damaged(path: &Path, why: impl std::fmt::Display) -> Trouble {
 #[async_trait]
 impl Journal for FileJournal {
     async fn append(&self, entry: &Entry) -> Result<(), Trouble> {
-        let (journal, entry) = (self.clone(), entry.clone());
-        tokio::task::spawn_blocking(move || journal.append_blocking(&entry))
-            .await
-            .map_err(|e| Trouble::internal(format!("the journal's writer failed: {e}")))?
+        self.append_all(std::slice::from_ref(entry)).await.pop().unwrap_or(Ok(()))
+    }
+
+    async fn append_all(&self, entries: &[Entry]) -> Vec<Result<(), Trouble>> {
+        let (journal, owned) = (self.clone(), entries.to_vec());
+        tokio::task::spawn_blocking(move || journal.append_blocking(&owned)).await.unwrap_or_else(|e| {
+            vec![Err(Trouble::unable(format!("the journal's writer failed: {e}"))); entries.len()]
+        })
     }
 }

@@ -38,7 +38,7 @@ fn undo(id: &str) -> Undo {
 }
 
 fn prepared(id: &str) -> Entry {
-    Entry::Prepared { undo: Box::new(undo(id)) }
+    Entry::Prepared { undo: std::sync::Arc::new(undo(id)) }
 }
 
 fn header() -> Entry {
@@ -247,4 +247,20 @@ fn an_entry_that_was_never_written_is_swept_away() {
     assert!(!folder.path().join("half.run").exists());
     std::fs::write(folder.path().join("odd.run"), "[]").unwrap();
     assert!(matches!(registry.runs(), Err(RegistryError::Io { what: "read", .. })));
+}
+
+#[tokio::test]
+async fn many_entries_are_kept_together_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = FileJournal::create(&path).unwrap();
+    let parts: Vec<String> = (0..100).map(|n| format!("f/blue/{n}")).collect();
+    let mut entries = vec![header()];
+    entries.extend(parts.iter().map(|id| prepared(id)));
+    let results = journal.append_all(&entries).await;
+    assert!(results.len() == 101 && results.iter().all(Result::is_ok), "{results:?}");
+    journal.append(&Entry::Reverted { id: parts[99].clone() }).await.unwrap();
+    let (_, history) = FileJournal::reopen(&path).unwrap();
+    let owed: Vec<&str> = history.owed().iter().map(|p| p.undo.id.as_str()).collect();
+    assert!(owed.iter().eq(parts[..99].iter().rev()), "{owed:?}");
 }

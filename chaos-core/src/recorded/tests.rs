@@ -10,7 +10,7 @@ use crate::{
     model::{Experiment, Function, Metric, Phase, Quantity, Unit},
     probe::{Observation, Outcome, Sample},
     report::json,
-    run::{Control, Finished, Runner},
+    run::{Control, Finished, Runner, event::SCHEMA_VERSION},
     testing::{self, World},
 };
 
@@ -158,13 +158,13 @@ async fn what_is_missing_or_spoiled_is_named() {
     })
     .await;
     assert!(said.starts_with("the run in `RUN` left no record"), "{said}");
-    let said =
-        spoiled(|f| edit(&f.join("record.json"), |t| t.replacen("\"version\": 1", "\"version\": 2", 1)))
-            .await;
-    assert!(said.contains("is of version 2") && said.ends_with("newer `chaos`"), "{said}");
-    let said =
-        spoiled(|f| edit(&f.join("record.json"), |t| t.replacen("\"version\": 1", "\"version\": 0", 1)))
-            .await;
+    let of_version = |version: u32| {
+        let (now, then) = (format!("\"version\": {SCHEMA_VERSION}"), format!("\"version\": {version}"));
+        spoiled(move |f| edit(&f.join("record.json"), |t| t.replacen(&now, &then, 1)))
+    };
+    let said = of_version(99).await;
+    assert!(said.contains("is of version 99") && said.ends_with("newer `chaos`"), "{said}");
+    let said = of_version(0).await;
     assert!(said.ends_with("the `chaos` that has run it"), "{said}");
     let said = spoiled(|f| edit(&f.join("record.json"), |t| t[..t.len() / 2].to_owned())).await;
     assert!(said.contains("is not the record of a run") && said.contains("its end is missing"), "{said}");

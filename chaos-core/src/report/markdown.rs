@@ -15,7 +15,10 @@ use crate::outcome::{Overall, Verdict, remarks, result};
 use crate::{
     judge::view,
     model::{Quantity, Scope},
-    run::{Record, Restoration, record::PartRecord},
+    run::{
+        Record, Restoration,
+        record::{PartRecord, Role},
+    },
     time::{Nanos, duration},
 };
 
@@ -179,10 +182,10 @@ fn faults(out: &mut String, record: &Record) {
             None => String::new(),
         };
         let (mut name, what) = (text(&part.fault), asked(record, part));
-        if part.change {
-            name += " (a change)";
-        } else if part.background {
-            name += " (the lab's own)";
+        match part.role {
+            Role::Background => name += " (the lab's own)",
+            Role::Fault => {}
+            Role::Change => name += " (a change)",
         }
         [
             name,

@@ -10,7 +10,7 @@ use crate::{
     model::{Phase, Quantity},
     run::{
         Completion, Record, Restoration,
-        record::{PartState, SteadyResult, SteadyWhen},
+        record::{PartState, Role, SteadyResult, SteadyWhen},
     },
     time::{Nanos, duration},
 };
@@ -208,10 +208,8 @@ fn faults(record: &Record) -> Vec<Line> {
     let mut out = Vec::new();
     // Of a run that injected nothing the first lines have told so.
     let began = !matches!(record.completion, Completion::Refused { .. });
-    for part in record
-        .parts
-        .iter()
-        .filter(|p| (!p.background || p.change) && (began || p.state != PartState::Planned))
+    for part in
+        record.parts.iter().filter(|p| p.role != Role::Background && (began || p.state != PartState::Planned))
     {
         let (style, restored) = restored(part);
         let specs = asked(record, part);
@@ -230,7 +228,7 @@ fn faults(record: &Record) -> Vec<Line> {
         out.push(Line::at(4).piece(if style == Style::Bad { style } else { Style::Plain }, restored));
     }
     let background: Vec<_> =
-        record.parts.iter().filter(|p| p.background && !p.change && p.state != PartState::Planned).collect();
+        record.parts.iter().filter(|p| p.role == Role::Background && p.state != PartState::Planned).collect();
     if !background.is_empty() {
         let left = background.iter().filter(|p| p.state.is_owed()).count();
         let style = if left == 0 { Style::Good } else { Style::Bad };

@@ -30,7 +30,7 @@ async fn dead_run(world: &World, path: &Path) {
     for part in plan.faults.iter().flat_map(|f| &f.parts) {
         let place = crate::environment::Environment::place(world, &part.offer.ask.object).await.unwrap();
         let undo = world.prepare(&part.id, &part.offer, &place, Duration::from_secs(60)).await.unwrap();
-        journal.append(&Entry::Prepared { undo: Box::new(undo.clone()) }).await.unwrap();
+        journal.append(&Entry::Prepared { undo: Arc::new(undo.clone()) }).await.unwrap();
         world.inject(&undo).await.unwrap();
     }
 }

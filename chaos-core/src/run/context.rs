@@ -21,6 +21,7 @@ use super::{
     proof::Proofs,
     record::{AbortCause, AbortKind, EvidenceWhen, KernelEvidence},
     scribe::Scribe,
+    wave::each,
 };
 use crate::judge::border::Judge;
 use crate::{
@@ -106,13 +107,20 @@ impl Context {
         }
     }
 
-    /// Appends to the journal and waits until it is kept, but not for ever.
-    pub(crate) async fn write(&self, entry: Entry) -> Result<(), Trouble> {
-        let limit = self.policy.journal;
-        tokio::time::timeout(limit, self.scribe.write(entry)).await.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(limit);
-            Err(Trouble::unable(format!("the journal's disk did not answer within {limit}")))
-        })
+    /// Hands entries to the journal at once; the future ends when they are kept, or after a while with errors.
+    pub(crate) fn write(
+        &self,
+        entries: Vec<Entry>,
+    ) -> impl Future<Output = Vec<Result<(), Trouble>>> + use<> {
+        let (limit, count) = (self.policy.journal, entries.len());
+        let written = self.scribe.write(entries);
+        async move {
+            tokio::time::timeout(limit, written).await.unwrap_or_else(|_| {
+                let limit = humantime::format_duration(limit);
+                let silent = Trouble::unable(format!("the journal's disk did not answer within {limit}"));
+                vec![Err(silent); count]
+            })
+        }
     }
 
     /// Finds out where an object is, now.
@@ -126,19 +134,21 @@ impl Context {
 
     /// Reads what the kernel says of places, for the record; what cannot be read in time is left out.
     pub(crate) async fn gather(&self, when: EvidenceWhen, places: &BTreeMap<Object, Place>) {
-        for (object, place) in places {
-            for injector in self.injectors.values() {
-                let (injector, place) = (injector.clone(), place.clone());
-                let read = async move { Ok(injector.evidence(&place).await) };
-                let lines = match self.call("reading the kernel's state", self.policy.evidence, read).await {
-                    Ok(lines) if lines.is_empty() => continue,
-                    Ok(lines) => lines,
-                    Err(e) => vec![e.message],
-                };
-                let evidence = KernelEvidence { at: self.now(), when, object: object.clone(), lines };
-                self.kernel.lock().unwrap_or_else(PoisonError::into_inner).push(evidence);
-            }
-        }
+        let all = places.iter().flat_map(|(object, place)| {
+            self.injectors.values().map(move |injector| (object, place, injector))
+        });
+        let read = each(self.policy.at_once, all, |(object, place, injector)| async move {
+            let (injector, place) = (injector.clone(), place.clone());
+            let read = async move { Ok(injector.evidence(&place).await) };
+            let lines = match self.call("reading the kernel's state", self.policy.evidence, read).await {
+                Ok(lines) => lines,
+                Err(e) => vec![e.message],
+            };
+            KernelEvidence { at: self.now(), when, object: object.clone(), lines }
+        })
+        .await;
+        let mut kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        kernel.extend(read.into_iter().filter(|evidence| !evidence.lines.is_empty()));
     }
 }
 

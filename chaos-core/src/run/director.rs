@@ -13,8 +13,10 @@ use super::{
     context::Context,
     event::What,
     fleet::{Fleet, Opened},
+    inject::Batch,
     load::panic_text,
-    record::{AbortCause, AbortKind, EvidenceWhen, Refusal, Stage, SteadyResult, SteadyWhen},
+    record::{AbortCause, AbortKind, EvidenceWhen, Refusal, Role, Stage, SteadyResult, SteadyWhen},
+    wave::each,
 };
 use crate::{
     journal::{Entry, Header},
@@ -90,7 +92,8 @@ impl Director {
 
     /// Writes the header; a journal that cannot be written refuses the run.
     async fn open_journal(&self) -> Result<(), Ending> {
-        self.ctx.write(Entry::Run(self.header.clone())).await.map_err(|e| Ending::Refused {
+        let written = self.ctx.write(vec![Entry::Run(self.header.clone())]).await;
+        written.into_iter().collect::<Result<(), _>>().map_err(|e| Ending::Refused {
             by: Refusal::Journal,
             reason: e.message,
             help: e.help,
@@ -111,13 +114,10 @@ impl Director {
             });
         }
         let deadline = self.left * 2 + self.ctx.policy.background_margin;
-        for part in &self.ctx.plan.background {
-            self.ctx.put(part, deadline).await?;
-        }
-        let touched = self.ctx.plan.radius.touched.clone();
-        for object in touched {
-            self.place(&object).await?;
-        }
+        let ctx = self.ctx.clone();
+        let parts = &ctx.plan.background;
+        ctx.inject(Batch { role: Role::Background, name: "", parts, deadline }).await?;
+        self.find_places(&ctx.plan.radius.touched).await?;
         self.ctx.gather(EvidenceWhen::Before, &self.places).await;
         let opened = self.open_probes().await?;
         let now = self.ctx.now();
@@ -153,33 +153,38 @@ impl Director {
         result
     }
 
-    async fn place(&mut self, object: &Object) -> Result<Place, Ending> {
-        if let Some(place) = self.places.get(object) {
-            return Ok(place.clone());
-        }
-        let find = self.ctx.find_place(object.clone());
-        let what = "finding the place of a target";
-        let place =
-            self.ctx.call(what, self.ctx.policy.prepare, find).await.map_err(|e| Ending::Refused {
+    /// Finds out where objects are, all at once; those that are known already stay where they were found.
+    async fn find_places(&mut self, objects: &[Object]) -> Result<(), Ending> {
+        let ctx = &self.ctx;
+        let unknown = objects.iter().filter(|object| !self.places.contains_key(object));
+        let found = each(ctx.policy.at_once, unknown, |object| async move {
+            let find = ctx.find_place(object.clone());
+            let what = "finding the place of a target";
+            (object.clone(), ctx.call(what, ctx.policy.prepare, find).await)
+        })
+        .await;
+        for (object, place) in found {
+            let place = place.map_err(|e| Ending::Refused {
                 by: if e.is_denied() { Refusal::Permission } else { Refusal::Environment },
                 reason: e.message,
                 help: e.help,
             })?;
-        self.places.insert(object.clone(), place.clone());
-        Ok(place)
+            self.places.insert(object, place);
+        }
+        Ok(())
     }
 
     async fn open_probes(&mut self) -> Result<Vec<Opened>, Ending> {
+        let ctx = self.ctx.clone();
         let mut opened = Vec::new();
-        for (index, probe) in self.ctx.plan.experiment.probes.clone().iter().enumerate() {
-            let planned = self.ctx.plan.probes.iter().find(|p| p.probe == probe.name.value);
-            let mut places = Vec::new();
-            for object in planned.map(|p| p.from.clone()).unwrap_or_default() {
-                places.push(self.place(&object).await?);
-            }
-            if places.is_empty() {
-                places.push(own_place());
-            }
+        for (index, probe) in ctx.plan.experiment.probes.iter().enumerate() {
+            let planned = ctx.plan.probes.iter().find(|p| p.probe == probe.name.value);
+            let from = planned.map_or(&[][..], |p| &p.from);
+            self.find_places(from).await?;
+            let places = match from {
+                [] => vec![own_place()],
+                from => from.iter().filter_map(|object| self.places.get(object).cloned()).collect(),
+            };
             for place in places {
                 let open = AssertUnwindSafe(self.probers.open(probe, &place)).catch_unwind();
                 let (reason, help) = match tokio::time::timeout(self.ctx.policy.open, open).await {
@@ -259,7 +264,8 @@ impl Director {
         let Some(fault) = ctx.plan.faults.iter().find(|f| f.name == name) else {
             return Err(ctx.cause(AbortKind::Inject, format!("fault `{name}` is not in the plan")));
         };
-        ctx.inject(fault).await?;
+        let (parts, deadline) = (&fault.parts[..], fault.deadline);
+        ctx.inject(Batch { role: Role::Fault, name, parts, deadline }).await?;
         let now = ctx.now();
         ctx.chronicle.fault_starts(name, now);
         ctx.proofs.begin(name, now);
@@ -278,7 +284,8 @@ impl Director {
         let Some(change) = ctx.plan.changes.iter().find(|c| c.name == name) else {
             return Err(ctx.cause(AbortKind::Inject, format!("change `{name}` is not in the plan")));
         };
-        ctx.inject(change).await?;
+        let (parts, deadline) = (&change.parts[..], change.deadline);
+        ctx.inject(Batch { role: Role::Change, name, parts, deadline }).await?;
         ctx.chronicle.mark(Event::Made(name.to_owned()), ctx.now());
         Ok(())
     }
@@ -302,7 +309,7 @@ impl Director {
         let now = ctx.now();
         ctx.chronicle.rollback_starts(&chosen, chosen.len() == active.len(), now);
         self.enter(Stage::RollingBack, None);
-        let done = ctx.unwind(|p| !p.background && chosen.contains(&p.fault)).await;
+        let done = ctx.unwind(|p| p.role == Role::Fault && chosen.contains(&p.fault)).await;
         let now = ctx.now();
         let active = ctx.parts.active();
         for fault in chosen.iter().filter(|f| !active.contains(f)) {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::{AbortCause, Completion, PartState, Restoration, Stage, SteadyResult};
+use super::record::{AbortCause, Completion, PartState, Restoration, Role, Stage, SteadyResult};
 use crate::{injector::Effect, judge::view::Judged, model::Event, place::Object, time::Nanos};
 
 /// The version of events and records; it grows when a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -71,8 +71,8 @@ pub enum What {
         fault: String,
         /// Where.
         object: Object,
-        /// Whether it belongs to the environment rather than to a fault of the experiment.
-        background: bool,
+        /// What it is for.
+        role: Role,
         /// Its new state.
         state: PartState,
         /// What it does, or how it is undone, or why that failed: one line for people.

@@ -15,9 +15,10 @@ use super::{
     load::panic_text,
     record::{
         AbortCause, AbortKind, Completion, EnvironmentFacts, EvidenceWhen, Record, Refusal, Restoration,
-        Stage, SteadyWhen,
+        Role, Stage, SteadyWhen,
     },
     summary,
+    wave::each,
 };
 use crate::judge::view::{Judged, RunView, Samples};
 use crate::{
@@ -56,7 +57,7 @@ impl Director {
         }
         self.watchers.shutdown().await;
         self.roll_back_late().await;
-        ctx.measure_effects(ctx.parts.touched(|p| !p.background || p.change)).await;
+        ctx.measure_effects(ctx.parts.touched(|p| p.role != Role::Background)).await;
         if !self.places.is_empty() {
             ctx.gather(EvidenceWhen::After, &self.places).await;
         }
@@ -188,16 +189,14 @@ impl Director {
                 }
             }
         }
-        let mut logs = BTreeMap::new();
-        for object in objects {
-            let read = AssertUnwindSafe(self.ctx.environment.logs(&object)).catch_unwind();
-            if let Ok(Ok(lines)) = tokio::time::timeout(self.ctx.policy.evidence, read).await
-                && !lines.is_empty()
-            {
-                logs.insert(object.to_string(), lines);
-            }
-        }
-        logs
+        let ctx = &self.ctx;
+        let logs = each(ctx.policy.at_once, objects, |object| async move {
+            let read = AssertUnwindSafe(ctx.environment.logs(&object)).catch_unwind();
+            let lines = tokio::time::timeout(ctx.policy.evidence, read).await.ok()?.ok()?;
+            (!lines.is_empty()).then(|| (object.to_string(), lines))
+        })
+        .await;
+        logs.into_iter().flatten().collect()
     }
 
     /// Unmakes the environment; returns what is left of it.

@@ -1,34 +1,118 @@
-//! Putting a fault in place: prepare, write it down, inject, confirm.
+//! Putting a fault in place, wave by wave: prepare, write it down, inject, confirm.
 
-use std::{future::Future, time::Duration};
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use super::{
     context::Context,
     parts::Owed,
-    record::{AbortCause, AbortKind},
+    record::{AbortCause, AbortKind, Role},
+    wave::{each, waves},
 };
 use crate::{
     journal::{Entry, Step},
-    plan::{Part, PlannedFault},
+    place::Object,
+    plan::Part,
     trouble::{Kind, Trouble},
 };
 
+/// The parts of a fault, of a change or of the background.
+pub(crate) struct Batch<'a> {
+    pub(crate) role: Role,
+    /// The fault's or the change's name; none of the background.
+    pub(crate) name: &'a str,
+    pub(crate) parts: &'a [Part],
+    pub(crate) deadline: Duration,
+}
+
+/// One part on its way, and where it is kept.
+#[derive(Clone, Copy)]
+struct Putting<'a> {
+    index: usize,
+    role: Role,
+    part: &'a Part,
+    deadline: Duration,
+}
+
 impl Context {
-    /// Puts every part of a fault in place, one after another; on an error what is in place stays for the unwinding.
-    pub(crate) async fn inject(&self, fault: &PlannedFault) -> Result<(), AbortCause> {
-        self.check_radius(fault)?;
-        for part in &fault.parts {
-            self.put(part, fault.deadline).await?;
+    /// Puts every part in place, wave after wave; on an error what is in place stays for the unwinding.
+    pub(crate) async fn inject(&self, batch: Batch<'_>) -> Result<(), AbortCause> {
+        let Batch { role, name, parts, deadline } = batch;
+        self.check_radius(role, parts)?;
+        let first = self
+            .parts
+            .first(role, name)
+            .ok_or_else(|| self.cause(AbortKind::Internal, format!("`{name}` is not in the plan")))?;
+        for wave in waves(parts) {
+            let wave = wave.into_iter().map(|position| Putting {
+                index: first + position,
+                role,
+                part: &parts[position],
+                deadline,
+            });
+            self.put(wave.collect()).await?;
         }
         Ok(())
     }
 
-    /// Puts one part in place. From its preparation on it is owed a revert, whatever comes of it.
-    pub(crate) async fn put(&self, part: &Part, deadline: Duration) -> Result<(), AbortCause> {
-        let object = part.offer.ask.object.clone();
-        let index = self.parts.renew(&part.id).ok_or_else(|| {
-            self.cause(AbortKind::Internal, format!("part `{}` is not in the plan", part.id))
-        })?;
+    /// Puts one wave in place, its parts at once. Each is owed a revert from its preparation on, whatever comes of it or of
+    /// the others.
+    ///
+    /// Nothing is injected before all of the wave is prepared and in the journal. After the first error nothing more is
+    /// begun; what is under way is waited for, so that its debt is known.
+    async fn put(&self, wave: Vec<Putting<'_>>) -> Result<(), AbortCause> {
+        let number = self.parts.begin_wave();
+        let failed = &AtomicBool::new(false);
+        let prepared = each(self.policy.at_once, &wave, |putting| async move {
+            if failed.load(Relaxed) {
+                return Ok(None);
+            }
+            let prepared = self.prepare(putting, number).await;
+            failed.fetch_or(prepared.is_err(), Relaxed);
+            prepared.map(Some)
+        })
+        .await;
+        // Also where one could not be prepared: the others are owed, and the journal must know of it.
+        let owed: Vec<&Owed> = prepared.iter().filter_map(|p| p.as_ref().ok()?.as_ref()).collect();
+        let entries = owed.iter().map(|owed| Entry::Prepared { undo: owed.undo.clone() }).collect();
+        let written = self.write(entries);
+        self.first_of(prepared.iter().map(|p| p.as_ref().err()))?;
+        let written = tokio::select! {
+            biased;
+            cause = self.interrupt.tripped() => return Err(cause),
+            written = written => written,
+        };
+        let unwritten = |(putting, written): (_, Result<(), Trouble>)| {
+            let error = written.err()?.said(|why| format!("{why}; so nothing was injected"));
+            // A journal that may not be written does not mean that the fault may not be injected.
+            let error = error.of_kind(Kind::Unable);
+            Some(self.failure(putting, "writing the journal", error))
+        };
+        let unwritten: Vec<_> = wave.iter().zip(written).map(unwritten).collect();
+        self.first_of(unwritten.iter().map(Option::as_ref))?;
+        let injected = each(self.policy.at_once, wave.iter().zip(owed), |(putting, owed)| async move {
+            if failed.load(Relaxed) {
+                return Ok(());
+            }
+            let injected = self.inject_one(putting, owed).await;
+            failed.fetch_or(injected.is_err(), Relaxed);
+            injected
+        })
+        .await;
+        self.first_of(injected.iter().map(|i| i.as_ref().err()))
+    }
+
+    /// Finds a part's place, and prepares it there.
+    async fn prepare(&self, putting: &Putting<'_>, wave: u64) -> Result<Owed, AbortCause> {
+        let Putting { index, part, deadline, .. } = *putting;
+        self.parts.renew(index);
         let injector = self.injectors.get(&part.injector).cloned().ok_or_else(|| {
             let reason = format!(
                 "no injector `{}` was given to the runner, and `{}` needs it",
@@ -36,70 +120,79 @@ impl Context {
             );
             self.cause(AbortKind::Inject, reason)
         })?;
-        let find = self.find_place(object);
-        let place = self.step_of(index, "finding its place", self.policy.prepare, find).await?;
+        let find = self.find_place(part.offer.ask.object.clone());
+        let place = self.step_of(putting, "finding its place", self.policy.prepare, find).await?;
         let prepare = {
             let (injector, part) = (injector.clone(), part.clone());
             async move { injector.prepare(&part.id, &part.offer, &place, deadline).await }
         };
-        let undo = self.step_of(index, "preparing", self.policy.prepare, prepare).await?;
-        let owed = Owed { index, undo: undo.clone(), injector: injector.clone() };
-        self.parts.step(index, Step::Prepared, self.now(), Some(owed), &undo.line);
-        let written = async {
-            let entry = Entry::Prepared { undo: Box::new(undo.clone()) };
-            let written = self.write(entry).await;
-            // A journal that may not be written does not mean that the fault may not be injected.
-            written.map_err(|e| e.said(|why| format!("{why}; so nothing was injected")).of_kind(Kind::Unable))
-        };
-        self.unless_interrupted(index, "writing the journal", written).await?;
-        self.parts.step(index, Step::Injecting, self.now(), None, &part.offer.does.join(", "));
-        self.scribe.note(Entry::Injecting { id: undo.id.clone() });
-        let inject = {
-            let undo = undo.clone();
-            async move { injector.inject(&undo).await }
-        };
-        self.step_of(index, "injecting", self.policy.inject, inject).await?;
-        self.parts.step(index, Step::Injected, self.now(), None, &part.offer.does.join(", "));
-        self.scribe.note(Entry::Injected { id: undo.id });
+        let undo = Arc::new(self.step_of(putting, "preparing", self.policy.prepare, prepare).await?);
+        let owed = Owed { index, wave, undo, injector };
+        self.parts.prepared(owed.clone(), self.now());
+        Ok(owed)
+    }
+
+    /// Injects one part that is in the journal.
+    async fn inject_one(&self, putting: &Putting<'_>, owed: &Owed) -> Result<(), AbortCause> {
+        let Owed { index, undo, injector, .. } = owed.clone();
+        let (does, id) = (putting.part.offer.does.join(", "), undo.id.clone());
+        self.parts.step(index, Step::Injecting, self.now(), &does);
+        self.scribe.note(Entry::Injecting { id: id.clone() });
+        let inject = async move { injector.inject(&undo).await };
+        self.step_of(putting, "injecting", self.policy.inject, inject).await?;
+        self.parts.step(index, Step::Injected, self.now(), &does);
+        self.scribe.note(Entry::Injected { id });
         Ok(())
     }
 
     async fn step_of<T: Send + 'static>(
         &self,
-        index: usize,
+        putting: &Putting<'_>,
         what: &str,
         limit: Duration,
         call: impl Future<Output = Result<T, Trouble>> + Send + 'static,
     ) -> Result<T, AbortCause> {
-        self.unless_interrupted(index, what, self.call(what, limit, call)).await
-    }
-
-    async fn unless_interrupted<T>(
-        &self,
-        index: usize,
-        what: &str,
-        call: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, AbortCause> {
         let result = tokio::select! {
             biased;
             cause = self.interrupt.tripped() => return Err(cause),
-            result = call => result,
+            result = self.call(what, limit, call) => result,
         };
-        result.map_err(|e| {
-            self.parts.fail(index, &e.message);
-            let part = &self.parts.records()[index];
-            let (id, done) = (&part.id, if part.change { "made" } else { "injected" });
-            let kind = if e.is_denied() { AbortKind::Denied } else { AbortKind::Inject };
-            let help = e.help.map(|h| format!(" ({h})")).unwrap_or_default();
-            self.cause(kind, format!("`{id}` could not be {done}: {what}: {}{help}", e.message))
-        })
+        result.map_err(|e| self.failure(putting, what, e))
+    }
+
+    /// Keeps what went wrong with a part, and makes the run's end of it.
+    fn failure(&self, putting: &Putting<'_>, what: &str, error: Trouble) -> AbortCause {
+        self.parts.fail(putting.index, &error.message);
+        let done = if putting.role == Role::Change { "made" } else { "injected" };
+        let kind = if error.is_denied() { AbortKind::Denied } else { AbortKind::Inject };
+        let help = error.help.map(|h| format!(" ({h})")).unwrap_or_default();
+        let id = &putting.part.id;
+        self.cause(kind, format!("`{id}` could not be {done}: {what}: {}{help}", error.message))
+    }
+
+    /// Returns the error that came first; it says how many more parts failed.
+    fn first_of<'a>(&self, errors: impl Iterator<Item = Option<&'a AbortCause>>) -> Result<(), AbortCause> {
+        let errors: Vec<&AbortCause> = errors.flatten().collect();
+        let Some(first) = errors.iter().min_by_key(|e| e.at) else { return Ok(()) };
+        let own = |e: &AbortCause| matches!(e.kind, AbortKind::Inject | AbortKind::Denied);
+        let mut cause = (*first).clone();
+        let more = errors.iter().filter(|e| own(e)).count().saturating_sub(1);
+        if own(&cause) && more > 0 {
+            let parts = if more == 1 { "part" } else { "parts" };
+            cause.reason.push_str(&format!("; {more} more {parts} failed beside it"));
+        }
+        Err(cause)
     }
 
     /// Counts once more, right before injecting, that nothing is touched beyond what was planned and reviewed.
-    fn check_radius(&self, fault: &PlannedFault) -> Result<(), AbortCause> {
-        for part in &fault.parts {
+    fn check_radius(&self, role: Role, parts: &[Part]) -> Result<(), AbortCause> {
+        if role == Role::Background {
+            return Ok(());
+        }
+        let touched: HashSet<&Object> = self.plan.radius.touched.iter().collect();
+        for part in parts {
             let object = &part.offer.ask.object;
-            if !self.plan.radius.touched.contains(object) {
+            if !touched.contains(object) {
                 let reason =
                     format!("`{}` would touch {object}, which is not in the plan's blast radius", part.id);
                 return Err(self.cause(AbortKind::Inject, reason));

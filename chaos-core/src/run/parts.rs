@@ -1,11 +1,15 @@
 //! The parts of all faults, each with its state, and what is owed for it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::{
     emit::Emitter,
     event::What,
-    record::{PartRecord, PartState},
+    record::{PartRecord, PartState, Role},
 };
 use crate::{
     injector::{Effect, Injector, Undo},
@@ -15,156 +19,191 @@ use crate::{
 };
 
 /// Every part of a plan, shared between the director and those who only look.
+///
+/// A part is known by its index: those of the background come first, then those of each fault, then those of each change,
+/// as in the plan.
 pub(crate) struct Parts {
-    slots: Mutex<Vec<Slot>>,
+    inner: Mutex<Inner>,
+    groups: Vec<Group>,
     emitter: Emitter,
 }
 
+struct Inner {
+    slots: Vec<Slot>,
+    /// The number of the wave that was begun last.
+    wave: u64,
+}
+
+/// The parts of one fault, of one change or of the background.
+struct Group {
+    name: String,
+    role: Role,
+    parts: Range<usize>,
+}
+
 /// One part.
-#[derive(Clone)]
 struct Slot {
     record: PartRecord,
     owed: Option<Owed>,
-    /// Its place in the order of preparation.
-    order: u64,
 }
 
 /// A part that a revert is owed for.
 #[derive(Clone)]
 pub(crate) struct Owed {
     pub(crate) index: usize,
-    pub(crate) undo: Undo,
+    /// The wave that it was prepared in; waves are reverted in reverse.
+    pub(crate) wave: u64,
+    pub(crate) undo: Arc<Undo>,
     pub(crate) injector: Arc<dyn Injector>,
 }
 
 impl Parts {
     pub(crate) fn new(plan: &Plan, emitter: Emitter) -> Self {
-        let record = |part: &Part, fault: &str, background, change| PartRecord {
-            id: part.id.clone(),
-            fault: fault.to_owned(),
-            object: part.offer.ask.object.clone(),
-            backend: part.offer.backend.clone(),
-            hold: part.offer.hold,
-            background,
-            change,
-            state: PartState::Planned,
-            injected: None,
-            reverting: None,
-            reverted: None,
-            attempts: 0,
-            effect: None,
-            error: None,
+        let (mut slots, mut groups) = (Vec::new(), Vec::new());
+        let mut add = |name: &str, role: Role, parts: &[Part]| {
+            let first = slots.len();
+            slots.extend(parts.iter().map(|part| Slot { record: record(part, name, role), owed: None }));
+            groups.push(Group { name: name.to_owned(), role, parts: first..slots.len() });
         };
-        let background = plan.background.iter().map(|p| record(p, &p.offer.ask.fault, true, false));
-        let faults =
-            plan.faults.iter().flat_map(|f| f.parts.iter().map(|p| record(p, &f.name, false, false)));
-        // Like the background, a change is no fault: it stays until everything is taken back.
-        let changes =
-            plan.changes.iter().flat_map(|c| c.parts.iter().map(|p| record(p, &c.name, true, true)));
-        let slots = background
-            .chain(faults)
-            .chain(changes)
-            .map(|record| Slot { record, owed: None, order: 0 })
-            .collect();
-        Parts { slots: Mutex::new(slots), emitter }
+        add("", Role::Background, &plan.background);
+        plan.faults.iter().for_each(|f| add(&f.name, Role::Fault, &f.parts));
+        plan.changes.iter().for_each(|c| add(&c.name, Role::Change, &c.parts));
+        // Parts of the background are named after their own links.
+        for (slot, part) in slots.iter_mut().zip(&plan.background) {
+            slot.record.fault = part.offer.ask.fault.clone();
+        }
+        Parts { inner: Mutex::new(Inner { slots, wave: 0 }), groups, emitter }
+    }
+
+    /// Returns the index of the first part of the background, or of the fault or change of this name.
+    pub(crate) fn first(&self, role: Role, name: &str) -> Option<usize> {
+        self.groups.iter().find(|g| g.role == role && g.name == name).map(|g| g.parts.start)
+    }
+
+    /// Begins the next wave; returns its number.
+    pub(crate) fn begin_wave(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.wave += 1;
+        inner.wave
     }
 
     /// Starts a part anew: a timeline may inject a fault again after its rollback.
-    pub(crate) fn renew(&self, id: &str) -> Option<usize> {
-        let mut slots = self.lock();
-        let index = slots.iter().position(|s| s.record.id == id)?;
-        if slots[index].record.state == PartState::Reverted {
-            slots[index].record.state = PartState::Planned;
+    pub(crate) fn renew(&self, index: usize) {
+        let state = &mut self.lock().slots[index].record.state;
+        if *state == PartState::Reverted {
+            *state = PartState::Planned;
         }
-        Some(index)
     }
 
-    /// Moves a part to its next state and tells so. `Prepared` hands in what is owed from now on.
-    pub(crate) fn step(&self, index: usize, step: Step, at: Nanos, owed: Option<Owed>, line: &str) {
-        let mut slots = self.lock();
-        let order = slots.iter().map(|s| s.order).max().unwrap_or(0) + 1;
-        let slot = &mut slots[index];
-        match slot.record.state.next(step) {
-            Ok(state) => slot.record.state = state,
+    /// A part is prepared: from now on it is owed a revert.
+    pub(crate) fn prepared(&self, owed: Owed, at: Nanos) {
+        let (index, line) = (owed.index, owed.undo.line.clone());
+        self.lock().slots[index].owed = Some(owed);
+        self.step(index, Step::Prepared, at, &line);
+    }
+
+    /// Moves a part to its next state, and emits that.
+    pub(crate) fn step(&self, index: usize, step: Step, at: Nanos, line: &str) {
+        let mut inner = self.lock();
+        let record = &mut inner.slots[index].record;
+        match record.state.next(step) {
+            Ok(state) => record.state = state,
             // The steps are this crate's own; should one be out of place, the debt is what counts, and it is kept.
-            Err(e) => tracing::error!("part `{}`: {e}", slot.record.id),
+            Err(e) => tracing::error!("part `{}`: {e}", record.id),
         }
         match step {
-            Step::Prepared => (slot.owed, slot.order) = (owed, order),
-            Step::Injected => slot.record.injected = Some(at),
+            Step::Injected => record.injected = Some(at),
             Step::Reverting => {
-                slot.record.attempts += 1;
-                slot.record.reverting.get_or_insert(at);
+                record.attempts += 1;
+                record.reverting.get_or_insert(at);
             }
-            Step::Reverted => slot.record.reverted = Some(at),
-            Step::RevertFailed => slot.record.error = Some(line.to_owned()),
-            Step::Injecting => {}
+            Step::Reverted => record.reverted = Some(at),
+            Step::RevertFailed => record.error = Some(line.to_owned()),
+            Step::Prepared | Step::Injecting => {}
         }
         let what = What::Part {
-            id: slot.record.id.clone(),
-            fault: slot.record.fault.clone(),
-            object: slot.record.object.clone(),
-            background: slot.record.background && !slot.record.change,
-            state: slot.record.state,
+            id: record.id.clone(),
+            fault: record.fault.clone(),
+            object: record.object.clone(),
+            role: record.role,
+            state: record.state,
             line: line.to_owned(),
         };
-        drop(slots);
+        drop(inner);
         self.emitter.emit(what);
     }
 
     /// Keeps what went wrong with a part.
     pub(crate) fn fail(&self, index: usize, error: &str) {
-        self.lock()[index].record.error = Some(error.to_owned());
+        self.lock().slots[index].record.error = Some(error.to_owned());
     }
 
-    /// Keeps what a part did so far, and tells so.
+    /// Keeps what a part did so far, and emits that.
     pub(crate) fn effect(&self, index: usize, effect: Effect) {
-        let mut slots = self.lock();
-        let record = &mut slots[index].record;
+        let mut inner = self.lock();
+        let record = &mut inner.slots[index].record;
         record.effect = Some(effect.clone());
         let what = What::Effect { id: record.id.clone(), fault: record.fault.clone(), effect };
-        let background = record.background && !record.change;
-        drop(slots);
-        if !background {
+        let role = record.role;
+        drop(inner);
+        if role != Role::Background {
             self.emitter.emit(what);
         }
     }
 
-    /// Returns what is owed among the parts that `which` picks, the last prepared first.
-    pub(crate) fn owed(&self, which: impl Fn(&PartRecord) -> bool) -> Vec<Owed> {
-        let slots = self.lock();
-        let mut owed: Vec<(u64, Owed)> = slots
-            .iter()
-            .filter(|s| s.record.state.is_owed() && which(&s.record))
-            .filter_map(|s| s.owed.clone().map(|owed| (s.order, owed)))
-            .collect();
-        owed.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
-        owed.into_iter().map(|(_, owed)| owed).collect()
+    /// Returns what is owed among the parts that `which` picks, wave by wave, the last first.
+    pub(crate) fn owed(&self, which: impl Fn(&PartRecord) -> bool) -> Vec<Vec<Owed>> {
+        let mut waves = BTreeMap::<u64, Vec<Owed>>::new();
+        for slot in self.lock().slots.iter().rev() {
+            if slot.record.state.is_owed()
+                && which(&slot.record)
+                && let Some(owed) = &slot.owed
+            {
+                waves.entry(owed.wave).or_default().push(owed.clone());
+            }
+        }
+        waves.into_values().rev().collect()
     }
 
     /// Returns every part that was ever prepared and that `which` picks.
     pub(crate) fn touched(&self, which: impl Fn(&PartRecord) -> bool) -> Vec<Owed> {
-        self.lock().iter().filter(|s| which(&s.record)).filter_map(|s| s.owed.clone()).collect()
+        self.lock().slots.iter().filter(|s| which(&s.record)).filter_map(|s| s.owed.clone()).collect()
     }
 
     /// Returns a copy of every part's record.
     pub(crate) fn records(&self) -> Vec<PartRecord> {
-        self.lock().iter().map(|s| s.record.clone()).collect()
+        self.lock().slots.iter().map(|s| s.record.clone()).collect()
     }
 
     /// Returns the faults of the experiment that have a part in place, in the order of the plan.
     pub(crate) fn active(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .lock()
-            .iter()
-            .filter(|s| s.record.state.is_owed() && !s.record.background)
-            .map(|s| s.record.fault.clone())
-            .collect();
-        names.dedup();
-        names
+        let inner = self.lock();
+        let in_place = |group: &&Group| {
+            group.role == Role::Fault
+                && inner.slots[group.parts.clone()].iter().any(|s| s.record.state.is_owed())
+        };
+        self.groups.iter().filter(in_place).map(|group| group.name.clone()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn record(part: &Part, fault: &str, role: Role) -> PartRecord {
+    PartRecord {
+        id: part.id.clone(),
+        fault: fault.to_owned(),
+        object: part.offer.ask.object.clone(),
+        backend: part.offer.backend.clone(),
+        hold: part.offer.hold,
+        role,
+        state: PartState::Planned,
+        injected: None,
+        reverting: None,
+        reverted: None,
+        attempts: 0,
+        effect: None,
+        error: None,
     }
 }

@@ -21,6 +21,8 @@ pub struct Policy {
     pub prepare: Duration,
     /// How long injecting a part may take.
     pub inject: Duration,
+    /// How many parts are prepared, injected, measured or reverted at once.
+    pub at_once: usize,
     /// How long letting go of several parts at once may take, before each is reverted.
     pub release: Duration,
     /// How long one attempt to revert a part may take.
@@ -63,6 +65,7 @@ impl Default for Policy {
             open: seconds(30),
             prepare: seconds(30),
             inject: seconds(30),
+            at_once: 64,
             release: Duration::from_millis(500),
             revert: seconds(10),
             retry_first: Duration::from_millis(100),

@@ -9,7 +9,8 @@ use super::{
     context::Context,
     event::What,
     parts::Owed,
-    record::{AbortKind, PartState},
+    record::{AbortKind, PartState, Role},
+    wave::each,
 };
 use crate::judge::view::RunView;
 use crate::{
@@ -47,7 +48,7 @@ impl Context {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.measure_effects(self.parts.owed(|p| p.state == PartState::Active)).await;
+            self.measure_effects(self.parts.touched(|p| p.state == PartState::Active)).await;
             let now = self.now();
             for fault in self.parts.active() {
                 self.check_proof(&fault, now);
@@ -57,13 +58,14 @@ impl Context {
 
     /// Measures what parts did; what cannot be measured keeps its last value.
     pub(crate) async fn measure_effects(&self, parts: Vec<Owed>) {
-        for Owed { index, undo, injector } in parts {
+        each(self.policy.at_once, parts, |Owed { index, undo, injector, .. }| async move {
             let measure = async move { injector.effect(&undo).await };
             match self.call("measuring the effect", self.policy.effect, measure).await {
                 Ok(effect) => self.parts.effect(index, effect),
                 Err(e) => tracing::warn!("the effect of a fault cannot be measured: {e}"),
             }
-        }
+        })
+        .await;
     }
 
     /// Looks whether a fault is proven by now.
@@ -114,7 +116,7 @@ impl Context {
         for span in self.chronicle.phases(end) {
             let Phase::Fault(Some(fault)) = span.phase else { continue };
             let met = |p: &super::record::PartRecord| p.effect.as_ref().is_some_and(|e| e.met > 0);
-            let of_fault = || parts.iter().filter(|p| p.fault == fault && !p.background);
+            let of_fault = || parts.iter().filter(|p| p.role == Role::Fault && p.fault == fault);
             let any = of_fault().any(met);
             for idle in of_fault().filter(|p| any && !met(p)) {
                 self.warn(format!("`{}` met no traffic, while other parts of `{fault}` did", idle.id));
@@ -133,7 +135,7 @@ impl Context {
             exercised.insert(fault, any && proven);
         }
         for change in &self.plan.changes {
-            let of_change = || parts.iter().filter(|p| p.change && p.fault == change.name);
+            let of_change = || parts.iter().filter(|p| p.role == Role::Change && p.fault == change.name);
             if of_change().all(|p| p.injected.is_none()) {
                 continue;
             }

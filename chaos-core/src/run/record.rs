@@ -260,7 +260,19 @@ pub enum SteadyWhen {
     After,
 }
 
-/// One part of a fault, from plan to end.
+/// What a part is for, which decides when it is put in place and when it is reverted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It belongs to the environment: in place before the steady state, reverted at the very end.
+    Background,
+    /// It belongs to a fault: a step injects it, a rollback reverts it.
+    Fault,
+    /// It belongs to a change: a step makes it, and it stays until the very end.
+    Change,
+}
+
+/// One part of a fault, of a change or of the background, from plan to end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PartRecord {
     /// `FAULT/OBJECT/NUMBER`.
@@ -273,11 +285,8 @@ pub struct PartRecord {
     pub backend: String,
     /// What ends it if everything else fails.
     pub hold: Hold,
-    /// Whether it belongs to the environment rather than to a fault of the experiment.
-    pub background: bool,
-    /// Whether it belongs to a change: made by a step, no fault, and taken back at the very end.
-    #[serde(default)]
-    pub change: bool,
+    /// What it is for.
+    pub role: Role,
     /// Where it stands at the end.
     pub state: PartState,
     /// When it was confirmed in place.

@@ -8,6 +8,7 @@ mod failures;
 mod load;
 mod random;
 mod stop;
+mod waves;
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,4 +1,4 @@
-//! Putting things back: in reverse order, again and again, never stopping at the first error.
+//! Putting things back: wave by wave in reverse order, again and again, never stopping at the first error.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -6,6 +6,7 @@ use super::{
     context::Context,
     parts::Owed,
     record::{PartRecord, PartState},
+    wave::each,
 };
 use crate::{
     injector::{Injector, Undo},
@@ -14,21 +15,18 @@ use crate::{
 };
 
 impl Context {
-    /// Reverts every part that is owed and that `which` picks, the last prepared first.
+    /// Reverts every part that is owed and that `which` picks, the last wave first, the parts of a wave at once.
     ///
     /// One that fails is tried again after all others had their turn, with growing pauses, until patience ends. Returns
     /// whether nothing is owed any more.
     pub(crate) async fn unwind(&self, which: impl Fn(&PartRecord) -> bool) -> bool {
         let begun = tokio::time::Instant::now();
-        self.release(self.parts.owed(&which)).await;
+        self.release(self.parts.owed(&which).concat()).await;
         let mut hurried = None;
         let mut pause = self.policy.retry_first;
         loop {
-            for owed in self.parts.owed(&which) {
-                if self.control.stops() >= 3 {
-                    return false;
-                }
-                self.revert(owed).await;
+            for wave in self.parts.owed(&which) {
+                each(self.policy.at_once, wave, |owed| self.revert(owed)).await;
             }
             if self.parts.owed(&which).is_empty() {
                 return true;
@@ -60,7 +58,7 @@ impl Context {
         for Owed { undo, injector, .. } in owed {
             let (_, undos) =
                 by_injector.entry(undo.injector.clone()).or_insert_with(|| (injector, Vec::new()));
-            undos.push(undo);
+            undos.push(Undo::clone(&undo));
         }
         for (injector, undos) in by_injector.into_values() {
             let release = async move {
@@ -72,10 +70,13 @@ impl Context {
         }
     }
 
-    /// Tries once to revert one part.
+    /// Tries once to revert one part, unless reverting was given up.
     async fn revert(&self, owed: Owed) {
-        let Owed { index, undo, injector } = owed;
-        self.parts.step(index, Step::Reverting, self.now(), None, &undo.line);
+        if self.control.stops() >= 3 {
+            return;
+        }
+        let Owed { index, undo, injector, .. } = owed;
+        self.parts.step(index, Step::Reverting, self.now(), &undo.line);
         self.scribe.note(Entry::Reverting { id: undo.id.clone() });
         let result = {
             let undo = undo.clone();
@@ -92,12 +93,12 @@ impl Context {
         };
         match result {
             Ok(()) => {
-                self.parts.step(index, Step::Reverted, self.now(), None, &undo.line);
-                self.scribe.note(Entry::Reverted { id: undo.id });
+                self.parts.step(index, Step::Reverted, self.now(), &undo.line);
+                self.scribe.note(Entry::Reverted { id: undo.id.clone() });
             }
             Err(e) => {
-                self.parts.step(index, Step::RevertFailed, self.now(), None, &e.message);
-                self.scribe.note(Entry::RevertFailed { id: undo.id, error: e.message });
+                self.parts.step(index, Step::RevertFailed, self.now(), &e.message);
+                self.scribe.note(Entry::RevertFailed { id: undo.id.clone(), error: e.message });
             }
         }
     }

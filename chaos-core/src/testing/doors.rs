@@ -10,7 +10,7 @@ use crate::{
     injector::{Ask, Effect, Hold, Injector, Lost, Offer, Undo},
     inventory::Inventory,
     journal::{Entry, Journal},
-    model::{self, Selector},
+    model::{self, FaultSpec, Selector},
     place::{Names, Object, ObjectKind, Place},
     probe::{Observation, Prober, Probers},
     trouble::Trouble,
@@ -23,14 +23,16 @@ impl Injector for World {
     }
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        Ok(vec![Offer {
+        let offer = |specs: &[FaultSpec]| Offer {
             backend: "scripted".into(),
-            ask: ask.clone(),
+            ask: Ask { specs: specs.to_vec(), ..ask.clone() },
             hold: Hold::Agent,
-            does: ask.specs.iter().map(|s| s.to_string()).collect(),
+            does: specs.iter().map(|s| s.to_string()).collect(),
             undoes: "strike it from the ledger".into(),
             because: Vec::new(),
-        }])
+        };
+        let each = if self.lock().split { 1 } else { ask.specs.len().max(1) };
+        Ok(ask.specs.chunks(each).map(offer).collect())
     }
 
     async fn prepare(
@@ -117,17 +119,17 @@ impl Environment for World {
 #[async_trait]
 impl Inventory for World {
     async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
-        let object = |kind, name: &str| Object {
-            kind,
-            name: name.to_owned(),
-            addresses: vec![IpAddr::from([192, 0, 2, 1])],
+        let (kind, name) = match selector {
+            Selector::Here(_) => (ObjectKind::Here, "here"),
+            Selector::Hosts(name) => (ObjectKind::Host, name.as_str()),
+            Selector::Netns(name) | Selector::Named(name) => (ObjectKind::Netns, name.as_str()),
+            Selector::Process(name) => (ObjectKind::Process, name.as_str()),
         };
-        Ok(vec![match selector {
-            Selector::Here(_) => object(ObjectKind::Here, "here"),
-            Selector::Hosts(name) => object(ObjectKind::Host, name),
-            Selector::Netns(name) | Selector::Named(name) => object(ObjectKind::Netns, name),
-            Selector::Process(name) => object(ObjectKind::Process, name),
-        }])
+        let object = |name: String| Object { kind, name, addresses: vec![IpAddr::from([192, 0, 2, 1])] };
+        Ok(match self.lock().objects.get(name) {
+            Some(count) => (1..=*count).map(|n| object(format!("{name}-{n}"))).collect(),
+            None => vec![object(name.to_owned())],
+        })
     }
 }
 

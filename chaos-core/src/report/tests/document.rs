@@ -44,7 +44,7 @@ fn what_is_written_can_be_read() {
 #[test]
 fn the_result_is_easy_to_find() {
     let value: Value = serde_json::from_str(&written(&records::failed())).unwrap();
-    assert_eq!(value["version"], 1);
+    assert_eq!(value["version"], 2);
     insta::assert_json_snapshot!("json_result", value["result"]);
 }
 

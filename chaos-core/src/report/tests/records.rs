@@ -15,7 +15,7 @@ use crate::{
     model::Abort,
     run::{
         Completion, Record, Restoration,
-        record::{AbortCause, AbortKind, PartState, Refusal, SteadyWhen},
+        record::{AbortCause, AbortKind, PartState, Refusal, Role, SteadyWhen},
     },
     span::{FileId, Span},
     time::Nanos,
@@ -104,7 +104,7 @@ fn refuse(record: &mut Record, by: Refusal, reason: &str, help: Option<&str>) {
     record.phases.clear();
     record.probes.iter_mut().for_each(|p| p.phases.clear());
     record.stages.truncate(2);
-    for part in record.parts.iter_mut().filter(|p| !p.background) {
+    for part in record.parts.iter_mut().filter(|p| p.role == Role::Fault) {
         part.state = PartState::Planned;
         (part.injected, part.reverting, part.reverted) = (None, None, None);
         (part.effect, part.attempts) = (None, 0);
@@ -159,7 +159,7 @@ pub(crate) fn not_restored() -> Record {
 /// Nothing proved that the fault met traffic.
 pub(crate) fn unproven() -> Record {
     let mut record = passed();
-    for part in record.parts.iter_mut().filter(|p| !p.background) {
+    for part in record.parts.iter_mut().filter(|p| p.role == Role::Fault) {
         part.effect = Some(Effect::default());
     }
     record.exercised.insert("slow_api".into(), false);

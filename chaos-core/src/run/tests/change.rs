@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     model::{Event, Fault, FaultSpec, Phase, Program, Selector, Step},
     plan::PlanError,
-    run::{Completion, record::Stage as RunStage},
+    run::{
+        Completion,
+        record::{Role, Stage as RunStage},
+    },
     testing::{Door, Mishap},
 };
 
@@ -37,7 +40,7 @@ async fn a_change_outlasts_the_watch_and_is_taken_back_last_in_first_out() {
     let watch = record.phases.iter().find(|p| p.phase == Phase::Watch).unwrap();
     for id in [CHANGE, LATER] {
         let part = record.part(id).unwrap();
-        assert!(part.change && part.reverting.unwrap() >= watch.end, "{part:?}");
+        assert!(part.role == Role::Change && part.reverting.unwrap() >= watch.end, "{part:?}");
         assert_eq!(record.exercised.get(&part.fault), Some(&true));
     }
     // It is an event, and no fault.

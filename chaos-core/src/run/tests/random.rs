@@ -1,9 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::Step,
-    run::record::PartState,
+    model::{FaultSpec, Step},
+    run::{
+        What,
+        record::{PartState, Role, Stage as RunStage},
+    },
     testing::{Door, Mishap},
 };
 
@@ -19,7 +24,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..12)
 }
 
-fn mishaps() -> impl Strategy<Value = Vec<(Door, u32, Mishap)>> {
+fn mishaps() -> impl Strategy<Value = Vec<(Door, u32, u32, Mishap)>> {
     let door = prop_oneof![
         Just(Door::Prepare),
         Just(Door::Inject),
@@ -39,21 +44,31 @@ fn mishaps() -> impl Strategy<Value = Vec<(Door, u32, Mishap)>> {
         Just(Mishap::Panic),
         (0..5_u64).prop_map(|n| Mishap::Late(seconds(n))),
     ];
-    proptest::collection::vec((door, 0..8_u32, mishap), 0..5)
+    proptest::collection::vec((door, 0..24_u32, 1..4_u32, mishap), 0..6)
+}
+
+/// How many objects the two faults are on, whether each effect is a part of its own, and how much is done at once.
+fn sizes() -> impl Strategy<Value = (u32, u32, bool, usize)> {
+    (1..6_u32, 1..6_u32, any::<bool>(), 1..5_usize)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever the timeline, whatever goes wrong, whenever it is stopped: what is prepared is reverted, the last first.
+    /// Whatever the timeline, whatever goes wrong, whenever it is stopped: what is prepared is reverted, the last wave first.
     #[test]
-    fn every_debt_is_paid(steps in steps(), mishaps in mishaps(), stop in proptest::option::of(0..60_u64)) {
+    fn every_debt_is_paid(
+        steps in steps(),
+        mishaps in mishaps(),
+        stop in proptest::option::of(0..60_000_u64),
+        (first, second, split, at_once) in sizes(),
+    ) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let mut stage = Stage::new();
             // Injecting what is in place already is not a plan; the rest of the timeline is as it comes.
-            let mut active = std::collections::BTreeSet::new();
+            let mut active = BTreeSet::new();
             stage.experiment.timeline.steps = steps
                 .into_iter()
                 .filter(|step| match step {
@@ -67,13 +82,22 @@ proptest! {
                 })
                 .map(Into::into)
                 .collect();
-            for (door, number, mishap) in mishaps {
-                stage.world.mishap(door, number..number + 1, mishap);
+            stage.world.populate("blue", first);
+            stage.world.populate("green", second);
+            stage.policy.at_once = at_once;
+            if split {
+                stage.world.split();
+                for fault in &mut stage.experiment.faults {
+                    fault.specs.push(FaultSpec::delay(seconds(1)).into());
+                }
+            }
+            for (door, number, calls, mishap) in mishaps {
+                stage.world.mishap(door, number..number + calls, mishap);
             }
             let control = stage.control.clone();
             let stopper = tokio::spawn(async move {
                 if let Some(after) = stop {
-                    tokio::time::sleep(seconds(after)).await;
+                    tokio::time::sleep(Duration::from_millis(after)).await;
                     control.stop();
                 }
             });
@@ -82,41 +106,65 @@ proptest! {
             assert!(stage.world.is_pristine(), "{:?}", stage.world.in_place());
             assert!(finished.record.parts.iter().all(|p| matches!(p.state, PartState::Planned | PartState::Reverted)));
             assert_consistent(&stage, &finished);
-            assert_reverse_order(&stage);
+            assert_waves(&stage, &finished);
+            for door in [Door::Place, Door::Prepare, Door::Inject, Door::Revert, Door::Effect] {
+                let most = stage.world.most_at_once(door);
+                assert!(most <= at_once, "{most} of {door:?} at once, and {at_once} are allowed");
+            }
         });
     }
 }
 
-/// First attempts of one unwinding go backwards through what was prepared.
-fn assert_reverse_order(stage: &Stage) {
-    let mut standing: Vec<String> = Vec::new();
-    let mut events: Vec<(PartState, String)> = Vec::new();
-    for event in stage.events.lock().unwrap().iter() {
-        if let crate::run::What::Part { id, state, .. } = &event.what {
-            events.push((*state, id.clone()));
-        }
+/// Which injection of the run, and which wave of it.
+type Wave = (usize, usize);
+
+/// A wave is prepared when the one before it is in place, and injected when it is in the journal as a whole; reverting goes
+/// backwards, and no wave is begun while another one is under way.
+pub(super) fn assert_waves(stage: &Stage, finished: &Finished) {
+    let (mut turns, mut had) = (BTreeMap::new(), BTreeMap::<_, usize>::new());
+    for part in &finished.record.parts {
+        let turn = had.entry((part.fault.clone(), part.object.clone())).or_default();
+        turns.insert(part.id.clone(), *turn);
+        *turn += 1;
     }
-    let mut failed = false;
-    for (state, id) in events {
-        match state {
-            PartState::Prepared => {
-                standing.push(id);
-                failed = false;
-            }
-            PartState::RevertFailed => failed = true,
-            PartState::Reverted => {
-                let fault = |id: &String| id.split('/').next().unwrap().to_owned();
-                let later_of_same_fault = standing
-                    .iter()
-                    .skip_while(|s| **s != id)
-                    .skip(1)
-                    .filter(|s| fault(s) == fault(&id))
-                    .count();
-                assert!(failed || later_of_same_fault == 0, "{id} before {standing:?}");
-                standing.retain(|s| *s != id);
+    let mut injection = 0;
+    let mut standing = BTreeMap::<String, (Wave, PartState)>::new();
+    let (mut all, mut attempted) = (false, BTreeSet::new());
+    for event in stage.events.lock().unwrap().iter() {
+        match &event.what {
+            What::StageStarted { stage: RunStage::Injecting(_) | RunStage::Making(_), .. } => injection += 1,
+            What::Mark { event: crate::model::Event::RollbackStarts } => all = true,
+            What::StageStarted { stage: RunStage::RollingBack, .. } => attempted.clear(),
+            What::StageEnded { stage: RunStage::RollingBack, .. } => all = false,
+            What::Part { id, fault, role: Role::Fault, state, .. } => {
+                let wave = (injection, turns[id]);
+                match state {
+                    PartState::Prepared => {
+                        let mut earlier = standing.values().filter(|(w, _)| w.0 == wave.0 && w.1 < wave.1);
+                        assert!(earlier.all(|(_, state)| *state == PartState::Active), "{id}: {standing:?}");
+                        standing.insert(id.clone(), (wave, *state));
+                    }
+                    PartState::Reverting => {
+                        let own = standing[id].0;
+                        for (other, (wave, state)) in &standing {
+                            let same = other.split('/').next() == Some(fault);
+                            assert!(*state != PartState::Reverting || *wave == own, "{id} beside {other}");
+                            assert!(
+                                *wave <= own || !(same || all) || attempted.contains(other),
+                                "{id} before {other}"
+                            );
+                        }
+                        attempted.insert(id.clone());
+                        standing.get_mut(id).unwrap().1 = *state;
+                    }
+                    PartState::Reverted => {
+                        standing.remove(id);
+                    }
+                    _ => standing.get_mut(id).unwrap().1 = *state,
+                }
             }
             _ => {}
         }
     }
-    assert_eq!(standing, [] as [String; 0]);
+    assert!(standing.is_empty(), "{standing:?}");
 }

@@ -12,23 +12,23 @@ use crate::{
         Completion, Record, Restoration,
         event::SCHEMA_VERSION,
         record::{
-            EnvironmentFacts, Mark, PartRecord, PartState, PhaseSpan, PhaseSummary, ProbeSummary, Stage,
-            StageSpan, SteadyResult, SteadyWhen,
+            EnvironmentFacts, Mark, PartRecord, PartState, PhaseSpan, PhaseSummary, ProbeSummary, Role,
+            Stage, StageSpan, SteadyResult, SteadyWhen,
         },
     },
     time::Nanos,
 };
 
-fn record_of(part: &Part, background: bool, effect: Effect) -> PartRecord {
-    let (from, to) = if background { (S / 2, 33 * S) } else { (12 * S + S / 20, 24 * S + S / 10) };
+fn record_of(part: &Part, role: Role, effect: Effect) -> PartRecord {
+    let (from, to) =
+        if role == Role::Background { (S / 2, 33 * S) } else { (12 * S + S / 20, 24 * S + S / 10) };
     PartRecord {
         id: part.id.clone(),
         fault: part.offer.ask.fault.clone(),
         object: part.offer.ask.object.clone(),
         backend: part.offer.backend.clone(),
         hold: part.offer.hold,
-        background,
-        change: false,
+        role,
         state: PartState::Reverted,
         injected: Some(from),
         reverting: Some(to - S / 100),
@@ -122,9 +122,9 @@ pub(crate) fn passed() -> Record {
     let mut parts: Vec<PartRecord> = plan
         .background
         .iter()
-        .map(|p| record_of(p, true, Effect { met: 3000, changed: 3000, ..Effect::default() }))
+        .map(|p| record_of(p, Role::Background, Effect { met: 3000, changed: 3000, ..Effect::default() }))
         .collect();
-    parts.extend(plan.faults[0].parts.iter().zip(effects).map(|(p, e)| record_of(p, false, e)));
+    parts.extend(plan.faults[0].parts.iter().zip(effects).map(|(p, e)| record_of(p, Role::Fault, e)));
     let all = &plan.experiment.expectations;
     let expectations = vec![
         judged(
