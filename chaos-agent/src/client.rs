@@ -109,7 +109,7 @@ impl Agents {
     async fn release(&self, ids: Vec<String>) {
         let session = self.session.lock().await.clone();
         if let Some(session) = session.filter(|session| session.is_alive()) {
-            drop(session.call(Request::Release { ids }, LONGEST_CALL).await);
+            let _ = session.call(Request::Release { ids }, LONGEST_CALL).await;
         }
     }
 }

@@ -80,7 +80,7 @@ where
     let left = agent.unwind(&reason).await;
     drop(agent);
     // A runner that no longer reads must not keep a dying agent.
-    drop(timeout(FAREWELL, writer).await);
+    let _ = timeout(FAREWELL, writer).await;
     Stop { reason, left }
 }
 

@@ -84,7 +84,7 @@ impl Session {
     /// Waits until the agent is gone for good.
     pub(super) async fn buried(&self) {
         // The sender is our own, so waiting cannot fail.
-        drop(self.over.subscribe().wait_for(Option::is_some).await);
+        let _ = self.over.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Asks the agent for something.

@@ -81,7 +81,7 @@ impl Grip for ChildGrip {
     async fn kill(&self) {
         // It may have ended by itself; then there is nothing to kill, and its number may be another process's already,
         // which `Child` knows.
-        drop(self.child.lock().await.kill().await);
+        let _ = self.child.lock().await.kill().await;
     }
 
     async fn last_words(&self) -> String {
