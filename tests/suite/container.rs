@@ -77,6 +77,11 @@ fn loss_goes_through_a_forwarder_whose_pair_stands_in_place() {
 }
 
 #[test]
+fn packets_are_held_both_ways_in_place_where_a_program_leads_them() {
+    is_done(&["net_admin", "net_raw", "bpf"], "delay 20ms on box both", PASSES, "forwarder");
+}
+
+#[test]
 fn loss_goes_by_a_program_where_one_may_be_loaded() {
     is_done(&["net_admin", "bpf"], "loss 10% on box", PASSES, "tcx");
 }
