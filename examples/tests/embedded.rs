@@ -7,22 +7,23 @@ use std::{
     time::Duration,
 };
 
-use chaos_agent::AgentInjector;
-use chaos_core::{
-    environment::Environment,
-    injector::{Hold, Injector},
-    journal::FileJournal,
-    judge::view,
-    model::{
-        Event, Experiment, Fault, FaultSpec, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
+use chaos::{
+    World, WorldBuilder,
+    core::{
+        environment::Environment,
+        injector::Hold,
+        judge::view,
+        model::{
+            Event, Experiment, Fault, FaultSpec, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
+        },
+        outcome::{self, Verdict},
+        report,
+        run::{Record, Restoration},
+        trouble::Trouble,
     },
-    outcome::{self, Verdict},
-    plan::plan,
-    report,
-    run::{Control, Record, Restoration, Runner},
-    trouble::Trouble,
+    faults,
 };
-use chaos_examples::{pair::Pair, roles::injector_in_this_process};
+use chaos_examples::pair::Pair;
 
 /// Says why a test cannot run here.
 fn skipped() -> bool {
@@ -30,9 +31,9 @@ fn skipped() -> bool {
     let reason = match Command::new("ip").arg("-V").output() {
         _ if !root => "network namespaces need root",
         Err(_) => "there is no `ip` program",
-        Ok(_) => match chaos_faults::bpf::probe() {
-            chaos_faults::bpf::Support::Yes => return false,
-            chaos_faults::bpf::Support::No { .. } => "this kernel has no TCX links",
+        Ok(_) => match faults::bpf::probe() {
+            faults::bpf::Support::Yes => return false,
+            faults::bpf::Support::No { .. } => "this kernel has no TCX links",
         },
     };
     println!("skipped: {reason}");
@@ -65,34 +66,33 @@ fn lossy_echo(loss: f64, hold: Duration) -> Experiment {
 /// Runs an experiment on namespaces of its own, and proves that they are as before.
 async fn run(experiment: Experiment) -> Result<Record, Box<dyn Error>> {
     let pair = Arc::new(Pair::new()?);
-    let injector = Arc::new(injector_in_this_process());
-    let before = state(&pair, &injector).await?;
-    let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
-    let plan = plan(&experiment, &*pair, &injectors, 7).await?;
+    let journals = tempfile::tempdir()?;
+    let world = world(&pair).journals(journals.path()).build(&experiment)?;
+    let before = state(&pair, &world).await?;
+    let plan = world.plan(&experiment, 7).await?;
     let parts: Vec<_> = plan.faults.iter().flat_map(|fault| &fault.parts).collect();
     assert!(parts.iter().all(|part| part.offer.hold == Hold::Kernel), "{parts:?}");
-    let folder = tempfile::tempdir()?;
-    let runner = Runner::builder()
-        .environment(pair.clone())
-        .injector(injector.clone())
-        .probers(pair.clone())
-        .journal(Arc::new(FileJournal::create(folder.path().join("journal"))?))
-        .build()?;
-    let finished = runner.run(&plan, Control::new()).await;
-    assert_eq!(state(&pair, &injector).await?, before);
-    injector.close().await?;
-    assert_eq!(state(&pair, &injector_in_this_process()).await?, before);
+    let finished = world.run(&plan).await?;
+    assert_eq!(state(&pair, &world).await?, before);
+    world.close().await?;
+    assert_eq!(state(&pair, &self::world(&pair).build(&experiment)?).await?, before);
     assert_eq!(finished.record.restoration, Restoration::Restored);
+    assert_eq!(std::fs::read_dir(journals.path())?.count(), 0, "nothing is owed, so no journal stays");
     println!("{}", report::text::render(&finished.record));
     Ok(finished.record)
 }
 
+/// The harness's world, with faults held by a thread of this process.
+fn world(pair: &Arc<Pair>) -> WorldBuilder {
+    World::builder().inventory(pair.clone()).environment(pair.clone()).probers(pair.clone())
+}
+
 /// Returns everything that the kernel says of both namespaces, but not what it counted.
-async fn state(pair: &Pair, injector: &AgentInjector) -> Result<Vec<String>, Trouble> {
+async fn state(pair: &Pair, world: &World) -> Result<Vec<String>, Trouble> {
     let mut lines = Vec::new();
     for name in ["blue", "green"] {
         let place = pair.place(&Pair::object(name)).await?;
-        let said = injector.evidence(&place).await;
+        let said = world.injectors()[0].evidence(&place).await;
         assert!(said.iter().any(|line| line.starts_with("link ")), "{said:?}");
         lines.extend(said.iter().map(|line| line.split(" sent ").take(1).collect()));
     }
@@ -150,14 +150,14 @@ async fn a_name_that_leads_nowhere_is_refused_before_anything_is_touched() {
     if skipped() {
         return;
     }
-    let pair = Pair::new().unwrap();
-    let injectors: [Arc<dyn Injector>; 1] = [Arc::new(injector_in_this_process())];
+    let pair = Arc::new(Pair::new().unwrap());
     let mut experiment = lossy_echo(0.1, Duration::from_secs(1));
+    let world = world(&pair).build(&experiment).unwrap();
     experiment.faults[0].on = Selector::netns("red");
-    let refused = plan(&experiment, &pair, &injectors, 7).await.unwrap_err();
+    let refused = world.plan(&experiment, 7).await.unwrap_err();
     assert_eq!(refused.to_string(), "`netns \"red\"` is not one of this harness's namespaces");
     experiment.faults[0].name = "lossless".into();
-    let refused = plan(&experiment, &pair, &injectors, 7).await.unwrap_err();
+    let refused = world.plan(&experiment, 7).await.unwrap_err();
     assert_eq!(refused.to_string(), "no fault is named `lossy`");
 }
 

@@ -2,17 +2,11 @@
 
 use std::ffi::OsString;
 
-use chaos_agent::Host;
-use chaos_faults::{NetworkInjector, backend::Holding};
-
 use crate::{exit_code::Exit, render};
 
 /// Holds faults on behalf of a runner.
 pub(crate) fn agent() -> Exit {
-    let ended = chaos_agent::serve_standard_streams(|settings| {
-        Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
-    });
-    match ended {
+    match chaos::serve_agent() {
         Ok(stop) if stop.left.is_empty() => Exit::Passed,
         Ok(stop) => {
             for line in &stop.left {

@@ -1,6 +1,6 @@
 //! `chaos plan`
 
-use chaos_core::{model::Experiment, plan::PlanError, report};
+use chaos_core::{model::Experiment, plan::PlanError, report, trouble::Trouble};
 use chaos_dsl::SourceMap;
 
 use crate::{
@@ -56,16 +56,16 @@ async fn one(
     planning: &Planning,
     seed: u64,
 ) -> Result<chaos_core::plan::Plan, PlanError> {
-    let world = world::World::of(experiment, planning).map_err(|message| unsound(experiment, message))?;
+    let world = world::of(experiment, planning).map_err(|error| unsound(experiment, error))?;
     let plan = world.plan(experiment, seed).await;
     // Nothing is in place, so there is nothing that closing could fail to take back.
-    let _ = world.injector.close().await;
+    let _ = world.close().await;
     plan
 }
 
 /// Makes an error of an experiment that cannot be wired up.
-pub(crate) fn unsound(experiment: &Experiment, message: String) -> PlanError {
-    PlanError::Unsound { message, help: None, span: experiment.name.span }
+pub(crate) fn unsound(experiment: &Experiment, error: Trouble) -> PlanError {
+    PlanError::Unsound { message: error.message, help: error.help, span: experiment.name.span }
 }
 
 /// Prints why there is no plan.

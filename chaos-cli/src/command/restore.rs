@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use chaos::Restorers;
 use chaos_core::{
     injector::Injector,
     journal::Registry,
@@ -19,18 +20,16 @@ pub(crate) fn run(args: &Restore, state: &Path) -> Exit {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let injector = match world::injector(&[]) {
-        Ok(injector) => injector,
-        Err(message) => {
-            render::error(&message, None);
+    let restorers = match world::executable().and_then(|executable| Restorers::of(&executable)) {
+        Ok(restorers) => restorers,
+        Err(error) => {
+            render::error(&error.message, error.help.as_deref());
             return Exit::Refused;
         }
     };
     runtime.block_on(async {
-        let injectors: Vec<Arc<dyn Injector>> =
-            vec![injector.clone(), Arc::new(chaos_lab::LabPrograms::of_dead_runs())];
-        let exit = all(args, state, &injectors).await;
-        if let Err(error) = injector.close().await {
+        let exit = all(args, state, restorers.injectors()).await;
+        if let Err(error) = restorers.close().await {
             render::error(&error.message, error.help.as_deref());
         }
         exit

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use chaos::World;
 use chaos_core::{
     bundle::Folder,
     journal::{FileJournal, Registry, RunEntry},
@@ -17,7 +18,7 @@ use chaos_core::{
     plan::Plan,
     report,
     run::{
-        Completion, Control, Finished, Record, Runner, new_id,
+        Completion, Control, Finished, Record, new_id,
         record::{AbortKind, Refusal},
     },
 };
@@ -27,8 +28,7 @@ use crate::{
     exit_code::Exit,
     progress, render,
     scenario::{self, Scenario},
-    signals,
-    world::{self, World},
+    signals, world,
 };
 
 /// Runs the experiments of all files, one after another.
@@ -130,7 +130,7 @@ async fn one(
 ) -> (Exit, Option<Finished>) {
     let args = session.args;
     let sources = &scenario.compiled.sources;
-    let wired = World::of(experiment, &args.planning).map_err(|m| super::plan::unsound(experiment, m));
+    let wired = world::of(experiment, &args.planning).map_err(|m| super::plan::unsound(experiment, m));
     let world = match wired {
         Ok(world) => world,
         Err(error) => return (super::plan::failed(&error, sources), None),
@@ -213,10 +213,8 @@ async fn carry_out(
     let registration = Registry::open(session.state)
         .and_then(|registry| registry.register(&entry))
         .map_err(|e| (Exit::Refused, e.to_string(), e.help()))?;
-    let mut builder = Runner::builder()
-        .environment(world.environment.clone())
-        .injectors(world.injectors())
-        .probers(world.probers.clone())
+    let mut builder = world
+        .runner()
         .journal(Arc::new(journal))
         .judge(Arc::new(Standard::new()))
         .on_event(events)
@@ -230,7 +228,7 @@ async fn carry_out(
     let mut finished = runner.run(plan, control).await;
     finished.record.scenario = scenario.compiled.sources.clone().into();
     drop(guard);
-    if let Err(error) = world.injector.close().await {
+    if let Err(error) = world.close().await {
         tracing::warn!(error = error.message, "the agent did not end cleanly");
     }
     Ok((folder, finished))

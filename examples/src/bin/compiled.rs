@@ -4,18 +4,17 @@
 
 use std::{error::Error, process::ExitCode, sync::Arc};
 
-use chaos_core::{
-    injector::Injector,
-    journal::FileJournal,
-    model::Experiment,
-    outcome::{self, Verdict},
-    plan::plan,
-    report,
-    run::{Control, RunEvent, Runner, What},
+use chaos::{
+    World,
+    core::{
+        journal::FileJournal,
+        model::Experiment,
+        outcome::{self, Verdict},
+        report,
+        run::{Control, RunEvent, What},
+    },
+    dsl,
 };
-use chaos_examples::roles;
-use chaos_lab::{LabEnvironment, LabInventory};
-use chaos_probes::StandardProbers;
 
 /// The experiment; a file would be compiled with `chaos_dsl::compile_file`.
 const TEXT: &str = r#"
@@ -59,7 +58,7 @@ experiment "a lossy way to the API" {
 
 /// Compiles the text, or says everything that is wrong with it.
 fn compiled() -> Result<Vec<Experiment>, Box<dyn Error>> {
-    let compiled = chaos_dsl::compile("shop.chaos", TEXT, &["lost=10%".to_owned()]);
+    let compiled = dsl::compile("shop.chaos", TEXT, &["lost=10%".to_owned()]);
     if compiled.is_ok() {
         return Ok(compiled.experiments);
     }
@@ -72,19 +71,14 @@ fn compiled() -> Result<Vec<Experiment>, Box<dyn Error>> {
     Err(told.collect::<Vec<_>>().join("\n").into())
 }
 
-/// Plans, runs and reports one experiment.
+/// Plans, runs and reports one experiment, and says what happens to the fault meanwhile.
 async fn run(experiment: &Experiment) -> Result<Verdict, Box<dyn Error>> {
-    let lab = experiment.lab().ok_or("this program runs experiments in labs only")?;
-    let injector = Arc::new(roles::injector()?);
-    let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
-    let plan = plan(experiment, &LabInventory::new(lab)?, &injectors, 7).await?;
+    let world = World::of(experiment)?;
+    let plan = world.plan(experiment, 7).await?;
     let folder = tempfile::tempdir()?;
-    let journal = FileJournal::create(folder.path().join("journal"))?;
-    let runner = Runner::builder()
-        .environment(Arc::new(LabEnvironment::new(lab.clone(), roles::programs()?)))
-        .injector(injector.clone())
-        .probers(Arc::new(StandardProbers::new()))
-        .journal(Arc::new(journal))
+    let runner = world
+        .runner()
+        .journal(Arc::new(FileJournal::create(folder.path().join("journal"))?))
         .on_event(Arc::new(|event: &RunEvent| {
             if let What::Part { id, state, .. } = &event.what {
                 println!("{:6.2} s  {id}: {state:?}", event.at as f64 / 1e9);
@@ -92,16 +86,16 @@ async fn run(experiment: &Experiment) -> Result<Verdict, Box<dyn Error>> {
         }))
         .build()?;
     let finished = runner.run(&plan, Control::new()).await;
-    injector.close().await?;
+    world.close().await?;
     print!("{}", report::text::render(&finished.record));
     Ok(outcome::result(&finished.record).verdict)
 }
 
 fn main() -> ExitCode {
-    if let Some(exit) = roles::play() {
+    if let Some(exit) = chaos::play() {
         return exit;
     }
-    let outcome = roles::become_able().and_then(|()| {
+    let outcome = chaos::become_able().map_err(Box::<dyn Error>::from).and_then(|()| {
         let runtime = tokio::runtime::Runtime::new()?;
         let mut worst = Verdict::Passed;
         for experiment in compiled()? {

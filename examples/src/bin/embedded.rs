@@ -4,18 +4,19 @@
 
 use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
-use chaos_core::{
-    injector::Injector,
-    journal::FileJournal,
-    model::{
-        Event, Experiment, Fault, FaultSpec, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
+use chaos::{
+    World,
+    core::{
+        journal::FileJournal,
+        model::{
+            Event, Experiment, Fault, FaultSpec, Metric, Phase, Probe, Quantity, Selector, SteadyState, Step,
+        },
+        outcome::{self, Verdict},
+        report,
+        run::Control,
     },
-    outcome::{self, Verdict},
-    plan::plan,
-    report,
-    run::{Control, Runner},
 };
-use chaos_examples::{pair::Pair, roles::injector_in_this_process};
+use chaos_examples::pair::Pair;
 
 /// Says what is done and what is believed.
 fn experiment() -> Experiment {
@@ -51,22 +52,21 @@ fn experiment() -> Experiment {
 
 /// Plans, runs and reports it.
 async fn run() -> Result<Verdict, Box<dyn Error>> {
+    let experiment = experiment();
     let pair = Arc::new(Pair::new()?);
-    let injector = Arc::new(injector_in_this_process());
-    let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
-    let plan = plan(&experiment(), &*pair, &injectors, 7).await?;
+    let world = World::builder()
+        .inventory(pair.clone())
+        .environment(pair.clone())
+        .probers(pair)
+        .build(&experiment)?;
+    let plan = world.plan(&experiment, 7).await?;
     for part in plan.faults.iter().flat_map(|fault| &fault.parts) {
         println!("will: {} ({}, {})", part.offer.does.join("; "), part.offer.backend, part.offer.hold);
     }
-    // What is owed to the world is written down before it is touched.
+    // The undo of each fault is written down before the fault touches anything.
     let folder = tempfile::tempdir()?;
     let journal = FileJournal::create(folder.path().join("journal"))?;
-    let runner = Runner::builder()
-        .environment(pair.clone())
-        .injector(injector.clone())
-        .probers(pair)
-        .journal(Arc::new(journal))
-        .build()?;
+    let runner = world.runner().journal(Arc::new(journal)).build()?;
     let control = Control::new();
     let ctrl_c = control.clone();
     tokio::spawn(async move {
@@ -75,7 +75,7 @@ async fn run() -> Result<Verdict, Box<dyn Error>> {
         }
     });
     let finished = runner.run(&plan, control).await;
-    injector.close().await?;
+    world.close().await?;
     print!("{}", report::text::render(&finished.record));
     Ok(outcome::result(&finished.record).verdict)
 }

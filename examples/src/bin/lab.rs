@@ -2,23 +2,19 @@
 //!
 //! `cargo run -p chaos-examples --bin lab`; an ordinary user can, too, where the machine allows user namespaces.
 
-use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, process::ExitCode, time::Duration};
 
-use chaos_core::{
-    injector::Injector,
-    journal::FileJournal,
-    model::{
-        Event, Experiment, Fault, FaultSpec, Host, Lab, Metric, Phase, Probe, Program, Quantity, Selector,
-        SteadyState, Step,
+use chaos::{
+    World,
+    core::{
+        model::{
+            Event, Experiment, Fault, FaultSpec, Host, Lab, Metric, Phase, Probe, Program, Quantity,
+            Selector, SteadyState, Step,
+        },
+        outcome::{self, Verdict},
+        report,
     },
-    outcome::{self, Verdict},
-    plan::plan,
-    report,
-    run::{Control, Runner},
 };
-use chaos_examples::roles;
-use chaos_lab::{LabEnvironment, LabInventory};
-use chaos_probes::StandardProbers;
 
 /// Declares the hosts.
 fn lab() -> Lab {
@@ -61,30 +57,19 @@ fn experiment() -> Experiment {
 /// Plans, runs and reports it.
 async fn run() -> Result<Verdict, Box<dyn Error>> {
     let experiment = experiment();
-    let inventory = LabInventory::new(&lab())?;
-    let environment = LabEnvironment::new(lab(), roles::programs()?);
-    let injector = Arc::new(roles::injector()?);
-    let injectors: [Arc<dyn Injector>; 1] = [injector.clone()];
-    let plan = plan(&experiment, &inventory, &injectors, 7).await?;
-    let folder = tempfile::tempdir()?;
-    let journal = FileJournal::create(folder.path().join("journal"))?;
-    let runner = Runner::builder()
-        .environment(Arc::new(environment))
-        .injector(injector.clone())
-        .probers(Arc::new(StandardProbers::new()))
-        .journal(Arc::new(journal))
-        .build()?;
-    let finished = runner.run(&plan, Control::new()).await;
-    injector.close().await?;
+    let world = World::of(&experiment)?;
+    let plan = world.plan(&experiment, 7).await?;
+    let finished = world.run(&plan).await?;
     print!("{}", report::text::render(&finished.record));
     Ok(outcome::result(&finished.record).verdict)
 }
 
 fn main() -> ExitCode {
-    if let Some(exit) = roles::play() {
+    if let Some(exit) = chaos::play() {
         return exit;
     }
-    let outcome = roles::become_able()
+    let outcome = chaos::become_able()
+        .map_err(Into::into)
         .and_then(|()| tokio::runtime::Runtime::new().map_err(Into::into))
         .and_then(|runtime| runtime.block_on(run()));
     match outcome {

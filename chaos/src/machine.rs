@@ -1,0 +1,77 @@
+//! Who injects, from which executable: one list for running and for restoring.
+
+use std::{path::Path, sync::Arc};
+
+use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
+use chaos_core::{injector::Injector, trouble::Trouble};
+use chaos_faults::{NetworkInjector, Settings, backend::Holding};
+
+use crate::roles::AGENT;
+
+/// Makes what injects network faults: an agent of `executable`, or, without one, a thread of this process, which offers only
+/// faults that the kernel ends with the process.
+pub(crate) fn network(executable: Option<&Path>, backends: &[String]) -> Result<Arc<AgentInjector>, Trouble> {
+    let agents = match executable {
+        Some(executable) => Agents::new(ChildProcess::new(executable, [AGENT])),
+        None => Agents::new(OwnThread::new(|settings| {
+            Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
+        })),
+    };
+    if !backends.is_empty() {
+        agents
+            .set(chaos_faults::NAME, &Settings::only(backends))
+            .map_err(|error| Trouble::internal(error.to_string()))?;
+    }
+    Ok(Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::does)))
+}
+
+/// Every injector that a run of this library may have used, to revert what a killed run left behind with
+/// [`chaos_core::restore`].
+pub struct Restorers {
+    network: Arc<AgentInjector>,
+    injectors: Vec<Arc<dyn Injector>>,
+}
+
+impl Restorers {
+    /// Wires them; `executable` plays the agent, as in [`WorldBuilder::executable`](crate::WorldBuilder::executable). Touches
+    /// nothing.
+    ///
+    /// # Errors
+    /// The settings of an injector cannot be written.
+    pub fn of(executable: &Path) -> Result<Restorers, Trouble> {
+        let network = network(Some(executable), &[])?;
+        #[cfg(feature = "lab")]
+        let programs = Some(Arc::new(chaos_lab::LabPrograms::of_dead_runs()) as Arc<dyn Injector>);
+        #[cfg(not(feature = "lab"))]
+        let programs = None;
+        Ok(Restorers { injectors: all(network.clone(), programs), network })
+    }
+
+    /// Adds an injector that a harness brought to its runs.
+    #[must_use]
+    pub fn with(mut self, injector: Arc<dyn Injector>) -> Self {
+        self.injectors.push(injector);
+        self
+    }
+
+    /// Returns the injectors.
+    pub fn injectors(&self) -> &[Arc<dyn Injector>] {
+        &self.injectors
+    }
+
+    /// Ends the agent.
+    ///
+    /// # Errors
+    /// Something that it held could not be taken back.
+    pub async fn close(&self) -> Result<(), Trouble> {
+        self.network.close().await
+    }
+}
+
+/// The one list: whatever a run injects with, restoring knows too.
+pub(crate) fn all(
+    network: Arc<AgentInjector>,
+    programs: Option<Arc<dyn Injector>>,
+) -> Vec<Arc<dyn Injector>> {
+    std::iter::once(network as Arc<dyn Injector>).chain(programs).collect()
+}

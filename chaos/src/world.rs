@@ -1,0 +1,305 @@
+//! The usual world of an experiment.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chaos_agent::AgentInjector;
+use chaos_core::{
+    environment::Environment,
+    injector::Injector,
+    inventory::Inventory,
+    journal::FileJournal,
+    model::{Experiment, Probe, ProbeKind},
+    plan::{self, Plan, PlanError},
+    probe::Probers,
+    run::{Control, Finished, Restoration, Runner, RunnerBuilder, new_id},
+    trouble::Trouble,
+};
+
+use crate::{machine, roles};
+
+/// Everything that one experiment needs of the world: where objects are found, what surrounds the run, what injects, what
+/// measures.
+///
+/// Dropping it ends the agent, which takes back whatever is still in place; [`World::close`] also says whether it could.
+pub struct World {
+    inventory: Arc<dyn Inventory>,
+    environment: Arc<dyn Environment>,
+    network: Arc<AgentInjector>,
+    injectors: Vec<Arc<dyn Injector>>,
+    probers: Arc<dyn Probers>,
+    journals: PathBuf,
+    exec: bool,
+}
+
+impl World {
+    /// Wires the usual world: the experiment's lab, or this machine; network faults; the standard probes. Touches nothing.
+    ///
+    /// Where `main` calls [`play`](crate::play), this executable also is the agent and holds the lab. Elsewhere, as in a
+    /// `#[test]`, faults are held by a thread, which offers only those that the kernel ends with the process.
+    ///
+    /// # Errors
+    /// The lab cannot be laid out, or takes an executable or a feature that is not there.
+    pub fn of(experiment: &Experiment) -> Result<World, Trouble> {
+        WorldBuilder::new().build(experiment)
+    }
+
+    /// Begins a world that differs from the usual one.
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::new()
+    }
+
+    /// Says what exactly a run would touch, with what, and how it is undone; touches nothing that lasts.
+    ///
+    /// # Errors
+    /// The experiment cannot be carried out here; the error says why, and what would help.
+    pub async fn plan(&self, experiment: &Experiment, seed: u64) -> Result<Plan, PlanError> {
+        let exec = |probe: &&Probe| matches!(probe.kind, ProbeKind::Exec { .. });
+        if let Some(probe) = experiment.probes.iter().find(exec).filter(|_| !self.exec) {
+            return Err(PlanError::Unsound {
+                message: format!("the probe `{}` runs a command, which needs your permission", probe.name),
+                help: Some("read the command, then allow it with `--allow-exec`".into()),
+                span: probe.span,
+            });
+        }
+        plan::plan(experiment, &*self.inventory, &self.injectors, seed).await
+    }
+
+    /// Runs a plan to its end and puts everything back, whatever happens on the way.
+    ///
+    /// The journal is a file of its own in the folder for journals; it is removed once everything is put back, and stays, named
+    /// in the record, where something is left. For events, stop requests, a registration or a journal elsewhere, use
+    /// [`World::runner`].
+    ///
+    /// # Errors
+    /// The journal cannot be made; nothing was touched.
+    pub async fn run(&self, plan: &Plan) -> Result<Finished, Trouble> {
+        let id = new_id();
+        let path = self.journals.join(format!("chaos-{id}.jsonl"));
+        let journal = FileJournal::create(&path)?;
+        let runner = self
+            .runner()
+            .id(id)
+            .journal(Arc::new(journal))
+            .restore_command(format!("chaos restore {}", path.display()))
+            .build()
+            .map_err(|missing| Trouble::unable(missing.to_string()))?;
+        let finished = runner.run(plan, Control::new()).await;
+        if finished.record.restoration == Restoration::Restored {
+            // What it kept is in the record; one that stays is only untidy.
+            let _ = std::fs::remove_file(&path);
+        }
+        Ok(finished)
+    }
+
+    /// Returns a runner to finish: environment, injectors and probers are set, a journal is still needed.
+    pub fn runner(&self) -> RunnerBuilder {
+        Runner::builder()
+            .environment(self.environment.clone())
+            .injectors(self.injectors.iter().cloned())
+            .probers(self.probers.clone())
+    }
+
+    /// Returns everything that can change this world.
+    pub fn injectors(&self) -> &[Arc<dyn Injector>] {
+        &self.injectors
+    }
+
+    /// Takes back whatever is still in place, and ends the agent.
+    ///
+    /// # Errors
+    /// Something could not be taken back.
+    pub async fn close(&self) -> Result<(), Trouble> {
+        self.network.close().await
+    }
+}
+
+/// Collects how a [`World`] differs from the usual one.
+#[must_use]
+pub struct WorldBuilder {
+    executable: Option<PathBuf>,
+    backends: Vec<String>,
+    inventory: Option<Arc<dyn Inventory>>,
+    environment: Option<Arc<dyn Environment>>,
+    injectors: Vec<Arc<dyn Injector>>,
+    probers: Option<Arc<dyn Probers>>,
+    journals: PathBuf,
+    #[cfg(feature = "probes")]
+    standard: chaos_probes::StandardProbers,
+    exec: bool,
+}
+
+impl Default for WorldBuilder {
+    fn default() -> Self {
+        WorldBuilder::new()
+    }
+}
+
+impl WorldBuilder {
+    /// Begins with the usual world.
+    pub fn new() -> Self {
+        WorldBuilder {
+            executable: roles::own_executable(),
+            backends: Vec::new(),
+            inventory: None,
+            environment: None,
+            injectors: Vec::new(),
+            probers: None,
+            journals: std::env::temp_dir(),
+            #[cfg(feature = "probes")]
+            standard: chaos_probes::StandardProbers::new(),
+            exec: false,
+        }
+    }
+
+    /// Sets the executable that is the agent and holds the lab: the `chaos` command, or any whose `main` calls
+    /// [`play`](crate::play).
+    pub fn executable(mut self, executable: impl Into<PathBuf>) -> Self {
+        self.executable = Some(executable.into());
+        self
+    }
+
+    /// Offers no other mechanisms than these, by the names that plans show.
+    pub fn backends<S: Into<String>>(mut self, backends: impl IntoIterator<Item = S>) -> Self {
+        self.backends.extend(backends.into_iter().map(Into::into));
+        self
+    }
+
+    /// Replaces where objects are found.
+    pub fn inventory(mut self, inventory: Arc<dyn Inventory>) -> Self {
+        self.inventory = Some(inventory);
+        self
+    }
+
+    /// Replaces what surrounds the run.
+    pub fn environment(mut self, environment: Arc<dyn Environment>) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Adds an injector; an experiment reaches it by what it handles. Hand it to restoring, too.
+    pub fn injector(mut self, injector: Arc<dyn Injector>) -> Self {
+        self.injectors.push(injector);
+        self
+    }
+
+    /// Replaces all that measures.
+    pub fn probers(mut self, probers: Arc<dyn Probers>) -> Self {
+        self.probers = Some(probers);
+        self
+    }
+
+    /// Adds what opens the custom probes of this name, beside the standard probes.
+    #[cfg(feature = "probes")]
+    pub fn prober(mut self, name: impl Into<String>, probers: Arc<dyn Probers>) -> Self {
+        self.standard = self.standard.with(name, probers);
+        self
+    }
+
+    /// Sets where the values of secrets come from; without it there are none.
+    #[cfg(feature = "probes")]
+    pub fn secrets(mut self, find: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.standard = self.standard.secrets(find);
+        self
+    }
+
+    /// Allows probes that run commands, with the rights of this process.
+    #[cfg(feature = "probes")]
+    pub fn allow_exec(mut self) -> Self {
+        self.standard = self.standard.allow_exec();
+        self.exec = true;
+        self
+    }
+
+    /// Sets the folder for the journals of [`World::run`]; without it that for temporary files.
+    pub fn journals(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.journals = folder.into();
+        self
+    }
+
+    /// Wires the world of an experiment; touches nothing.
+    ///
+    /// # Errors
+    /// As [`World::of`].
+    pub fn build(self, experiment: &Experiment) -> Result<World, Trouble> {
+        let executable = self.executable.as_deref();
+        let network = machine::network(executable, &self.backends)?;
+        let surroundings = match (self.inventory, self.environment) {
+            (Some(inventory), Some(environment)) => Surroundings { inventory, environment, programs: None },
+            (inventory, environment) => {
+                let usual = Surroundings::of(experiment, executable)?;
+                Surroundings {
+                    inventory: inventory.unwrap_or(usual.inventory),
+                    environment: environment.unwrap_or(usual.environment),
+                    programs: usual.programs,
+                }
+            }
+        };
+        let probers = match self.probers {
+            Some(probers) => probers,
+            #[cfg(feature = "probes")]
+            None => Arc::new(self.standard),
+            #[cfg(not(feature = "probes"))]
+            None => {
+                return Err(Trouble::absent("this build has no probes of its own")
+                    .with_help("hand in probers, or build `chaos` with its feature `probes`"));
+            }
+        };
+        let mut injectors = machine::all(network.clone(), surroundings.programs);
+        injectors.extend(self.injectors);
+        Ok(World {
+            inventory: surroundings.inventory,
+            environment: surroundings.environment,
+            network,
+            injectors,
+            probers,
+            journals: self.journals,
+            exec: self.exec,
+        })
+    }
+}
+
+/// What a run takes place in, with what injects there because only it can.
+struct Surroundings {
+    inventory: Arc<dyn Inventory>,
+    environment: Arc<dyn Environment>,
+    programs: Option<Arc<dyn Injector>>,
+}
+
+impl Surroundings {
+    /// The experiment's lab, or this machine where it has none.
+    fn of(experiment: &Experiment, executable: Option<&Path>) -> Result<Surroundings, Trouble> {
+        match experiment.lab() {
+            Some(lab) => Surroundings::in_lab(lab, executable),
+            None => Ok(Surroundings {
+                inventory: Arc::new(chaos_faults::MachineInventory),
+                environment: Arc::new(chaos_faults::MachineEnvironment),
+                programs: None,
+            }),
+        }
+    }
+
+    #[cfg(feature = "lab")]
+    fn in_lab(lab: &chaos_core::model::Lab, executable: Option<&Path>) -> Result<Surroundings, Trouble> {
+        let executable = executable.ok_or_else(|| {
+            Trouble::absent("a lab is held by a process, and there is no executable to start for it")
+                .with_help("call `chaos::play()` first in `main`, or name an executable such as `chaos`")
+        })?;
+        let inventory =
+            chaos_lab::LabInventory::new(lab).map_err(|error| Trouble::unable(error.to_string()))?;
+        let programs = chaos_lab::Programs::of(executable);
+        let environment = Arc::new(chaos_lab::LabEnvironment::new(lab.clone(), programs));
+        Ok(Surroundings {
+            inventory: Arc::new(inventory),
+            programs: Some(Arc::new(chaos_lab::LabPrograms::new(environment.clone()))),
+            environment,
+        })
+    }
+
+    #[cfg(not(feature = "lab"))]
+    fn in_lab(_: &chaos_core::model::Lab, _: Option<&Path>) -> Result<Surroundings, Trouble> {
+        Err(Trouble::absent("this build has no labs").with_help("build `chaos` with its feature `lab`"))
+    }
+}
