@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::render;
 
-/// Without a terminal, how often progress is told within a step.
+/// Without a terminal, how often progress is reported within a step.
 const QUIET_EVERY: Duration = Duration::from_secs(10);
 
 /// Makes the sink that shows progress.

@@ -51,7 +51,7 @@ pub struct Namespace {
     pub path: PathBuf,
     /// The open descriptor, where the runner holds one; it keeps the namespace alive.
     pub descriptor: Option<Arc<OwnedFd>>,
-    /// A path that opens the mount namespace that belongs to it, with its own `/etc/hosts` and the like; none where files are
+    /// A path that opens the mount namespace that belongs to it, with its own `/etc/hosts` and the like; `None` if files are
     /// those of the runner.
     pub mounts: Option<PathBuf>,
 }

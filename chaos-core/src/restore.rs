@@ -51,7 +51,7 @@ pub struct RestoredRun {
 pub enum Outcome {
     /// Nothing was owed.
     NothingToDo,
-    /// The run is alive and puts things back by itself; it was not touched.
+    /// The run is alive and puts things back on its own; it was not touched.
     StillRunning {
         /// Its process.
         pid: u32,
@@ -134,7 +134,7 @@ pub async fn restore(
     Ok(restored)
 }
 
-/// Restores what a journal file says is owed; whoever calls makes sure that its run is over.
+/// Restores what a journal file says is owed; the caller makes sure that its run is over.
 pub async fn restore_journal(
     path: &Path,
     injectors: &[Arc<dyn Injector>],
@@ -147,7 +147,7 @@ pub async fn restore_journal(
     Ok(pay(&history, &journal, injectors, policy).await)
 }
 
-/// Reverts everything that a history owes, the last prepared first, and writes down what came of it.
+/// Reverts everything that a history owes, the last prepared first, and writes down the result.
 ///
 /// A journal that cannot be written to keeps nothing from being reverted: reverting once more than needed does no harm.
 pub async fn pay(

@@ -189,7 +189,7 @@ impl World {
         self.lock().met = packets;
     }
 
-    /// Makes the selector of this name find so many objects, `NAME-1`, `NAME-2` and so on.
+    /// Makes the selector of this name find this many objects, `NAME-1`, `NAME-2` and so on.
     pub fn populate(&self, name: &str, objects: u32) {
         self.lock().objects.insert(name.to_owned(), objects);
     }

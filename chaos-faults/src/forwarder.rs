@@ -40,7 +40,7 @@ pub enum ForwarderError {
     /// The interface is of a kind that packets cannot be sent on past its qdisc.
     #[error("cannot forward packets of `{0}`: only Ethernet-like interfaces work, loopback and tun do not")]
     NotEthernet(String),
-    /// The namespace, the pair of interfaces or a socket could not be had.
+    /// The namespace, the pair of interfaces or a socket could not be obtained.
     #[error(
         "cannot {what} for the forwarder of `{device}`: {source}; CAP_NET_ADMIN and CAP_NET_RAW in that network namespace are needed"
     )]
@@ -60,7 +60,7 @@ pub enum ForwarderError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The heartbeat's map could not be had.
+    /// The heartbeat's map could not be obtained.
     #[error(transparent)]
     Bpf(#[from] BpfError),
 }
@@ -83,7 +83,7 @@ impl Forwarder {
     /// Starts to hold what `steering` leads in from the device; returns once packets are being led in.
     ///
     /// # Errors
-    /// The shape cannot be, the device is no Ethernet, rights are missing, or the steering refuses; nothing is left then.
+    /// The shape cannot be, the device is not Ethernet, rights are missing, or the steering refuses; nothing is left then.
     pub fn start(
         device: Device,
         direction: Direction,
@@ -148,7 +148,7 @@ impl Forwarder {
     /// Stops leading packets in, sends what is held in the order it was due, and removes the pair of interfaces.
     ///
     /// # Errors
-    /// The steering could not be taken back; everything else is done all the same.
+    /// The steering could not be reverted; everything else is done all the same.
     pub fn stop(mut self) -> Result<Counters, ForwarderError> {
         let steered = self.shut_down();
         let counters = self.counters();

@@ -44,7 +44,7 @@ impl Inventory for MachineInventory {
     }
 }
 
-/// Returns the addresses of a namespace that others can reach; none where it may not be entered.
+/// Returns the addresses of a namespace that others can reach; `None` if it may not be entered.
 async fn addresses(path: &Path) -> Vec<IpAddr> {
     let found = async {
         let connection =

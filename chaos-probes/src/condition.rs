@@ -15,7 +15,7 @@ pub(crate) enum Answer<'a> {
     Dns { values: &'a [String] },
     /// How many seconds the server's certificate is still valid.
     Tls { left: Option<f64> },
-    /// The exit code of a command, none where a signal ended it, and what it printed.
+    /// The exit code of a command, or `None` if a signal ended it, and what it printed.
     Exec { exit: Option<i32>, output: &'a str },
 }
 

@@ -149,7 +149,7 @@ impl GrpcProber {
         let made = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|error| broken(&error))?;
         let driver = tokio::spawn(async move {
-            // Whoever waits for an answer is told of the error.
+            // The caller that waits for an answer gets the error.
             let _ = connection.await;
         });
         Ok(Connection { peer, sender, driver })

@@ -95,7 +95,7 @@ fn another_program_runs_on_a_host_until_the_end_of_the_run() {
     assert!(part["effect"]["line"].as_str().unwrap().contains("connections were opened to it"), "{part}");
     let watch = record["phases"].as_array().unwrap().iter().find(|p| p["phase"] == "watch").unwrap();
     assert!(part["reverting"].as_i64() >= watch["end"].as_i64(), "{part} {watch}");
-    // Written down before it is made, taken back as the last.
+    // Written down before it is made, reverted as the last.
     let journal = ended.journal();
     let steps: Vec<&str> = journal
         .iter()

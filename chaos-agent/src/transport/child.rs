@@ -79,7 +79,7 @@ struct ChildGrip {
 #[async_trait]
 impl Grip for ChildGrip {
     async fn kill(&self) {
-        // It may have ended by itself; then there is nothing to kill, and its number may be another process's already,
+        // It may have ended on its own; then there is nothing to kill, and its number may be another process's already,
         // which `Child` knows.
         let _ = self.child.lock().await.kill().await;
     }

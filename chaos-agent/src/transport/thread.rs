@@ -13,7 +13,7 @@ use crate::{
 
 /// An agent as a thread of this process, for programs that have no executable to start.
 ///
-/// It dies with this process, so its host should offer only what the kernel ends by itself then.
+/// It dies with this process, so its host should offer only what the kernel ends on its own then.
 #[derive(Clone)]
 pub struct OwnThread {
     furnish: Arc<Furnish>,

@@ -160,7 +160,7 @@ impl Inner {
             length(until - from)?,
         ) {
             Ok(()) => {}
-            // A file system that cannot reserve is no reason not to run.
+            // A file system that cannot reserve is not a reason not to run.
             Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {}
             Err(e) => return Err(e.into()),
         }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::place::{Object, ObjectKind};
 
-/// What a run tells other processes about itself.
+/// What other processes may know about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEntry {
     /// The run's id.

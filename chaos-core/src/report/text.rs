@@ -32,7 +32,7 @@ pub fn lines(record: &Record) -> Vec<Line> {
     section(&mut out, faults(record));
     section(&mut out, errors(record));
     section(&mut out, warnings(record));
-    section(&mut out, course(record));
+    section(&mut out, timeline(record));
     wrap(out, WIDTH)
 }
 
@@ -84,7 +84,7 @@ fn verdict(record: &Record, overall: &Overall) -> Vec<Line> {
                 .piece(style(overall.if_restored), overall.if_restored.words()),
         );
     }
-    // What is not restored was told above.
+    // What is not restored was reported above.
     let told = usize::from(overall.verdict == Verdict::NotRestored);
     for reason in overall.reasons.iter().skip(told) {
         let cause = record.abort.as_ref().filter(|c| c.reason == *reason);
@@ -152,7 +152,7 @@ fn steady(record: &Record) -> Vec<Line> {
     let mut out = vec![Line::title("Steady state")];
     for steady in &record.steady {
         out.push(steady_line(steady));
-        // What held is one line; what did not is told with what was measured.
+        // What held is one line; what did not is reported with what was measured.
         for predicate in steady.predicates.iter().filter(|p| p.held != Some(true)) {
             let style = held(predicate.held);
             out.push(
@@ -270,7 +270,7 @@ fn warnings(record: &Record) -> Vec<Line> {
     out
 }
 
-fn course(record: &Record) -> Vec<Line> {
+fn timeline(record: &Record) -> Vec<Line> {
     let mut stages = Line::at(2);
     for (i, stage) in record.stages.iter().enumerate() {
         let gap = if i == 0 { "" } else { ", " };

@@ -79,7 +79,7 @@ impl Checker {
         known: &[Spanned<String>],
     ) -> Option<Spanned<String>> {
         match known.iter().find(|n| n.value == name.text) {
-            // That there is none at all is told as a missing line.
+            // That there is none at all is reported as a missing line.
             None if known.is_empty() && matches!(what, "probe" | "fault") => None,
             None => {
                 self.unknown(what, name, known.iter().map(|n| n.value.as_str()));

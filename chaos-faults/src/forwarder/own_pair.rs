@@ -135,7 +135,7 @@ async fn raise(
         })
         .ok_or_else(|| io::Error::other("the kernel does not report the other end of a veth pair"))?;
     for (side, index) in [(far_side, far.header.index), (near_side, near_index)] {
-        // Without an address of its own an end sends nothing by itself that could be taken for traffic.
+        // Without an address of its own an end sends nothing on its own that could be taken for traffic.
         let silent = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
             In6AddrGenMode::None,
         )])]);

@@ -34,7 +34,7 @@ async fn siding(hosts: &TwoHosts) -> (u32, Socket) {
     (near.index, socket.unwrap())
 }
 
-/// Counts the frames to UDP port 4000 or 4001, and not what IPv6 sends by itself on any new link.
+/// Counts the frames to UDP port 4000 or 4001, and not what IPv6 sends on its own on any new link.
 fn frames(mut socket: &Socket) -> usize {
     let matches =
         PacketMatch { ports: vec![4000, 4001], protocol: Some(Protocol::Udp), ..PacketMatch::default() };

@@ -10,7 +10,7 @@ use crate::{
     testing::{Door, Mishap},
 };
 
-/// A run with one fault on so many objects.
+/// A run with one fault on this many objects.
 fn on(objects: u32) -> Stage {
     let mut stage = Stage::new();
     stage.world.populate("blue", objects);
