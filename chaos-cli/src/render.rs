@@ -2,11 +2,14 @@
 
 use std::io::Write as _;
 
-use chaos_core::report::{
-    Line, Style,
-    line::{WIDTH, plain, wrap},
+use chaos_core::{
+    remark::{Remark, Severity},
+    report::{
+        Line, Style,
+        line::{WIDTH, plain, wrap},
+    },
 };
-use chaos_dsl::{Code, Diagnostic, SourceMap, diagnostic::Report};
+use chaos_dsl::{Diagnostic, SourceMap, diagnostic::Report};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// Prints everything there is to say about a file.
@@ -24,51 +27,16 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic], sources: &SourceMap) {
     }
 }
 
-/// Underlines a place of a scenario with what a run or a plan has to say about it.
-pub(crate) fn at(
-    sources: &SourceMap,
-    span: chaos_core::span::Span,
-    message: &str,
-    label: &str,
-    help: Option<&str>,
-) {
-    let known = sources.file(span.file).is_some();
-    if !known {
-        return error(message, help);
+/// Underlines a place of a scenario with what a run or a plan has to say about it. Its message says how grave it is, so all
+/// are drawn alike.
+pub(crate) fn at(sources: &SourceMap, remark: &Remark) {
+    if sources.file(remark.span.file).is_none() {
+        return error(&remark.message, remark.help.as_deref());
     }
-    // The code is of no interest here: the message does not come from checking the file.
-    let mut diagnostic = Diagnostic::new(Code::Misplaced, message).at(span, label);
-    diagnostic.help = help.map(str::to_owned);
+    let remark = Remark { severity: Severity::Error, ..remark.clone() };
     let mut text = String::new();
-    if handler().render_report(&mut text, &Uncoded(Report::new(&diagnostic, sources))).is_ok() {
+    if handler().render_report(&mut text, &Report::of(&remark, sources)).is_ok() {
         say(&text);
-    }
-}
-
-/// A report without its code.
-#[derive(Debug)]
-struct Uncoded<'a>(Report<'a>);
-
-impl std::fmt::Display for Uncoded<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Uncoded<'_> {}
-
-impl miette::Diagnostic for Uncoded<'_> {
-    fn severity(&self) -> Option<miette::Severity> {
-        self.0.severity()
-    }
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.0.help()
-    }
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        self.0.source_code()
-    }
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        self.0.labels()
     }
 }
 

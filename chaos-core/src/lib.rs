@@ -20,6 +20,7 @@ pub mod plan;
 pub mod probe;
 pub mod recorded;
 pub mod recording;
+pub mod remark;
 pub mod report;
 pub mod restore;
 pub mod run;

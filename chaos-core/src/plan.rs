@@ -19,6 +19,7 @@ use crate::{
     inventory::Inventory,
     model::{Claim, Distribution, Experiment, Fault, FaultSpec, Probe, Scope, Step, fault::Way},
     place::Object,
+    remark::Remark,
     soundness,
     span::Span,
     trouble::Trouble,
@@ -54,7 +55,7 @@ pub struct Plan {
     /// What is touched, against the limits.
     pub radius: radius::Radius,
     /// What should be known before running.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Remark>,
 }
 
 /// A probe with the places it is sent from.
@@ -86,17 +87,6 @@ pub struct Part {
     pub injector: String,
     /// What it will do.
     pub offer: Offer,
-}
-
-/// Something that should be known before running.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Warning {
-    /// What, and why it matters.
-    pub message: String,
-    /// The likely fix.
-    pub help: Option<String>,
-    /// The place in the file.
-    pub span: Span,
 }
 
 /// Why an experiment is not run.
@@ -133,26 +123,29 @@ pub enum PlanError {
         span: Span,
     },
     /// The experiment itself cannot be carried out.
-    #[error("{message}")]
-    Unsound {
-        /// Why not.
-        message: String,
-        /// The likely fix.
-        help: Option<String>,
-        /// The place in the file.
-        span: Span,
-    },
+    #[error("{}", .0.message)]
+    Unsound(Box<Remark>),
 }
 
 impl PlanError {
+    /// Makes the error of an experiment that cannot be carried out as it is.
+    pub fn unsound(remark: Remark) -> Self {
+        PlanError::Unsound(Box::new(remark))
+    }
+
     /// Returns the place in the file.
     pub fn span(&self) -> Span {
         match self {
             PlanError::Inventory { span, .. }
             | PlanError::Denied { span, .. }
-            | PlanError::Radius { span, .. }
-            | PlanError::Unsound { span, .. } => *span,
+            | PlanError::Radius { span, .. } => *span,
+            PlanError::Unsound(remark) => remark.span,
         }
+    }
+
+    /// Returns what there is to say to whoever wrote the experiment.
+    pub fn remark(&self) -> Remark {
+        Remark { help: self.help(), ..Remark::error(self.span(), self.to_string()) }
     }
 
     /// Returns the likely fix.
@@ -164,20 +157,14 @@ impl PlanError {
                 "the faults would touch {}; narrow their targets, or have the limit reviewed",
                 touched.join(", ")
             )),
-            PlanError::Unsound { help, .. } => help.clone(),
+            PlanError::Unsound(remark) => remark.help.clone(),
         }
-    }
-}
-
-impl From<soundness::Finding> for Warning {
-    fn from(finding: soundness::Finding) -> Self {
-        Warning { message: finding.told(), help: Some(finding.help), span: finding.span }
     }
 }
 
 impl From<soundness::Finding> for PlanError {
     fn from(finding: soundness::Finding) -> Self {
-        PlanError::Unsound { message: finding.told(), help: Some(finding.help), span: finding.span }
+        PlanError::unsound(finding.into_remark())
     }
 }
 
@@ -199,16 +186,15 @@ pub async fn plan(
     for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {
         let held = experiment.timeline.held(&fault.name);
         if held > LONGEST_FAULT {
-            return Err(PlanError::Unsound {
-                message: format!(
-                    "`{}` would be in place for {}, and no fault may be for more than {}",
-                    fault.name,
-                    humantime::format_duration(held),
-                    humantime::format_duration(LONGEST_FAULT)
-                ),
-                help: Some("shorten its `hold`, or split the experiment".into()),
-                span: fault.span,
-            });
+            let message = format!(
+                "`{}` would be in place for {}, and no fault may be for more than {}",
+                fault.name,
+                humantime::format_duration(held),
+                humantime::format_duration(LONGEST_FAULT)
+            );
+            return Err(PlanError::unsound(
+                Remark::error(fault.span, message).with_help("shorten its `hold`, or split the experiment"),
+            ));
         }
         let parts = parts(fault, &objects, injectors, seed).await?;
         faults.push(PlannedFault { name: fault.name.value.clone(), parts, deadline: held + DEADLINE_MARGIN });
@@ -236,7 +222,8 @@ pub async fn plan(
     let radius = radius::measure(experiment, faults.iter().chain(&changes), &objects).await?;
     let places =
         |probe: &Probe| probes.iter().find(|p| p.probe == probe.name.value).map_or(1, |p| p.from.len());
-    let warnings = soundness::warnings(experiment, &places).into_iter().map(Warning::from).collect();
+    let warnings = soundness::warnings(experiment, &places);
+    let warnings = warnings.into_iter().map(soundness::Finding::into_remark).collect();
     let targets = objects.into_targets();
     let mut experiment = experiment.clone();
     for expectation in &mut experiment.expectations {

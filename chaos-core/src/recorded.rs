@@ -6,7 +6,7 @@
 
 mod claims;
 
-pub use claims::{ClaimError, replace_claims};
+pub use claims::replace_claims;
 
 use crate::{judge::border::Judge, run::Finished};
 

@@ -24,7 +24,7 @@ mod fault;
 
 pub use excerpt::excerpt;
 pub use line::{Line, Piece, Style};
-pub use underline::{Underline, underlines};
+pub use underline::underlines;
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,7 @@ use crate::{
     model::{
         Abort, Claim, Comparison, Experiment, Phase, Predicate, Probe, Timeline, quantity::format_seconds,
     },
+    remark::{Remark, Severity},
     span::Span,
 };
 
@@ -69,12 +70,8 @@ pub struct Finding {
     pub kind: Kind,
     /// What it is about, for experiments without a text: an expectation, the steady state, …
     pub about: String,
-    /// What is wrong, and why.
-    pub message: String,
-    /// The likely fix.
-    pub help: String,
-    /// The place in the file.
-    pub span: Span,
+    /// What is wrong, why, where, and the likely fix.
+    pub remark: Remark,
 }
 
 /// Looks for one mistake.
@@ -151,7 +148,12 @@ impl Finding {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        Finding { kind, about: about.into(), message: message.into(), help: help.into(), span }
+        let finding =
+            Finding { kind, about: about.into(), remark: Remark::warning(span, message).with_help(help) };
+        match finding.is_refused() {
+            true => Finding { remark: Remark { severity: Severity::Error, ..finding.remark }, ..finding },
+            false => finding,
+        }
     }
 
     /// Returns whether nothing is run because of it. An odd order of steps harms nothing: the runner reverts what is in
@@ -163,11 +165,12 @@ impl Finding {
         }
     }
 
-    /// Returns what is wrong; where no text can be underlined, with what it is about.
-    pub(crate) fn told(&self) -> String {
-        match self.span.is_none() && !self.message.starts_with(&self.about) {
-            true => format!("{}: {}", self.about, self.message),
-            false => self.message.clone(),
+    /// Returns what there is to say; where no text can be underlined, with what it is about.
+    pub(crate) fn into_remark(self) -> Remark {
+        let Finding { about, remark, .. } = self;
+        match remark.span.is_none() && !remark.message.starts_with(&about) {
+            true => Remark { message: format!("{about}: {}", remark.message), ..remark },
+            false => remark,
         }
     }
 }

@@ -41,10 +41,10 @@ use chaos_core::{
 
 use crate::{
     codes::Code,
-    diagnostic::{Diagnostic, MAX_DIAGNOSTICS},
+    diagnostic::{Cause, Diagnostic, MAX_DIAGNOSTICS},
     source::SourceMap,
     suggest,
-    syntax::{Cursor, Item, Statement, Text, Word},
+    syntax::{Cursor, Item, ItemKind, Statement, Text, Word},
 };
 
 pub use experiment::LINES;
@@ -82,8 +82,7 @@ impl Compiled {
     pub fn remarks(&self) -> Vec<Diagnostic> {
         let mut out: Vec<Diagnostic> = Vec::new();
         for finding in self.experiments.iter().flat_map(chaos_core::soundness::remarks) {
-            let remark =
-                Diagnostic::new(Code::Unsound, finding.message).at(finding.span, "").help(finding.help);
+            let remark = Diagnostic::of(Code::Unsound, finding.remark);
             if !out.contains(&remark) {
                 out.push(remark);
             }
@@ -227,11 +226,11 @@ fn check(
             checker.out.retain(|d| !echo::follows(d));
         }
         // What stands in a statement that means nothing was read as if it meant something else.
-        out.retain(|d| !d.primary.as_ref().is_some_and(|l| checker.strange.iter().any(|s| s.covers(l.span))));
+        out.retain(|d| !d.place().is_some_and(|place| checker.strange.iter().any(|s| s.covers(place))));
         out.append(&mut checker.out);
     }
     // In the order of the text, at one place errors before warnings; a place is told once.
-    out.sort_by_key(|d| (d.primary.as_ref().map(|l| (l.span.file, l.span.start)), !d.is_error()));
+    out.sort_by_key(|d| (d.place().map(|span| (span.file, span.start)), !d.is_error()));
     out.dedup();
     echo::silence(&mut out, &sources);
     // Warnings give way: an error behind many of them would go untold, and its statement unread.
@@ -295,15 +294,17 @@ impl Checker {
         let known: Vec<&str> = known.into_iter().collect();
         // The distance to every known name is only worth its time where somebody will read it.
         let read = self.out.len() < 4 * MAX_DIAGNOSTICS;
-        let mut help = read.then(|| suggest::did_you_mean(name.text, known.iter().copied())).flatten();
-        if help.is_none() && !known.is_empty() && known.len() <= 12 {
-            help = Some(format!(
-                "there is {}",
-                known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
-            ));
-        }
-        let help = help.or_else(|| Some(format!("declare a {what} of that name first")));
-        self.error(Code::UnknownName, name.span, format!("unknown {what} `{}`", name.text)).help = help;
+        let near = read.then(|| suggest::did_you_mean(name.text, known.iter().copied())).flatten();
+        let advice = near.unwrap_or_else(|| match known.len() {
+            1..=12 => {
+                let known: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
+                format!("there is {}", known.join(", ")).into()
+            }
+            _ => format!("declare a {what} of that name first").into(),
+        });
+        let cause = Cause::Undeclared { name: name.text.to_owned(), misspelt: advice.misspelt };
+        let message = format!("unknown {what} `{}`", name.text);
+        self.error(Code::UnknownName, name.span, message).advise(advice).because(cause);
     }
 
     /// Reports a name declared twice.
@@ -330,7 +331,7 @@ impl Checker {
     /// Forgets what was told after `told` and had been told before of the same place: it is the same mistake, seen again with
     /// other values.
     fn forget_repeated(&mut self, told: usize) {
-        let key = |d: &Diagnostic| (d.code, d.primary.as_ref().map(|label| label.span));
+        let key = |d: &Diagnostic| (d.code, d.place());
         let again = self.out.split_off(told);
         for diagnostic in again {
             if !self.out.iter().any(|d| key(d) == key(&diagnostic)) {
@@ -343,24 +344,30 @@ impl Checker {
     fn told_within(&self, place: Span) -> bool {
         let errors = self.out.iter().filter(|d| d.is_error());
         errors
-            .filter_map(|d| d.primary.as_ref())
-            .map(|l| l.span)
+            .filter_map(|d| d.place())
             .any(|s| s.file == place.file && place.start <= s.start && s.end <= place.end)
     }
 
     /// Reports what is left of a statement that should have ended; behind another mistake it says nothing new.
     fn end(&mut self, cursor: &Cursor<'_, '_>, known: &[&str]) {
         let whole = cursor.whole();
-        let last = self.out.iter().rfind(|d| d.is_error()).and_then(|d| d.primary.as_ref()).map(|l| l.span);
+        let last = self.out.iter().rfind(|d| d.is_error()).and_then(|d| d.place());
         if last.is_some_and(|s| s.file == whole.file && whole.start <= s.start && s.end <= whole.end) {
             return;
         }
         if let Some(item) = cursor.peek() {
-            let help = item.as_word().and_then(|w| suggest::did_you_mean(w.text, known.iter().copied()));
-            let help =
-                help.or_else(|| (!known.is_empty()).then(|| format!("here may stand {}", join_words(known))));
-            self.error(Code::Misplaced, item.span, format!("{} does not belong here", item.describe()))
-                .help = help;
+            let near = item.as_word().and_then(|w| suggest::did_you_mean(w.text, known.iter().copied()));
+            let advice = near.or_else(|| {
+                (!known.is_empty()).then(|| format!("here may stand {}", join_words(known)).into())
+            });
+            let message = format!("{} does not belong here", item.describe());
+            let error = self.error(Code::Misplaced, item.span, message);
+            if let Some(advice) = advice {
+                error.advise(advice);
+            }
+            if matches!(item.kind, ItemKind::Block(_)) {
+                error.because(Cause::StrayBlock);
+            }
         }
     }
 
@@ -441,14 +448,15 @@ impl Checker {
             }
             word => {
                 let known = ["use", "param", "probe", "target", "fault", "experiment", "each", "search"];
-                let help = suggest::did_you_mean(word, known);
-                let help = help.or_else(|| Some(format!("a file holds {}", join_words(&known))));
-                self.error(
-                    Code::UnknownStatement,
-                    statement.span,
-                    format!("`{word}` cannot stand outside of an experiment"),
-                )
-                .help = help;
+                let near = suggest::did_you_mean(word, known);
+                let advice = near.unwrap_or_else(|| format!("a file holds {}", join_words(&known)).into());
+                let message = format!("`{word}` cannot stand outside of an experiment");
+                let misspelt = advice.misspelt;
+                let error = self.error(Code::UnknownStatement, statement.span, message);
+                error.advise_on(statement.head(), advice);
+                if !misspelt {
+                    error.because(Cause::OutsideExperiment);
+                }
             }
         }
     }

@@ -2,26 +2,20 @@
 
 mod report;
 
+use std::ops::{Deref, DerefMut};
+
 use chaos_core::span::Span;
 use serde::Serialize;
 
 use crate::codes::Code;
 use crate::source::{Position, SourceMap};
+use crate::suggest::Advice;
 
+pub use chaos_core::remark::{Fix, Remark, Severity};
 pub use report::Report;
 
 /// How many diagnostics of one file are reported; more would help nobody.
 pub const MAX_DIAGNOSTICS: usize = 50;
-
-/// Whether a diagnostic stops the file from being used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The file cannot be used.
-    Error,
-    /// The file can be used, but this is worth a look.
-    Warning,
-}
 
 /// A place with what is to be said about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,42 +26,72 @@ pub struct Label {
     pub message: String,
 }
 
-/// One mistake or warning.
-///
-/// Messages are lower case without a full stop, user text stands in backticks, advice stands in the help.
+/// What is known of a mistake beside its code, for whoever decides by it: which others only follow from it, or it from them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A word that is near enough to a known one to be meant as it.
+    Misspelt,
+    /// A name that nothing declares.
+    Undeclared {
+        /// The name.
+        name: String,
+        /// Whether it is near enough to a declared one to be meant as it.
+        misspelt: bool,
+    },
+    /// A statement whose block was never opened.
+    NoBlock,
+    /// A block where none belongs.
+    StrayBlock,
+    /// A statement that stands in no experiment, and has to.
+    OutsideExperiment,
+    /// Measured numbers are compared for being equal.
+    ExactComparison,
+}
+
+/// One mistake or warning: a remark with the code of its sort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
     /// The stable code.
     pub code: Code,
-    /// Error or warning.
-    pub severity: Severity,
-    /// What is wrong.
-    pub message: String,
-    /// Where; none for a file that could not be read.
-    pub primary: Option<Label>,
+    /// What there is to say, where, and the fix; a file that could not be read has no place.
+    pub remark: Remark,
     /// Other places that explain it, possibly in other files.
     pub secondary: Vec<Label>,
-    /// What to do about it.
-    pub help: Option<String>,
+    /// What is known of it.
+    pub cause: Option<Cause>,
+}
+
+impl Deref for Diagnostic {
+    type Target = Remark;
+
+    fn deref(&self) -> &Remark {
+        &self.remark
+    }
+}
+
+impl DerefMut for Diagnostic {
+    fn deref_mut(&mut self) -> &mut Remark {
+        &mut self.remark
+    }
 }
 
 impl Diagnostic {
     /// Makes a diagnostic without a place, an error or a warning as its code says.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Diagnostic {
-            code,
-            severity: code.severity(),
-            message: message.into(),
-            primary: None,
-            secondary: Vec::new(),
-            help: None,
-        }
+        Diagnostic::of(code, Remark::error(Span::NONE, message))
+    }
+
+    /// Makes a diagnostic of a remark, an error or a warning as its code says.
+    pub fn of(code: Code, remark: Remark) -> Self {
+        let remark = Remark { severity: code.severity(), ..remark };
+        Diagnostic { code, remark, secondary: Vec::new(), cause: None }
     }
 
     /// Sets the place and what is said there.
     #[must_use]
-    pub fn at(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.primary = Some(Label { span, message: message.into() });
+    pub fn at(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.span = span;
+        self.label = label.into();
         self
     }
 
@@ -78,40 +102,72 @@ impl Diagnostic {
         self
     }
 
-    /// Sets the advice.
+    /// Sets the advice about what stands at the place.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+    pub fn help(mut self, advice: impl Into<Advice>) -> Self {
+        self.advise(advice);
         self
     }
 
-    /// Sets the advice where there is one.
-    #[must_use]
-    pub fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help.or(self.help);
+    /// Sets the advice about what stands at the place.
+    pub fn advise(&mut self, advice: impl Into<Advice>) -> &mut Self {
+        let span = self.span;
+        self.advise_on(span, advice)
+    }
+
+    /// Sets the advice, which is about a part of what stands at the place.
+    pub fn advise_on(&mut self, span: Span, advice: impl Into<Advice>) -> &mut Self {
+        let Advice { help, text, misspelt } = advice.into();
+        self.remark.help = Some(help);
+        self.remark.fix = text.filter(|_| !span.is_none()).map(|text| Fix { span, text });
+        if misspelt {
+            self.cause = Some(Cause::Misspelt);
+        }
         self
+    }
+
+    /// Says what is known of it.
+    pub fn because(&mut self, cause: Cause) -> &mut Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// Returns its place, where it has one.
+    pub fn place(&self) -> Option<Span> {
+        self.remark.place()
     }
 
     /// Returns whether the file cannot be used.
     pub fn is_error(&self) -> bool {
-        self.severity == Severity::Error
+        self.remark.is_error()
+    }
+
+    /// Returns whether it is known what was meant.
+    pub fn is_misspelt(&self) -> bool {
+        matches!(self.cause, Some(Cause::Misspelt | Cause::Undeclared { misspelt: true, .. }))
     }
 
     /// Returns the serialisable form with lines and columns, for editors and CI.
     pub fn record(&self, sources: &SourceMap) -> Record {
-        let label = |label: &Label| LabelRecord {
-            file: sources.file(label.span.file).map(|f| f.name.clone()),
-            start: sources.file(label.span.file).map(|f| f.position(label.span.start)),
-            end: sources.file(label.span.file).map(|f| f.position(label.span.end)),
-            message: label.message.clone(),
+        let label = |span: Span, message: &str| LabelRecord {
+            file: sources.file(span.file).map(|f| f.name.clone()),
+            start: sources.file(span.file).map(|f| f.position(span.start)),
+            end: sources.file(span.file).map(|f| f.position(span.end)),
+            message: message.to_owned(),
+        };
+        let fix = |fix: &Fix| {
+            let file = sources.file(fix.span.file)?;
+            let (start, end) = (file.position(fix.span.start), file.position(fix.span.end));
+            Some(FixRecord { file: file.name.clone(), start, end, text: fix.text.clone() })
         };
         Record {
             code: self.code.to_string(),
             severity: self.severity,
             message: self.message.clone(),
             help: self.help.clone(),
-            primary: self.primary.as_ref().map(label),
-            secondary: self.secondary.iter().map(label).collect(),
+            fix: self.fix.as_ref().and_then(fix),
+            primary: self.place().map(|span| label(span, &self.label)),
+            secondary: self.secondary.iter().map(|l| label(l.span, &l.message)).collect(),
         }
     }
 }
@@ -128,6 +184,9 @@ pub struct Record {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The same as an editor applies it, where it is that certain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<FixRecord>,
     /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<LabelRecord>,
@@ -146,4 +205,17 @@ pub struct LabelRecord {
     pub end: Option<Position>,
     /// What is said there.
     pub message: String,
+}
+
+/// A fix as JSON: what stands from `start` to `end` is replaced by the text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FixRecord {
+    /// The file's name, as given.
+    pub file: String,
+    /// The first character that is replaced.
+    pub start: Position,
+    /// One past the last character that is replaced.
+    pub end: Position,
+    /// What stands there afterwards.
+    pub text: String,
 }

@@ -30,7 +30,7 @@ use chaos_core::verdict::monitor::{Atom, Statement};
 use crate::diagnostic::Diagnostic;
 use crate::{parse, print};
 
-pub use setting::{Known, Mistake, Setting};
+pub use setting::{Known, Setting};
 
 /// A formula with its meaning.
 #[derive(Clone, Debug)]

@@ -16,10 +16,10 @@ mod text;
 mod token;
 
 use chaos_core::span::{FileId, Span};
-use chaos_core::verdict::Nanos;
+use chaos_core::{trouble::Trouble, verdict::Nanos};
 
 use crate::codes::Code;
-use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS};
+use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Remark};
 use crate::source::{MAX_FILE_BYTES, too_large};
 use crate::syntax::{Decimal, File, ItemKind, Quantity, Temporal, Unit};
 pub(crate) use token::is_forbidden;
@@ -89,24 +89,28 @@ pub fn parse_temporal(file: FileId, text: &str) -> Result<Temporal<'_>, Vec<Diag
 /// # Errors
 ///
 /// What is wrong, and what to write.
-pub fn duration(text: &str) -> Result<Nanos, (String, String)> {
+pub fn duration(text: &str) -> Result<Nanos, Trouble> {
     const HELP: &str = "write a length of time: `30s`, `1m30s`, `250ms`";
     let number = text.starts_with(|c: char| c.is_ascii_digit()).then(|| quantity::number(text));
     let Some(number) = number else {
-        return Err((format!("`{text}` is not a length of time"), HELP.to_owned()));
+        return Err(Trouble::unable(format!("`{text}` is not a length of time")).with_help(HELP));
     };
-    match number.map_err(|wrong| (wrong.message, wrong.help.unwrap_or_else(|| HELP.to_owned())))? {
+    match number.map_err(|wrong| {
+        let Remark { message, help, .. } = wrong.remark;
+        Trouble::unable(message).with_help(help.unwrap_or_else(|| HELP.to_owned()))
+    })? {
         ItemKind::Quantity(Quantity { value, unit: Unit::Duration, .. }) => {
             let nanos = value.whole().and_then(|nanos| Nanos::try_from(nanos).ok());
-            nanos
-                .filter(|nanos| *nanos <= Nanos::MAX / 4)
-                .ok_or_else(|| (format!("`{text}` is too long"), "nothing that long can be meant".to_owned()))
+            nanos.filter(|nanos| *nanos <= Nanos::MAX / 4).ok_or_else(|| {
+                Trouble::unable(format!("`{text}` is too long")).with_help("nothing that long can be meant")
+            })
         }
         ItemKind::Quantity(Quantity { value, unit: Unit::Count, .. }) if value == Decimal::default() => Ok(0),
         ItemKind::Quantity(Quantity { unit: Unit::Count, .. }) => {
-            Err((format!("`{text}` has no unit"), format!("write `{text}s` or `{text}ms`")))
+            let help = format!("write `{text}s` or `{text}ms`");
+            Err(Trouble::unable(format!("`{text}` has no unit")).with_help(help))
         }
-        _ => Err((format!("`{text}` is not a length of time"), HELP.to_owned())),
+        _ => Err(Trouble::unable(format!("`{text}` is not a length of time")).with_help(HELP)),
     }
 }
 
@@ -153,7 +157,7 @@ impl<'a> Cursor<'a> {
     /// Returns all diagnostics, in order of place.
     fn diagnostics(self, scanned: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut diagnostics: Vec<_> = scanned.into_iter().chain(self.reports).collect();
-        diagnostics.sort_by_key(|d| (d.primary.as_ref().map(|label| label.span.start), d.severity));
+        diagnostics.sort_by_key(|d| (d.place().map(|span| span.start), d.severity));
         diagnostics.dedup();
         diagnostics.truncate(MAX_DIAGNOSTICS);
         diagnostics
@@ -237,11 +241,13 @@ impl<'a> Cursor<'a> {
             } else {
                 self.span_of(token)
             };
-            self.report(
-                Diagnostic::new(Code::Unexpected, format!("expected {what}, found {found}"))
-                    .at(span, format!("expected {what}"))
-                    .maybe_help(help.map(str::to_owned)),
-            );
+            let message = format!("expected {what}, found {found}");
+            let mut diagnostic =
+                Diagnostic::new(Code::Unexpected, message).at(span, format!("expected {what}"));
+            if let Some(help) = help {
+                diagnostic.advise(help);
+            }
+            self.report(diagnostic);
         }
         Failed
     }

@@ -1,5 +1,47 @@
 //! "Did you mean": the nearest known word, and what words of other tools are called here.
 
+/// What to do about a mistake: in words, and as what to write in its place, where that is certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// For people.
+    pub help: String,
+    /// What stands in the place of the mistake once it is mended.
+    pub text: Option<String>,
+    /// Whether the mistake is a misspelt word.
+    pub misspelt: bool,
+}
+
+impl Advice {
+    /// Asks whether another word was meant.
+    pub fn meant(word: impl Into<String>) -> Self {
+        let word = word.into();
+        Advice { help: format!("did you mean `{word}`?"), text: Some(word), misspelt: true }
+    }
+
+    /// Says what to write in the place of the mistake.
+    pub fn write(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Advice { help: format!("write `{text}`"), text: Some(text), misspelt: false }
+    }
+
+    /// Says in other words to write a text in the place of the mistake.
+    pub fn replace(help: impl Into<String>, text: impl Into<String>) -> Self {
+        Advice { help: help.into(), text: Some(text.into()), misspelt: false }
+    }
+}
+
+impl From<String> for Advice {
+    fn from(help: String) -> Self {
+        Advice { help, text: None, misspelt: false }
+    }
+}
+
+impl From<&str> for Advice {
+    fn from(help: &str) -> Self {
+        help.to_owned().into()
+    }
+}
+
 /// Returns the candidate nearest to a word, if one is near enough to be meant.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > 64 {
@@ -20,10 +62,12 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns the help for an unknown word: a near one of the candidates, else what another tool's word is called here.
-pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
-    let foreign = foreign(word).map(str::to_owned);
-    foreign.or_else(|| nearest(word, candidates).map(|found| format!("did you mean `{found}`?")))
+/// Returns the advice for an unknown word: what another tool's word is called here, else a near one of the candidates.
+pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<Advice> {
+    // Written so often that it is known wherever it stands.
+    let near = if word == "bandwith" { Some("bandwidth") } else { None };
+    let foreign = foreign(word).map(Advice::from);
+    foreign.or_else(|| near.or_else(|| nearest(word, candidates)).map(Advice::meant))
 }
 
 /// Returns what there is here for a word that another tool uses.
@@ -39,7 +83,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("apiVersion", "this is not YAML: a file begins with `experiment \"title\" { … }`"),
     ("assert", "expectations stand in `expect { \"name\": formula }`"),
     ("avg", "there is no mean: it hides the tail; use `p50`, `p95` or `p99`"),
-    ("bandwith", "did you mean `bandwidth`?"),
     ("blackhole", "write `block A to B drop`"),
     ("chaos", "a fault is `fault NAME = KIND … on TARGET`"),
     ("cpu", "there is no CPU fault: the effect of a starved process is `pause process` or `http delay`"),
@@ -105,6 +148,7 @@ mod tests {
         assert_eq!(nearest("Loss", ["delay", "loss"]), Some("loss"));
         assert_eq!(nearest("bandwidth", ["delay", "loss"]), None);
         assert_eq!(nearest("x", ["a", "b"]), None);
-        assert_eq!(did_you_mean("cpu", ["up"]).as_deref(), foreign("cpu"));
+        assert_eq!(did_you_mean("cpu", ["up"]), foreign("cpu").map(Advice::from));
+        assert_eq!(did_you_mean("dealy", ["delay"]), Some(Advice::meant("delay")));
     }
 }

@@ -86,6 +86,11 @@ impl<'a> Statement<'a> {
         self.items.first().and_then(Item::as_word).map_or("", |word| word.text)
     }
 
+    /// Returns the place of its first item, which says what it is.
+    pub fn head(&self) -> Span {
+        self.items.first().map_or(self.span, |item| item.span)
+    }
+
     /// Returns the second word: the name in `fault NAME = …` or `host NAME`.
     pub fn name(&self) -> Option<Word<'a>> {
         self.items.get(1).and_then(Item::as_word)

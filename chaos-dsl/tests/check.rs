@@ -47,7 +47,7 @@ fn each_mistake_is_told_once_with_place_and_fix() {
             if compiled.diagnostics.len() > 1 && !name.starts_with("several") {
                 wrong.push(format!("{name} has one mistake, told {} times", compiled.diagnostics.len()));
             }
-            if compiled.diagnostics.iter().any(|d| d.primary.is_none() || d.help.is_none()) {
+            if compiled.diagnostics.iter().any(|d| d.place().is_none() || d.help.is_none()) {
                 wrong.push(format!("{name} has a diagnostic without place or help"));
             }
         });
@@ -191,7 +191,7 @@ each extra in [20ms, 40ms] {
     let remarks = compiled.remarks();
     let told: Vec<String> = remarks.iter().map(|r| format!("{} {}", r.code, r.message)).collect();
     assert_eq!(told.iter().filter(|t| t.starts_with("W0002") && t.contains("59")).count(), 1, "{told:#?}");
-    assert!(remarks.iter().all(|r| !r.is_error() && r.help.is_some() && r.primary.is_some()));
+    assert!(remarks.iter().all(|r| !r.is_error() && r.help.is_some() && r.place().is_some()));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_reading_that_may_miss_what_a_claim_looks_at_is_remarked() {
         .remarks()
         .iter()
         .map(|r| {
-            let place = compiled.sources.text(r.primary.as_ref().unwrap().span);
+            let place = compiled.sources.text(r.span);
             format!("{} {place}: {} ({})", r.code, r.message, r.help.as_deref().unwrap())
         })
         .collect();
@@ -234,7 +234,8 @@ fn a_reading_that_may_miss_what_a_claim_looks_at_is_remarked() {
 fn the_scenarios_of_the_project_leave_nothing_to_remark() {
     for file in std::fs::read_dir("../scenarios").unwrap() {
         let path = file.unwrap().path();
-        let told: Vec<String> = compile_file(&path, &[]).remarks().into_iter().map(|r| r.message).collect();
+        let told: Vec<String> =
+            compile_file(&path, &[]).remarks().into_iter().map(|r| r.remark.message).collect();
         assert!(told.is_empty(), "{}: {told:#?}", path.display());
     }
 }

@@ -37,7 +37,7 @@ fn mistakes_are_told_with_place_and_fix() {
             let text = std::fs::read_to_string(path).unwrap();
             let rendered = render(path.file_name().unwrap().to_str().unwrap(), &text);
             assert!(!rendered.is_empty(), "{} has no mistake", path.display());
-            let help = parse(FileId(0), &text).diagnostics.iter().all(|d| d.primary.is_some());
+            let help = parse(FileId(0), &text).diagnostics.iter().all(|d| d.place().is_some());
             assert!(help, "{} has a diagnostic without a place", path.display());
             insta::assert_snapshot!(rendered);
         });

@@ -30,7 +30,7 @@ fn each_mistake_is_told_once_with_place_and_fix() {
                 handler.render_report(&mut out, &Report::new(diagnostic, &sources)).unwrap();
             }
             insta::assert_snapshot!(out);
-            let complete = diagnostics.iter().all(|d| d.primary.is_some() && d.help.is_some());
+            let complete = diagnostics.iter().all(|d| d.place().is_some() && d.help.is_some());
             if diagnostics.len() != 1 || !complete {
                 wrong.borrow_mut().push(path.to_owned());
             }

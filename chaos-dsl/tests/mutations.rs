@@ -116,10 +116,10 @@ proptest! {
             prop_assert!(!explain(experiment).is_empty());
         }
         for diagnostic in &compiled.diagnostics {
-            if let Some(label) = &diagnostic.primary {
-                let end = label.span.end as usize;
-                prop_assert!(label.span.start <= label.span.end && end <= text.len(), "{diagnostic:?}");
-                prop_assert!(text.is_char_boundary(label.span.start as usize) && text.is_char_boundary(end));
+            if let Some(span) = diagnostic.place() {
+                let end = span.end as usize;
+                prop_assert!(span.start <= span.end && end <= text.len(), "{diagnostic:?}");
+                prop_assert!(text.is_char_boundary(span.start as usize) && text.is_char_boundary(end));
             }
         }
     }
@@ -269,7 +269,7 @@ fn one_slip_is_told_once() {
     let mut often = Vec::new();
     for (what, text) in &slips {
         let told: Vec<String> =
-            compile("loss.chaos", text, &[]).diagnostics.into_iter().map(|d| d.message).collect();
+            compile("loss.chaos", text, &[]).diagnostics.into_iter().map(|d| d.remark.message).collect();
         if told.len() > 1 {
             often.push(format!("{what}: {told:#?}"));
         }

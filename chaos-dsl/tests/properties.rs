@@ -352,9 +352,9 @@ fn survive(text: &str) -> Result<(), TestCaseError> {
     prop_assert!(parsed.diagnostics.len() <= MAX_DIAGNOSTICS);
     let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
     for diagnostic in &parsed.diagnostics {
-        let label = diagnostic.primary.as_ref().expect("a parse error has a place");
-        prop_assert!(label.span.start <= label.span.end && label.span.end as usize <= text.len());
-        prop_assert!(text.is_char_boundary(label.span.start as usize), "{diagnostic:?}");
+        let span = diagnostic.place().expect("a parse error has a place");
+        prop_assert!(span.start <= span.end && span.end as usize <= text.len());
+        prop_assert!(text.is_char_boundary(span.start as usize), "{diagnostic:?}");
         let mut out = String::new();
         handler.render_report(&mut out, &Report::new(diagnostic, &sources)).expect("a diagnostic renders");
         write!(out, "{:?}", diagnostic.record(&sources)).expect("a string takes everything");

@@ -9,7 +9,7 @@ use chaos_core::{
     environment::Environment,
     model,
     place::{Names, Namespace, Object, ObjectKind, Place},
-    trouble::Trouble,
+    trouble::{Kind, Trouble},
 };
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -162,14 +162,12 @@ fn plain(message: &str) -> Trouble {
 }
 
 fn told(error: LabError) -> Trouble {
-    let permission = match &error {
-        LabError::Spawn { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
-        LabError::BringUp(BringUpError::Place { reason, .. } | BringUpError::Host { reason, .. }) => {
-            reason.contains("EPERM") || reason.contains("os error 1)")
-        }
-        _ => false,
+    let kind = match &error {
+        LabError::Spawn { source, .. } => Kind::from(source),
+        LabError::BringUp(BringUpError::Place { kind, .. } | BringUpError::Host { kind, .. }) => *kind,
+        _ => Kind::Unable,
     };
-    if permission {
+    if kind == Kind::Permission {
         return Trouble::denied(error.to_string())
             .with_help("run as root, or where user namespaces are allowed to ordinary users");
     }

@@ -6,6 +6,7 @@
 //! descriptor, takes down the namespaces with all links and mounts in them. Nothing is left to clean.
 
 mod mounts;
+mod reason;
 mod replace;
 
 use std::cell::RefCell;
@@ -28,6 +29,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::reason::Reason;
 use crate::address::{HostLayout, Layout, describe};
 use crate::link::{Interface, Switch, wire};
 use crate::listener::{self, Listener};
@@ -442,10 +444,11 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn place(what: &str, reason: impl ToString) -> BringUpError {
-    BringUpError::Place { what: what.to_owned(), reason: reason.to_string() }
+fn place(what: &str, reason: impl Reason) -> BringUpError {
+    BringUpError::Place { what: what.to_owned(), reason: reason.to_string(), kind: reason.kind() }
 }
 
-fn host_error(host: &HostLayout, what: &str, reason: impl ToString) -> BringUpError {
-    BringUpError::Host { host: host.name.clone(), what: what.to_owned(), reason: reason.to_string() }
+fn host_error(host: &HostLayout, what: &str, reason: impl Reason) -> BringUpError {
+    let kind = reason.kind();
+    BringUpError::Host { host: host.name.clone(), what: what.to_owned(), reason: reason.to_string(), kind }
 }

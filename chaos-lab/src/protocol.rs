@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chaos_core::model::Program;
+use chaos_core::{model::Program, trouble::Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Layout;
@@ -121,6 +121,8 @@ pub enum BringUpError {
         what: String,
         /// What the kernel said.
         reason: String,
+        /// What stood in the way.
+        kind: Kind,
     },
     /// A host's namespaces, interface or files could not be made.
     #[error("cannot make host `{host}`: {what}: {reason}")]
@@ -131,6 +133,8 @@ pub enum BringUpError {
         what: String,
         /// What the kernel said.
         reason: String,
+        /// What stood in the way.
+        kind: Kind,
     },
     /// A program could not be started at all.
     #[error("host `{host}` cannot start {program}: {reason}; is it installed and spelt right?")]

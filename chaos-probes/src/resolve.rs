@@ -13,7 +13,10 @@ use chaos_core::{
     place::{Names, Place},
     trouble::Trouble,
 };
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{Name, RecordType},
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -26,6 +29,16 @@ use crate::{
 /// How long one server is waited for, and how often all are asked: what resolv.conf(5) has as defaults.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ROUNDS: u32 = 2;
+
+/// Why a server gave no answer that counts.
+enum Miss {
+    /// It said nothing, in the time that it had.
+    Silence(String),
+    /// It knows that there is no such name.
+    NoSuchName(Failure),
+    /// It could not be asked, or could not answer.
+    Other(Failure),
+}
 
 /// Finds the addresses of one host, and says which one is next.
 pub(crate) struct Resolver {
@@ -154,40 +167,45 @@ impl Servers {
     }
 
     async fn ask_all(&self) -> Result<(Arc<[IpAddr]>, Duration), Failure> {
-        let mut last = Failure::failed("no answer");
+        let mut last = Miss::Silence("no answer".into());
         for _ in 0..ROUNDS {
             for server in &self.names.servers {
                 // Both families at once, as system resolvers do; IPv6 counts where there is no IPv4.
                 let [v4, v6] = &self.questions;
                 let (v4, v6) = tokio::join!(self.ask(v4, *server), self.ask(v6, *server));
-                let empty = || Failure::failed("no address");
                 match (v4, v6) {
                     (Ok(Some(found)), _) | (_, Ok(Some(found))) => return Ok(found),
-                    (Ok(None), Ok(None)) => return Err(empty()),
-                    (Err(failure), _) | (_, Err(failure)) if failure == Failure::failed("NXDOMAIN") => {
+                    (Ok(None), Ok(None)) => return Err(Failure::failed("no address")),
+                    (Err(Miss::NoSuchName(failure)), _) | (_, Err(Miss::NoSuchName(failure))) => {
                         return Err(failure);
                     }
-                    (Err(failure), _) | (_, Err(failure)) => last = failure,
+                    (Err(miss), _) | (_, Err(miss)) => last = miss,
                 }
             }
             // An answer that says no is not asked for again in the hope of a better one; silence is.
-            if !matches!(&last, Failure::Failed(text) if text.starts_with("no answer")) {
+            if !matches!(last, Miss::Silence(_)) {
                 break;
             }
         }
-        Err(last)
+        Err(match last {
+            Miss::Silence(text) => Failure::failed(text),
+            Miss::NoSuchName(failure) | Miss::Other(failure) => failure,
+        })
     }
 
     async fn ask(
         &self,
         question: &Question,
         server: std::net::SocketAddr,
-    ) -> Result<Option<(Arc<[IpAddr]>, Duration)>, Failure> {
+    ) -> Result<Option<(Arc<[IpAddr]>, Duration)>, Miss> {
         let Ok(answer) = timeout(PATIENCE, question.ask(&self.sockets, server)).await else {
-            return Err(Failure::failed(format!("no answer from {server}")));
+            return Err(Miss::Silence(format!("no answer from {server}")));
         };
-        let answer = answer?;
-        query::check(&answer)?;
+        let answer = answer.map_err(Miss::Other)?;
+        query::check(&answer).map_err(|failure| match answer.metadata.response_code {
+            ResponseCode::NXDomain => Miss::NoSuchName(failure),
+            _ => Miss::Other(failure),
+        })?;
         let addresses: Vec<IpAddr> =
             answer.answers.iter().filter_map(|record| record.data.ip_addr()).collect();
         // A chain of aliases is as short-lived as its shortest-lived link.

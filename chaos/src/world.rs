@@ -14,6 +14,7 @@ use chaos_core::{
     model::{Experiment, Probe, ProbeKind},
     plan::{self, Plan, PlanError},
     probe::Probers,
+    remark::Remark,
     run::{Control, Finished, Restoration, Runner, RunnerBuilder, new_id},
     trouble::Trouble,
 };
@@ -58,11 +59,11 @@ impl World {
     pub async fn plan(&self, experiment: &Experiment, seed: u64) -> Result<Plan, PlanError> {
         let exec = |probe: &&Probe| matches!(probe.kind, ProbeKind::Exec { .. });
         if let Some(probe) = experiment.probes.iter().find(exec).filter(|_| !self.exec) {
-            return Err(PlanError::Unsound {
-                message: format!("the probe `{}` runs a command, which needs your permission", probe.name),
-                help: Some("read the command, then allow it with `--allow-exec`".into()),
-                span: probe.span,
-            });
+            let message = format!("the probe `{}` runs a command, which needs your permission", probe.name);
+            return Err(PlanError::unsound(
+                Remark::error(probe.span, message)
+                    .with_help("read the command, then allow it with `--allow-exec`"),
+            ));
         }
         plan::plan(experiment, &*self.inventory, &self.injectors, seed).await
     }

@@ -16,8 +16,10 @@ fuzz_target!(|text: &str| {
     let screen = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
     let mut shown = String::new();
     for diagnostic in &compiled.diagnostics {
-        for label in diagnostic.primary.iter().chain(&diagnostic.secondary) {
-            let inside = text.get(label.span.start as usize..label.span.end as usize);
+        let explained = diagnostic.secondary.iter().map(|label| label.span);
+        let mended = diagnostic.fix.iter().map(|fix| fix.span);
+        for span in diagnostic.place().into_iter().chain(explained).chain(mended) {
+            let inside = text.get(span.start as usize..span.end as usize);
             assert!(inside.is_some(), "{diagnostic:?} points past the text or into a character");
         }
     }

@@ -169,6 +169,20 @@ async fn read(
     }
 }
 
+/// How a conversation with an agent ended.
+enum End {
+    /// The agent closed its side.
+    Closed,
+    /// The agent said why it ends.
+    Said(String),
+    /// Nobody asks it anything any more.
+    Unneeded,
+    /// It wrote what cannot be read.
+    Garbled(String),
+    /// It gave no sign of life.
+    Silent,
+}
+
 /// Sends heartbeats and hears the answers until the agent dies or hangs, or nobody needs it any more.
 async fn watch_over(
     session: std::sync::Weak<Session>,
@@ -180,27 +194,27 @@ async fn watch_over(
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
     let mut greeted = false;
-    let (end, hung) = loop {
+    let end = loop {
         tokio::select! {
             biased;
             message = heard.recv() => {
                 last = Instant::now();
-                let Some(session) = session.upgrade() else { break ("it is not needed any more".into(), false) };
+                let Some(session) = session.upgrade() else { break End::Unneeded };
                 match message {
-                    None => break ("it ended".to_owned(), false),
-                    Some(Err(error)) => break (format!("it says something that is not understood: {error}"), true),
+                    None => break End::Closed,
+                    Some(Err(error)) => break End::Garbled(error),
                     Some(Ok(message)) => {
                         greeted = true;
                         if let Some(end) = session.take(message) {
-                            break (end, false);
+                            break End::Said(end);
                         }
                     }
                 }
             }
             _ = beat.tick() => {
-                let Some(session) = session.upgrade() else { break ("it is not needed any more".into(), false) };
+                let Some(session) = session.upgrade() else { break End::Unneeded };
                 if last.elapsed() > if greeted { SILENCE } else { START } {
-                    break (format!("it gave no sign of life for {} s and was killed", SILENCE.as_secs()), true);
+                    break End::Silent;
                 }
                 if greeted {
                     let number = session.next.fetch_add(1, Ordering::Relaxed);
@@ -209,7 +223,7 @@ async fn watch_over(
             }
         }
     };
-    if hung {
+    if matches!(end, End::Garbled(_) | End::Silent) {
         grip.kill().await;
     }
     // Closes its input, upon which an agent that still lives takes back what it holds.
@@ -220,7 +234,13 @@ async fn watch_over(
         while let Ok(Ok(message)) = heard.try_recv() {
             session.take(message);
         }
-        let end = if end == "it ended" { format!("{end}: {words}") } else { end };
+        let end = match end {
+            End::Closed => format!("it ended: {words}"),
+            End::Said(why) => why,
+            End::Unneeded => "it is not needed any more".to_owned(),
+            End::Garbled(error) => format!("it says something that is not understood: {error}"),
+            End::Silent => format!("it gave no sign of life for {} s and was killed", SILENCE.as_secs()),
+        };
         // In this order: whoever acts on the loss must get a new agent.
         session.over.send_replace(Some(end.clone()));
         session.known.agent_gone(&end);

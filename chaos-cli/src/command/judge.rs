@@ -48,7 +48,7 @@ fn judged(args: &Judge) -> Result<(Finished, PathBuf, Option<Scenario>), Exit> {
         let with = experiment(scenario, &finished)?;
         recorded::replace_claims(&mut finished.record, with).map_err(|errors| {
             for error in errors {
-                render::at(&scenario.compiled.sources, error.span, &error.message, "", error.help.as_deref());
+                render::at(&scenario.compiled.sources, &error);
             }
             Exit::BadInput
         })?;
@@ -126,7 +126,7 @@ fn print_report(args: &Judge, finished: &Finished, folder: &Path, scenario: Opti
             for underline in report::underlines(record) {
                 // Records of before did not hold the files.
                 if sources.file(underline.span.file).is_some() {
-                    render::at(&sources, underline.span, &underline.title, &underline.message, None);
+                    render::at(&sources, &underline);
                 }
             }
             let by = match scenario {

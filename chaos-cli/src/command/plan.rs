@@ -1,6 +1,6 @@
 //! `chaos plan`
 
-use chaos_core::{model::Experiment, plan::PlanError, report, trouble::Trouble};
+use chaos_core::{model::Experiment, plan::PlanError, remark::Remark, report, trouble::Trouble};
 use chaos_dsl::SourceMap;
 
 use crate::{
@@ -65,15 +65,15 @@ async fn one(
 
 /// Makes an error of an experiment that cannot be wired up.
 pub(crate) fn unsound(experiment: &Experiment, error: Trouble) -> PlanError {
-    PlanError::Unsound { message: error.message, help: error.help, span: experiment.name.span }
+    PlanError::unsound(Remark { help: error.help, ..Remark::error(experiment.name.span, error.message) })
 }
 
 /// Prints why there is no plan.
 pub(crate) fn failed(error: &PlanError, sources: &SourceMap) -> Exit {
-    render::at(sources, error.span(), &error.to_string(), "", error.help().as_deref());
+    render::at(sources, &error.remark());
     match error {
         PlanError::Denied { denied, .. } if denied.is_denied() => Exit::NotPermitted,
         PlanError::Denied { .. } | PlanError::Radius { .. } | PlanError::Inventory { .. } => Exit::Refused,
-        PlanError::Unsound { .. } => Exit::BadInput,
+        PlanError::Unsound(_) => Exit::BadInput,
     }
 }

@@ -16,6 +16,7 @@ use chaos_core::{
     model::Experiment,
     outcome::{self, Verdict},
     plan::Plan,
+    remark::Remark,
     report,
     run::{
         Completion, Control, Finished, Record, new_id,
@@ -140,13 +141,8 @@ async fn one(
         Err(error) => return (super::plan::failed(&error, sources), None),
     };
     for warning in &plan.warnings {
-        render::at(
-            sources,
-            warning.span,
-            &format!("warning: {}", warning.message),
-            "",
-            warning.help.as_deref(),
-        );
+        let message = format!("warning: {}", warning.message);
+        render::at(sources, &Remark { message, ..warning.clone() });
     }
     let (folder, finished) = match carry_out(session, scenario, &world, &plan, id).await {
         Ok(done) => done,
@@ -168,7 +164,7 @@ async fn one(
     if args.format == Format::Text && session.alone {
         render::print(&render::styled(&report::text::lines(record)));
         for underline in report::underlines(record) {
-            render::at(sources, underline.span, &underline.title, &underline.message, None);
+            render::at(sources, &underline);
         }
         render::print(&format!("\nkept in {}\n", shown(folder.path())));
         let file = scenario.path.display().to_string();

@@ -3,6 +3,7 @@
 use super::PlanError;
 use crate::{
     model::{Abort, Claim, Comparison, Event, Experiment, Metric, Phase, Predicate, Step},
+    remark::Remark,
     span::{Span, Spanned},
 };
 
@@ -32,11 +33,10 @@ fn once<'a>(names: impl Iterator<Item = &'a Spanned<String>>, what: &str) -> Res
     let mut seen = std::collections::BTreeSet::new();
     for name in names {
         if !seen.insert(name.value.as_str()) {
-            return Err(PlanError::Unsound {
-                message: format!("two {what}s are named `{name}`"),
-                help: Some("give each a name of its own".into()),
-                span: name.span,
-            });
+            return Err(PlanError::unsound(
+                Remark::error(name.span, format!("two {what}s are named `{name}`"))
+                    .with_help("give each a name of its own"),
+            ));
         }
     }
     Ok(())
@@ -62,7 +62,7 @@ fn unknown<'a>(what: &str, name: &str, span: Span, declared: impl Iterator<Item 
         true => format!("declare a {what} of that name"),
         false => format!("declared are {}", declared.join(", ")),
     };
-    PlanError::Unsound { message: format!("no {what} is named `{name}`"), help: Some(help), span }
+    PlanError::unsound(Remark::error(span, format!("no {what} is named `{name}`")).with_help(help))
 }
 
 /// Returns every metric that the experiment speaks of.

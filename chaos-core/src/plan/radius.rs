@@ -12,6 +12,7 @@ use crate::{
         scope::{Amount, RadiusUnit},
     },
     place::{Object, ObjectKind},
+    remark::Remark,
 };
 
 /// What the faults of a plan touch.
@@ -61,11 +62,13 @@ pub async fn measure(
                 match total {
                     Some(total) => (count as f64 <= total as f64 * fraction + 1e-9, text),
                     None => {
-                        return Err(PlanError::Unsound {
-                            message: format!("a share of all {unit} cannot be counted here"),
-                            help: Some("write a number: `at most 1 hosts`".into()),
-                            span: limit.span,
-                        });
+                        return Err(PlanError::unsound(
+                            Remark::error(
+                                limit.span,
+                                format!("a share of all {unit} cannot be counted here"),
+                            )
+                            .with_help("write a number: `at most 1 hosts`"),
+                        ));
                     }
                 }
             }

@@ -13,6 +13,7 @@ use crate::{
         fault::{Destination, Who},
     },
     place::Object,
+    remark::Remark,
 };
 
 /// Finds objects for a plan; what a named target picked stays the same throughout.
@@ -40,10 +41,10 @@ impl<'a> Resolver<'a> {
     /// Returns the objects that a selector means.
     pub async fn find(&self, selector: &Selector) -> Result<Vec<Object>, PlanError> {
         if let Selector::Named(name) = selector {
-            return self.targets.get(&name.value).cloned().ok_or_else(|| PlanError::Unsound {
-                message: format!("no target is named `{name}`"),
-                help: Some(format!("declare it: `target {name} = …`")),
-                span: name.span,
+            return self.targets.get(&name.value).cloned().ok_or_else(|| {
+                let why = format!("no target is named `{name}`");
+                let help = format!("declare it: `target {name} = …`");
+                PlanError::unsound(Remark::error(name.span, why).with_help(help))
             });
         }
         self.inventory
@@ -66,11 +67,13 @@ impl<'a> Resolver<'a> {
                     .map(|peer| Peer { port, ..peer })
                     .collect();
                 if peers.is_empty() {
-                    return Err(PlanError::Unsound {
-                        message: format!("`{selector}` has no address that {from} could talk to"),
-                        help: Some("name another host as the destination".into()),
-                        span: destination.span,
-                    });
+                    return Err(PlanError::unsound(
+                        Remark::error(
+                            destination.span,
+                            format!("`{selector}` has no address that {from} could talk to"),
+                        )
+                        .with_help("name another host as the destination"),
+                    ));
                 }
                 Ok(peers)
             }

@@ -7,25 +7,14 @@ use crate::{
         metric::{ALERT, Filter},
     },
     plan::picked,
+    remark::Remark,
     run::Record,
     span::{Span, Spanned},
 };
 
-/// Something that is claimed and that the run had not.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ClaimError {
-    /// What is missing.
-    pub message: String,
-    /// What the run had.
-    pub help: Option<String>,
-    /// The claim's place in the file that claims it.
-    pub span: Span,
-}
-
 /// Takes the expectations and the confidence of another experiment; fails, changing nothing, where they speak of a probe,
 /// a label, a phase or an event that the run had not.
-pub fn replace_claims(record: &mut Record, with: &Experiment) -> Result<(), Vec<ClaimError>> {
+pub fn replace_claims(record: &mut Record, with: &Experiment) -> Result<(), Vec<Remark>> {
     let had = &record.plan.experiment;
     let mut errors = Vec::new();
     for expectation in &with.expectations {
@@ -75,7 +64,7 @@ fn measured(
     with: &Experiment,
     name: &Spanned<String>,
     filters: &[Filter],
-    errors: &mut Vec<ClaimError>,
+    errors: &mut Vec<Remark>,
 ) {
     let Some(probe) = had.probe(name) else {
         let all = had.probes.iter().map(|p| p.name.value.as_str());
@@ -85,11 +74,13 @@ fn measured(
         .probe(name)
         .is_some_and(|new| std::mem::discriminant(&new.kind) != std::mem::discriminant(&probe.kind));
     if other_kind {
-        errors.push(ClaimError {
-            message: format!("the run's probe `{name}` measured something else than this file's"),
-            help: Some("give the new probe another name, and run it".into()),
-            span: name.span,
-        });
+        errors.push(
+            Remark::error(
+                name.span,
+                format!("the run's probe `{name}` measured something else than this file's"),
+            )
+            .with_help("give the new probe another name, and run it"),
+        );
     }
     for filter in filters {
         let label = filter.label.value.as_str();
@@ -103,7 +94,7 @@ fn measured(
 }
 
 /// Checks that the run had a phase, or would have had it if nothing had ended it early.
-fn phase(record: &Record, phase: &Phase, span: Span, errors: &mut Vec<ClaimError>) {
+fn phase(record: &Record, phase: &Phase, span: Span, errors: &mut Vec<Remark>) {
     let experiment = &record.plan.experiment;
     let planned = match phase {
         Phase::Fault(Some(name)) => return fault(experiment, name, span, errors),
@@ -114,22 +105,21 @@ fn phase(record: &Record, phase: &Phase, span: Span, errors: &mut Vec<ClaimError
     if !planned && record.phases.iter().all(|p| p.phase != *phase) {
         let mut had: Vec<String> = record.phases.iter().map(|p| format!("`{}`", p.phase)).collect();
         had.dedup();
-        errors.push(ClaimError {
-            message: format!("the run had no {phase}"),
-            help: Some(format!("it had {}", had.join(", "))),
-            span,
-        });
+        errors.push(
+            Remark::error(span, format!("the run had no {phase}"))
+                .with_help(format!("it had {}", had.join(", "))),
+        );
     }
 }
 
-fn fault(had: &Experiment, name: &str, span: Span, errors: &mut Vec<ClaimError>) {
+fn fault(had: &Experiment, name: &str, span: Span, errors: &mut Vec<Remark>) {
     if had.fault(name).is_none() {
         errors.push(absent("fault", name, span, had.faults.iter().map(|f| f.name.value.as_str())));
     }
 }
 
-fn absent<'a>(what: &str, name: &str, span: Span, had: impl Iterator<Item = &'a str>) -> ClaimError {
+fn absent<'a>(what: &str, name: &str, span: Span, had: impl Iterator<Item = &'a str>) -> Remark {
     let had: Vec<String> = had.map(|name| format!("`{name}`")).collect();
     let help = if had.is_empty() { "it had none".to_owned() } else { format!("it had {}", had.join(", ")) };
-    ClaimError { message: format!("the run had no {what} `{name}`"), help: Some(help), span }
+    Remark::error(span, format!("the run had no {what} `{name}`")).with_help(help)
 }

@@ -158,7 +158,7 @@ fn steady(out: &mut String, record: &Record) {
 fn places(out: &mut String, record: &Record) {
     let places: Vec<(String, String)> = underlines(record)
         .into_iter()
-        .filter_map(|place| Some((place.title, excerpt(record, place.span)?)))
+        .filter_map(|place| Some((place.message, excerpt(record, place.span)?)))
         .collect();
     if places.is_empty() {
         return;

@@ -35,15 +35,20 @@ fn experiment() -> Experiment {
         .expect("it is over", success().over(s(1)).at_least(share(0.9)).settles(s(9), Event::Rollback))
 }
 
+fn said(how: &str, finding: Finding) -> String {
+    let remark = finding.into_remark();
+    format!("{how}: {}; {}", remark.message, remark.help.unwrap_or_default())
+}
+
 fn all(experiment: &Experiment) -> Vec<String> {
-    let refused = refusals(experiment).into_iter().map(|f| format!("refused: {}; {}", f.told(), f.help));
+    let refused = refusals(experiment).into_iter().map(|f| said("refused", f));
     let refused: Vec<String> = refused.collect();
     // What is refused is not planned, so nobody is warned of it.
     if !refused.is_empty() {
         return refused;
     }
     let warned = warnings(experiment, &|_| 1);
-    warned.into_iter().map(|w| format!("warned: {}; {}", w.told(), w.help)).collect()
+    warned.into_iter().map(|w| said("warned", w)).collect()
 }
 
 #[tokio::test]
@@ -236,7 +241,7 @@ fn get() -> Probe {
 }
 
 fn odd(experiment: &Experiment) -> Vec<String> {
-    remarks(experiment).into_iter().map(|f| f.message).collect()
+    remarks(experiment).into_iter().map(|f| f.remark.message).collect()
 }
 
 fn claiming(mut experiment: Experiment, fault: Fault, claim: crate::model::Claim) -> Experiment {

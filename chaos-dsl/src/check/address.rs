@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
-use chaos_core::span::Spanned;
+use chaos_core::span::{Span, Spanned};
 
 use super::{Checker, Names};
-use crate::{codes::Code, suggest};
+use crate::{
+    codes::Code,
+    suggest::{self, Advice},
+};
 
 impl Checker {
     /// Reports an address in a lab whose host the lab does not have: such a probe could only fail.
@@ -21,9 +24,10 @@ impl Checker {
         let known = names.hosts();
         if plain != "localhost" && !known.iter().any(|k| k == plain) {
             let message = format!("the lab has no host `{host}`");
-            let help = suggest::nearest(plain, known.iter().map(String::as_str))
-                .map_or_else(|| format!("there is {}", known.join(", ")), |n| format!("did you mean `{n}`?"));
-            self.error(Code::UnknownName, address.span, message).help = Some(help);
+            let near = suggest::nearest(plain, known.iter().map(String::as_str));
+            let at = part_of(address, plain);
+            let advice = near.map_or_else(|| format!("there is {}", known.join(", ")).into(), Advice::meant);
+            self.error(Code::UnknownName, address.span, message).advise_on(at.unwrap_or(Span::NONE), advice);
         }
     }
 
@@ -58,4 +62,12 @@ impl Checker {
         }
         good
     }
+}
+
+/// Returns where a part of a string stands in the file; nothing where the string is not written as it reads.
+fn part_of(text: &Spanned<String>, part: &str) -> Option<Span> {
+    const QUOTE: u32 = 1;
+    let plain = text.span.end - text.span.start == text.value.len() as u32 + 2 * QUOTE;
+    let start = text.span.start + QUOTE + text.value.find(part).filter(|_| plain)? as u32;
+    Some(Span::new(text.span.file, start, start + part.len() as u32))
 }

@@ -42,9 +42,9 @@ impl Checker {
         let word = cursor.take_any_word();
         let Some(source) = word.and_then(|word| sources.into_iter().find(|s| s.as_str() == word.text)) else {
             let (text, span) = word.map_or(("", cursor.span()), |word| (word.text, word.span));
-            let help = suggest::did_you_mean(text, sources.map(AlertSource::as_str));
-            self.error(Code::UnknownKind, span, "expected `alertmanager` or `prometheus`").help =
-                help.or_else(|| Some(SHAPE.into()));
+            let near = suggest::did_you_mean(text, sources.map(AlertSource::as_str));
+            self.error(Code::UnknownKind, span, "expected `alertmanager` or `prometheus`")
+                .advise(near.unwrap_or_else(|| SHAPE.into()));
             return None;
         };
         let url = self.take_string(&mut cursor, "its URL in quotes")?;

@@ -1,6 +1,9 @@
 //! `ok when …`: what makes an answer a success.
 
-use chaos_core::model::{Unit, probe::Condition};
+use chaos_core::{
+    model::{Unit, probe::Condition},
+    span::Span,
+};
 
 use super::Checker;
 use crate::{
@@ -81,13 +84,14 @@ impl Checker {
             }
             ("output", Relation::Contains) => text(self).map(Condition::OutputContains),
             (key, _) => {
-                let help = suggest::did_you_mean(
+                let near = suggest::did_you_mean(
                     key,
                     ["status", "body", "header", "answer", "days_left", "exit", "output"],
                 );
-                self.error(Code::Misplaced, test.span, format!("`{key}` cannot be tested like this")).help = help.or_else(|| {
-                    Some("write `status 200`, `status in [200, 204]`, `body contains \"…\"`, `header \"name\" = \"…\"`, `answer \"10.0.0.1\"`, `days_left >= 14d`, `exit 0` or `output contains \"…\"`".into())
-                });
+                const SHAPES: &str = "write `status 200`, `status in [200, 204]`, `body contains \"…\"`, `header \"name\" = \"…\"`, `answer \"10.0.0.1\"`, `days_left >= 14d`, `exit 0` or `output contains \"…\"`";
+                let at = Span { end: test.span.start + key.len() as u32, ..test.span };
+                self.error(Code::Misplaced, test.span, format!("`{key}` cannot be tested like this"))
+                    .advise_on(at, near.unwrap_or_else(|| SHAPES.into()));
                 None
             }
         }

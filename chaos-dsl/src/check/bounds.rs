@@ -12,6 +12,7 @@ use chaos_core::{
 use super::{Checker, Names, experiment::Parts, predicate::Where};
 use crate::{
     codes::Code,
+    diagnostic::Cause,
     suggest,
     syntax::{Clause, Cursor, Formula, FormulaKind, Item, Prefix, Statement, Term},
 };
@@ -20,8 +21,9 @@ impl Checker {
     pub(super) fn blast_radius(&mut self, line: &Statement<'_>, names: &Names, parts: &mut Parts) {
         let Some(block) = line.block() else {
             let cursor = line.cursor();
-            self.expected(&cursor, "limits in braces").help =
-                Some("write `blast radius { at most 1 host }`".into());
+            self.expected(&cursor, "limits in braces")
+                .advise("write `blast radius { at most 1 host }`")
+                .because(Cause::NoBlock);
             return;
         };
         for line in &block.statements {
@@ -185,9 +187,13 @@ impl Checker {
                     continue;
                 }
                 text => {
-                    let help = suggest::did_you_mean(text, ["events", "kernel", "logs"]);
-                    self.error(Code::UnknownName, word.span, format!("unknown evidence `{text}`")).help =
-                        help.or_else(|| Some("there is `events`, `kernel` and `logs of HOST`".into()));
+                    let near = suggest::did_you_mean(text, ["events", "kernel", "logs"]);
+                    let advice =
+                        near.unwrap_or_else(|| "there is `events`, `kernel` and `logs of HOST`".into());
+                    let cause = Cause::Undeclared { name: text.to_owned(), misspelt: advice.misspelt };
+                    self.error(Code::UnknownName, word.span, format!("unknown evidence `{text}`"))
+                        .advise(advice)
+                        .because(cause);
                     continue;
                 }
             };

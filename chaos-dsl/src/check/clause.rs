@@ -10,6 +10,7 @@ use chaos_core::{
 use super::{Checker, Names, predicate::Where};
 use crate::{
     codes::Code,
+    diagnostic::Cause,
     suggest,
     syntax::{Clause, ClauseKind, Item, Term, Word},
 };
@@ -106,8 +107,10 @@ impl Checker {
             }
             _ => {
                 let span = words.iter().fold(Span::NONE, |s, w| s.to(w.span));
-                self.error(Code::UnknownName, span, format!("unknown phase `{}`", texts.join(" "))).help =
-                    Some("a phase is `baseline`, a fault's name, `fault`, `watch` or `whole run`".into());
+                let name = texts.join(" ");
+                self.error(Code::UnknownName, span, format!("unknown phase `{name}`"))
+                    .advise("a phase is `baseline`, a fault's name, `fault`, `watch` or `whole run`")
+                    .because(Cause::Undeclared { name, misspelt: false });
                 None
             }
         }
@@ -140,10 +143,11 @@ impl Checker {
                 None
             }
             _ => {
-                let help = texts.first().and_then(|w| suggest::did_you_mean(w, ["rollback"]));
-                self.error(Code::UnknownName, term.span(), "unknown event").help = help.or_else(|| {
-                    Some("an event is `rollback`, `rollback starts`, `FAULT starts` or `FAULT ends`".into())
-                });
+                let near = texts.first().and_then(|w| suggest::did_you_mean(w, ["rollback"]));
+                let shapes = "an event is `rollback`, `rollback starts`, `FAULT starts` or `FAULT ends`";
+                let at = words.first().map_or(term.span(), |word| word.span);
+                self.error(Code::UnknownName, term.span(), "unknown event")
+                    .advise_on(at, near.unwrap_or_else(|| shapes.into()));
                 None
             }
         }

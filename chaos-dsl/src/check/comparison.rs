@@ -11,6 +11,7 @@ use chaos_core::{
 use super::{Checker, Names, predicate::Where};
 use crate::{
     codes::Code,
+    diagnostic::Cause,
     syntax::{Baseline, Call, Compare, CompareOp, Formula, Item, Sign, Term},
 };
 
@@ -30,8 +31,9 @@ impl Checker {
             CompareOp::AtLeast => Op::AtLeast,
             CompareOp::Equal | CompareOp::NotEqual => {
                 let message = format!("`{}` compares measured numbers exactly", compare.op.value.as_str());
-                self.error(Code::ClauseMisfit, compare.op.span, message).help =
-                    Some("write `<=` or `>=`".into());
+                self.error(Code::ClauseMisfit, compare.op.span, message)
+                    .advise("write `<=` or `>=`")
+                    .because(Cause::ExactComparison);
                 return None;
             }
         };

@@ -6,7 +6,7 @@ use chaos_core::span::{FileId, Span};
 
 use crate::{
     codes::Code,
-    diagnostic::{Diagnostic, Label},
+    diagnostic::{Cause, Diagnostic, Label},
     source::SourceMap,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn follows(diagnostic: &Diagnostic) -> bool {
         Code::MissingLine | Code::ImpossibleOrder | Code::NoBaseline | Code::TooShort | Code::Undecidable => {
             true
         }
-        Code::UnknownName => !guessed(diagnostic),
+        Code::UnknownName => !diagnostic.is_misspelt(),
         _ => false,
     }
 }
@@ -35,21 +35,12 @@ pub(super) fn silence(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
         same_name(&mut errors);
     }
     out.extend(errors.into_iter().chain(warnings));
-    out.sort_by_key(|d| place(d).map(|span| (span.file, span.start)));
-}
-
-/// Whether the help knows what was meant.
-fn guessed(diagnostic: &Diagnostic) -> bool {
-    diagnostic.help.as_ref().is_some_and(|help| help.starts_with("did you mean"))
-}
-
-fn place(diagnostic: &Diagnostic) -> Option<Span> {
-    diagnostic.primary.as_ref().map(|label| label.span)
+    out.sort_by_key(|d| d.place().map(|span| (span.file, span.start)));
 }
 
 /// Where a brace or a quote is missing or one too many, other lines stand in the wrong block, or in none.
 fn misplaced_blocks(out: &mut Vec<Diagnostic>) {
-    let headless = |d: &Diagnostic| d.code == Code::Misplaced && d.message.contains("in braces, found");
+    let headless = |d: &Diagnostic| d.cause == Some(Cause::NoBlock);
     let cause = |d: &Diagnostic| {
         headless(d)
             || matches!(
@@ -58,21 +49,21 @@ fn misplaced_blocks(out: &mut Vec<Diagnostic>) {
             )
     };
     let echo = |d: &Diagnostic| match d.code {
-        Code::UnknownStatement | Code::NotYet => !guessed(d),
+        Code::UnknownStatement | Code::NotYet => !d.is_misspelt(),
         Code::NotShared | Code::Unexpected | Code::MissingLabel | Code::NotAMetric | Code::WrongEquals => {
             true
         }
-        Code::Misplaced => d.message == "a block does not belong here",
+        Code::Misplaced => d.cause == Some(Cause::StrayBlock),
         _ => false,
     };
-    let of_file = |d: &Diagnostic| place(d).map(|span| span.file);
+    let of_file = |d: &Diagnostic| d.place().map(|span| span.file);
     let files: Vec<FileId> = out.iter().filter(|d| cause(d)).filter_map(of_file).collect();
     let mut outside: BTreeMap<FileId, Span> = BTreeMap::new();
     out.retain(|d| {
         let silent = echo(d) && of_file(d).is_some_and(|file| files.contains(&file));
         if silent
-            && d.message.contains("outside of an experiment")
-            && let Some(span) = place(d)
+            && d.cause == Some(Cause::OutsideExperiment)
+            && let Some(span) = d.place()
         {
             outside.entry(span.file).or_insert(Span { end: span.start + 1, ..span });
         }
@@ -93,18 +84,18 @@ fn misplaced_blocks(out: &mut Vec<Diagnostic>) {
 /// Of two mistakes in one place the better explained is reported: a number without its unit is also of the wrong unit.
 fn same_place(out: &mut Vec<Diagnostic>) {
     let places = |codes: &[Code]| -> Vec<Span> {
-        out.iter().filter(|d| codes.contains(&d.code)).filter_map(place).collect()
+        out.iter().filter(|d| codes.contains(&d.code)).filter_map(Diagnostic::place).collect()
     };
     let units = places(&[Code::SpacedUnit, Code::MissingUnit, Code::UnknownUnit]);
     let exact: Vec<Span> = out
         .iter()
-        .filter(|d| d.message.ends_with("compares measured numbers exactly"))
-        .filter_map(place)
+        .filter(|d| d.cause == Some(Cause::ExactComparison))
+        .filter_map(Diagnostic::place)
         .collect();
     let touches = |all: &[Span], one: Span| {
         all.iter().any(|s| s.file == one.file && s.start < one.end && one.start < s.end)
     };
-    out.retain(|d| match (d.code, place(d)) {
+    out.retain(|d| match (d.code, d.place()) {
         (Code::WrongUnit, Some(span)) => !touches(&units, span),
         // Writing `==` instead would be the next mistake.
         (Code::WrongEquals, Some(span)) => !touches(&exact, span),
@@ -115,7 +106,7 @@ fn same_place(out: &mut Vec<Diagnostic>) {
 /// What stands behind a mistake on its line, and could not be read without it.
 fn same_line(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
     let line = |d: &Diagnostic| {
-        let span = place(d)?;
+        let span = d.place()?;
         Some((span.file, sources.file(span.file)?.position(span.start).line))
     };
     let mut last = None;
@@ -123,7 +114,7 @@ fn same_line(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
         let here = line(d);
         let echo = match d.code {
             Code::MissingLabel => true,
-            Code::UnknownStatement => !guessed(d),
+            Code::UnknownStatement => !d.is_misspelt(),
             _ => false,
         };
         let keep = !echo || here.is_none() || here != last;
@@ -136,9 +127,9 @@ fn same_line(out: &mut Vec<Diagnostic>, sources: &SourceMap) {
 
 /// An unknown name is reported once, with the other places where it stands.
 fn same_name(out: &mut Vec<Diagnostic>) {
-    let name = |d: &Diagnostic| {
-        let named = d.code == Code::UnknownName && d.message.starts_with("unknown ");
-        named.then(|| d.message.split('`').nth(1).map(str::to_owned)).flatten()
+    let name = |d: &Diagnostic| match &d.cause {
+        Some(Cause::Undeclared { name, .. }) => Some(name.clone()),
+        _ => None,
     };
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     let mut kept: Vec<Diagnostic> = Vec::with_capacity(out.len());
@@ -149,8 +140,8 @@ fn same_name(out: &mut Vec<Diagnostic>) {
         };
         match first.get(&name).and_then(|at| kept.get_mut(*at)) {
             Some(told) => {
-                if let (Some(label), true) = (diagnostic.primary, told.secondary.len() < MOST_PLACES) {
-                    told.secondary.push(Label { message: "and here".into(), ..label });
+                if let (Some(span), true) = (diagnostic.place(), told.secondary.len() < MOST_PLACES) {
+                    told.secondary.push(Label { span, message: "and here".into() });
                 }
             }
             None => {

@@ -10,7 +10,8 @@ use chaos_core::{
 use super::{Checker, Names, alert::ALERTS, predicate::Where, reading::reads, timeline::STEPS};
 use crate::{
     codes::Code,
-    suggest,
+    diagnostic::Cause,
+    suggest::{self, Advice},
     syntax::{Cursor, ItemKind, Statement},
 };
 
@@ -88,8 +89,9 @@ impl Checker {
         cursor.take();
         let name = self.take_string(&mut cursor, "the experiment's title in quotes")?;
         let Some(block) = cursor.take_block() else {
-            self.expected(&cursor, "the experiment's lines in braces").help =
-                Some("write `experiment \"title\" { … }`".into());
+            self.expected(&cursor, "the experiment's lines in braces")
+                .advise("write `experiment \"title\" { … }`")
+                .because(Cause::NoBlock);
             return None;
         };
         let lines: Vec<&Statement<'_>> = block.statements.iter().collect();
@@ -354,20 +356,27 @@ impl Checker {
                 let first = |line: &&'static str| line.split(' ').next().unwrap_or(line);
                 let near = suggest::nearest(word, LINES.iter().map(first));
                 let near = near.and_then(|near| LINES.iter().find(|line| first(line) == near));
-                let help = near.map(|line| format!("did you mean `{line}`?"));
-                let step = STEPS.contains(&word);
-                let help = help.filter(|_| !step).or_else(|| {
-                    Some(match step {
-                        true => "it is a step: write it in the braces of `timeline { … }`".to_owned(),
-                        false => format!("its lines are {}", super::join_words(LINES)),
-                    })
+                let meant = near.map(|near| Advice {
+                    // Of two words the second may stand there already.
+                    text: Some(match near.split_once(' ') {
+                        Some((first, second)) if line.items.get(1).is_some_and(|i| i.is_word(second)) => {
+                            first.to_owned()
+                        }
+                        _ => (*near).to_owned(),
+                    }),
+                    ..Advice::meant(*near)
                 });
-                let at = line.items.first().map_or(line.span, |i| i.span);
+                let advice = match (STEPS.contains(&word), meant) {
+                    (true, _) => "it is a step: write it in the braces of `timeline { … }`".into(),
+                    (false, Some(meant)) => meant,
+                    (false, None) => format!("its lines are {}", super::join_words(LINES)).into(),
+                };
+                let at = line.head();
                 let message = match word {
                     "" => "a line of an experiment begins with a word".to_owned(),
                     word => format!("an experiment has no `{word}`"),
                 };
-                self.error(Code::UnknownStatement, at, message).help = help;
+                self.error(Code::UnknownStatement, at, message).advise(advice);
                 self.strange.push(line.span);
             }
         }

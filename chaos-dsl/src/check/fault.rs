@@ -321,10 +321,10 @@ impl Checker {
                     }
                     None if matches!(word, "kill") => self.needs_cluster(kind.span, "the fault `kill`"),
                     None => {
-                        let help = suggest::did_you_mean(word, known);
+                        let near = suggest::did_you_mean(word, known);
+                        let kinds = || format!("there is {}", super::join_words(&FaultSpec::KINDS)).into();
                         self.error(Code::UnknownKind, kind.span, format!("unknown kind of fault `{word}`"))
-                            .help = help
-                            .or_else(|| Some(format!("there is {}", super::join_words(&FaultSpec::KINDS))));
+                            .advise(near.unwrap_or_else(kinds));
                     }
                 }
                 return None;

@@ -10,6 +10,7 @@ use chaos_core::{
 use super::Checker;
 use crate::{
     codes::Code,
+    diagnostic::Cause,
     suggest,
     syntax::{Block, Cursor, Item, Statement, Symbol},
 };
@@ -25,8 +26,9 @@ impl Checker {
         let mut cursor = statement.cursor();
         cursor.take();
         let Some(block) = cursor.take_block() else {
-            self.expected(&cursor, "the lab's hosts in braces").help =
-                Some("write `lab { host client … }`".into());
+            self.expected(&cursor, "the lab's hosts in braces")
+                .advise("write `lab { host client … }`")
+                .because(Cause::NoBlock);
             return None;
         };
         let mut lab = Lab { span: statement.span, ..Lab::default() };
@@ -40,10 +42,12 @@ impl Checker {
                 "run" if before.is_some_and(|line| line.keyword() == "run") => {}
                 "run" => self.run_without_host(statement, before),
                 word => {
-                    let help = suggest::did_you_mean(word, ["host", "link"]);
+                    let near = suggest::did_you_mean(word, ["host", "link"]);
                     let message = format!("a lab has no `{word}`");
-                    self.error(Code::UnknownStatement, statement.span, message).help =
-                        help.or_else(|| Some("a lab holds `host` and `link` lines".into()));
+                    self.error(Code::UnknownStatement, statement.span, message).advise_on(
+                        statement.head(),
+                        near.unwrap_or_else(|| "a lab holds `host` and `link` lines".into()),
+                    );
                 }
             }
             before = Some(statement);
@@ -72,8 +76,9 @@ impl Checker {
                 let message =
                     format!("expected the programs of `{}` in braces, found the end of the line", name.text);
                 let end = Span { start: host.span.end, ..host.span };
-                self.error(Code::Misplaced, end, message).help =
-                    Some("end the line with `{`, and write `}` behind the last program".into());
+                self.error(Code::Misplaced, end, message)
+                    .advise("end the line with `{`, and write `}` behind the last program")
+                    .because(Cause::NoBlock);
             }
             None => {
                 self.error(Code::UnknownStatement, run.span, "a lab has no `run`").help =
@@ -129,11 +134,11 @@ impl Checker {
     pub(super) fn program(&mut self, mut cursor: Cursor<'_, '_>) -> Option<Program> {
         if cursor.take_word("run").is_none() {
             let first = cursor.peek().and_then(Item::as_word).map_or("", |word| word.text);
-            let help = suggest::did_you_mean(first, ["run"]);
-            self.error(Code::UnknownStatement, cursor.whole(), "a host holds only `run` lines").help = help
-                .or_else(|| {
-                    Some("write `run http port 8080`, or `run \"program --flag\" ready when tcp 6379`".into())
-                });
+            let near = suggest::did_you_mean(first, ["run"]);
+            let shape = "write `run http port 8080`, or `run \"program --flag\" ready when tcp 6379`";
+            let at = cursor.span();
+            self.error(Code::UnknownStatement, cursor.whole(), "a host holds only `run` lines")
+                .advise_on(at, near.unwrap_or_else(|| shape.into()));
             return None;
         }
         if cursor.peek().is_some_and(|i| i.as_text().is_some()) {
@@ -207,12 +212,12 @@ impl Checker {
                 Some(Program::Gateway { port, upstream, upstream_port, timeout, retries })
             }
             word => {
-                let help = suggest::did_you_mean(word, PROGRAMS.iter().copied());
-                let help = help.or_else(|| {
-                    Some(format!("for a real program write `run \"{word} …\" ready when tcp PORT`"))
+                let near = suggest::did_you_mean(word, PROGRAMS.iter().copied());
+                let advice = near.unwrap_or_else(|| {
+                    format!("for a real program write `run \"{word} …\" ready when tcp PORT`").into()
                 });
                 self.error(Code::UnknownKind, kind.span, format!("there is no built-in program `{word}`"))
-                    .help = help;
+                    .advise(advice);
                 None
             }
         }
@@ -262,10 +267,11 @@ impl Checker {
         for line in &block.statements {
             let word = line.keyword();
             if !known.contains(&word) {
-                let help = suggest::did_you_mean(word, known.iter().copied());
-                let help = help.or_else(|| Some(format!("here may stand {}", super::join_words(known))));
-                self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`")).help =
-                    help;
+                let near = suggest::did_you_mean(word, known.iter().copied());
+                let advice =
+                    near.unwrap_or_else(|| format!("here may stand {}", super::join_words(known)).into());
+                self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`"))
+                    .advise_on(line.head(), advice);
                 continue;
             }
             if seen.contains(&word) {

@@ -84,7 +84,7 @@ impl Loader<'_> {
                     self.done.push(target_identity);
                 }
                 Err(error) => {
-                    let span = if error.primary.is_none() { span } else { Span::NONE };
+                    let span = if error.place().is_none() { span } else { Span::NONE };
                     let mut error = *error;
                     if !span.is_none() {
                         error = error.at(span, "used here");

@@ -1,11 +1,15 @@
 //! Metrics: what a function makes of a probe's samples.
 
-use chaos_core::model::{Field, Function, Metric, Unit};
+use chaos_core::{
+    model::{Field, Function, Metric, Unit},
+    span::Span,
+};
 
 use super::{Checker, Names, predicate::Where};
 use crate::{
     codes::Code,
-    suggest,
+    diagnostic::Cause,
+    suggest::{self, Advice},
     syntax::{Call, Word},
 };
 
@@ -46,15 +50,18 @@ impl Checker {
             (None, false) => Field::Latency,
             (None, true) => {
                 let message = format!("`{}` of which time of `{}`?", call.function.text, word.text);
-                self.error(Code::NotAMetric, word.span, message).help =
-                    Some(format!("write `{}({}.latency)`", call.function.text, word.text));
+                let (help, text) = (
+                    format!("write `{}({}.latency)`", call.function.text, word.text),
+                    format!("{}.latency", word.text),
+                );
+                self.error(Code::NotAMetric, word.span, message).advise(Advice::replace(help, text));
                 return None;
             }
             (Some(_), false) => {
                 let message = format!("`{}` counts whole measurements", call.function.text);
                 let bare = word.text.split('.').next().unwrap_or_default();
-                self.error(Code::NotAMetric, word.span, message).help =
-                    Some(format!("write `{}({bare})`", call.function.text));
+                let help = format!("write `{}({bare})`", call.function.text);
+                self.error(Code::NotAMetric, word.span, message).advise(Advice::replace(help, bare));
                 return None;
             }
             (Some("latency"), true) => Field::Latency,
@@ -67,9 +74,11 @@ impl Checker {
                 return None;
             }
             (Some(other), true) => {
-                let help = suggest::did_you_mean(other, FIELDS.iter().copied());
-                self.error(Code::UnknownName, word.span, format!("a probe has no `{other}`")).help =
-                    help.or_else(|| Some(format!("there is {}", super::join_words(FIELDS))));
+                let near = suggest::did_you_mean(other, FIELDS.iter().copied());
+                let fields = || format!("there is {}", super::join_words(FIELDS)).into();
+                let at = Span { start: word.span.end - other.len() as u32, ..word.span };
+                self.error(Code::UnknownName, word.span, format!("a probe has no `{other}`"))
+                    .advise_on(at, near.unwrap_or_else(fields));
                 return None;
             }
         };
@@ -162,9 +171,13 @@ impl Checker {
                         return None;
                     }
                     None => {
-                        let help = suggest::did_you_mean(text, FUNCTIONS.iter().copied());
-                        self.error(Code::UnknownName, word.span, format!("unknown function `{text}`")).help =
-                            help.or_else(|| Some(format!("there is {}", super::join_words(FUNCTIONS))));
+                        let near = suggest::did_you_mean(text, FUNCTIONS.iter().copied());
+                        let functions = || format!("there is {}", super::join_words(FUNCTIONS)).into();
+                        let advice = near.unwrap_or_else(functions);
+                        let cause = Cause::Undeclared { name: text.to_owned(), misspelt: advice.misspelt };
+                        self.error(Code::UnknownName, word.span, format!("unknown function `{text}`"))
+                            .advise(advice)
+                            .because(cause);
                         return None;
                     }
                 }

@@ -117,12 +117,13 @@ impl Checker {
             let (name, text) = (name.trim(), text.trim());
             let Some(param) = self.params.0.get(name) else {
                 let known = self.params.names();
-                let help = suggest::did_you_mean(name, known.iter().map(String::as_str));
-                let help = help.unwrap_or_else(|| match known.as_slice() {
+                let near = suggest::did_you_mean(name, known.iter().map(String::as_str));
+                let advice = near.unwrap_or_else(|| match known.as_slice() {
                     [] => "the file declares no param".into(),
-                    _ => format!("the file declares {}", known.join(", ")),
+                    _ => format!("the file declares {}", known.join(", ")).into(),
                 });
-                self.out.push(bad(format!("`--set {setting}`: no param is named `{name}`"), help));
+                let message = format!("`--set {setting}`: no param is named `{name}`");
+                self.out.push(Diagnostic::new(Code::BadSetting, message).help(advice));
                 continue;
             };
             let Some(value) = read(text) else {

@@ -14,7 +14,7 @@ use self::setting::{Draft, line_of};
 use super::{Checker, Names};
 use crate::{
     codes::Code,
-    suggest,
+    suggest::{self, Advice},
     syntax::{Cursor, Item, ItemKind, Statement},
 };
 
@@ -47,9 +47,10 @@ impl Checker {
                 if CLUSTER_KINDS.contains(&word) {
                     self.needs_cluster(kind.span, &format!("a probe of kind `{word}`"));
                 } else {
-                    let help = suggest::did_you_mean(word, KINDS.iter().copied());
+                    let near = suggest::did_you_mean(word, KINDS.iter().copied());
+                    let kinds = || format!("there is {}", super::join_words(KINDS)).into();
                     self.error(Code::UnknownKind, kind.span, format!("unknown kind of probe `{word}`"))
-                        .help = help.or_else(|| Some(format!("there is {}", super::join_words(KINDS))));
+                        .advise(near.unwrap_or_else(kinds));
                 }
                 return None;
             }
@@ -144,14 +145,15 @@ impl Checker {
                     word.span,
                     format!("the method `{}` is written in capitals", word.text),
                 )
-                .help = Some(format!("write `{upper}`"));
+                .advise(Advice::write(&*upper));
                 cursor.take();
                 upper
             }
             Some(word) if word.text != "from" => {
-                let help = suggest::did_you_mean(word.text, METHODS.iter().copied());
-                self.error(Code::Misplaced, word.span, format!("unknown method `{}`", word.text)).help =
-                    help.or_else(|| Some("write `GET`, `POST` or another method in capitals".into()));
+                let near = suggest::did_you_mean(word.text, METHODS.iter().copied());
+                self.error(Code::Misplaced, word.span, format!("unknown method `{}`", word.text)).advise(
+                    near.unwrap_or_else(|| "write `GET`, `POST` or another method in capitals".into()),
+                );
                 cursor.take();
                 return None;
             }
@@ -166,9 +168,10 @@ impl Checker {
         let mut record = "A".to_owned();
         if let Some(word) = cursor.peek().and_then(Item::as_word) {
             if !RECORDS.contains(&word.text) {
-                let help = suggest::did_you_mean(word.text, RECORDS.iter().copied());
+                let near = suggest::did_you_mean(word.text, RECORDS.iter().copied());
+                let records = || format!("there is {}", super::join_words(RECORDS)).into();
                 self.error(Code::UnknownKind, word.span, format!("unknown record type `{}`", word.text))
-                    .help = help.or_else(|| Some(format!("there is {}", super::join_words(RECORDS))));
+                    .advise(near.unwrap_or_else(records));
                 cursor.take();
                 return None;
             }

@@ -86,9 +86,9 @@ impl Checker {
         };
         let found = scale(word.text);
         if found.is_none() {
-            let help = suggest::did_you_mean(word.text, words());
+            let near = suggest::did_you_mean(word.text, words());
             self.error(Code::UnknownUnit, word.span, format!("`{}` is not a unit of a reading", word.text))
-                .help = help.or(Some(known));
+                .advise(near.unwrap_or_else(|| known.into()));
         }
         found
     }

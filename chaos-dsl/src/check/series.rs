@@ -9,7 +9,7 @@ use chaos_core::{
 use super::Checker;
 use crate::{
     codes::Code,
-    diagnostic::{Diagnostic, Label},
+    diagnostic::{Cause, Diagnostic, Label},
     syntax::{Cursor, Item, ItemKind, Statement, Word},
     words,
 };
@@ -89,8 +89,9 @@ impl Checker {
         cursor.take();
         let values = self.each_values(list, whole);
         let Some(block) = cursor.take_block() else {
-            self.expected(&cursor, "the experiments in braces").help =
-                Some(format!("write `each {name} in […] {{ experiment \"…\" {{ … }} }}`"));
+            self.expected(&cursor, "the experiments in braces")
+                .advise(format!("write `each {name} in […] {{ experiment \"…\" {{ … }} }}`"))
+                .because(Cause::NoBlock);
             return;
         };
         self.end(&cursor, &[]);

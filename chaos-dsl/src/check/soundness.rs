@@ -6,7 +6,7 @@ use chaos_core::{
 };
 
 use super::Checker;
-use crate::codes::Code;
+use crate::{codes::Code, diagnostic::Diagnostic};
 
 impl Checker {
     /// Refuses what cannot be decided. `plain` is none where the timeline is missing, and true where it is computed: then its
@@ -35,7 +35,7 @@ impl Checker {
                 Kind::Order | Kind::Conflict => Code::ImpossibleOrder,
                 Kind::Missing => Code::MissingLine,
             };
-            self.error(code, finding.span, finding.message).help = Some(finding.help);
+            self.out.push(Diagnostic::of(code, finding.remark));
         }
     }
 }

@@ -8,7 +8,7 @@ use chaos_core::{
 use super::{Checker, Names};
 use crate::{
     codes::Code,
-    suggest,
+    suggest::{self, Advice},
     syntax::{Cursor, ItemKind, Statement},
 };
 
@@ -115,13 +115,10 @@ impl Checker {
                     let mut known = names.hosts();
                     known.extend(names.targets.iter().map(|t| t.value.clone()));
                     if names.lab.is_some() && text.contains('*') {
-                        let help = suggest::nearest(text, known.iter().map(String::as_str)).map_or_else(
-                            || "a glob stands for hosts by name: `api-*` for `api-1`, `api-2`".to_owned(),
-                            |n| format!("did you mean `{n}`?"),
-                        );
-                        let help = Some(help);
-                        self.error(Code::UnknownName, word.span, format!("no host matches `{text}`")).help =
-                            help;
+                        let near = suggest::nearest(text, known.iter().map(String::as_str));
+                        let globs = || "a glob stands for hosts by name: `api-*` for `api-1`, `api-2`".into();
+                        self.error(Code::UnknownName, word.span, format!("no host matches `{text}`"))
+                            .advise(near.map_or_else(globs, Advice::meant));
                     } else {
                         let what = if names.lab.is_some() { "host or target" } else { "target" };
                         self.unknown(what, word, known.iter().map(String::as_str));

@@ -11,6 +11,7 @@ use chaos_core::{
 use super::{Checker, Names};
 use crate::{
     codes::Code,
+    diagnostic::Cause,
     suggest,
     syntax::{Cursor, Item, Statement},
 };
@@ -27,8 +28,9 @@ impl Checker {
         let mut cursor = statement.cursor();
         cursor.take();
         let Some(block) = cursor.take_block() else {
-            self.expected(&cursor, "steps in braces").help =
-                Some("write `timeline { baseline 1m … }`, or `duration 5m` for the plain one".into());
+            self.expected(&cursor, "steps in braces")
+                .advise("write `timeline { baseline 1m … }`, or `duration 5m` for the plain one")
+                .because(Cause::NoBlock);
             return None;
         };
         let mut steps: Vec<Spanned<Step>> = Vec::new();
@@ -96,9 +98,10 @@ impl Checker {
                 .and_then(|name| self.refer("change", name, &names.changes))
                 .map(Step::Make),
             text => {
-                let help = suggest::did_you_mean(text, STEPS.iter().copied());
-                self.error(Code::UnknownStatement, word.span, format!("unknown step `{text}`")).help =
-                    help.or_else(|| Some(format!("the steps are {}", super::join_words(STEPS))));
+                let near = suggest::did_you_mean(text, STEPS.iter().copied());
+                let steps = || format!("the steps are {}", super::join_words(STEPS)).into();
+                self.error(Code::UnknownStatement, word.span, format!("unknown step `{text}`"))
+                    .advise(near.unwrap_or_else(steps));
                 return None;
             }
         };

@@ -8,13 +8,15 @@ use std::{
 use chaos_core::span::Span;
 use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, Label, Remark, Severity};
+use crate::codes::Code;
 use crate::source::{SourceFile, SourceMap};
 
 /// A diagnostic that can be rendered: any miette report handler takes it.
 #[derive(Debug)]
 pub struct Report<'a> {
-    diagnostic: &'a Diagnostic,
+    remark: &'a Remark,
+    code: Option<Code>,
     source: Option<Excerpt<'a>>,
     labels: Vec<LabeledSpan>,
     elsewhere: Vec<Elsewhere<'a>>,
@@ -31,25 +33,35 @@ struct Elsewhere<'a> {
 impl<'a> Report<'a> {
     /// Pairs a diagnostic with the files it speaks of.
     pub fn new(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Self {
-        let file = |span: Span| sources.file(span.file);
-        let mut report = Report { diagnostic, source: None, labels: Vec::new(), elsewhere: Vec::new() };
-        let Some(primary) = &diagnostic.primary else { return report };
-        let Some(source) = file(primary.span) else { return report };
+        Report {
+            code: Some(diagnostic.code),
+            ..Report::drawn(&diagnostic.remark, &diagnostic.secondary, sources)
+        }
+    }
+
+    /// Pairs a remark that has no code, such as one of a run, with the file it speaks of.
+    pub fn of(remark: &'a Remark, sources: &'a SourceMap) -> Self {
+        Report::drawn(remark, &[], sources)
+    }
+
+    fn drawn(remark: &'a Remark, secondary: &'a [Label], sources: &'a SourceMap) -> Self {
+        let (span, file) = (remark.span, |span: Span| sources.file(span.file));
+        let mut report =
+            Report { remark, code: None, source: None, labels: Vec::new(), elsewhere: Vec::new() };
+        let Some(source) = file(span) else { return report };
         let source = Excerpt { file: source };
         report.source = Some(source);
         let message = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        report
-            .labels
-            .push(LabeledSpan::new_primary_with_span(message(&primary.message), source.clip(primary.span)));
-        let cut = source.is_cut(primary.span);
-        for label in &diagnostic.secondary {
+        report.labels.push(LabeledSpan::new_primary_with_span(message(&remark.label), source.clip(span)));
+        let cut = source.is_cut(span);
+        for label in secondary {
             let Some(other) = file(label.span) else { continue };
             let other = Excerpt { file: other };
-            let span = LabeledSpan::new_with_span(message(&label.message), other.clip(label.span));
-            if label.span.file == primary.span.file && !cut && !other.is_cut(label.span) {
-                report.labels.push(span);
+            let labelled = LabeledSpan::new_with_span(message(&label.message), other.clip(label.span));
+            if label.span.file == span.file && !cut && !other.is_cut(label.span) {
+                report.labels.push(labelled);
             } else {
-                report.elsewhere.push(Elsewhere { message: &label.message, source: other, label: span });
+                report.elsewhere.push(Elsewhere { message: &label.message, source: other, label: labelled });
             }
         }
         report
@@ -58,7 +70,7 @@ impl<'a> Report<'a> {
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        f.write_str(&self.remark.message)
     }
 }
 
@@ -66,18 +78,18 @@ impl std::error::Error for Report<'_> {}
 
 impl miette::Diagnostic for Report<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        Some(Box::new(self.diagnostic.code))
+        self.code.map(|code| Box::new(code) as Box<dyn Display>)
     }
 
     fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.diagnostic.severity {
+        Some(match self.remark.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
         })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+        self.remark.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -9,7 +9,7 @@ use super::lower::{Lowering, find};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::print::temporal::length;
-use crate::suggest;
+use crate::suggest::{self, Advice};
 use crate::syntax::{Anchor, Happening, Temporal, TemporalClause, TemporalKind, Word};
 
 /// What the clauses behind a claim say.
@@ -218,10 +218,10 @@ impl Lowering<'_> {
         let names = || self.setting.phases.iter().map(|(name, ..)| name.as_str()).chain(["whole run"]);
         let help = suggest::nearest(name.text, names()).map_or_else(
             || match self.setting.phases.is_empty() {
-                true => format!("say when it was: `--phases {}=30s..60s`", name.text),
-                false => format!("there are {}", listed(names())),
+                true => format!("say when it was: `--phases {}=30s..60s`", name.text).into(),
+                false => format!("there are {}", listed(names())).into(),
             },
-            |near| format!("did you mean `{near}`?"),
+            Advice::meant,
         );
         self.report(
             Diagnostic::new(Code::UnknownName, format!("no phase is called `{}`", name.text))
@@ -261,13 +261,13 @@ impl Lowering<'_> {
         }
         let events = || self.setting.events.iter().map(|(name, _)| name.as_str()).chain(["rollback"]);
         let help = if self.setting.phase(name.text).is_some() {
-            format!("write `after {0} starts` or `after {0} ends`", name.text)
+            format!("write `after {0} starts` or `after {0} ends`", name.text).into()
         } else if name.text == "rollback" {
             "say when the fault was: `--phases fault=30s..60s`, or when the rollback was: `--event rollback=60s`".into()
         } else if let Some(near) = suggest::nearest(name.text, events()) {
-            format!("did you mean `{near}`?")
+            Advice::meant(near)
         } else {
-            format!("say when it was: `--event {}=30s`", name.text)
+            format!("say when it was: `--event {}=30s`", name.text).into()
         };
         self.report(
             Diagnostic::new(Code::UnknownName, format!("no event is called `{}`", name.text))

@@ -10,6 +10,7 @@ use chaos_core::verdict::monitor::{Formula, Statement, lookback};
 use super::{Comparison, Setting};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS};
+use crate::suggest::Advice;
 use crate::syntax::{Logic, Operator, Temporal, TemporalClause, TemporalKind, Window, WindowEnd, Word};
 
 /// What is known while a tree is gone through.
@@ -36,7 +37,7 @@ impl<'s> Lowering<'s> {
         &mut self,
         span: Span,
         message: impl Into<String>,
-        help: impl Into<String>,
+        help: impl Into<Advice>,
     ) -> Option<T> {
         self.report(Diagnostic::new(Code::ClauseMisfit, message).at(span, "does not fit").help(help));
         None

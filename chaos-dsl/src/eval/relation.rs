@@ -8,7 +8,7 @@ use super::Comparison;
 use super::lower::Lowering;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::suggest;
+use crate::suggest::{self, Advice};
 use crate::syntax::{CompareOp, Side, SignalName};
 
 impl Lowering<'_> {
@@ -16,12 +16,12 @@ impl Lowering<'_> {
     fn signal(&mut self, signal: &SignalName) -> Option<SignalId> {
         if !self.setting.signals.iter().any(|known| known.name == signal.name) {
             let names = || self.setting.signals.iter().map(|known| known.name.as_str());
-            let near = suggest::nearest(&signal.name, names()).map(|near| format!("did you mean `{near}`?"));
+            let near = suggest::nearest(&signal.name, names()).map(Advice::meant);
             let all = names().map(|name| format!("`{name}`")).take(12).collect::<Vec<_>>().join(", ");
             let help = match (near, all.is_empty()) {
                 (Some(near), _) => near,
-                (None, false) => format!("there are {all}"),
-                (None, true) => "nothing but the time was recorded".to_owned(),
+                (None, false) => format!("there are {all}").into(),
+                (None, true) => "nothing but the time was recorded".into(),
             };
             self.report(
                 Diagnostic::new(Code::UnknownSignal, format!("no signal is called `{}`", signal.name))

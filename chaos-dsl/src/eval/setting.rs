@@ -1,6 +1,6 @@
 //! What a formula may speak of: signals, phases and events.
 
-use chaos_core::verdict::Nanos;
+use chaos_core::{trouble::Trouble, verdict::Nanos};
 
 use crate::parse;
 
@@ -40,16 +40,6 @@ pub struct Setting {
     pub end: Nanos,
 }
 
-/// What is wrong with a phase or an event on the command line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Mistake {
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
-}
-
 /// Phases in which no fault is in place.
 const HEALTHY: [&str; 2] = ["baseline", "watch"];
 
@@ -65,7 +55,7 @@ impl Setting {
     /// # Errors
     ///
     /// When they are not written so, or one ends before it starts.
-    pub fn add_phases(&mut self, text: &str) -> Result<(), Mistake> {
+    pub fn add_phases(&mut self, text: &str) -> Result<(), Trouble> {
         for phase in text.split(',').filter(|phase| !phase.trim().is_empty()) {
             let shape =
                 || mistake(format!("`{phase}` is not a phase"), "write `NAME=START..END`: `fault=30s..60s`");
@@ -95,7 +85,7 @@ impl Setting {
     /// # Errors
     ///
     /// When it is not written so.
-    pub fn add_event(&mut self, text: &str) -> Result<(), Mistake> {
+    pub fn add_event(&mut self, text: &str) -> Result<(), Trouble> {
         let (name, at) = text
             .split_once('=')
             .filter(|(name, _)| !name.trim().is_empty())
@@ -149,10 +139,10 @@ impl Setting {
     }
 }
 
-fn mistake(message: impl Into<String>, help: impl Into<String>) -> Mistake {
-    Mistake { message: message.into(), help: help.into() }
+fn mistake(message: impl Into<String>, help: impl Into<String>) -> Trouble {
+    Trouble::unable(message).with_help(help)
 }
 
-fn length(text: &str) -> Result<Nanos, Mistake> {
-    parse::duration(text.trim()).map_err(|(message, help)| mistake(message, help))
+fn length(text: &str) -> Result<Nanos, Trouble> {
+    parse::duration(text.trim())
 }

@@ -136,12 +136,12 @@ fn mistakes_have_a_place_and_a_fix() {
         let said: Vec<String> = diagnostics
             .iter()
             .map(|d| {
-                let label = d.primary.as_ref().map_or("", |label| label.message.as_str());
+                let label = d.label.as_str();
                 format!("{} / {label} / {}", d.message, d.help.as_deref().unwrap_or_default())
             })
             .collect();
         assert!(said.iter().any(|said| said.contains(words)), "{text}: {said:?}");
-        let at = diagnostics[0].primary.as_ref().map(|label| label.span).expect(text);
+        let at = diagnostics[0].place().expect(text);
         let found = &text[at.start as usize..at.end as usize];
         assert!(found.contains(place), "{text}: {found:?} is not {place:?}");
         assert!(diagnostics.iter().all(|d| d.help.is_some()), "{text}: {diagnostics:?}");

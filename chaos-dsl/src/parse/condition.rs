@@ -4,6 +4,7 @@ use super::token::Kind;
 use super::{Cursor, Failed, MAX_ITEMS};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::suggest::Advice;
 use crate::syntax::{Condition, Item, ItemKind, Logic, Relation, Test, Word};
 use crate::words;
 
@@ -88,7 +89,7 @@ impl<'a> Cursor<'a> {
                     self.report(
                         Diagnostic::new(Code::WrongEquals, "a condition compares with `=`")
                             .at(self.span_of(sign), "expected `=`")
-                            .help("write `=`; `==` stands in formulas"),
+                            .help(Advice::replace("write `=`; `==` stands in formulas", "=")),
                     );
                 }
                 self.operand_follows(sign)?;

@@ -6,6 +6,7 @@ use super::token::{Kind, shorten};
 use super::{Cursor, Failed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::suggest::Advice;
 use crate::syntax::{
     Clause, ClauseKind, Compare, CompareOp, ForEach, Formula, FormulaKind, Prefix, Term, Word,
 };
@@ -359,7 +360,7 @@ impl<'a> Cursor<'a> {
                 self.report(
                     Diagnostic::new(Code::WrongEquals, "a formula compares with `==`")
                         .at(self.span_of(token), "expected `==`")
-                        .help("write `==`; `=` defines, and compares behind `where`"),
+                        .help(Advice::replace("write `==`; `=` defines, and compares behind `where`", "==")),
                 );
                 CompareOp::Equal
             }

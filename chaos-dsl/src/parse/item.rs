@@ -1,10 +1,13 @@
 //! Items of statements, and single values.
 
-use super::quantity::{self, Wrong, unit_word};
+use chaos_core::span::Span;
+
+use super::quantity::{self, unit_word};
 use super::token::{Kind, Token};
 use super::{Cursor, Failed, MAX_ITEMS};
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix, Remark};
+use crate::suggest::Advice;
 use crate::syntax::{Item, ItemKind, Quote, Symbol, Unit};
 use crate::words;
 
@@ -91,7 +94,7 @@ impl<'a> Cursor<'a> {
             Kind::Number => return self.number(),
             Kind::Clock => match quantity::clock(self.token_text(token)) {
                 Ok(kind) => kind,
-                Err(wrong) => return Err(self.wrong_number(token, wrong)),
+                Err(wrong) => return Err(self.wrong_number(token, *wrong)),
             },
             Kind::Text => ItemKind::Text(self.text(token.start, token.end, Quote::Line)?),
             Kind::BlockText => ItemKind::Text(self.text(token.start, token.end, Quote::Block)?),
@@ -108,7 +111,7 @@ impl<'a> Cursor<'a> {
         let token = self.advance();
         let kind = match quantity::number(self.token_text(token)) {
             Ok(kind) => kind,
-            Err(wrong) => return Err(self.wrong_number(token, wrong)),
+            Err(wrong) => return Err(self.wrong_number(token, *wrong)),
         };
         if let ItemKind::Quantity(quantity) = &kind
             && quantity.unit == Unit::Count
@@ -130,21 +133,19 @@ impl<'a> Cursor<'a> {
                 self.report(
                     Diagnostic::new(Code::SpacedUnit, "a number and its unit are one word")
                         .at(self.span_from(token.start), "a space between them")
-                        .help(format!("write `{}{unit}`", quantity.text)),
+                        .help(Advice::write(format!("{}{unit}", quantity.text))),
                 );
             }
         }
         Ok(Item::new(kind, self.span_of(token)))
     }
 
-    fn wrong_number(&mut self, token: Token, wrong: Wrong) -> Failed {
-        let span = self.span(token.start + wrong.start as u32, token.start + wrong.end as u32);
-        let label = match wrong.code {
-            Code::UnknownUnit => "not known",
-            Code::AmbiguousUnit => "which of them?",
-            _ => "here",
-        };
-        self.report(Diagnostic::new(wrong.code, wrong.message).at(span, label).maybe_help(wrong.help));
+    /// Reports what is wrong with a number, which counts from the start of its token.
+    fn wrong_number(&mut self, token: Token, wrong: Diagnostic) -> Failed {
+        let here = |span: Span| self.span(token.start + span.start, token.start + span.end);
+        let fix = wrong.fix.as_ref().map(|fix| Fix { span: here(fix.span), text: fix.text.clone() });
+        let remark = Remark { span: here(wrong.span), fix, ..wrong.remark };
+        self.report(Diagnostic { remark, ..wrong });
         Failed
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use chaos_core::span::{FileId, Span};
 use nom::bytes::complete::take_while;
 use nom::character::complete::{char, digit1};
 use nom::combinator::opt;
@@ -9,18 +10,9 @@ use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 use crate::codes::Code;
-use crate::suggest;
+use crate::diagnostic::Diagnostic;
+use crate::suggest::{self, Advice};
 use crate::syntax::{Decimal, ItemKind, Quantity, Unit};
-
-/// What is wrong with a number: which bytes of it, and the fix.
-#[derive(Debug)]
-pub(super) struct Wrong {
-    pub(super) code: Code,
-    pub(super) message: String,
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) help: Option<String>,
-}
 
 /// Units of a duration in nanoseconds, longest first.
 const DURATIONS: &[(&str, u64)] = &[
@@ -96,7 +88,7 @@ fn lookup(table: &[(&str, u64)], unit: &str) -> Option<u64> {
 }
 
 /// Reads a whole number token: a quantity, or an IPv4 address with its prefix.
-pub(super) fn number(text: &str) -> Result<ItemKind<'_>, Wrong> {
+pub(super) fn number(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
     if text.bytes().filter(|b| *b == b'.').count() > 1 {
         return address(text);
     }
@@ -182,7 +174,7 @@ pub(super) fn number(text: &str) -> Result<ItemKind<'_>, Wrong> {
 }
 
 /// Reads a time of day that has the right shape.
-pub(super) fn clock(text: &str) -> Result<ItemKind<'_>, Wrong> {
+pub(super) fn clock(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
     let parts =
         text.split_once(':').and_then(|(h, m)| Some((h.parse::<u16>().ok()?, m.parse::<u16>().ok()?)));
     match parts {
@@ -203,7 +195,7 @@ fn quantity<'a>(text: &'a str, value: Decimal, unit: Unit) -> ItemKind<'a> {
     ItemKind::Quantity(Quantity { text, value, unit })
 }
 
-fn address(text: &str) -> Result<ItemKind<'_>, Wrong> {
+fn address(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
     let (host, prefix) = match text.split_once('/') {
         Some((host, prefix)) => (host, Some(prefix.parse::<u8>().ok().filter(|p| *p <= 32))),
         None => (text, None),
@@ -238,7 +230,7 @@ fn part(input: &str) -> IResult<&str, (Decimal, &str)> {
     Ok((rest, (Decimal::new(mantissa, fraction.len() as u8), unit)))
 }
 
-fn unknown(text: &str, unit: &str, end: usize) -> Wrong {
+fn unknown(text: &str, unit: &str, end: usize) -> Box<Diagnostic> {
     let start = end - unit.len();
     let lower = unit.to_lowercase();
     let number = &text[..start];
@@ -248,7 +240,11 @@ fn unknown(text: &str, unit: &str, end: usize) -> Wrong {
     }
     if unit == "x" {
         let help = format!("write `{number} x baseline`");
-        return wrong(Code::UnknownUnit, "a factor stands apart from its `x`", 0, text.len(), help);
+        let advice = match end == text.len() {
+            true => Advice::replace(help, format!("{number} x")),
+            false => help.into(),
+        };
+        return wrong(Code::UnknownUnit, "a factor stands apart from its `x`", 0, text.len(), advice);
     }
     if let Some(factor) = ["bps", "kbps", "mbps", "gbps"].iter().position(|name| *name == lower) {
         let bits = ["bit", "kbit", "mbit", "gbit"][factor];
@@ -258,22 +254,36 @@ fn unknown(text: &str, unit: &str, end: usize) -> Wrong {
             message,
             start,
             end,
-            format!("write `{number}{bits}` for bits per second"),
+            Advice::replace(format!("write `{number}{bits}` for bits per second"), bits),
         );
     }
     let meant = unit_word(&lower).or_else(|| suggest::nearest(&lower, UNITS.iter().copied()));
     let help = match meant {
-        Some("/s") => format!("a rate is written `{number}/s`"),
-        Some(unit) => format!("did you mean `{number}{unit}`?"),
+        Some("/s") => Advice::replace(format!("a rate is written `{number}/s`"), "/s"),
+        Some(unit) => Advice { text: Some(unit.to_owned()), ..Advice::meant(format!("{number}{unit}")) },
         None => {
-            format!("units are {}", UNITS.iter().map(|u| format!("`{u}`")).collect::<Vec<_>>().join(", "))
+            let units = UNITS.iter().map(|u| format!("`{u}`")).collect::<Vec<_>>().join(", ");
+            format!("units are {units}").into()
         }
     };
     wrong(Code::UnknownUnit, format!("`{unit}` is not a unit"), start, end, help)
 }
 
-fn wrong(code: Code, message: impl Into<String>, start: usize, end: usize, help: impl Into<String>) -> Wrong {
-    Wrong { code, message: message.into(), start, end, help: Some(help.into()) }
+/// Makes a diagnostic about some bytes of a number, counted from its start.
+fn wrong(
+    code: Code,
+    message: impl Into<String>,
+    start: usize,
+    end: usize,
+    advice: impl Into<Advice>,
+) -> Box<Diagnostic> {
+    let label = match code {
+        Code::UnknownUnit => "not known",
+        Code::AmbiguousUnit => "which of them?",
+        _ => "here",
+    };
+    let span = Span::new(FileId::default(), start as u32, end as u32);
+    Box::new(Diagnostic::new(code, message).at(span, label).help(advice))
 }
 
 #[cfg(test)]
@@ -308,7 +318,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_unit_that_was_meant() {
-        let help = |text| number(text).unwrap_err().help.unwrap();
+        let help = |text| number(text).unwrap_err().remark.help.unwrap();
         assert_eq!(help("10mms"), "did you mean `10ms`?");
         assert_eq!(help("5sec"), "did you mean `5s`?");
         assert_eq!(help("10mbps"), "write `10mbit` for bits per second");

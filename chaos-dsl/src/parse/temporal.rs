@@ -12,7 +12,7 @@ use super::token::Kind;
 use super::{Cursor, Failed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::suggest;
+use crate::suggest::{self, Advice};
 use crate::syntax::{Anchor, Happening, Operator, Temporal, TemporalClause, TemporalKind, Word};
 
 /// Words that cannot be the name of a signal without quotes.
@@ -330,9 +330,9 @@ impl<'a> Cursor<'a> {
             self.foreign_operator()?;
             if windowed {
                 let known = ["always", "eventually", "historically", "once", "until"];
-                let help = suggest::nearest(word, known).map(|near| format!("did you mean `{near}`?"));
+                let near = suggest::nearest(word, known).map(Advice::meant);
                 let span = self.span_of(token);
-                let help = help.unwrap_or_else(|| format!("operators are {}", quoted(&known)));
+                let help = near.unwrap_or_else(|| format!("operators are {}", quoted(&known)).into());
                 self.report(
                     Diagnostic::new(Code::Unexpected, format!("`{word}` is not an operator"))
                         .at(span, "not known")

@@ -6,6 +6,7 @@ use super::token::shorten;
 use super::{Cursor, Failed};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::suggest::Advice;
 use crate::syntax::{Part, Quote, Text, Word};
 
 /// The most parts one string may have.
@@ -65,7 +66,7 @@ impl<'a> Cursor<'a> {
                     self.report(
                         Diagnostic::new(Code::BadHole, "a `}` in a string that closes no hole")
                             .at(self.span(place, place + 1), "closes nothing")
-                            .help("write `}}` for a brace itself"),
+                            .help(Advice::replace("write `}}` for a brace itself", "}}")),
                     );
                     Err(1)
                 }
@@ -107,9 +108,15 @@ impl<'a> Cursor<'a> {
             _ => {
                 let length = 1 + second.len_utf8();
                 let help = match second {
-                    '{' | '}' => format!("write `{second}{second}` for a brace itself"),
-                    _ => format!(
-                        "write `\\\\{second}` for a backslash; there are \\n \\t \\r \\\" \\\\ \\u{{…}}"
+                    '{' | '}' => Advice::replace(
+                        format!("write `{second}{second}` for a brace itself"),
+                        format!("{second}{second}"),
+                    ),
+                    _ => Advice::replace(
+                        format!(
+                            "write `\\\\{second}` for a backslash; there are \\n \\t \\r \\\" \\\\ \\u{{…}}"
+                        ),
+                        format!("\\\\{second}"),
                     ),
                 };
                 self.report(

@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use chaos_core::recording::{self, Instant, Recording};
+use chaos_core::trouble::Trouble;
 use chaos_core::verdict::signal::Signal;
 use chaos_core::verdict::{Interval, steps::shifted};
-use chaos_dsl::eval::{Known, Mistake, Setting};
+use chaos_dsl::eval::{Known, Setting};
 
 use crate::{args::Eval, exit_code::Exit, render};
 
@@ -151,8 +152,8 @@ pub(super) fn setting(args: &Eval, sources: &[Source]) -> Result<Setting, Exit> 
     let known = columns.map(|column| Known { name: column.name.clone(), number: column.first_number });
     let last = sources.iter().filter_map(|source| source.recording.last).max();
     let mut setting = Setting::new(known, last.map_or(0, |last| shifted(last, 1)));
-    let mistaken = |mistake: Mistake| {
-        render::error(&mistake.message, Some(&mistake.help));
+    let mistaken = |trouble: Trouble| {
+        render::error(&trouble.message, trouble.help.as_deref());
         Exit::BadInput
     };
     args.phases.iter().try_for_each(|text| setting.add_phases(text)).map_err(mistaken)?;

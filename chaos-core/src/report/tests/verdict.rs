@@ -105,16 +105,16 @@ fn violated_lines_are_underlined_the_gravest_first() {
     record.expectations[0] = records::inconclusive().expectations[0].clone();
     let lines = underlines(&record);
     assert_eq!(
-        lines.iter().map(|u| (u.error, u.title.as_str(), u.span.start)).collect::<Vec<_>>(),
+        lines.iter().map(|u| (u.is_error(), u.message.as_str(), u.span.start)).collect::<Vec<_>>(),
         [
             (true, "`most users notice nothing` does not hold", 900),
             (false, "`nobody sees an error` is undecided", 800),
         ]
     );
-    assert!(lines[0].message.contains("24.3ms too much"));
+    assert!(lines[0].label.contains("24.3ms too much"));
     assert!(underlines(&records::passed()).is_empty());
     let refused = underlines(&records::refused_by_steady_state());
-    assert_eq!(refused[0].message, "71.3% of 400");
+    assert_eq!(refused[0].label, "71.3% of 400");
     let aborted = underlines(&records::aborted_by_condition());
-    assert_eq!((aborted[0].title.as_str(), aborted[0].span.start), ("the run was aborted", 700));
+    assert_eq!((aborted[0].message.as_str(), aborted[0].span.start), ("the run was aborted", 700));
 }

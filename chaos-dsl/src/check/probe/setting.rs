@@ -59,10 +59,10 @@ impl Checker {
         for line in &block.statements {
             let word = line.keyword();
             if !SETTINGS.contains(&word) {
-                let help = suggest::did_you_mean(word, SETTINGS.iter().copied());
-                let help = help.or_else(|| Some(format!("a probe has {}", join_words(SETTINGS))));
-                self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`")).help =
-                    help;
+                let near = suggest::did_you_mean(word, SETTINGS.iter().copied());
+                let advice = near.unwrap_or_else(|| format!("a probe has {}", join_words(SETTINGS)).into());
+                self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`"))
+                    .advise_on(line.head(), advice);
                 // Whatever it was meant to be, it is not missing.
                 strange = true;
                 continue;

@@ -6,6 +6,7 @@ use super::super::{Cursor, Failed, token::Kind};
 use crate::{
     codes::Code,
     diagnostic::Diagnostic,
+    suggest::Advice,
     syntax::{Decimal, Unit, Window, WindowEnd},
 };
 
@@ -27,14 +28,13 @@ impl<'a> Cursor<'a> {
             Kind::CloseParen => false,
             _ => return Err(self.expected("`]`", Some(HELP))),
         };
-        self.advance();
+        let close = self.advance();
         let window = Window { from, to, closed, span: self.span_from(open.start) };
         if closed && to == WindowEnd::End {
-            self.report(
-                Diagnostic::new(Code::OutOfRange, "the end itself belongs to no window")
-                    .at(window.span, "closed")
-                    .help("write `[0s,end)`"),
-            );
+            let mut report = Diagnostic::new(Code::OutOfRange, "the end itself belongs to no window")
+                .at(window.span, "closed");
+            report.advise_on(self.span_of(close), Advice::replace("write `[0s,end)`", ")"));
+            self.report(report);
             return Err(Failed);
         }
         let empty = match to {

@@ -9,6 +9,7 @@ use super::lexeme::{line_text, skip, take_bytes};
 use super::{Input, Kind, Scanner, shorten};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::suggest::Advice;
 
 impl Scanner {
     /// Reads an operator written the wrong way round.
@@ -18,7 +19,7 @@ impl Scanner {
         self.report(
             Diagnostic::new(Code::ForeignSyntax, format!("`{found}` is not an operator"))
                 .at(self.span(input, 2), "not known")
-                .help(format!("write `{meant}`")),
+                .help(Advice::write(meant)),
         );
         self.token(kind, take(2usize)(input), input)
     }
@@ -45,29 +46,27 @@ impl Scanner {
                     "not"
                 };
                 let length = if first != '!' && text[1..].starts_with(first) { 2 } else { 1 };
-                (Kind::Bad, length, Code::ForeignSyntax, format!("write `{word}`"))
+                // It may stand against what is behind it.
+                let apart = if text[length..].starts_with(char::is_whitespace) { "" } else { " " };
+                let advice = Advice::replace(format!("write `{word}`"), format!("{word}{apart}"));
+                (Kind::Bad, length, Code::ForeignSyntax, advice)
             }
-            ';' => (
-                Kind::Newline,
-                1,
-                Code::ForeignSyntax,
-                "a statement ends with its line or a comma".to_owned(),
-            ),
+            ';' => {
+                (Kind::Newline, 1, Code::ForeignSyntax, "a statement ends with its line or a comma".into())
+            }
             '$' => (
                 Kind::Bad,
                 1,
                 Code::ForeignSyntax,
-                "write a param as `{name}` in strings and as `name` elsewhere".to_owned(),
+                "write a param as `{name}` in strings and as `name` elsewhere".into(),
             ),
-            '≤' => (Kind::AtMost, first.len_utf8(), Code::ForeignSyntax, "write `<=`".to_owned()),
-            '≥' => (Kind::AtLeast, first.len_utf8(), Code::ForeignSyntax, "write `>=`".to_owned()),
-            '≠' => (Kind::NotEqual, first.len_utf8(), Code::ForeignSyntax, "write `!=`".to_owned()),
-            '→' => (Kind::Arrow, first.len_utf8(), Code::ForeignSyntax, "write `->`".to_owned()),
-            '…' => (Kind::DotDot, first.len_utf8(), Code::ForeignSyntax, "write `..`".to_owned()),
-            '–' | '—' | '−' => {
-                (Kind::Minus, first.len_utf8(), Code::ForeignSyntax, "write `-`".to_owned())
-            }
-            '×' => (Kind::Bad, first.len_utf8(), Code::ForeignSyntax, "write `x`".to_owned()),
+            '≤' => (Kind::AtMost, first.len_utf8(), Code::ForeignSyntax, Advice::write("<=")),
+            '≥' => (Kind::AtLeast, first.len_utf8(), Code::ForeignSyntax, Advice::write(">=")),
+            '≠' => (Kind::NotEqual, first.len_utf8(), Code::ForeignSyntax, Advice::write("!=")),
+            '→' => (Kind::Arrow, first.len_utf8(), Code::ForeignSyntax, Advice::write("->")),
+            '…' => (Kind::DotDot, first.len_utf8(), Code::ForeignSyntax, Advice::write("..")),
+            '–' | '—' | '−' => (Kind::Minus, first.len_utf8(), Code::ForeignSyntax, Advice::write("-")),
+            '×' => (Kind::Bad, first.len_utf8(), Code::ForeignSyntax, Advice::write("x")),
             '“' | '”' | '„' | '«' | '»' | '‘' | '’' => {
                 let closing = |c: char| matches!(c, '”' | '“' | '»' | '’' | '\n' | '\r' | '{');
                 let inner = text[first.len_utf8()..].split(closing).next().unwrap_or_default();
@@ -78,14 +77,14 @@ impl Scanner {
                     Kind::Bad,
                     length,
                     Code::ForeignSyntax,
-                    "strings stand in plain double quotes: `\"…\"`".to_owned(),
+                    "strings stand in plain double quotes: `\"…\"`".into(),
                 )
             }
             '\u{a0}' => (
                 Kind::Bad,
                 first.len_utf8(),
                 Code::UnknownCharacter,
-                "this is a no-break space: write a plain one".to_owned(),
+                Advice::replace("this is a no-break space: write a plain one", " "),
             ),
             c if c.is_alphabetic() => {
                 let rest = skip(take_while1(|c: char| c.is_alphanumeric() || c == '_' || c == '-')(input));
@@ -95,14 +94,14 @@ impl Scanner {
                     length,
                     Code::UnknownCharacter,
                     "names consist of the letters a to z, digits, `_` and `-`; anything goes in strings"
-                        .to_owned(),
+                        .into(),
                 )
             }
             c => (
                 Kind::Bad,
                 c.len_utf8(),
                 Code::UnknownCharacter,
-                "if it belongs to a value, put that in double quotes".to_owned(),
+                "if it belongs to a value, put that in double quotes".into(),
             ),
         };
         let found = &text[..length];
@@ -126,7 +125,7 @@ impl Scanner {
         self.report(
             Diagnostic::new(Code::ForeignSyntax, "a URL stands in double quotes")
                 .at(self.span(input, rest.location_offset() - input.location_offset()), "not in quotes")
-                .help(format!("write `\"{}\"`", shorten(url))),
+                .help(Advice::replace(format!("write `\"{}\"`", shorten(url)), format!("\"{url}\""))),
         );
         self.push(Kind::Bad, input, rest);
         rest
@@ -136,11 +135,16 @@ impl Scanner {
         let (kind, rest, help) = match line_text(input, '\'') {
             Ok((rest, found)) => {
                 let inner = &found.fragment()[1..found.fragment().len() - 1];
-                (Kind::Text, rest, format!("write `\"{}\"`", shorten(inner)))
+                let help = format!("write `\"{}\"`", shorten(inner));
+                let advice = match inner.contains(['"', '\\', '{', '}']) {
+                    true => help.into(),
+                    false => Advice::replace(help, format!("\"{inner}\"")),
+                };
+                (Kind::Text, rest, advice)
             }
             Err(_) => {
                 let rest = skip(take_while(|c| c != '\n' && c != '\r')(input));
-                (Kind::Bad, rest, "write `\"…\"`".to_owned())
+                (Kind::Bad, rest, "write `\"…\"`".into())
             }
         };
         let length = rest.location_offset() - input.location_offset();
@@ -170,7 +174,10 @@ impl Scanner {
                     format!("an invisible character, U+{:04X}", c as u32),
                 )
                 .at(Span::new(self.file, start, start + c.len_utf8() as u32), "here")
-                .help(format!("remove it; in a string it can be written `\\u{{{:x}}}`", c as u32)),
+                .help(Advice::replace(
+                    format!("remove it; in a string it can be written `\\u{{{:x}}}`", c as u32),
+                    "",
+                )),
             );
         }
     }

@@ -7,7 +7,8 @@ use crate::{
     injector::{Ask, Direction, Hold, Offer, PacketMatch, Peer},
     model::{Distribution, FaultSpec},
     place::{Object, ObjectKind},
-    plan::{Part, Plan, PlannedFault, PlannedProbe, Warning, radius::Radius},
+    plan::{Part, Plan, PlannedFault, PlannedProbe, radius::Radius},
+    remark::Remark,
 };
 
 fn host(name: &str) -> Object {
@@ -72,11 +73,12 @@ pub(crate) fn plan() -> Plan {
             of: Some(6),
             lines: vec!["1 of 6 touched, at most 1 hosts allowed".into()],
         },
-        warnings: vec![Warning {
-            message: "each window of `p95(shop.latency, over 2s)` holds about 40 samples, and p95 is unknown below 59"
-                .into(),
-            help: Some("widen the window, raise the probe's rate, or take a lower percentile".into()),
-            span: span(40, 60),
-        }],
+        warnings: vec![
+            Remark::warning(
+                span(40, 60),
+                "each window of `p95(shop.latency, over 2s)` holds about 40 samples, and p95 is unknown below 59",
+            )
+            .with_help("widen the window, raise the probe's rate, or take a lower percentile"),
+        ],
     }
 }

@@ -1,0 +1,39 @@
+//! Why something could not be made: in words for people, and as a kind to decide by.
+
+use std::{fmt::Display, io};
+
+use chaos_core::trouble::Kind;
+use nix::errno::Errno;
+
+/// What was answered to an attempt.
+pub(super) trait Reason: Display {
+    /// Returns what stood in the way.
+    fn kind(&self) -> Kind {
+        Kind::Unable
+    }
+}
+
+impl Reason for &str {}
+
+impl Reason for serde_json::Error {}
+
+impl Reason for io::Error {
+    fn kind(&self) -> Kind {
+        self.into()
+    }
+}
+
+impl Reason for Errno {
+    fn kind(&self) -> Kind {
+        io::Error::from(*self).kind().into()
+    }
+}
+
+impl Reason for rtnetlink::Error {
+    fn kind(&self) -> Kind {
+        match self {
+            rtnetlink::Error::NetlinkError(answer) => answer.to_io().kind().into(),
+            _ => Kind::Unable,
+        }
+    }
+}
