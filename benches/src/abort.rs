@@ -27,7 +27,7 @@ use chaos_core::{
     model::{self, Experiment, Fault, FaultSpec, Metric, Quantity, Selector, Step, fault},
     place::Place,
     plan::{Plan, plan},
-    probe::{Observation, Prober, Probers},
+    probe::{Observation, Opened, Prober, Probers},
     run::{Control, Restoration, RunEvent, Runner, What},
     trouble::Trouble,
 };
@@ -194,8 +194,8 @@ struct Watch(Shared);
 
 #[async_trait]
 impl Probers for Watch {
-    async fn open(&self, _: &model::Probe, _: &Place) -> Result<Arc<dyn Prober>, Trouble> {
-        Ok(Arc::new(Watch(self.0.clone())))
+    async fn open(&self, _: &model::Probe, _: &Place) -> Result<Opened, Trouble> {
+        Ok(Opened::Each(Arc::new(Watch(self.0.clone()))))
     }
 }
 

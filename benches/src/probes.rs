@@ -23,8 +23,9 @@ use crate::{
 use chaos_core::{
     model::Probe,
     place::{Names, Object, ObjectKind, Place},
-    probe::{Outcome, Probers},
-    run::{Clock, load},
+    probe::{Outcome, Probers, Stream},
+    run::load,
+    time::Clock,
 };
 use chaos_probes::StandardProbers;
 use serde_json::{Value, json};
@@ -92,8 +93,8 @@ pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure
             interface: None,
             names: Names::default().into(),
         };
-        let prober = StandardProbers::new().open(&probe, &here).await?;
-        let stream = load::Stream {
+        let prober = StandardProbers::new().open(&probe, &here).await?.each()?;
+        let stream = Stream {
             from: "here".into(),
             first: 0,
             rate: if full { 1e6 } else { rate },

@@ -1,5 +1,7 @@
 //! The runner's side: the agents of a run, and what they host, as core's own traits.
 
+mod alignment;
+mod feed;
 mod injector;
 mod known;
 mod session;
@@ -12,7 +14,7 @@ use std::{
 use chaos_core::{model::FaultSpec, trouble::Trouble};
 use serde::Serialize;
 
-pub use self::injector::AgentInjector;
+pub use self::{feed::AgentProbers, injector::AgentInjector};
 use self::{known::Known, session::Session};
 use crate::{
     host::Settings,
@@ -57,6 +59,11 @@ impl Agents {
     /// Returns the injector of this name that every agent hosts; `does` says for which effects it is the injector.
     pub fn injector(self: &Arc<Self>, name: &str, does: fn(&FaultSpec) -> bool) -> AgentInjector {
         AgentInjector::new(Arc::clone(self), name.to_owned(), does)
+    }
+
+    /// Returns what measures probes through the agents, each at the place that its agent is at.
+    pub fn probers(self: &Arc<Self>) -> AgentProbers {
+        AgentProbers::new(Arc::clone(self))
     }
 
     /// Takes back what is still in place, and ends the agents.

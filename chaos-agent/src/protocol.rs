@@ -2,14 +2,20 @@
 //!
 //! A frame is four bytes of length, most significant first, and that many bytes of JSON, [`LARGEST_FRAME`] at most. The
 //! runner speaks first, with [`Request::Hello`]; the agent answers every [`Call`] with a [`Message::Answer`] of the same
-//! number, in any order, and says by itself when it ended a fault.
+//! number, in any order, and says of its own accord when it ended a fault, and what it measured.
+//!
+//! Every call says when it was sent, on the runner's clock: an old one that arrives late is no sign of life. The answer to a
+//! ping says when it was given, on the agent's clock, by which samples of the agent are put on the runner's axis.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chaos_core::{
     injector::{Ask, Effect, Offer, Undo},
+    model::Probe,
     place::{Names, Namespace, Object, Place},
+    probe::{Sample, Stream},
+    time::Nanos,
     trouble::Trouble,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -23,17 +29,30 @@ pub const VERSION: u32 = 2;
 /// The longest frame, in bytes; a longer one ends the conversation.
 pub const LARGEST_FRAME: usize = 1 << 20;
 
-/// How often the runner gives a sign of life.
-pub const HEARTBEAT: Duration = Duration::from_millis(200);
-
-/// How long either side waits for a sign of life of the other before it acts on its own.
+/// How long either side waits for a sign of life of the other before it acts on its own, until they have agreed on another
+/// time.
 pub const SILENCE: Duration = Duration::from_secs(2);
+
+/// The least and the longest silence that an agent agrees to: below, a busy machine looks dead; above, faults stay for long
+/// without anybody who wants them.
+pub const SILENCE_BOUNDS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// How many signs of life the runner gives in the time of silence.
+pub const HEARTBEATS: u32 = 10;
+
+/// How many samples of one probe may be on their way before the runner has taken in others.
+pub const WINDOW: usize = 4096;
+
+/// How many samples go into one message at most.
+pub const BATCH: usize = 256;
 
 /// A numbered request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// The runner's number for it, which the answer bears.
     pub number: u64,
+    /// When the runner sent it, on a clock of its own.
+    pub sent: Nanos,
     /// What is asked for.
     pub request: Request,
 }
@@ -46,6 +65,8 @@ pub enum Request {
     Hello {
         /// The runner's [`VERSION`].
         version: u32,
+        /// After which silence the runner wants the agent to act on its own.
+        silence: Duration,
         /// What the agent's injectors are to be set to.
         settings: Settings,
     },
@@ -98,8 +119,48 @@ pub enum Request {
         /// Which.
         spot: Spot,
     },
+    /// Opens a probe.
+    Open {
+        /// The runner's number for it.
+        feed: u64,
+        /// Which probe, at which place.
+        probing: Box<Probing>,
+    },
+    /// Starts to measure a probe that is open.
+    Measure {
+        /// Its number.
+        feed: u64,
+        /// The schedule, on the agent's clock.
+        stream: Stream,
+    },
+    /// Says that the runner has taken in so many samples of a probe, so that as many more may be sent.
+    Taken {
+        /// Its number.
+        feed: u64,
+        /// How many.
+        count: u32,
+    },
+    /// Ends the measuring of a probe; what is under way still arrives.
+    Halt {
+        /// Its number.
+        feed: u64,
+    },
+    /// Forgets a probe.
+    Close {
+        /// Its number.
+        feed: u64,
+    },
     /// Ends the conversation; what is still in place is reverted first.
     Bye,
+}
+
+/// A probe at a place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probing {
+    /// Which probe.
+    pub probe: Probe,
+    /// Where.
+    pub spot: Spot,
 }
 
 /// A place, as far as an agent needs to know it.
@@ -160,6 +221,20 @@ pub enum Message {
         /// What it did until then.
         effect: Option<Effect>,
     },
+    /// What a probe measured, in the order in which measurements ended; times are on the agent's clock.
+    Samples {
+        /// The probe's number.
+        feed: u64,
+        /// What was measured.
+        samples: Vec<Sample>,
+    },
+    /// A probe is not measured any more.
+    FeedOver {
+        /// Its number.
+        feed: u64,
+        /// How many samples were left out because the runner did not take them in.
+        left_out: u64,
+    },
     /// What the agent received was not understood; it reverts everything and ends.
     Garbled {
         /// What was wrong.
@@ -175,17 +250,22 @@ pub enum Answer {
     Hello {
         /// The agent's [`VERSION`].
         version: u32,
+        /// After which silence both act on their own: what the runner wants, within [`SILENCE_BOUNDS`].
+        silence: Duration,
     },
     /// To a ping.
-    Pong,
+    Pong {
+        /// When, on the agent's clock.
+        at: Nanos,
+    },
+    /// It is done, and there is nothing more to say about it.
+    Done,
     /// How it can be done.
     Offers(Vec<Offer>),
     /// The record to keep before anything is changed.
     Prepared(Box<Undo>),
     /// It is in place.
     Injected,
-    /// Traffic passes, where that takes no time.
-    Released,
     /// The prior state is back; what the fault did until then, where that is known.
     Reverted(Option<Effect>),
     /// What a fault did so far.
@@ -252,13 +332,14 @@ mod tests {
 
     #[test]
     fn a_call_survives_the_way() {
-        let call =
-            Call { number: 7, request: Request::Hello { version: VERSION, settings: Settings::new() } };
+        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let call = Call { number: 7, sent: 9, request: hello };
         let mut wire = BytesMut::new();
         frames().encode(encode(&call).unwrap(), &mut wire).unwrap();
         let frame = frames().decode(&mut wire).unwrap().unwrap();
         assert_eq!(decode::<Call>(&frame).unwrap(), call);
-        assert_eq!(&frame[..], br#"{"number":7,"request":{"hello":{"version":2,"settings":{}}}}"#);
+        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":2,"silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
+        assert_eq!(std::str::from_utf8(&frame).unwrap(), text);
     }
 
     #[test]
@@ -279,8 +360,8 @@ mod tests {
 
     #[test]
     fn trailing_bytes_are_no_message() {
-        assert!(decode::<Call>(br#"{"number":1,"request":"ping"}"#).is_ok());
-        assert!(decode::<Call>(br#"{"number":1,"request":"ping"}{}"#).is_err());
+        assert!(decode::<Call>(br#"{"number":1,"sent":2,"request":"ping"}"#).is_ok());
+        assert!(decode::<Call>(br#"{"number":1,"sent":2,"request":"ping"}{}"#).is_err());
         assert!(decode::<Call>(&b"[".repeat(100_000)).is_err());
     }
 

@@ -1,11 +1,6 @@
 //! The agent's side of the conversation.
 
-use std::{
-    future::Future,
-    os::fd::AsFd,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::Future, os::fd::AsFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chaos_core::{
@@ -25,8 +20,10 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::{
     host::{Host, Settings},
+    lifesign::Lifesign,
+    measuring::Measuring,
     priority,
-    protocol::{self, Answer, Call, Message, Request, SILENCE, VERSION},
+    protocol::{self, Answer, Call, Message, Request, SILENCE, SILENCE_BOUNDS, VERSION},
     stack::Stack,
 };
 
@@ -61,9 +58,9 @@ where
 {
     let (says, to_say) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write(output, to_say));
-    let heard = Arc::new(Mutex::new(Instant::now()));
+    let life = Arc::new(Lifesign::new(SILENCE));
     let (hears, mut calls) = mpsc::unbounded_channel();
-    let reader = tokio::spawn(read(input, hears, says.clone(), Arc::clone(&heard)));
+    let reader = tokio::spawn(read(input, hears, says.clone(), Arc::clone(&life)));
     let (loses, mut losses) = mpsc::unbounded_channel();
 
     let mut agent = Agent {
@@ -72,9 +69,11 @@ where
         loses,
         watchers: JoinSet::new(),
         stack: Stack::default(),
+        measuring: Measuring::default(),
+        life,
         says,
     };
-    let reason = agent.work(&mut calls, &mut losses, &heard, stop).await;
+    let reason = agent.work(&mut calls, &mut losses, stop).await;
     reader.abort();
     tracing::info!(reason, "the agent ends");
     let left = agent.unwind(&reason).await;
@@ -150,7 +149,7 @@ async fn read(
     input: impl AsyncRead + Unpin,
     hears: mpsc::UnboundedSender<Heard>,
     says: mpsc::UnboundedSender<Message>,
-    heard: Arc<Mutex<Instant>>,
+    life: Arc<Lifesign>,
 ) {
     let mut frames = FramedRead::new(input, protocol::frames());
     let end = loop {
@@ -164,10 +163,11 @@ async fn read(
         };
         match protocol::decode::<Call>(&frame) {
             Ok(call) => {
-                *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+                life.heard(call.sent);
                 // Answered here, so that a long operation does not look like a hung agent.
                 let sent = if call.request == Request::Ping {
-                    says.send(Message::Answer { number: call.number, answer: Answer::Pong }).is_ok()
+                    let answer = Answer::Pong { at: life.clock().now() };
+                    says.send(Message::Answer { number: call.number, answer }).is_ok()
                 } else {
                     hears.send(Heard::Call(Box::new(call))).is_ok()
                 };
@@ -214,6 +214,8 @@ struct Agent<F> {
     /// One for each injector, until the agent ends.
     watchers: JoinSet<()>,
     stack: Stack,
+    measuring: Measuring,
+    life: Arc<Lifesign>,
     says: mpsc::UnboundedSender<Message>,
 }
 
@@ -223,13 +225,12 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
         &mut self,
         calls: &mut mpsc::UnboundedReceiver<Heard>,
         losses: &mut mpsc::UnboundedReceiver<Lost>,
-        heard: &Mutex<Instant>,
         stop: impl Future<Output = String>,
     ) -> String {
         tokio::pin!(stop);
         loop {
-            let silent_at = *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner) + SILENCE;
-            let wake = self.stack.next_deadline().map_or(silent_at, |deadline| deadline.min(silent_at));
+            let dead_at = self.life.dead_at();
+            let wake = self.stack.next_deadline().map_or(dead_at, |deadline| deadline.min(dead_at));
             tokio::select! {
                 biased;
                 reason = &mut stop => return reason,
@@ -243,9 +244,9 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
                     }
                 },
                 () = sleep_until(wake) => {
-                    let last = *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if last.elapsed() >= SILENCE {
-                        return format!("the runner gave no sign of life for {} s", SILENCE.as_secs());
+                    if self.life.dead_at() <= Instant::now() {
+                        let silence = self.life.silence().as_secs_f64();
+                        return format!("the runner gave no sign of life for {silence} s");
                     }
                     self.expire().await;
                 }
@@ -259,13 +260,15 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     async fn answer(&mut self, call: Call) -> Option<String> {
         let number = call.number;
         match call.request {
-            Request::Hello { version, settings } => {
-                let greeted = self.greet(version, &settings);
-                let (answer, end) = match greeted {
-                    Ok(()) => (Answer::Hello { version: VERSION }, None),
-                    Err(error) if version != VERSION => {
-                        (Answer::Hello { version: VERSION }, Some(error.message))
+            Request::Hello { version, silence, settings } => {
+                let silence = silence.clamp(SILENCE_BOUNDS.0, SILENCE_BOUNDS.1);
+                let hello = Answer::Hello { version: VERSION, silence };
+                let (answer, end) = match self.greet(version, &settings) {
+                    Ok(()) => {
+                        self.life.agree(silence);
+                        (hello, None)
                     }
+                    Err(error) if version != VERSION => (hello, Some(error.message)),
                     Err(error) => (Answer::Failed(error.clone()), Some(error.message)),
                 };
                 self.say(number, answer);
@@ -313,7 +316,8 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     /// Has an injector do what is asked for.
     async fn carry_out(&mut self, request: Request) -> Result<Answer, Trouble> {
         Ok(match request {
-            Request::Ping | Request::Hello { .. } | Request::Bye => Answer::Pong,
+            // Answered before.
+            Request::Ping | Request::Hello { .. } | Request::Bye => Answer::Done,
             Request::Offer { injector, ask } => {
                 Answer::Offers(self.host.named(&injector)?.offer(&ask).await?)
             }
@@ -331,12 +335,32 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
             }
             Request::Release { ids } => {
                 self.release(&self.stack.among(&ids)).await;
-                Answer::Released
+                Answer::Done
             }
             Request::Revert { undo } => Answer::Reverted(self.revert(&undo).await?),
             Request::Effect { undo } => Answer::Effect(self.host.named(&undo.injector)?.effect(&undo).await?),
             Request::Evidence { injector, spot } => {
                 Answer::Evidence(self.host.named(&injector)?.evidence(&Place::from(spot)).await)
+            }
+            Request::Open { feed, probing } => {
+                self.measuring.open(feed, *probing, self.host.opens()?).await?;
+                Answer::Done
+            }
+            Request::Measure { feed, stream } => {
+                self.measuring.start(feed, stream, self.life.clock(), self.says.clone())?;
+                Answer::Done
+            }
+            Request::Taken { feed, count } => {
+                self.measuring.taken(feed, count);
+                Answer::Done
+            }
+            Request::Halt { feed } => {
+                self.measuring.stop(feed)?;
+                Answer::Done
+            }
+            Request::Close { feed } => {
+                self.measuring.close(feed);
+                Answer::Done
             }
         })
     }

@@ -3,13 +3,14 @@
 mod child;
 mod thread;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::trouble::Trouble;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::{child::ChildProcess, thread::OwnThread};
+use crate::protocol::SILENCE;
 
 /// A way to start an agent.
 ///
@@ -29,6 +30,14 @@ pub use self::{child::ChildProcess, thread::OwnThread};
 pub trait Transport: Send + Sync {
     /// Starts one.
     async fn start(&self) -> Result<Started, Trouble>;
+
+    /// Returns after which silence either side should act on its own; the agent answers within bounds of its own.
+    ///
+    /// Longer where the connection itself may stand still for a while, such as through an API server that an experiment
+    /// restarts.
+    fn silence(&self) -> Duration {
+        SILENCE
+    }
 
     /// Returns what it starts, for people.
     fn describe(&self) -> String;

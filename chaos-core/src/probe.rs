@@ -1,24 +1,108 @@
-//! Measuring: one request at a time, scheduled by the load engine.
+//! Measuring: one request at a time, scheduled by the load engine here, or by that of an agent where the place is.
+
+mod number;
+mod stream;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
-use crate::{model, place::Place, time::Nanos, trouble::Trouble};
+pub use self::stream::Stream;
+use crate::{
+    model,
+    place::Place,
+    time::{Clock, Nanos},
+    trouble::Trouble,
+};
 
 /// Makes probers for the probes of an experiment.
+///
+/// # Guarantees
+/// Opening sends nothing that the probe's target would count as a request.
+///
+/// # Assumptions
+/// The place was found in the environment of the same run.
+///
+/// # Errors
+/// [`Trouble`] for what can never work at this place: an address that cannot be, a missing secret, a place out of reach.
 #[async_trait]
 pub trait Probers: Send + Sync {
-    /// Prepares a probe at a place; fails on what can never work (an address that cannot be, a missing secret).
-    async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Arc<dyn Prober>, Trouble>;
+    /// Prepares a probe at a place.
+    async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Opened, Trouble>;
+}
+
+/// A probe that is ready to measure at a place.
+#[derive(Clone)]
+pub enum Opened {
+    /// The load engine of this process drives it, one measurement at a time.
+    Each(Arc<dyn Prober>),
+    /// It drives itself, elsewhere, and hands on what was measured.
+    Feed(Arc<dyn Feed>),
+}
+
+impl Opened {
+    /// Returns the prober, for callers that drive it themselves.
+    ///
+    /// # Errors
+    /// [`Trouble`] for a [`Feed`], which drives itself.
+    pub fn each(self) -> Result<Arc<dyn Prober>, Trouble> {
+        match self {
+            Opened::Each(prober) => Ok(prober),
+            Opened::Feed(_) => Err(Trouble::unable(
+                "the probe is measured by an agent at its place, not one measurement at a time",
+            )),
+        }
+    }
 }
 
 /// Takes one measurement at a time; many may be under way at once.
+///
+/// # Guarantees
+/// A future that is dropped leaves nothing behind that a later measurement could meet.
+///
+/// # Assumptions
+/// The caller schedules the measurements and bounds the time of each.
+///
+/// # Errors
+/// None: what goes wrong is the measurement. What the prober itself could not do is [`Outcome::NotRun`].
 #[async_trait]
 pub trait Prober: Send + Sync {
-    /// Takes one measurement. Never fails: what goes wrong is the measurement. The caller bounds the time.
+    /// Takes one measurement.
     async fn once(&self) -> Observation;
+}
+
+/// Measures a whole stream where the load engine of this process does not reach: an agent runs the same engine there, so
+/// that no latency contains the way to the agent and back.
+///
+/// # Guarantees
+/// Every intended start up to the end of the stream gives exactly one sample; what became of those that were lost on the
+/// way, or with the agent, is [`Outcome::NotRun`]. Samples arrive in the order in which they ended, with times on the
+/// caller's clock.
+///
+/// # Assumptions
+/// `stop` turns true at the end, and the sink takes samples without waiting.
+///
+/// # Errors
+/// None: an agent that is lost makes samples that were not taken, never silence.
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// Measures until `stop` turns true, then hands on what is still under way; returns how well the other clock was known.
+    async fn run(
+        &self,
+        stream: &Stream,
+        clock: Clock,
+        stop: watch::Receiver<bool>,
+        sink: &mut (dyn FnMut(Sample) + Send),
+    ) -> Alignment;
+}
+
+/// How well the clock of a [`Feed`] was known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alignment {
+    /// By how much the times of its samples may be wrong, at worst; none if the clocks were never compared.
+    pub uncertainty: Option<Duration>,
 }
 
 /// How a measurement ended.
@@ -56,7 +140,7 @@ impl Outcome {
 }
 
 /// What one measurement saw.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// How it ended; a prober never says `TimedOut`, the load engine does.
     pub outcome: Outcome,
@@ -71,6 +155,7 @@ pub struct Observation {
     /// The HTTP status.
     pub status: Option<u16>,
     /// The number that was read, in the base of its unit: what a query gave, or the seconds that a certificate is still valid.
+    #[serde(with = "number")]
     pub value: Option<f64>,
     /// The probe's labels with their values; a label may stand several times.
     pub labels: Vec<(Arc<str>, Arc<str>)>,
@@ -98,10 +183,15 @@ impl Observation {
     pub fn failed(error: impl Into<Arc<str>>) -> Self {
         Observation { outcome: Outcome::Failed, error: Some(error.into()), ..Observation::ok() }
     }
+
+    /// A measurement that could not be taken, with its reason.
+    pub fn not_run(reason: impl Into<Arc<str>>) -> Self {
+        Observation { outcome: Outcome::NotRun, error: Some(reason.into()), ..Observation::ok() }
+    }
 }
 
 /// One measurement on the run's time axis.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// When it was meant to start.
     pub intended: Nanos,

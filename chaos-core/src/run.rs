@@ -11,7 +11,6 @@
 
 mod abort;
 mod chronicle;
-mod clock;
 mod context;
 mod control;
 mod director;
@@ -33,7 +32,6 @@ mod summary;
 mod unwind;
 mod wave;
 
-pub use clock::Clock;
 pub use control::Control;
 pub use emit::EventSink;
 pub use event::{RunEvent, What};

@@ -78,7 +78,7 @@ async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Re
         interface: None,
         names: Arc::new(Names::default()),
     };
-    let prober = StandardProbers::new().open(&probe, &here).await?;
+    let prober = StandardProbers::new().open(&probe, &here).await?.each()?;
     let (start, processor) = (Instant::now(), processor_time()?);
     let end = start + Duration::from_secs(seconds.into());
     let workers: Vec<_> = (0..connections).map(|_| tokio::spawn(ask(prober.clone(), end))).collect();

@@ -15,7 +15,7 @@
 //! use chaos_core::probe::Probers;
 //!
 //! let probers = chaos_probes::StandardProbers::new().secrets(|name| std::env::var(name).ok());
-//! let prober = probers.open(&probe, &place).await?;
+//! let prober = probers.open(&probe, &place).await?.each()?;
 //! let seen = prober.once().await;
 //! println!("{:?} with status {:?}", seen.outcome, seen.status);
 //! # Ok(())

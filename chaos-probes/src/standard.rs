@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, ProbeKind},
     place::Place,
-    probe::{Prober, Probers},
+    probe::{Opened, Probers},
     trouble::Trouble,
 };
 
@@ -96,7 +96,7 @@ impl fmt::Debug for StandardProbers {
 
 #[async_trait]
 impl Probers for StandardProbers {
-    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, Trouble> {
+    async fn open(&self, probe: &Probe, place: &Place) -> Result<Opened, Trouble> {
         if let ProbeKind::Custom { prober } = &probe.kind {
             let Some(probers) = self.custom.get(prober) else {
                 let known: Vec<_> = self.custom.keys().map(|name| format!("`{name}`")).collect();
@@ -111,7 +111,7 @@ impl Probers for StandardProbers {
             return probers.open(probe, place).await;
         }
         let sockets = self.threads.sockets(place.namespace.as_ref()).await?;
-        Ok(match &probe.kind {
+        Ok(Opened::Each(match &probe.kind {
             #[cfg(feature = "http")]
             ProbeKind::Http { method, url, headers, body } => Arc::new(HttpProber::open(
                 probe,
@@ -155,6 +155,6 @@ impl Probers for StandardProbers {
             #[cfg(not(feature = "grpc"))]
             ProbeKind::Grpc { .. } => return Err(left_out("gRPC", "grpc")),
             ProbeKind::Custom { .. } => unreachable!("handled above"),
-        })
+        }))
     }
 }

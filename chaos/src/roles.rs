@@ -42,7 +42,10 @@ pub fn play() -> Option<ExitCode> {
 /// The process has no memory or descriptors for a runtime.
 pub fn serve_agent() -> std::io::Result<Stop> {
     chaos_agent::serve_standard_streams(|settings| {
-        Ok(Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?))
+        let host = Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?);
+        #[cfg(feature = "probes")]
+        let host = host.probers(chaos_probes::StandardProbers::new());
+        Ok(host)
     })
 }
 

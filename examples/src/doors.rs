@@ -11,7 +11,7 @@ use chaos_core::{
     inventory::Inventory,
     model::{Probe, Selector},
     place::{self, Names, Object, ObjectKind, Place},
-    probe::{Observation, Prober, Probers},
+    probe::{Observation, Opened, Prober, Probers},
     trouble::Trouble,
 };
 use chaos_netns::Namespace;
@@ -80,7 +80,7 @@ impl Environment for Pair {
 /// Opens the harness's probes; there is only one kind.
 #[async_trait]
 impl Probers for Pair {
-    async fn open(&self, probe: &Probe, place: &Place) -> Result<Arc<dyn Prober>, Trouble> {
+    async fn open(&self, probe: &Probe, place: &Place) -> Result<Opened, Trouble> {
         let namespace = self.namespace(&place.object.name).cloned().ok_or_else(|| {
             Trouble::unable(format!(
                 "`{}` is sent from a namespace of this harness, not from {}",
@@ -88,7 +88,7 @@ impl Probers for Pair {
             ))
             .with_help("say `.sent_from(Selector::netns(\"blue\"))`")
         })?;
-        Ok(Arc::new(EchoProber { namespace, idle: Mutex::default() }))
+        Ok(Opened::Each(Arc::new(EchoProber { namespace, idle: Mutex::default() })))
     }
 }
 

@@ -10,7 +10,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use chaos_core::trouble::Trouble;
+use chaos_core::{
+    probe::Sample,
+    time::{Clock, Nanos},
+    trouble::Trouble,
+};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,10 +23,13 @@ use tokio::{
 };
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use super::known::Known;
+use super::{
+    alignment::{Alignment, Offset},
+    known::Known,
+};
 use crate::{
     host::Settings,
-    protocol::{self, Answer, Call, HEARTBEAT, Message, Request, SILENCE, VERSION},
+    protocol::{self, Answer, Call, HEARTBEATS, Message, Request, VERSION},
     transport::{Grip, Transport},
 };
 
@@ -37,6 +44,22 @@ pub(super) struct Session {
     /// Why it is over, once it is.
     over: watch::Sender<Option<String>>,
     known: Arc<Known>,
+    /// What calls bear the times of.
+    clock: Clock,
+    /// When each ping that is not answered yet was sent, by its number.
+    pings: Mutex<BTreeMap<u64, Nanos>>,
+    alignment: Alignment,
+    /// Who takes in what a probe measures, by the probe's number.
+    feeds: Mutex<BTreeMap<u64, mpsc::UnboundedSender<News>>>,
+}
+
+/// What an agent says of a probe that it measures.
+#[derive(Debug)]
+pub(super) enum News {
+    /// What was measured; times are on the agent's clock.
+    Samples(Vec<Sample>),
+    /// There is no more to come.
+    Over,
 }
 
 impl Session {
@@ -54,17 +77,26 @@ impl Session {
             waiting: Mutex::default(),
             over: watch::Sender::new(None),
             known,
+            clock: Clock::start(),
+            pings: Mutex::default(),
+            alignment: Alignment::default(),
+            feeds: Mutex::default(),
         });
+        let wanted = transport.silence();
+        let agreed = watch::Sender::new(None);
         let writing = tokio::spawn(write(started.input, to_say));
         let watching = Arc::downgrade(&session);
         let (hears, heard) = mpsc::unbounded_channel();
         tokio::spawn(read(started.output, hears));
-        tokio::spawn(watch_over(watching, heard, started.grip, writing.abort_handle()));
+        tokio::spawn(watch_over(watching, heard, started.grip, writing.abort_handle(), agreed.subscribe()));
 
-        let greeting = session.call(Request::Hello { version: VERSION, settings }, START).await;
-        match greeting {
-            Ok(Answer::Hello { version: VERSION }) => Ok(session),
-            Ok(Answer::Hello { version }) => Err(Trouble::unable(format!(
+        let hello = Request::Hello { version: VERSION, silence: wanted, settings };
+        match session.call(hello, START).await {
+            Ok(Answer::Hello { version: VERSION, silence }) => {
+                agreed.send_replace(Some(silence));
+                Ok(session)
+            }
+            Ok(Answer::Hello { version, .. }) => Err(Trouble::unable(format!(
                 "the agent `{}` speaks version {version} of the protocol, and {VERSION} is needed",
                 transport.describe()
             ))
@@ -89,17 +121,12 @@ impl Session {
 
     /// Asks the agent for something.
     pub(super) async fn call(&self, request: Request, longest: Duration) -> Result<Answer, Trouble> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         let (answers, answer) = oneshot::channel();
         self.waiting().insert(number, answers);
-        let mut over = self.over.subscribe();
-        let gone = async {
-            let reason = over.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-            let reason = reason.unwrap_or_else(|| "it ended".into());
-            Err(Trouble::unable(format!("the agent is gone: {reason}")))
-        };
+        let gone = async { Err(Trouble::unable(format!("the agent is gone: {}", self.ended().await))) };
         let asked = async {
-            if self.says.send(Call { number, request }).is_err() {
+            if !self.say(number, request) {
                 // Its end is being noticed elsewhere.
                 return std::future::pending().await;
             }
@@ -116,6 +143,81 @@ impl Session {
         answer
     }
 
+    /// Sends a request; returns whether the agent may still hear it.
+    fn say(&self, number: u64, request: Request) -> bool {
+        self.says.send(Call { number, sent: self.clock.now(), request }).is_ok()
+    }
+
+    /// Says something to the agent whose answer nobody waits for.
+    pub(super) fn tell(&self, request: Request) {
+        // An agent that is gone is noticed elsewhere.
+        self.say(self.number(), request);
+    }
+
+    /// Returns a number that was not used before.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives a sign of life, and asks for the agent's time.
+    fn ping(&self) {
+        let number = self.number();
+        let mut pings = self.pings.lock().unwrap_or_else(PoisonError::into_inner);
+        pings.insert(number, self.clock.now());
+        drop(pings);
+        self.say(number, Request::Ping);
+    }
+
+    /// Returns the clock that calls bear the times of.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Returns how far the agent's clock is ahead of the session's, as far as is known.
+    pub(super) fn offset(&self) -> Option<Offset> {
+        self.alignment.offset()
+    }
+
+    /// Compares the clocks some times in a row, so that the comparison does not hang on one busy moment.
+    pub(super) async fn align(&self) {
+        const TIMES: usize = 8;
+        for _ in 0..TIMES {
+            let number = self.number();
+            let (answers, answer) = oneshot::channel();
+            self.waiting().insert(number, answers);
+            let sent = self.clock.now();
+            self.pings.lock().unwrap_or_else(PoisonError::into_inner).insert(number, sent);
+            self.say(number, Request::Ping);
+            // What does not answer in time is no good comparison either.
+            drop(timeout(Duration::from_millis(250), answer).await);
+            self.waiting().remove(&number);
+        }
+    }
+
+    /// Returns why the conversation is over, once it is.
+    pub(super) async fn ended(&self) -> String {
+        let mut over = self.over.subscribe();
+        let reason = over.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_else(|| "it ended".into())
+    }
+
+    /// Returns where what a probe measures arrives from now on.
+    pub(super) fn listen(&self, feed: u64) -> mpsc::UnboundedReceiver<News> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.feeds().insert(feed, sender);
+        receiver
+    }
+
+    /// Forgets a probe, here and there.
+    pub(super) fn close(&self, feed: u64) {
+        self.feeds().remove(&feed);
+        self.tell(Request::Close { feed });
+    }
+
+    fn feeds(&self) -> MutexGuard<'_, BTreeMap<u64, mpsc::UnboundedSender<News>>> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,6 +226,10 @@ impl Session {
     fn take(&self, message: Message) -> Option<String> {
         match message {
             Message::Answer { number, answer } => {
+                let sent = self.pings.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+                if let (Some(sent), Answer::Pong { at }) = (sent, &answer) {
+                    self.alignment.add(sent, self.clock.now(), *at);
+                }
                 if let Some(waits) = self.waiting().remove(&number) {
                     waits.send(answer).ok();
                 }
@@ -131,6 +237,21 @@ impl Session {
             }
             Message::Ended { id, reason, failure, effect } => {
                 self.known.ended(&id, &reason, failure.as_deref(), effect);
+                None
+            }
+            Message::Samples { feed, samples } => {
+                if let Some(listener) = self.feeds().get(&feed) {
+                    listener.send(News::Samples(samples)).ok();
+                }
+                None
+            }
+            Message::FeedOver { feed, left_out } => {
+                if left_out > 0 {
+                    tracing::warn!(left_out, "the agent measured faster than its samples could be taken in");
+                }
+                if let Some(listener) = self.feeds().remove(&feed) {
+                    listener.send(News::Over).ok();
+                }
                 None
             }
             Message::Garbled { reason } => Some(format!("it did not understand the runner: {reason}")),
@@ -179,8 +300,8 @@ enum End {
     Unneeded,
     /// It wrote what cannot be read.
     Garbled(String),
-    /// It gave no sign of life.
-    Silent,
+    /// It gave no sign of life for this long.
+    Silent(Duration),
 }
 
 /// Sends heartbeats and hears the answers until the agent dies or hangs, or nobody needs it any more.
@@ -189,11 +310,12 @@ async fn watch_over(
     mut heard: mpsc::UnboundedReceiver<Result<Message, String>>,
     grip: Arc<dyn Grip>,
     writing: tokio::task::AbortHandle,
+    mut agreed: watch::Receiver<Option<Duration>>,
 ) {
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Until both have agreed on a silence there is nothing to beat for.
+    let mut beat = tokio::time::interval_at(Instant::now() + START, START);
     let mut last = Instant::now();
-    let mut greeted = false;
+    let mut silence = START;
     let end = loop {
         tokio::select! {
             biased;
@@ -204,26 +326,27 @@ async fn watch_over(
                     None => break End::Closed,
                     Some(Err(error)) => break End::Garbled(error),
                     Some(Ok(message)) => {
-                        greeted = true;
                         if let Some(end) = session.take(message) {
                             break End::Said(end);
                         }
                     }
                 }
             }
+            Ok(()) = agreed.changed() => {
+                silence = agreed.borrow_and_update().unwrap_or(START);
+                beat = tokio::time::interval(silence / HEARTBEATS);
+                beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            }
             _ = beat.tick() => {
                 let Some(session) = session.upgrade() else { break End::Unneeded };
-                if last.elapsed() > if greeted { SILENCE } else { START } {
-                    break End::Silent;
+                if last.elapsed() > silence {
+                    break End::Silent(silence);
                 }
-                if greeted {
-                    let number = session.next.fetch_add(1, Ordering::Relaxed);
-                    session.says.send(Call { number, request: Request::Ping }).ok();
-                }
+                session.ping();
             }
         }
     };
-    if matches!(end, End::Garbled(_) | End::Silent) {
+    if matches!(end, End::Garbled(_) | End::Silent(_)) {
         grip.kill().await;
     }
     // Closes its input, upon which an agent that still lives takes back what it holds.
@@ -239,7 +362,9 @@ async fn watch_over(
             End::Said(why) => why,
             End::Unneeded => "it is not needed any more".to_owned(),
             End::Garbled(error) => format!("it says something that is not understood: {error}"),
-            End::Silent => format!("it gave no sign of life for {} s and was killed", SILENCE.as_secs()),
+            End::Silent(silence) => {
+                format!("it gave no sign of life for {} s and was killed", silence.as_secs_f64())
+            }
         };
         // In this order: whoever acts on the loss must get a new agent.
         session.over.send_replace(Some(end.clone()));

@@ -11,7 +11,6 @@ use super::{
     Policy,
     abort::Switch,
     chronicle::Chronicle,
-    clock::Clock,
     control::Control,
     emit::Emitter,
     event::What,
@@ -30,7 +29,7 @@ use crate::{
     journal::{Entry, Registration},
     place::{Object, Place},
     plan::Plan,
-    time::Nanos,
+    time::{Clock, Nanos},
     trouble::Trouble,
 };
 

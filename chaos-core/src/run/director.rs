@@ -12,7 +12,7 @@ use super::{
     Finished,
     context::Context,
     event::What,
-    fleet::{Fleet, Opened},
+    fleet::{Berth, Fleet},
     inject::Batch,
     load::panic_text,
     record::{AbortCause, AbortKind, EvidenceWhen, Refusal, Role, Stage, SteadyResult, SteadyWhen},
@@ -174,7 +174,7 @@ impl Director {
         Ok(())
     }
 
-    async fn open_probes(&mut self) -> Result<Vec<Opened>, Ending> {
+    async fn open_probes(&mut self) -> Result<Vec<Berth>, Ending> {
         let ctx = self.ctx.clone();
         let mut opened = Vec::new();
         for (index, probe) in ctx.plan.experiment.probes.iter().enumerate() {
@@ -188,9 +188,9 @@ impl Director {
             for place in places {
                 let open = AssertUnwindSafe(self.probers.open(probe, &place)).catch_unwind();
                 let (reason, help) = match tokio::time::timeout(self.ctx.policy.open, open).await {
-                    Ok(Ok(Ok(prober))) => {
+                    Ok(Ok(Ok(ready))) => {
                         let from = place.object.name.as_str().into();
-                        opened.push(Opened { probe: index, from, prober });
+                        opened.push(Berth { probe: index, from, opened: ready });
                         continue;
                     }
                     Ok(Ok(Err(e))) => (e.message, e.help),

@@ -5,10 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    clock::Clock,
-    event::{RunEvent, SCHEMA_VERSION, What},
-};
+use super::event::{RunEvent, SCHEMA_VERSION, What};
+use crate::time::Clock;
 
 /// Takes events; must return quickly, since the run waits for it.
 pub type EventSink = Arc<dyn Fn(&RunEvent) + Send + Sync>;

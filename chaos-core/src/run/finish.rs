@@ -52,9 +52,10 @@ impl Director {
             }
         };
         self.enter(Stage::Draining, None);
-        if let Some(fleet) = self.fleet.take() {
-            fleet.drain().await;
-        }
+        let clocks = match self.fleet.take() {
+            Some(fleet) => fleet.drain().await,
+            None => Vec::new(),
+        };
         self.watchers.shutdown().await;
         self.roll_back_late().await;
         ctx.measure_effects(ctx.parts.touched(|p| p.role != Role::Background)).await;
@@ -111,6 +112,7 @@ impl Director {
             restoration: restoration.clone(),
             probes: summary::probes(&samples, &phases),
             phases,
+            clocks,
             warnings: taken(&ctx.warnings),
             environment: EnvironmentFacts { progress: std::mem::take(&mut self.progress), kernel, logs },
             scenario: Vec::new(),

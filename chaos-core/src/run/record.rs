@@ -56,6 +56,9 @@ pub struct Record {
     pub restoration: Restoration,
     /// Each probe, phase by phase.
     pub probes: Vec<ProbeSummary>,
+    /// The clocks of other places that probes were measured by; empty where the runner took every measurement itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<ClockRecord>,
     /// What should be known.
     pub warnings: Vec<String>,
     /// What the environment and the kernel said.
@@ -63,6 +66,18 @@ pub struct Record {
     /// The files of the scenario, which spans point into, set by whoever has compiled it; empty where it was built in code.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scenario: Vec<SourceFile>,
+}
+
+/// How well the clock of a place was known whose agent measured a probe.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ClockRecord {
+    /// The probe's name.
+    pub probe: String,
+    /// The place's name.
+    pub from: String,
+    /// By how many nanoseconds the times of its samples may be wrong, at worst; none if the clocks were never compared.
+    /// Latencies are not affected: both ends of each were read on the one clock.
+    pub uncertainty: Option<Nanos>,
 }
 
 /// How far the timeline got.

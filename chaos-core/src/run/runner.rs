@@ -9,7 +9,6 @@ use super::{
     Control, Finished, Policy,
     abort::Switch,
     chronicle::Chronicle,
-    clock::Clock,
     context::Context,
     director::Director,
     emit::{Emitter, EventSink},
@@ -25,7 +24,7 @@ use crate::{
     judge::Standard,
     plan::Plan,
     probe::Probers,
-    time::nanos,
+    time::{Clock, nanos},
 };
 
 /// Everything that a run is done with.

@@ -12,7 +12,7 @@ use crate::{
     journal::{Entry, Journal},
     model::{self, FaultSpec, Selector},
     place::{Names, Object, ObjectKind, Place},
-    probe::{Observation, Prober, Probers},
+    probe::{Observation, Opened, Prober, Probers},
     trouble::Trouble,
 };
 
@@ -145,9 +145,9 @@ impl Journal for World {
 
 #[async_trait]
 impl Probers for World {
-    async fn open(&self, probe: &model::Probe, _place: &Place) -> Result<Arc<dyn Prober>, Trouble> {
+    async fn open(&self, probe: &model::Probe, _place: &Place) -> Result<Opened, Trouble> {
         let world = self.clone();
-        let prober = move |_: &mut super::Inner| Arc::new(world) as Arc<dyn Prober>;
+        let prober = move |_: &mut super::Inner| Opened::Each(Arc::new(world));
         self.play(Door::Open, &probe.name, prober).await.map_err(Trouble::unable)
     }
 }

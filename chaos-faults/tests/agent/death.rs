@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use chaos_agent::{
     Agents, ChildProcess, Host, Settings,
-    protocol::{self, Answer, Call, Message, Request, Spot, VERSION},
+    protocol::{self, Answer, Call, Message, Request, SILENCE, Spot, VERSION},
     serve,
 };
 use chaos_core::{
     injector::{Direction, Injector},
     model::fault::Blocked,
+    time::Clock,
     trouble::Trouble,
 };
 use chaos_faults::{NAME, NetworkInjector, backend::Holding, does};
@@ -159,10 +160,10 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
     let (input, output) = tokio::io::split(theirs);
     let serving = tokio::spawn(serve(input, output, host, std::future::pending()));
     let mut frames = Framed::new(ours, protocol::frames());
-    let mut number = 0;
+    let (mut number, clock) = (0, Clock::start());
     let mut call = async |request| {
         number += 1;
-        frames.send(protocol::encode(&Call { number, request }).unwrap()).await.unwrap();
+        frames.send(protocol::encode(&Call { number, sent: clock.now(), request }).unwrap()).await.unwrap();
         loop {
             let frame = frames.next().await.unwrap().unwrap();
             match protocol::decode::<Message>(&frame).unwrap() {
@@ -172,7 +173,7 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
         }
     };
     assert!(matches!(
-        call(Request::Hello { version: VERSION, settings: Settings::new() }).await,
+        call(Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() }).await,
         Answer::Hello { .. }
     ));
     let wanted = ask(&[block(Blocked::All)], &[Direction::Egress]);
@@ -217,12 +218,14 @@ async fn garbage_ends_an_agent_in_good_order() {
 
 #[tokio::test]
 async fn an_agent_of_another_version_or_without_manners_is_not_used() {
-    for request in [Request::Hello { version: VERSION + 1, settings: Settings::new() }, Request::Bye] {
+    for request in
+        [Request::Hello { version: VERSION + 1, silence: SILENCE, settings: Settings::new() }, Request::Bye]
+    {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
         let serving = tokio::spawn(serve(input, output, host, std::future::pending()));
         let mut frames = Framed::new(ours, protocol::frames());
-        frames.send(protocol::encode(&Call { number: 1, request }).unwrap()).await.unwrap();
+        frames.send(protocol::encode(&Call { number: 1, sent: 0, request }).unwrap()).await.unwrap();
         timeout(SOON, serving).await.unwrap().unwrap();
     }
 }

@@ -19,7 +19,7 @@ fn exec(words: &[&str]) -> Probe {
 }
 
 async fn prober(probe: &Probe) -> Arc<dyn Prober> {
-    StandardProbers::new().allow_exec().open(probe, &here(&[], &[])).await.unwrap()
+    StandardProbers::new().allow_exec().open(probe, &here(&[], &[])).await.unwrap().each().unwrap()
 }
 
 async fn once(probe: &Probe) -> Observation {

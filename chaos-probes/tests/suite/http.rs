@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use chaos_core::{
     model::probe::{Condition, Connections, HeaderValue, Label, LabelSource},
-    probe::{Observation, Outcome, Probers},
-    run::{Clock, load},
+    probe::{Observation, Outcome, Probers, Stream},
+    run::load,
+    time::Clock,
 };
 use chaos_probes::StandardProbers;
 use tokio::net::TcpListener;
@@ -87,7 +88,7 @@ async fn an_overloaded_server_gets_no_more_connections_and_the_load_ends_in_time
     .await;
     let prober = open(&http("GET", &server.url(), &[]), &here(&[], &[])).await;
     let timeout = Duration::from_secs(1);
-    let stream = load::Stream { from: "here".into(), first: 0, rate: 1000.0, timeout, limit: 4096 };
+    let stream = Stream { from: "here".into(), first: 0, rate: 1000.0, timeout, limit: 4096 };
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let (clock, mut samples) = (Clock::start(), Vec::new());
     let driving = load::drive(&*prober, &stream, clock, stopping, |sample| samples.push(sample));
@@ -327,7 +328,7 @@ async fn secrets_reach_the_server_and_nothing_else() {
     let server = Server::start(|_, _| answer("200 OK", "")).await;
     let probe = http("GET", &server.url(), &[("authorization", HeaderValue::SecretEnv("TOKEN".into()))]);
     let probers = StandardProbers::new().secrets(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
-    let seen = probers.open(&probe, &here(&[], &[])).await.unwrap().once().await;
+    let seen = probers.open(&probe, &here(&[], &[])).await.unwrap().each().unwrap().once().await;
     assert!(server.requests.lock().unwrap()[0].contains("authorization: hunter2"));
     let shown = format!("{seen:?} {probe:?} {probers:?}");
     assert!(!shown.contains("hunter2"), "{shown}");

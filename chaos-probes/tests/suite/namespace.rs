@@ -93,9 +93,9 @@ async fn requests_are_sent_from_inside() {
         let place = holder.place(descriptor);
         let mut fresh = http("GET", &format!("http://{address}/"), &[]);
         fresh.connections = Connections::Fresh;
-        let prober = probers.open(&fresh, &place).await.unwrap();
+        let prober = probers.open(&fresh, &place).await.unwrap().each().unwrap();
         let tcp = probe(ProbeKind::Tcp { address: text(&address.to_string()) });
-        let other = probers.open(&tcp, &place).await.unwrap();
+        let other = probers.open(&tcp, &place).await.unwrap().each().unwrap();
         // The server's thread, and one that both probers share.
         assert_eq!(threads_in(&holder), 2);
         for _ in 0..5 {
@@ -104,7 +104,7 @@ async fn requests_are_sent_from_inside() {
         }
         assert_eq!(other.once().await.outcome, Outcome::Ok);
         // From here the server is not to be seen.
-        let outside = probers.open(&tcp, &here(&[], &[])).await.unwrap().once().await;
+        let outside = probers.open(&tcp, &here(&[], &[])).await.unwrap().each().unwrap().once().await;
         assert_eq!(outside.error.as_deref(), Some("connection refused"));
         drop((prober, other));
         assert_eq!(threads_in(&holder), 1);
@@ -115,7 +115,8 @@ async fn requests_are_sent_from_inside() {
 async fn a_namespace_without_routes_is_unreachable() {
     let Some(holder) = Holder::start() else { return };
     let tcp = probe(ProbeKind::Tcp { address: text("10.1.2.3:80") });
-    let seen = StandardProbers::new().open(&tcp, &holder.place(true)).await.unwrap().once().await;
+    let seen =
+        StandardProbers::new().open(&tcp, &holder.place(true)).await.unwrap().each().unwrap().once().await;
     assert_eq!((seen.outcome, seen.error.as_deref()), (Outcome::Failed, Some("network unreachable")));
     let gone = Namespace { path: "/nonexistent/netns".into(), descriptor: None, mounts: None };
     let place = Place { namespace: Some(gone), ..here(&[], &[]) };

@@ -68,7 +68,7 @@ pub(crate) fn here(hosts: &[(&str, &[&str])], servers: &[SocketAddr]) -> Place {
 
 /// Opens a probe that must open.
 pub(crate) async fn open(probe: &Probe, place: &Place) -> Arc<dyn Prober> {
-    StandardProbers::new().open(probe, place).await.unwrap()
+    StandardProbers::new().open(probe, place).await.unwrap().each().unwrap()
 }
 
 /// Opens a probe that must not open, and returns why.

@@ -8,12 +8,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    probe::{Observation, Prober},
-    run::{
-        Clock,
-        load::{Stream, drive},
-    },
-    time::nanos,
+    probe::{Observation, Prober, Stream},
+    run::load::drive,
+    time::{Clock, nanos},
 };
 
 fn stream(rate: f64, timeout: Duration, limit: usize) -> Stream {

@@ -187,6 +187,7 @@ pub(crate) fn passed() -> Record {
             samples: 3200,
             errors: vec![("status 502 from 10.77.0.2".into(), 1)],
         }],
+        clocks: Vec::new(),
         warnings: Vec::new(),
         environment: EnvironmentFacts::default(),
         scenario: vec![scenario()],
