@@ -58,7 +58,7 @@ async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> 
     let (mut greeted, mut held, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let injector = Agents::new(ChildProcess::new(&chaos, ["agent"]))
-            .injector(chaos_faults::NAME, chaos_faults::does);
+            .injector(chaos_faults::NAME, chaos_faults::handles);
         // The first question starts it, and makes it find out what the kernel can do.
         let pair = network::Pair::make().await?;
         let place = network::place(&pair.near);

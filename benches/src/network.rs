@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host};
 use chaos_core::{
     environment::Environment,
-    injector::{Ask, Direction, PacketMatch},
+    injector::{Ask, Direction, PacketMatch, Packets, Work},
     inventory::Inventory,
     model::{FaultSpec, Selector},
     place::{Names, Namespace as Entered, Object, ObjectKind, Place},
@@ -15,7 +15,7 @@ use chaos_core::{
 use chaos_faults::{
     NAME, NetworkInjector, Settings,
     backend::Holding,
-    does,
+    handles,
     netlink::{Connection, link::VethPair},
 };
 use chaos_netns::Namespace;
@@ -34,7 +34,7 @@ pub(crate) fn injector(only: Option<&str>) -> Result<AgentInjector, Failure> {
     if let Some(backend) = only {
         agents.set(NAME, &Settings::only([backend]))?;
     }
-    Ok(agents.injector(NAME, does))
+    Ok(agents.injector(NAME, handles))
 }
 
 /// The name of the interface in a [`Pair`]'s first namespace.
@@ -114,9 +114,11 @@ pub(crate) fn ask(spec: FaultSpec) -> Ask {
     Ask {
         fault: "fault".into(),
         object: object(),
-        specs: vec![spec],
-        directions: vec![Direction::Egress],
-        matches: PacketMatch::default(),
+        work: Work::Packets(Packets {
+            specs: vec![spec],
+            directions: vec![Direction::Egress],
+            matches: PacketMatch::default(),
+        }),
         seed: 7,
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chaos_core::{model::FaultSpec, trouble::Trouble};
+use chaos_core::{model::Action, trouble::Trouble};
 use serde::Serialize;
 
 pub use self::{feed::AgentProbers, injector::AgentInjector};
@@ -56,9 +56,9 @@ impl Agents {
         Ok(())
     }
 
-    /// Returns the injector of this name that every agent hosts; `does` says for which effects it is the injector.
-    pub fn injector(self: &Arc<Self>, name: &str, does: fn(&FaultSpec) -> bool) -> AgentInjector {
-        AgentInjector::new(Arc::clone(self), name.to_owned(), does)
+    /// Returns the injector of this name that every agent hosts; `handles` says for which actions it is the injector.
+    pub fn injector(self: &Arc<Self>, name: &str, handles: fn(&Action) -> bool) -> AgentInjector {
+        AgentInjector::new(Arc::clone(self), name.to_owned(), handles)
     }
 
     /// Returns what measures probes through the agents, each at the place that its agent is at.

@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chaos_core::{
-    injector::{Ask, Effect, Offer, Undo},
+    injector::{Ask, Measured, Offer, Undo},
     model::Probe,
     place::{Names, Namespace, Object, Place},
     probe::{Sample, Stream},
@@ -219,7 +219,7 @@ pub enum Message {
         /// Why it could not be taken back; none when it was.
         failure: Option<String>,
         /// What it did until then.
-        effect: Option<Effect>,
+        effect: Option<Measured>,
     },
     /// What a probe measured, in the order in which measurements ended; times are on the agent's clock.
     Samples {
@@ -267,9 +267,9 @@ pub enum Answer {
     /// It is in place.
     Injected,
     /// The prior state is back; what the fault did until then, where that is known.
-    Reverted(Option<Effect>),
+    Reverted(Option<Measured>),
     /// What a fault did so far.
-    Effect(Effect),
+    Effect(Measured),
     /// What is there, a line each.
     Evidence(Vec<String>),
     /// The agent ends, nothing of it is left.

@@ -4,7 +4,7 @@ use std::{future::Future, os::fd::AsFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chaos_core::{
-    injector::{Effect, Lost, Undo},
+    injector::{Lost, Measured, Undo},
     place::Place,
     trouble::Trouble,
 };
@@ -380,7 +380,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
         }
     }
 
-    async fn revert(&mut self, undo: &Undo) -> Result<Option<Effect>, Trouble> {
+    async fn revert(&mut self, undo: &Undo) -> Result<Option<Measured>, Trouble> {
         let injector = self.host.named(&undo.injector)?;
         injector.revert(undo).await?;
         let effect = injector.effect(undo).await.ok();
@@ -432,7 +432,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
         left
     }
 
-    fn tell(&self, id: &str, reason: &str, reverted: Result<Option<Effect>, Trouble>) {
+    fn tell(&self, id: &str, reason: &str, reverted: Result<Option<Measured>, Trouble>) {
         let (failure, effect) = match reverted {
             Ok(effect) => (None, effect),
             Err(error) => (Some(error.to_string()), None),

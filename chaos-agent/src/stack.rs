@@ -65,7 +65,8 @@ impl Stack {
 #[cfg(test)]
 mod tests {
     use chaos_core::{
-        injector::{Ask, Hold, Offer, PacketMatch},
+        injector::{Ask, Hold, Offer, Work},
+        model::Custom,
         place::{Object, ObjectKind},
     };
 
@@ -75,9 +76,7 @@ mod tests {
         let ask = Ask {
             fault: "slow".into(),
             object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
-            specs: vec![],
-            directions: vec![],
-            matches: PacketMatch::default(),
+            work: Work::Custom(Custom::new("network")),
             seed: 0,
         };
         Undo {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::model::fault::Protocol;
 use crate::{
-    model::FaultSpec,
+    model::{Action, Custom, FaultSpec, Program},
     place::{Object, Place},
     trouble::Trouble,
 };
@@ -60,16 +60,83 @@ pub enum Direction {
 pub struct Ask {
     /// The fault's name in the experiment.
     pub fault: String,
-    /// Whose packets.
+    /// Whom it is done to.
     pub object: Object,
+    /// What is done.
+    pub work: Work,
+    /// The seed of everything random in it.
+    pub seed: u64,
+}
+
+/// What is done to one object: an [`Action`] whose destinations are resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Something happens to packets.
+    Packets(Packets),
+    /// Another program runs on a lab host.
+    Program(Box<Program>),
+    /// What an injector of the harness does.
+    Custom(Custom),
+}
+
+/// What happens to packets of one object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Packets {
     /// What happens to them.
     pub specs: Vec<FaultSpec>,
     /// Which directions.
     pub directions: Vec<Direction>,
     /// Which packets.
     pub matches: PacketMatch,
-    /// The seed of everything random in it.
-    pub seed: u64,
+}
+
+impl Work {
+    /// Returns what happens to packets, where the work is about packets.
+    pub fn packets(&self) -> Option<&Packets> {
+        match self {
+            Work::Packets(packets) => Some(packets),
+            Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns the program that is to run, where the work is that.
+    pub fn program(&self) -> Option<&Program> {
+        match self {
+            Work::Program(program) => Some(program),
+            Work::Packets(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns what an injector of the harness is asked to do, where the work is that.
+    pub fn custom(&self) -> Option<&Custom> {
+        match self {
+            Work::Custom(custom) => Some(custom),
+            Work::Packets(_) | Work::Program(_) => None,
+        }
+    }
+
+    /// Returns in what its effect is counted, before an injector has said so.
+    pub fn unit(&self) -> Unit {
+        match self {
+            Work::Packets(_) => Unit::Packets,
+            Work::Program(_) => Unit::Connections,
+            Work::Custom(_) => Unit::Times,
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Work::Packets(packets) => {
+                let specs: Vec<String> = packets.specs.iter().map(ToString::to_string).collect();
+                f.write_str(&specs.join(" and "))
+            }
+            Work::Program(program) => write!(f, "run {program}"),
+            Work::Custom(custom) => write!(f, "{custom}"),
+        }
+    }
 }
 
 /// What an injector would do for an ask, or for a part of its specs.
@@ -98,6 +165,10 @@ pub enum Hold {
     /// The agent: it reverts at end of input, a missed heartbeat or the deadline; if it is killed together with the runner,
     /// `chaos restore` must finish.
     Agent,
+    /// The environment that was made for the run: it goes with its runner, and the fault with it.
+    Environment,
+    /// Nothing: it stays as it is until the run's record is replayed, by the runner or by `chaos restore`.
+    Record,
 }
 
 impl fmt::Display for Hold {
@@ -105,6 +176,8 @@ impl fmt::Display for Hold {
         f.write_str(match self {
             Hold::Kernel => "kernel-held",
             Hold::Agent => "agent-held",
+            Hold::Environment => "environment-held",
+            Hold::Record => "on record only",
         })
     }
 }
@@ -136,18 +209,87 @@ pub struct Lost {
 }
 
 /// What an injector measured of a fault's effect since it was injected.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Effect {
-    /// Packets (or other units) that the fault's match looked at, where that is counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Measured {
+    /// What is counted.
+    pub unit: Unit,
+    /// How many the fault's match looked at, where that is counted.
     pub seen: Option<u64>,
     /// How many of them met the fault: were delayed, dropped, doubled, damaged, limited.
     pub met: u64,
     /// How many the fault changed, where that differs: of 100 packets that met a loss of 1 %, one.
     pub changed: u64,
     /// The mean delay that was really added.
-    pub added_delay: Option<Duration>,
+    pub delay: Option<Duration>,
     /// One line for people.
     pub line: String,
+}
+
+impl Measured {
+    /// Returns the measurement of a fault that met nothing.
+    pub fn nothing(unit: Unit) -> Self {
+        Measured { unit, seen: None, met: 0, changed: 0, delay: None, line: String::new() }
+    }
+}
+
+/// What an effect is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Packets.
+    Packets,
+    /// Connections that were opened, and datagrams where there are none.
+    Connections,
+    /// Questions for a name.
+    Queries,
+    /// Requests of a protocol such as HTTP.
+    Requests,
+    /// Objects of an API.
+    Objects,
+    /// Processes.
+    Processes,
+    /// How often it acted, where that is all there is to count.
+    Times,
+}
+
+impl Unit {
+    /// Returns the word for several of them.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Unit::Packets => "packets",
+            Unit::Connections => "connections",
+            Unit::Queries => "queries",
+            Unit::Requests => "requests",
+            Unit::Objects => "objects",
+            Unit::Processes => "processes",
+            Unit::Times => "times",
+        }
+    }
+
+    /// Says of a fault that nothing met it, behind its name.
+    pub fn met_none(self) -> &'static str {
+        match self {
+            Unit::Packets | Unit::Connections => "met no traffic",
+            Unit::Queries => "met no query",
+            Unit::Requests => "met no request",
+            Unit::Objects => "changed no object",
+            Unit::Processes => "met no process",
+            Unit::Times => "had no effect",
+        }
+    }
+
+    /// Says what a number of them were.
+    pub fn met(self, met: u64, changed: u64) -> String {
+        match self {
+            Unit::Times => format!("it acted {met} times, {changed} of them with an effect"),
+            Unit::Packets
+            | Unit::Connections
+            | Unit::Queries
+            | Unit::Requests
+            | Unit::Objects
+            | Unit::Processes => format!("{met} {} met it, {changed} were changed", self.plural()),
+        }
+    }
 }
 
 /// Changes the world and puts it back. Do and undo sit side by side in each implementation.
@@ -158,10 +300,9 @@ pub trait Injector: Send + Sync {
     /// Returns the name under which undo records find their injector.
     fn name(&self) -> &str;
 
-    /// Returns whether this is an injector for such an effect at all; others are not asked of it, which is no refusal.
-    fn does(&self, spec: &FaultSpec) -> bool {
-        !matches!(spec, FaultSpec::Run { .. })
-    }
+    /// Returns whether it does actions of this kind at all. What it does not handle is never offered to it; that is not a
+    /// denial.
+    fn handles(&self, action: &Action) -> bool;
 
     /// Finds out, touching nothing that lasts, how an ask can be met: one offer, or several that share its specs.
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble>;
@@ -190,7 +331,7 @@ pub trait Injector: Send + Sync {
     async fn release(&self, _undos: &[Undo]) {}
 
     /// Measures what the fault did so far; still answers after `revert`.
-    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble>;
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble>;
 
     /// Waits until faults are lost that should be in place, such as by the death of the agent that held them.
     async fn lost(&self) -> Lost {

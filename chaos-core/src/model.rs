@@ -1,9 +1,10 @@
 //! A checked experiment: what a `.chaos` file means, and what a harness builds in code.
 //!
 //! Every part has its file: [`scope`] and [`lab`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
-//! measured, [`formula`] what is claimed, [`fault`] what is injected, [`timeline`] when, [`quantity`] the units. [`mod@build`]
+//! measured, [`formula`] what is claimed, [`fault`] what is injected and [`action`] what that does, [`timeline`] when, [`quantity`] the units. [`mod@build`]
 //! has shorthands for harnesses.
 
+pub mod action;
 pub mod build;
 pub mod fault;
 pub mod formula;
@@ -19,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::span::{Span, Spanned};
 
-pub use fault::{Distribution, Fault, FaultSpec, Traffic};
+pub use action::{Action, Course, Custom, PacketFault};
+pub use fault::{Change, Distribution, Fault, FaultSpec, Traffic};
 pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phase, Predicate, SteadyState};
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};
@@ -59,9 +61,9 @@ pub struct Experiment {
     pub steady_state: SteadyState,
     /// What may be injected.
     pub faults: Vec<Fault>,
-    /// What may be made different for the rest of the run, which is no fault.
+    /// What may be made different for the rest of the run.
     #[serde(default)]
-    pub changes: Vec<Fault>,
+    pub changes: Vec<Change>,
     /// What happens when.
     pub timeline: Timeline,
     /// What ends the fault at once.
@@ -137,7 +139,7 @@ impl Experiment {
     }
 
     /// Finds a change by name.
-    pub fn change(&self, name: &str) -> Option<&Fault> {
+    pub fn change(&self, name: &str) -> Option<&Change> {
         self.changes.iter().find(|c| c.name.value == name)
     }
 

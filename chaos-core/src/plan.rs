@@ -15,9 +15,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Ask, Direction, Injector, Offer, PacketMatch, Peer},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Peer, Work},
     inventory::Inventory,
-    model::{Claim, Distribution, Experiment, Fault, FaultSpec, Probe, Scope, Step, fault::Way},
+    model::{
+        Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, fault::Way,
+    },
     place::Object,
     remark::Remark,
     soundness,
@@ -56,6 +58,14 @@ pub struct Plan {
     pub radius: radius::Radius,
     /// What should be known before running.
     pub warnings: Vec<Remark>,
+}
+
+impl Plan {
+    /// Finds a part by its id, whatever it belongs to.
+    pub fn part(&self, id: &str) -> Option<&Part> {
+        let planned = self.faults.iter().chain(&self.changes).flat_map(|planned| &planned.parts);
+        planned.chain(&self.background).find(|part| part.id == id)
+    }
 }
 
 /// A probe with the places it is sent from.
@@ -182,6 +192,7 @@ pub async fn plan(
         return Err(unsound.into());
     }
     let objects = resolve::Resolver::new(experiment, inventory, seed).await?;
+    let planner = Planner { objects: &objects, injectors, seed };
     let mut faults = Vec::new();
     for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {
         let held = experiment.timeline.held(&fault.name);
@@ -196,7 +207,9 @@ pub async fn plan(
                 Remark::error(fault.span, message).with_help("shorten its `hold`, or split the experiment"),
             ));
         }
-        let parts = parts(fault, &objects, injectors, seed).await?;
+        // What is planned, and how its effect is judged, is the same from injection to rollback.
+        let Course::Steady = fault.course;
+        let parts = planner.parts(&fault.name, &fault.action, &fault.on, fault.span).await?;
         faults.push(PlannedFault { name: fault.name.value.clone(), parts, deadline: held + DEADLINE_MARGIN });
     }
     let mut changes = Vec::new();
@@ -205,12 +218,12 @@ pub async fn plan(
         if !experiment.timeline.steps.iter().any(|step| makes(&step.value)) {
             continue;
         }
-        let parts = parts(change, &objects, injectors, seed).await?;
+        let parts = planner.parts(&change.name, &change.action, &change.on, change.span).await?;
         // Twice the run: a change must not end before the run takes it back.
         let deadline = (experiment.steady_state.over + experiment.timeline.planned()) * 2 + CHANGE_MARGIN;
         changes.push(PlannedFault { name: change.name.value.clone(), parts, deadline });
     }
-    let background = background(experiment, &objects, injectors, seed).await?;
+    let background = planner.background(experiment).await?;
     let mut probes = Vec::new();
     for probe in &experiment.probes {
         let from = match &probe.from {
@@ -250,115 +263,156 @@ pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, Vec<Object>>)
     }
 }
 
-/// Asks each injector in turn; the first that can do all of it is taken, else the most telling refusal is returned.
-async fn best_offer(
-    injectors: &[Arc<dyn Injector>],
-    ask: &Ask,
-    span: Span,
-) -> Result<(String, Vec<Offer>), PlanError> {
-    let mut refusal: Option<Trouble> = None;
-    let does = |injector: &&Arc<dyn Injector>| ask.specs.iter().all(|spec| injector.does(spec));
-    for injector in injectors.iter().filter(does) {
-        match injector.offer(ask).await {
-            Ok(offers) => return Ok((injector.name().to_owned(), offers)),
-            Err(denied) => {
-                refusal.get_or_insert(denied);
-            }
+/// What the parts of a plan are made with.
+struct Planner<'a> {
+    objects: &'a resolve::Resolver<'a>,
+    injectors: &'a [Arc<dyn Injector>],
+    seed: u64,
+}
+
+impl Planner<'_> {
+    /// Asks for everything that a fault or a change consists of.
+    async fn parts(
+        &self,
+        name: &str,
+        action: &Action,
+        on: &Selector,
+        span: Span,
+    ) -> Result<Vec<Part>, PlanError> {
+        let mut parts = Vec::new();
+        for object in self.objects.find(on).await? {
+            let work = self.work(action, &object).await?;
+            let seed = seed::derive(self.seed, &format!("fault {name} on {}", object.name));
+            let ask = Ask { fault: name.to_owned(), object, work, seed };
+            self.add(&mut parts, action, ask, span).await?;
         }
+        Ok(parts)
     }
-    let denied = refusal.unwrap_or_else(|| {
-        Trouble::unable("no injector that was given to the runner does this")
-            .with_help("hand one that does to it")
-    });
-    Err(PlanError::Denied { fault: ask.fault.clone(), object: Box::new(ask.object.clone()), denied, span })
-}
 
-async fn ask(
-    fault: &Fault,
-    object: &Object,
-    objects: &resolve::Resolver<'_>,
-    seed: u64,
-) -> Result<Ask, PlanError> {
-    let mut peers = Vec::new();
-    for destination in &fault.traffic.peers {
-        peers.extend(objects.peers(destination, object).await?);
+    /// Resolves what an action means to one object.
+    async fn work(&self, action: &Action, object: &Object) -> Result<Work, PlanError> {
+        Ok(match action {
+            Action::Packets(packets) => Work::Packets(self.packets(packets, object).await?),
+            Action::Program(program) => Work::Program(program.clone()),
+            Action::Custom(custom) => Work::Custom(custom.clone()),
+        })
     }
-    peers.sort();
-    peers.dedup();
-    let specs: Vec<FaultSpec> = fault.specs.iter().map(|s| s.value.clone()).collect();
-    let both = specs.contains(&FaultSpec::Partition);
-    let directions = match fault.traffic.direction {
-        _ if both => vec![Direction::Egress, Direction::Ingress],
-        Way::Egress => vec![Direction::Egress],
-        Way::Ingress => vec![Direction::Ingress],
-        Way::Both => vec![Direction::Egress, Direction::Ingress],
-    };
-    let matches = PacketMatch { peers, ports: fault.traffic.ports.clone(), protocol: fault.traffic.protocol };
-    Ok(Ask {
-        fault: fault.name.value.clone(),
-        object: object.clone(),
-        specs,
-        directions,
-        matches,
-        seed: seed::derive(seed, &format!("fault {} on {}", fault.name, object.name)),
-    })
-}
 
-/// Asks for everything that a fault or a change consists of.
-async fn parts(
-    fault: &Fault,
-    objects: &resolve::Resolver<'_>,
-    injectors: &[Arc<dyn Injector>],
-    seed: u64,
-) -> Result<Vec<Part>, PlanError> {
-    let mut parts = Vec::new();
-    for object in objects.find(&fault.on).await? {
-        let ask = ask(fault, &object, objects, seed).await?;
-        let (injector, offers) = best_offer(injectors, &ask, fault.span).await?;
+    async fn packets(&self, fault: &PacketFault, object: &Object) -> Result<Packets, PlanError> {
+        let mut peers = Vec::new();
+        for destination in &fault.traffic.peers {
+            peers.extend(self.objects.peers(destination, object).await?);
+        }
+        peers.sort();
+        peers.dedup();
+        let specs: Vec<FaultSpec> = fault.specs.iter().map(|s| s.value.clone()).collect();
+        let both = specs.contains(&FaultSpec::Partition);
+        let directions = match fault.traffic.direction {
+            _ if both => vec![Direction::Egress, Direction::Ingress],
+            Way::Egress => vec![Direction::Egress],
+            Way::Ingress => vec![Direction::Ingress],
+            Way::Both => vec![Direction::Egress, Direction::Ingress],
+        };
+        let matches =
+            PacketMatch { peers, ports: fault.traffic.ports.clone(), protocol: fault.traffic.protocol };
+        Ok(Packets { specs, directions, matches })
+    }
+
+    /// Adds what injectors offer for an ask.
+    async fn add(
+        &self,
+        parts: &mut Vec<Part>,
+        action: &Action,
+        ask: Ask,
+        span: Span,
+    ) -> Result<(), PlanError> {
+        let (injector, offers) = self.best_offer(action, &ask, span).await?;
         for offer in offers {
-            let id = format!("{}/{}/{}", fault.name, object.name, parts.len() + 1);
+            let id = format!("{}/{}/{}", ask.fault, ask.object.name, parts.len() + 1);
             parts.push(Part { id, injector: injector.clone(), offer });
         }
+        Ok(())
     }
-    Ok(parts)
-}
 
-/// The delays of a lab's links, as faults on both of their ends.
-async fn background(
-    experiment: &Experiment,
-    objects: &resolve::Resolver<'_>,
-    injectors: &[Arc<dyn Injector>],
-    seed: u64,
-) -> Result<Vec<Part>, PlanError> {
-    let Scope::Lab(lab) = &experiment.scope else { return Ok(Vec::new()) };
-    let mut parts = Vec::new();
-    for link in lab.links.iter().filter(|l| !l.delay.is_zero()) {
-        for (near, far) in [(&link.a, &link.b), (&link.b, &link.a)] {
-            let selector = |name: &crate::span::Spanned<String>| crate::model::Selector::Hosts(name.clone());
-            let far: Vec<Peer> =
-                objects.find(&selector(far)).await?.iter().flat_map(resolve::all_addresses).collect();
-            for object in objects.find(&selector(near)).await? {
-                let name = format!("link-{}-{}", link.a, link.b);
-                let ask = Ask {
-                    fault: name.clone(),
-                    object: object.clone(),
-                    specs: vec![FaultSpec::Delay {
-                        delay: link.delay,
-                        jitter: Duration::ZERO,
-                        correlation: 0.0,
-                        distribution: Distribution::Uniform,
-                    }],
-                    directions: vec![Direction::Egress],
-                    matches: PacketMatch { peers: far.clone(), ..PacketMatch::default() },
-                    seed: seed::derive(seed, &format!("{name} on {}", object.name)),
-                };
-                let (injector, offers) = best_offer(injectors, &ask, link.a.span).await?;
-                for offer in offers {
-                    let id = format!("{name}/{}/{}", object.name, parts.len() + 1);
-                    parts.push(Part { id, injector: injector.clone(), offer });
+    /// Asks each injector in turn; the first that can do all of it is taken, else the most telling refusal is returned.
+    async fn best_offer(
+        &self,
+        action: &Action,
+        ask: &Ask,
+        span: Span,
+    ) -> Result<(String, Vec<Offer>), PlanError> {
+        let mut refusal: Option<Trouble> = None;
+        for injector in self.injectors.iter().filter(|injector| asked(&***injector, action)) {
+            match injector.offer(ask).await {
+                Ok(offers) => return Ok((injector.name().to_owned(), offers)),
+                Err(denied) => {
+                    refusal.get_or_insert(denied);
                 }
             }
         }
+        let denied = refusal.unwrap_or_else(|| self.nobody(action));
+        Err(PlanError::Denied {
+            fault: ask.fault.clone(),
+            object: Box::new(ask.object.clone()),
+            denied,
+            span,
+        })
     }
-    Ok(parts)
+
+    /// Says that no injector does an action.
+    fn nobody(&self, action: &Action) -> Trouble {
+        let (reason, remedy) = match action {
+            Action::Packets(_) | Action::Program(_) => (
+                "no injector that was given to the runner does this".to_owned(),
+                "hand one that does to it".to_owned(),
+            ),
+            Action::Custom(custom) => {
+                let names: Vec<String> = self.injectors.iter().map(|i| format!("`{}`", i.name())).collect();
+                let wanted = &custom.injector;
+                let reason = match self.injectors.iter().any(|i| i.name() == wanted.value) {
+                    true => format!("the injector `{wanted}` does no custom actions"),
+                    false if names.is_empty() => {
+                        format!("no injector is named `{wanted}`, and none was given to the runner")
+                    }
+                    false => format!("no injector is named `{wanted}`; there is {}", names.join(" and ")),
+                };
+                (reason, "run it with the program that brings that injector".to_owned())
+            }
+        };
+        Trouble::unable(reason).with_help(remedy)
+    }
+
+    /// The delays of a lab's links, as faults on both of their ends.
+    async fn background(&self, experiment: &Experiment) -> Result<Vec<Part>, PlanError> {
+        let Scope::Lab(lab) = &experiment.scope else { return Ok(Vec::new()) };
+        let mut parts = Vec::new();
+        for link in lab.links.iter().filter(|l| !l.delay.is_zero()) {
+            let name = format!("link-{}-{}", link.a, link.b);
+            let action = Action::from(FaultSpec::delay(link.delay));
+            for (near, far) in [(&link.a, &link.b), (&link.b, &link.a)] {
+                let far = self.objects.find(&Selector::Hosts(far.clone())).await?;
+                let far: Vec<Peer> = far.iter().flat_map(resolve::all_addresses).collect();
+                for object in self.objects.find(&Selector::Hosts(near.clone())).await? {
+                    let work = Work::Packets(Packets {
+                        specs: vec![FaultSpec::delay(link.delay)],
+                        directions: vec![Direction::Egress],
+                        matches: PacketMatch { peers: far.clone(), ..PacketMatch::default() },
+                    });
+                    let seed = seed::derive(self.seed, &format!("{name} on {}", object.name));
+                    let ask = Ask { fault: name.clone(), object, work, seed };
+                    self.add(&mut parts, &action, ask, link.a.span).await?;
+                }
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Returns whether an injector is asked for offers for an action: a custom one goes to the injector it names alone.
+fn asked(injector: &dyn Injector, action: &Action) -> bool {
+    let named = match action {
+        Action::Packets(_) | Action::Program(_) => true,
+        Action::Custom(custom) => custom.injector.value == injector.name(),
+    };
+    named && injector.handles(action)
 }

@@ -1,7 +1,7 @@
 //! Tree to model: names, units, and what makes sense.
 //!
 //! The order of work: [`load`] reads the file and all that it uses, [`params`] gives every parameter its value, then each
-//! experiment is checked line by line: [`lab`], [`target`], [`probe`] with [`service`], [`reading`] and [`alert`], [`fault`], [`timeline`], [`formula`], and at last
+//! experiment is checked line by line: [`lab`], [`target`], [`probe`] with [`service`], [`reading`] and [`alert`], [`fault`] with [`custom`], [`timeline`], [`formula`], and at last
 //! what only shows in the whole ([`experiment`]). Every check goes on after a mistake, so one run tells all of them.
 
 mod address;
@@ -11,6 +11,7 @@ mod bounds;
 mod change;
 mod clause;
 mod comparison;
+mod custom;
 mod each;
 mod echo;
 mod experiment;

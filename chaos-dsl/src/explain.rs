@@ -105,11 +105,14 @@ fn timeline(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
                     format!("baseline for {}: the healthy system, to compare with", time(*d))
                 }
                 Step::Make(name) => match experiment.change(name) {
-                    Some(change) => format!("make {name}, for the rest of the run: {}", fault::short(change)),
+                    Some(change) => format!(
+                        "make {name}, for the rest of the run: {}",
+                        fault::short(&change.action, &change.on)
+                    ),
                     None => format!("make {name}"),
                 },
                 Step::Inject(name) => match experiment.fault(name) {
-                    Some(fault) => format!("inject {name}: {}", fault::short(fault)),
+                    Some(fault) => format!("inject {name}: {}", fault::short(&fault.action, &fault.on)),
                     None => format!("inject {name}"),
                 },
                 Step::Hold(d) => format!("hold for {}", time(*d)),

@@ -5,14 +5,12 @@
 //! 3. [`program`] loads instructions and keeps the maps they count in; [`link`] puts a program on an interface.
 //! 4. [`hold`] is all of it together: one program per device and direction with every rule on it, replaced as a whole
 //!    whenever a rule comes or goes. Dropping the hold, or the death of its process in whatever way, ends every fault on it.
-//! 5. [`probe`](probe()) finds out by trying whether this kernel and this user can do any of that; [`cgroup`] refuses
-//!    connections of one group of processes, which no interface program can.
+//! 5. [`probe`](probe()) finds out by trying whether this kernel and this user can do any of that.
 //!
 //! No compiler, no ELF object and no C library is involved, so the same static binary works in an empty container.
 
 pub mod action;
 pub mod assembler;
-pub mod cgroup;
 pub mod device;
 mod error;
 pub mod hold;
@@ -22,7 +20,7 @@ mod probe;
 pub mod program;
 mod syscall;
 
-pub use self::action::{Action, Loss, Probability};
+pub use self::action::{Action, Loss};
 pub use self::device::Device;
 pub use self::error::BpfError;
 pub use self::hold::{Counters, Deadline, Hold, Rule, RuleId};

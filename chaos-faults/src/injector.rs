@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Effect, Injector, Lost, Offer, Undo},
-    model::FaultSpec,
+    injector::{Ask, Injector, Lost, Measured, Offer, Undo},
+    model::Action,
     place::Place,
     trouble::Trouble,
 };
@@ -30,9 +30,12 @@ const ROUND: Duration = Duration::from_millis(200);
 /// How many effects of reverted faults are remembered, so that a long-lived process does not grow.
 const REMEMBERED: usize = 4096;
 
-/// Returns whether [`NetworkInjector`] is the injector for such an effect.
-pub fn does(spec: &FaultSpec) -> bool {
-    !matches!(spec, FaultSpec::Run { .. })
+/// Returns whether [`NetworkInjector`] is the injector for such an action.
+pub fn handles(action: &Action) -> bool {
+    match action {
+        Action::Packets(_) => true,
+        Action::Program(_) | Action::Custom(_) => false,
+    }
 }
 
 /// What a [`NetworkInjector`] can be set to.
@@ -57,7 +60,7 @@ pub struct NetworkInjector {
     only: Vec<String>,
     machine: tokio::sync::Mutex<Machine>,
     /// What reverted faults did; they are asked for it afterwards.
-    done: Mutex<BTreeMap<String, Effect>>,
+    done: Mutex<BTreeMap<String, Measured>>,
 }
 
 impl Default for NetworkInjector {
@@ -87,7 +90,7 @@ impl NetworkInjector {
         }
     }
 
-    fn done(&self) -> MutexGuard<'_, BTreeMap<String, Effect>> {
+    fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,8 +101,8 @@ impl Injector for NetworkInjector {
         NAME
     }
 
-    fn does(&self, spec: &FaultSpec) -> bool {
-        does(spec)
+    fn handles(&self, action: &Action) -> bool {
+        handles(action)
     }
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
@@ -136,7 +139,7 @@ impl Injector for NetworkInjector {
         Ok(())
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
         if let Some(effect) = self.done().get(&undo.id) {
             return Ok(effect.clone());
         }

@@ -11,15 +11,15 @@
 //!
 //! ```no_run
 //! use chaos_agent::{Agents, ChildProcess, Host, OwnThread};
-//! use chaos_faults::{NAME, NetworkInjector, backend::Holding, does};
+//! use chaos_faults::{NAME, NetworkInjector, backend::Holding, handles};
 //!
 //! // A program that offers agents has a subcommand that calls `chaos_agent::serve_standard_streams`.
-//! let injector = Agents::new(ChildProcess::new("/usr/bin/chaos", ["agent"])).injector(NAME, does);
+//! let injector = Agents::new(ChildProcess::new("/usr/bin/chaos", ["agent"])).injector(NAME, handles);
 //! // A program that has none lets a thread of its own do the work.
 //! let thread = OwnThread::new(|settings| {
 //!     Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
 //! });
-//! let injector = Agents::new(thread).injector(NAME, does);
+//! let injector = Agents::new(thread).injector(NAME, handles);
 //! ```
 
 pub mod backend;
@@ -34,8 +34,9 @@ mod machine;
 pub mod netlink;
 mod network;
 mod priority;
+pub mod share;
 
 pub use environment::MachineEnvironment;
-pub use injector::{NAME, NetworkInjector, Settings, does};
+pub use injector::{NAME, NetworkInjector, Settings, handles};
 pub use inventory::{MachineInventory, machine_place};
 pub use network::cost;

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chaos_core::{
-    injector::{Ask, Effect, Offer, Undo},
-    model::FaultSpec,
+    injector::{Ask, Measured, Offer, Undo, Unit},
     place::Place,
     trouble::Trouble,
 };
@@ -13,7 +12,7 @@ use crate::{
     backend::{
         Abilities, Holding, Mechanism, forwarder,
         forwarder::Forwarders,
-        ground::{Ground, State},
+        ground::{Ground, State, packets},
         holds::Holds,
         layers::{self, Layer},
         nft::Nft,
@@ -38,7 +37,7 @@ pub(crate) struct Machine {
     forwarders: Forwarders,
     layers: Vec<Layer>,
     /// What faults did that were taken back, or taken down with a namespace.
-    last: BTreeMap<String, Effect>,
+    last: BTreeMap<String, Measured>,
 }
 
 fn mechanism_of(offer: &Offer) -> Result<Mechanism, Trouble> {
@@ -86,18 +85,19 @@ impl Machine {
         let namespace = place.namespace.as_ref().map(|namespace| namespace.path.clone());
         let ground = Ground::open(namespace.as_deref()).await?;
         let ask = &offer.ask;
-        let interfaces = ground.interfaces(place.interface.as_deref(), &ask.matches.peers).await?;
+        let packets =
+            ask.work.packets().ok_or_else(|| Trouble::unable(format!("`{id}` is not about packets")))?;
+        let interfaces = ground.interfaces(place.interface.as_deref(), &packets.matches.peers).await?;
         match mechanism {
             Mechanism::Tcx => {}
-            Mechanism::Nft => tree::can_match(&ask.matches).map_err(Trouble::unable)?,
+            Mechanism::Nft => tree::can_match(&packets.matches).map_err(Trouble::unable)?,
             Mechanism::Netem | Mechanism::Tbf => {
                 tree::check(mechanism, &interfaces)?;
-                tree::can_match(&ask.matches).map_err(Trouble::unable)?;
+                tree::can_match(&packets.matches).map_err(Trouble::unable)?;
             }
             Mechanism::Forwarder => forwarder::check(&interfaces)?,
         }
         let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
-        let what: Vec<_> = ask.specs.iter().map(FaultSpec::to_string).collect();
         let state = State { namespace, inode: Some(ground.inode()), interfaces };
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
@@ -109,7 +109,7 @@ impl Machine {
             state: serde_json::to_value(&state).map_err(unwritable)?,
             line: format!(
                 "take `{}` off {} of {} ({mechanism}, {})",
-                what.join(" and "),
+                ask.work,
                 names.join(", "),
                 ask.object,
                 offer.hold
@@ -131,33 +131,35 @@ impl Machine {
         if mechanism == Mechanism::Nft {
             return self.nft.inject(undo, &ground);
         }
+        let packets = packets(undo)?;
         let mut all = Vec::new();
         for interface in &state.interfaces {
-            for direction in &undo.offer.ask.directions {
+            for direction in &packets.directions {
                 let layer = Layer {
                     id: undo.id.clone(),
                     namespace: ground.inode(),
                     index: interface.index,
                     direction: *direction,
-                    matches: undo.offer.ask.matches.clone(),
+                    matches: packets.matches.clone(),
                     mechanism,
-                    plain: layers::plain_delay(&undo.offer.ask.specs),
+                    plain: layers::plain_delay(&packets.specs),
                 };
-                let shares = layers::stack(&layer, &self.layers)?;
-                all.push((interface.clone(), *direction, shares, layer));
+                let portions = layers::stack(&layer, &self.layers)?;
+                all.push((interface.clone(), *direction, portions, layer));
             }
         }
         self.layers.extend(all.iter().map(|(.., layer)| layer.clone()));
         if mechanism == Mechanism::Forwarder {
-            let shares: Vec<_> =
-                all.into_iter().map(|(interface, way, shares, _)| (interface, way, shares)).collect();
-            return self.forwarders.inject(undo, &ground, &mut self.holds, &shares).await;
+            let portions: Vec<_> =
+                all.into_iter().map(|(interface, way, portions, _)| (interface, way, portions)).collect();
+            return self.forwarders.inject(undo, &ground, &mut self.holds, &portions).await;
         }
         let root = self.abilities().await.root.ok_or_else(|| {
             Trouble::unable("this kernel has neither `prio` nor `htb` to steer packets below a root qdisc")
         })?;
-        let shares: Vec<_> = all.into_iter().map(|(interface, _, shares, _)| (interface, shares)).collect();
-        self.trees.inject(mechanism, undo, &ground, root, &shares).await
+        let portions: Vec<_> =
+            all.into_iter().map(|(interface, _, portions, _)| (interface, portions)).collect();
+        self.trees.inject(mechanism, undo, &ground, root, &portions).await
     }
 
     /// Lets traffic pass at once where a program only needs to be exchanged. Taking one off an interface waits until the
@@ -171,7 +173,7 @@ impl Machine {
         }
     }
 
-    pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Effect, Trouble> {
+    pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Measured, Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let state = State::of(undo)?;
         let ground = Ground::find(&state).await?;
@@ -193,7 +195,7 @@ impl Machine {
         Ok(effect)
     }
 
-    pub(crate) async fn effect(&mut self, undo: &Undo) -> Result<Effect, Trouble> {
+    pub(crate) async fn effect(&mut self, undo: &Undo) -> Result<Measured, Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let effect = match mechanism {
             Mechanism::Tcx => self.tcx.effect(undo, &self.holds)?,
@@ -203,7 +205,9 @@ impl Machine {
                 let state = State::of(undo)?;
                 match Ground::find(&state).await? {
                     Some(ground) => self.trees.effect(undo, &state, &ground).await?,
-                    None => self.last.get(&undo.id).cloned().unwrap_or_default(),
+                    None => {
+                        self.last.get(&undo.id).cloned().unwrap_or_else(|| Measured::nothing(Unit::Packets))
+                    }
                 }
             }
         };

@@ -32,7 +32,7 @@ pub use distribution::Distribution;
 pub use error::NetlinkError;
 pub use handle::Handle;
 pub use htb::{Htb, HtbClass};
-pub use loss::{Bursts, Loss};
+pub use loss::{Chain, Loss};
 pub use netem::Netem;
 pub use prio::Prio;
 pub use probability::Probability;

@@ -8,11 +8,8 @@ mod pair;
 use std::time::{Duration, Instant};
 
 use chaos_faults::bpf::action::Action;
-use chaos_faults::bpf::cgroup::{ConnectBlock, Refusal};
-use chaos_faults::bpf::{
-    Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Probability, Protocol, Rule, Support, link,
-    probe,
-};
+use chaos_faults::bpf::{Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Protocol, Rule, link};
+use chaos_faults::share::{Bursts, Share};
 use nix::sys::signal::Signal;
 use pair::{Holder, Pair, blast, one};
 
@@ -33,7 +30,7 @@ fn rule(action: Action) -> Rule {
 }
 
 fn loss(share: f64) -> Action {
-    Action::Drop(Loss::Independent(Probability::new(share).unwrap()))
+    Action::Drop(Loss::Independent(Share::new(share).unwrap()))
 }
 
 fn block() -> Action {
@@ -66,7 +63,7 @@ fn bursts_have_the_share_and_the_length_asked_for() {
     let Some(pair) = Pair::new() else { return };
     let (sender, receiver) = (pair.sender("10.99.0.2", 7100), pair.receiver("10.99.0.2", 7100));
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-    let chain = Loss::bursts(Probability::new(0.1).unwrap(), 5.0).unwrap();
+    let chain = Loss::Bursts(Bursts::of_length(Share::new(0.1).unwrap(), 5.0).unwrap());
     hold.add(rule(Action::Drop(chain))).unwrap();
     let (arrived, _) = blast(&sender, &receiver, 40_000);
     let gaps: Vec<_> = arrived.windows(2).map(|two| two[1] - two[0] - 1).filter(|gap| *gap > 0).collect();
@@ -190,7 +187,7 @@ fn duplicates_arrive_exactly_twice() {
     for (device, direction) in [(pair.va(), Direction::Egress), (pair.vb(), Direction::Ingress)] {
         let mut hold = Hold::open(device, direction).unwrap();
         // Both copies meet what stands behind the duplication, once each.
-        let id = hold.add(rule(Action::Duplicate(Probability::ALWAYS))).unwrap();
+        let id = hold.add(rule(Action::Duplicate(Share::ALL))).unwrap();
         let behind = hold.add(rule(loss(0.0))).unwrap();
         let (mut arrived, _) = blast(&sender, &receiver, 1000);
         arrived.sort_unstable();
@@ -203,7 +200,7 @@ fn duplicates_arrive_exactly_twice() {
         let counters = hold.remove(id).unwrap();
         assert_eq!((counters.seen, counters.hit), (1000, 1000));
 
-        hold.add(rule(Action::Duplicate(Probability::new(0.1).unwrap()))).unwrap();
+        hold.add(rule(Action::Duplicate(Share::new(0.1).unwrap()))).unwrap();
         let (arrived, _) = blast(&sender, &receiver, 5000);
         assert_share(arrived.len() - 5000, 5000, 0.1);
     }
@@ -215,7 +212,7 @@ fn corruption_flips_one_bit_of_the_payload() {
     for host in ["10.99.0.2", "fd00::2"] {
         let (sender, receiver) = (pair.sender(host, 7100), pair.receiver(host, 7100));
         let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-        let id = hold.add(rule(Action::Corrupt(Probability::ALWAYS))).unwrap();
+        let id = hold.add(rule(Action::Corrupt(Share::ALL))).unwrap();
         let (whole, damaged) = blast(&sender, &receiver, 1000);
         assert_eq!((whole.len(), damaged.len()), (0, 1000), "{host}");
         let mut bits = std::collections::BTreeSet::new();
@@ -352,51 +349,6 @@ fn a_refusal_says_what_and_why() {
     );
     assert!(hold.is_empty());
     assert!(Hold::open(va, Direction::Egress).is_err());
-}
-
-#[test]
-fn connects_of_a_cgroup_fail_with_the_error_asked_for() {
-    if let Support::No { reason, .. } = probe() {
-        println!("skipped: {reason}");
-        return;
-    }
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    let unified = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let place = fields.next()?;
-        (fields.next()? == "cgroup2").then(|| std::path::PathBuf::from(place))
-    });
-    let Some(unified) = unified else {
-        println!("skipped: no version 2 cgroup hierarchy is mounted");
-        return;
-    };
-    let group = unified.join(format!("chaos-test-{}", std::process::id()));
-    if let Err(error) = std::fs::create_dir(&group) {
-        println!("skipped: no cgroup can be made: {error}");
-        return;
-    }
-    let [first, second] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let [blocked, free] = [&first, &second].map(|listener| listener.local_addr().unwrap().port());
-    let connect = |inside: bool, port: u16| {
-        let join =
-            if inside { format!("echo $$ >{}/cgroup.procs; ", group.display()) } else { String::new() };
-        let script = format!("{join}exec 3<>/dev/tcp/127.0.0.1/{port}");
-        let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-        output.status.success().then_some(()).ok_or(String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let peers = [peer("::1", 128, None).peers, peer("127.0.0.0", 8, Some(blocked)).peers].concat();
-    let matching = PacketMatch { peers, protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
-    let block = ConnectBlock::open(&group, &matching, Refusal::HostUnreachable, None);
-    let found = block.map(|block| {
-        let found = (connect(true, blocked), connect(true, free), connect(false, blocked));
-        (found, block.counters().unwrap())
-    });
-    let after = connect(true, blocked);
-    std::fs::remove_dir(&group).unwrap();
-    let ((refused, other_port, other_group), counters) = found.unwrap();
-    assert!(refused.as_ref().is_err_and(|message| message.contains("No route to host")), "{refused:?}");
-    assert_eq!((other_port, other_group, after), (Ok(()), Ok(()), Ok(())));
-    assert_eq!((counters.seen, counters.hit), (1, 1));
 }
 
 /// Sends until something arrives, for five seconds at most, and says when that was.

@@ -9,10 +9,9 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chaos_faults::bpf::{
-    Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Probability, Protocol, link,
-};
+use chaos_faults::bpf::{Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Protocol, link};
 use chaos_faults::forwarder::{Forwarder, Rate, Shape, TcxSteering};
+use chaos_faults::share::Share;
 use nix::sys::signal::Signal;
 use pair::{Holder, Pair, blast, one};
 
@@ -96,7 +95,7 @@ fn jitter_spreads_as_asked_for() {
 fn reordered_packets_overtake_and_none_is_lost() {
     let Some(pair) = Pair::new() else { return };
     let (sender, receiver) = (pair.sender("10.99.0.2", 7301), pair.receiver("10.99.0.2", 7301));
-    let reorder = Probability::new(0.25).unwrap();
+    let reorder = Share::new(0.25).unwrap();
     let shape = Shape { reorder, ..Shape::delayed(Duration::from_millis(10)) };
     let forwarder = start(pair.va(), Direction::Egress, shape);
     let (mut arrived, _) = blast(&sender, &receiver, 4000);
@@ -122,7 +121,7 @@ fn a_fixed_delay_keeps_the_order() {
 fn loss_duplication_and_damage_happen_and_are_counted() {
     let Some(pair) = Pair::new() else { return };
     let (sender, receiver) = (pair.sender("10.99.0.2", 7303), pair.receiver("10.99.0.2", 7303));
-    let share = Probability::new(0.1).unwrap();
+    let share = Share::new(0.1).unwrap();
     let shape =
         Shape { loss: Some(Loss::Independent(share)), duplicate: share, corrupt: share, ..Shape::default() };
     let forwarder = start(pair.va(), Direction::Egress, shape);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Effect, Hold, Injector, Offer, Undo},
-    model::{FaultSpec, Program, Ready},
+    injector::{Ask, Hold, Injector, Measured, Offer, Undo, Unit},
+    model::{Action, Program, Ready},
     place::{ObjectKind, Place},
     trouble::Trouble,
 };
@@ -34,7 +34,7 @@ const LONGEST_SETTLE: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct LabPrograms {
     lab: Option<Arc<LabEnvironment>>,
-    last: Mutex<BTreeMap<String, Effect>>,
+    last: Mutex<BTreeMap<String, Measured>>,
 }
 
 /// What an undo record holds.
@@ -66,7 +66,7 @@ impl LabPrograms {
         lab.ok_or_else(|| Trouble::unable("the lab is not up"))
     }
 
-    fn last(&self) -> MutexGuard<'_, BTreeMap<String, Effect>> {
+    fn last(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -103,15 +103,8 @@ fn state(undo: &Undo) -> Result<State, Trouble> {
     })
 }
 
-fn program(specs: &[FaultSpec]) -> Option<&Program> {
-    match specs {
-        [FaultSpec::Run { program }] => Some(program),
-        _ => None,
-    }
-}
-
 /// Says what a program was asked; a program that is not known to speak TCP alone may be asked by datagrams as well.
-fn effect(program: &Program, traffic: Traffic) -> Effect {
+fn effect(program: &Program, traffic: Traffic) -> Measured {
     let Traffic { connections, datagrams } = traffic;
     let by_datagrams = matches!(program, Program::Dns | Program::Command { ready: Ready::After(_), .. });
     let met = connections + if by_datagrams { datagrams } else { 0 };
@@ -119,7 +112,7 @@ fn effect(program: &Program, traffic: Traffic) -> Effect {
     if by_datagrams {
         line += &format!(", {datagrams} datagrams came");
     }
-    Effect { seen: None, met, changed: met, added_delay: None, line }
+    Measured { unit: Unit::Connections, seen: None, met, changed: met, delay: None, line }
 }
 
 #[async_trait]
@@ -128,13 +121,16 @@ impl Injector for LabPrograms {
         NAME
     }
 
-    fn does(&self, spec: &FaultSpec) -> bool {
-        matches!(spec, FaultSpec::Run { .. })
+    fn handles(&self, action: &Action) -> bool {
+        match action {
+            Action::Program(_) => true,
+            Action::Packets(_) | Action::Custom(_) => false,
+        }
     }
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        let new = program(&ask.specs).ok_or_else(|| {
-            denied("a host gets one other program, and nothing with it", "write two changes")
+        let new = ask.work.program().ok_or_else(|| {
+            denied("it runs another program on a host, and does nothing else", "write `run PROGRAM on HOST`")
         })?;
         if ask.object.kind != ObjectKind::Host {
             return Err(denied("this is not a host of the lab", "name one of its hosts"));
@@ -149,7 +145,7 @@ impl Injector for LabPrograms {
         Ok(vec![Offer {
             backend: NAME.to_owned(),
             ask: ask.clone(),
-            hold: Hold::Kernel,
+            hold: Hold::Environment,
             does: vec![format!("run {new} instead of {old}, and wait until it is ready")],
             undoes: format!("end it, run {old} again, and wait until that is ready"),
             because: Vec::new(),
@@ -189,7 +185,7 @@ impl Injector for LabPrograms {
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         let State { program: place, .. } = state(undo)?;
-        let Some(new) = program(&undo.offer.ask.specs) else {
+        let Some(new) = undo.offer.ask.work.program() else {
             return Err(Trouble::unable(format!("`{}` names no program", undo.id)));
         };
         let host = &undo.offer.ask.object.name;
@@ -216,14 +212,14 @@ impl Injector for LabPrograms {
         }
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
         let known = || self.last().get(&undo.id).cloned();
-        let (Ok(lab), Some(new)) = (self.lab(), program(&undo.offer.ask.specs)) else {
-            return Ok(known().unwrap_or_default());
+        let (Ok(lab), Some(new)) = (self.lab(), undo.offer.ask.work.program()) else {
+            return Ok(known().unwrap_or_else(|| Measured::nothing(Unit::Connections)));
         };
         let look = lab.look(&undo.offer.ask.object.name, state(undo)?.program).await.map_err(failed)?;
         if look.program != *new {
-            return Ok(known().unwrap_or_default());
+            return Ok(known().unwrap_or_else(|| Measured::nothing(Unit::Connections)));
         }
         let now = effect(new, look.traffic);
         self.last().insert(undo.id.clone(), now.clone());

@@ -97,7 +97,7 @@ impl fmt::Debug for StandardProbers {
 #[async_trait]
 impl Probers for StandardProbers {
     async fn open(&self, probe: &Probe, place: &Place) -> Result<Opened, Trouble> {
-        if let ProbeKind::Custom { prober } = &probe.kind {
+        if let Some(prober) = probe.kind.prober() {
             let Some(probers) = self.custom.get(prober) else {
                 let known: Vec<_> = self.custom.keys().map(|name| format!("`{name}`")).collect();
                 return Err(cannot(

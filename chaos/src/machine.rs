@@ -22,7 +22,7 @@ pub(crate) fn network(executable: Option<&Path>, backends: &[String]) -> Result<
             .set(chaos_faults::NAME, &Settings::only(backends))
             .map_err(|error| Trouble::internal(error.to_string()))?;
     }
-    Ok(Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::does)))
+    Ok(Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::handles)))
 }
 
 /// Every injector that a run of this library may have used, to revert what a killed run left behind with

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Effect, Injector, Lost, Offer, Undo},
-    model::FaultSpec,
+    injector::{Ask, Injector, Lost, Measured, Offer, Undo},
+    model::Action,
     place::Place,
     trouble::Trouble,
 };
@@ -18,14 +18,14 @@ use crate::protocol::{Answer, Request};
 pub struct AgentInjector {
     agents: Arc<Agents>,
     name: String,
-    does: fn(&FaultSpec) -> bool,
+    handles: fn(&Action) -> bool,
     losses: Mutex<mpsc::UnboundedReceiver<Lost>>,
 }
 
 impl AgentInjector {
-    pub(super) fn new(agents: Arc<Agents>, name: String, does: fn(&FaultSpec) -> bool) -> Self {
+    pub(super) fn new(agents: Arc<Agents>, name: String, handles: fn(&Action) -> bool) -> Self {
         let losses = Mutex::new(agents.known.listen(&name));
-        AgentInjector { agents, name, does, losses }
+        AgentInjector { agents, name, handles, losses }
     }
 
     /// Takes back what is still in place, and ends the agents; other injectors of the same agents go with it.
@@ -43,8 +43,8 @@ impl Injector for AgentInjector {
         &self.name
     }
 
-    fn does(&self, spec: &FaultSpec) -> bool {
-        (self.does)(spec)
+    fn handles(&self, action: &Action) -> bool {
+        (self.handles)(action)
     }
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
@@ -106,7 +106,7 @@ impl Injector for AgentInjector {
         }
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
         let known = &self.agents.known;
         if !known.holds(&undo.id)
             && let Some(effect) = known.effect(&undo.id)

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chaos_core::injector::{Effect, Lost, Undo};
+use chaos_core::injector::{Lost, Measured, Undo};
 use tokio::sync::mpsc;
 
 /// What is in place, what it did, and who wants to know when it is lost; shared by all injectors of one set of agents.
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 pub(super) struct Known {
     /// The injector of each fault that should be in place, by the id of its record.
     injected: Mutex<BTreeMap<String, String>>,
-    effects: Mutex<BTreeMap<String, Effect>>,
+    effects: Mutex<BTreeMap<String, Measured>>,
     /// Who hears of the losses of an injector, by its name.
     listeners: Mutex<BTreeMap<String, mpsc::UnboundedSender<Lost>>>,
 }
@@ -23,7 +23,7 @@ impl Known {
         self.injected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn effects(&self) -> MutexGuard<'_, BTreeMap<String, Effect>> {
+    fn effects(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -51,17 +51,17 @@ impl Known {
     }
 
     /// Returns what a fault did, as far as it was said.
-    pub(super) fn effect(&self, id: &str) -> Option<Effect> {
+    pub(super) fn effect(&self, id: &str) -> Option<Measured> {
         self.effects().get(id).cloned()
     }
 
     /// Takes note of what a fault did.
-    pub(super) fn measured(&self, id: &str, effect: Effect) {
+    pub(super) fn measured(&self, id: &str, effect: Measured) {
         self.effects().insert(id.to_owned(), effect);
     }
 
     /// Takes note of what a fault did until it was reverted. A fresh agent knows nothing of what an earlier one counted.
-    pub(super) fn reverted(&self, id: &str, effect: Effect) {
+    pub(super) fn reverted(&self, id: &str, effect: Measured) {
         let mut effects = self.effects();
         if effects.get(id).is_none_or(|known| known.met <= effect.met) {
             effects.insert(id.to_owned(), effect);
@@ -69,7 +69,7 @@ impl Known {
     }
 
     /// Takes note that an agent ended a fault of its own accord.
-    pub(super) fn ended(&self, id: &str, reason: &str, failure: Option<&str>, effect: Option<Effect>) {
+    pub(super) fn ended(&self, id: &str, reason: &str, failure: Option<&str>, effect: Option<Measured>) {
         if let Some(effect) = effect {
             self.measured(id, effect);
         }

@@ -2,7 +2,8 @@ use std::io::Write as _;
 
 use super::{registry::RunEntry, *};
 use crate::{
-    injector::{Ask, Hold, Offer, PacketMatch, Undo},
+    injector::{Ask, Hold, Offer, Undo, Work},
+    model::Custom,
     place::{Object, ObjectKind},
 };
 
@@ -14,9 +15,7 @@ fn undo(id: &str) -> Undo {
     let ask = Ask {
         fault: "f".into(),
         object: object(ObjectKind::Netns, "blue"),
-        specs: Vec::new(),
-        directions: Vec::new(),
-        matches: PacketMatch::default(),
+        work: Work::Custom(Custom::new("i")),
         seed: 1,
     };
     let offer = Offer {

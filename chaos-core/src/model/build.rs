@@ -45,9 +45,10 @@
 use std::time::Duration;
 
 use super::{
-    Abort, Claim, Comparison, Connections, Event, Expectation, Experiment, Fault, FaultSpec, Function, Host,
-    Lab, Metric, Phase, Predicate, Probe, ProbeKind, Program, Quantity, RadiusLimit, Scope, Selector,
-    SteadyState, Step, Timeline, Traffic, Unit,
+    Abort, Action, Change, Claim, Comparison, Connections, Course, Custom, Event, Expectation, Experiment,
+    Fault, FaultSpec, Function, Host, Lab, Metric, PacketFault, Phase, Predicate, Probe, ProbeKind, Program,
+    Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic, Unit,
+    action::{Setting, SettingValue},
     fault::{Destination, Distribution, Way, Who},
     formula::{Bound, Op},
     metric::Field,
@@ -120,9 +121,9 @@ impl Experiment {
         self
     }
 
-    /// Adds a change, which is written as a fault is; the timeline says when it is made.
+    /// Adds a change; the timeline says when it is made.
     #[must_use]
-    pub fn with_change(mut self, change: Fault) -> Self {
+    pub fn with_change(mut self, change: Change) -> Self {
         self.changes.push(change);
         self
     }
@@ -274,18 +275,52 @@ impl Selector {
 }
 
 impl Fault {
-    /// Makes a fault on everything that a target sends.
-    pub fn new(name: impl Into<Spanned<String>>, spec: FaultSpec, on: Selector) -> Self {
-        Fault {
-            name: name.into(),
-            specs: vec![spec.into()],
-            on,
-            traffic: Traffic::default(),
-            proven_by: None,
-            span: Span::NONE,
-        }
+    /// Makes a fault: an effect on packets, [`PacketFault`], or what an injector of the harness does, [`Custom`].
+    pub fn new(name: impl Into<Spanned<String>>, action: impl Into<Action>, on: Selector) -> Self {
+        let (name, action) = (name.into(), action.into());
+        Fault { name, action, on, course: Course::Steady, proven_by: None, span: Span::NONE }
     }
+}
 
+impl Change {
+    /// Makes a change: another program on a lab host, or what a fault may be as well.
+    pub fn new(name: impl Into<Spanned<String>>, action: impl Into<Action>, on: Selector) -> Self {
+        Change { name: name.into(), action: action.into(), on, span: Span::NONE }
+    }
+}
+
+impl From<FaultSpec> for PacketFault {
+    /// Takes it as happening to all packets that a target sends.
+    fn from(spec: FaultSpec) -> Self {
+        PacketFault { specs: vec![spec.into()], traffic: Traffic::default() }
+    }
+}
+
+impl From<FaultSpec> for Action {
+    fn from(spec: FaultSpec) -> Self {
+        Action::Packets(spec.into())
+    }
+}
+
+impl From<PacketFault> for Action {
+    fn from(packets: PacketFault) -> Self {
+        Action::Packets(packets)
+    }
+}
+
+impl From<Program> for Action {
+    fn from(program: Program) -> Self {
+        Action::Program(Box::new(program))
+    }
+}
+
+impl From<Custom> for Action {
+    fn from(custom: Custom) -> Self {
+        Action::Custom(custom)
+    }
+}
+
+impl PacketFault {
     /// Adds an effect on the same packets.
     #[must_use]
     pub fn and(mut self, spec: FaultSpec) -> Self {
@@ -326,14 +361,65 @@ impl FaultSpec {
         }
     }
 
-    /// Runs another program on a lab host, instead of the one that the host has.
-    pub fn run(program: Program) -> Self {
-        FaultSpec::Run { program: Box::new(program) }
-    }
-
     /// Loses this fraction of all packets, independently of each other.
     pub fn loss(ratio: f64) -> Self {
         FaultSpec::Loss { ratio, burst: None }
+    }
+
+    /// Adds an effect on the same packets.
+    #[must_use]
+    pub fn and(self, spec: FaultSpec) -> PacketFault {
+        PacketFault::from(self).and(spec)
+    }
+
+    /// Limits it to packets to and from these objects.
+    #[must_use]
+    pub fn to(self, objects: Selector) -> PacketFault {
+        PacketFault::from(self).to(objects)
+    }
+
+    /// Limits it to packets with this port at either end.
+    #[must_use]
+    pub fn on_port(self, port: u16) -> PacketFault {
+        PacketFault::from(self).on_port(port)
+    }
+
+    /// Sets which way the packets go, as seen from the target.
+    #[must_use]
+    pub fn going(self, direction: Way) -> PacketFault {
+        PacketFault::from(self).going(direction)
+    }
+}
+
+impl Custom {
+    /// Makes what the injector of this name does, without settings.
+    pub fn new(injector: impl Into<Spanned<String>>) -> Self {
+        Custom { injector: injector.into(), settings: Vec::new() }
+    }
+
+    /// Adds a setting.
+    #[must_use]
+    pub fn set(mut self, key: impl Into<Spanned<String>>, value: impl Into<SettingValue>) -> Self {
+        self.settings.push(Setting { key: key.into(), value: value.into(), span: Span::NONE });
+        self
+    }
+}
+
+impl From<Quantity> for SettingValue {
+    fn from(quantity: Quantity) -> Self {
+        SettingValue::Quantity(quantity)
+    }
+}
+
+impl From<Duration> for SettingValue {
+    fn from(duration: Duration) -> Self {
+        Quantity::duration(duration).into()
+    }
+}
+
+impl From<&str> for SettingValue {
+    fn from(text: &str) -> Self {
+        SettingValue::Text(text.to_owned())
     }
 }
 

@@ -1,35 +1,48 @@
-//! What is injected.
+//! What is injected, what is changed, and what can happen to packets.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    action::{Action, Course},
     formula::Comparison,
-    lab::Program,
     quantity::{Quantity, Unit, format_seconds},
     target::Selector,
 };
 use crate::span::{Span, Spanned};
 
-/// A named fault: one or more effects on the traffic of its targets.
+/// A named fault, which the timeline injects and takes back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Fault {
     /// Its name.
     pub name: Spanned<String>,
-    /// What happens to the packets; all of it, joined by `and`.
-    pub specs: Vec<Spanned<FaultSpec>>,
-    /// Whose packets.
+    /// What it does.
+    pub action: Action,
+    /// To whom.
     pub on: Selector,
-    /// Which of them.
-    pub traffic: Traffic,
-    /// What shows that it met traffic; unproven, the run is stopped early and inconclusive.
+    /// How it goes on while it is in place.
+    pub course: Course,
+    /// What shows that it had an effect; unproven, the run is stopped early and inconclusive.
     pub proven_by: Option<Comparison>,
     /// Where it was written.
     pub span: Span,
 }
 
-/// One effect. Exhaustive matches over this enum find what a new fault lacks.
+/// A named change: the timeline makes it once, and it stays to the end of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Change {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What it does.
+    pub action: Action,
+    /// To whom.
+    pub on: Selector,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// One effect on packets. Exhaustive matches over this enum find what a new one lacks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultSpec {
@@ -84,11 +97,6 @@ pub enum FaultSpec {
     },
     /// Nothing passes either way.
     Partition,
-    /// Another program runs on a lab host instead of the one that did; what a change may be, and no fault.
-    Run {
-        /// The program that runs now.
-        program: Box<Program>,
-    },
 }
 
 /// Which connections a block refuses.
@@ -144,7 +152,49 @@ impl FaultSpec {
             FaultSpec::Bandwidth { .. } => "bandwidth",
             FaultSpec::Block { .. } => "block",
             FaultSpec::Partition => "partition",
-            FaultSpec::Run { .. } => "run",
+        }
+    }
+}
+
+impl FaultSpec {
+    /// Returns by how much later it lets each packet arrive, on average; none where it is not about time.
+    pub fn delays(&self) -> Option<Duration> {
+        match self {
+            FaultSpec::Delay { delay, .. } => Some(*delay),
+            // Those that overtake are not held, and how long others wait for a rate depends on the load.
+            FaultSpec::Reorder { .. } | FaultSpec::Bandwidth { .. } => None,
+            FaultSpec::Loss { .. }
+            | FaultSpec::Duplicate { .. }
+            | FaultSpec::Corrupt { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => None,
+        }
+    }
+
+    /// Returns by how much later it lets each packet arrive at least.
+    pub fn delays_at_least(&self) -> Duration {
+        match self {
+            FaultSpec::Delay { delay, jitter, .. } => delay.saturating_sub(*jitter),
+            FaultSpec::Reorder { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Loss { .. }
+            | FaultSpec::Duplicate { .. }
+            | FaultSpec::Corrupt { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => Duration::ZERO,
+        }
+    }
+
+    /// Returns which share of requests of so many packets it leaves as fast as they were.
+    pub fn leaves_alone(&self, packets: i32) -> f64 {
+        match self {
+            FaultSpec::Loss { ratio, .. } | FaultSpec::Corrupt { ratio } => (1.0 - ratio).powi(packets),
+            FaultSpec::Duplicate { .. } => 1.0,
+            FaultSpec::Delay { .. }
+            | FaultSpec::Reorder { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => 0.0,
         }
     }
 }
@@ -195,7 +245,6 @@ impl fmt::Display for FaultSpec {
                 }
             }
             FaultSpec::Partition => f.write_str("partition"),
-            FaultSpec::Run { program } => write!(f, "run {program}"),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What is measured.
 
+mod kind;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{metric::Field, quantity::Unit, target::Selector};
+use super::{quantity::Unit, target::Selector};
 use crate::span::{Span, Spanned};
 
 /// A stream of measurements, sent on an open-loop schedule throughout the run.
@@ -35,24 +37,6 @@ pub struct Probe {
 
 /// How many times the time between two readings one of them holds.
 pub const FRESH: f64 = 2.5;
-
-impl ProbeKind {
-    /// Returns what its measurements read, with its unit; none where they read nothing.
-    pub fn reads(&self) -> Option<Field> {
-        match self {
-            ProbeKind::Prometheus { scale, .. } => Some(Field::Value(scale.unit)),
-            // Whatever a harness reads is a plain number.
-            ProbeKind::Custom { .. } => Some(Field::Value(Unit::Count)),
-            ProbeKind::Tls { .. } => Some(Field::DaysLeft),
-            ProbeKind::Exec { scale, .. } => Some(Field::Value(scale.unit)),
-            ProbeKind::Http { .. }
-            | ProbeKind::Tcp { .. }
-            | ProbeKind::Dns { .. }
-            | ProbeKind::Grpc { .. }
-            | ProbeKind::Alerts { .. } => None,
-        }
-    }
-}
 
 /// What one measurement is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

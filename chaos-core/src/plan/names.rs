@@ -11,7 +11,8 @@ use crate::{
 pub(super) fn check(experiment: &Experiment) -> Result<(), PlanError> {
     once(experiment.probes.iter().map(|p| &p.name), "probe")?;
     once(experiment.faults.iter().map(|f| &f.name), "fault")?;
-    once(experiment.faults.iter().chain(&experiment.changes).map(|f| &f.name), "fault or change")?;
+    let faults = experiment.faults.iter().map(|f| &f.name);
+    once(faults.chain(experiment.changes.iter().map(|c| &c.name)), "fault or change")?;
     for step in &experiment.timeline.steps {
         if let Step::Make(name) = &step.value {
             change(experiment, &name.value, name.span)?;

@@ -30,25 +30,14 @@ pub(super) fn phases(probe: &ProbeSummary) -> impl Iterator<Item = &PhaseSummary
     probe.phases.iter().filter(move |p| named != 1 || p.phase != Phase::Fault(None))
 }
 
-/// The specs of an offer as the language writes them.
-pub(super) fn specs(specs: &[FaultSpec]) -> String {
-    specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-}
-
 /// Finds what was offered for a part.
 pub(super) fn offer<'a>(plan: &'a Plan, id: &str) -> Option<&'a Offer> {
-    let mut parts = plan
-        .faults
-        .iter()
-        .flat_map(|f| &f.parts)
-        .chain(plan.changes.iter().flat_map(|c| &c.parts))
-        .chain(&plan.background);
-    parts.find(|p| p.id == id).map(|p| &p.offer)
+    plan.part(id).map(|part| &part.offer)
 }
 
 /// Says what was asked of a part, as the language writes it.
 pub(super) fn asked(record: &Record, part: &PartRecord) -> String {
-    offer(&record.plan, &part.id).map(|o| specs(&o.ask.specs)).unwrap_or_default()
+    offer(&record.plan, &part.id).map(|o| o.ask.work.to_string()).unwrap_or_default()
 }
 
 /// Says what a part did, with the delay that was asked for beside the one measured.
@@ -58,27 +47,21 @@ pub(super) fn effect(record: &Record, part: &PartRecord) -> (Style, String) {
         return (Style::Unsure, text.into());
     };
     if effect.met == 0 {
-        return (Style::Unsure, "met no traffic".into());
+        return (Style::Unsure, effect.unit.met_none().into());
     }
     let mut text = effect.line.clone();
     if text.is_empty() {
-        text = format!("{} packets met it, {} were changed", effect.met, effect.changed);
+        text = effect.unit.met(effect.met, effect.changed);
     }
-    if let Some(added) = effect.added_delay {
-        let wanted = offer(&record.plan, &part.id).and_then(|o| delay(&o.ask.specs));
+    if let Some(added) = effect.delay {
+        let wanted = offer(&record.plan, &part.id)
+            .and_then(|o| o.ask.work.packets()?.specs.iter().find_map(FaultSpec::delays));
         text += &match wanted {
             Some(wanted) => format!("; {} added, {} asked", time(added), time(wanted)),
             None => format!("; {} added", time(added)),
         };
     }
     (Style::Plain, text)
-}
-
-fn delay(specs: &[FaultSpec]) -> Option<Duration> {
-    specs.iter().find_map(|s| match s {
-        FaultSpec::Delay { delay, .. } => Some(*delay),
-        _ => None,
-    })
 }
 
 /// Says whether a part is taken back, and what proves it.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     injector::Hold,
-    model::{Abort, Connections, ProbeKind, Quantity, Scope, Step, Unit},
+    model::{Abort, Connections, Quantity, Scope, Step, Unit},
     place::Object,
     plan::{Part, Plan, PlannedFault},
 };
@@ -174,6 +174,12 @@ fn inject(fault: &PlannedFault, indent: usize) -> Vec<Line> {
             Hold::Agent => Line::at(indent + 2).piece(Style::Unsure, "if killed: ").plain(
                 "the agent takes it back; if agent and runner are killed together, it stays until `chaos restore`",
             ),
+            Hold::Environment => {
+                Line::at(indent + 2).dim("if killed: ends with the environment, which is gone with its runner")
+            }
+            Hold::Record => {
+                Line::at(indent + 2).piece(Style::Unsure, "if killed: ").plain("it stays until `chaos restore`")
+            }
         });
     }
     out.push(
@@ -202,22 +208,7 @@ fn probes(plan: &Plan) -> Vec<Line> {
     let mut out = Vec::new();
     for probe in &plan.experiment.probes {
         let from = plan.probes.iter().find(|p| p.probe == probe.name.value).map_or(&[][..], |p| &p.from);
-        let what = match &probe.kind {
-            ProbeKind::Http { method, url, .. } => format!("http {method} {url}"),
-            ProbeKind::Tcp { address } => format!("tcp {address}"),
-            ProbeKind::Dns { record, name, server: None } => format!("dns {record} {name}"),
-            ProbeKind::Dns { record, name, server: Some(server) } => {
-                format!("dns {record} {name} at {server}")
-            }
-            ProbeKind::Tls { address, .. } => format!("tls {address}"),
-            ProbeKind::Grpc { address, service, .. } => {
-                format!("grpc {address} {service}").trim_end().to_owned()
-            }
-            ProbeKind::Exec { words, .. } => format!("exec `{}`", words.join(" ")),
-            ProbeKind::Alerts { source, url } => format!("alerts from {} {url}", source.as_str()),
-            ProbeKind::Prometheus { query, url, .. } => format!("prometheus {query} at {url}"),
-            ProbeKind::Custom { prober } => format!("custom `{prober}`"),
-        };
+        let what = &probe.kind;
         let rate = Quantity::new(probe.rate, Unit::PerSecond);
         let (place, rate) = match from {
             [] => ("where the runner is".to_owned(), rate.to_string()),

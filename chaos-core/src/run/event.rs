@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::record::{AbortCause, Completion, PartState, Restoration, Role, Stage, SteadyResult};
-use crate::{injector::Effect, judge::view::Judged, model::Event, place::Object, time::Nanos};
+use crate::{injector::Measured, judge::view::Judged, model::Event, place::Object, time::Nanos};
 
 /// The version of events and records; it grows when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -90,7 +90,7 @@ pub enum What {
         /// The fault it belongs to.
         fault: String,
         /// What was measured.
-        effect: Effect,
+        effect: Measured,
     },
     /// What should prove that a fault met traffic did not come true in time.
     Unproven {

@@ -12,7 +12,7 @@ use super::{
     record::{PartRecord, PartState, Role},
 };
 use crate::{
-    injector::{Effect, Injector, Undo},
+    injector::{Injector, Measured, Undo},
     journal::Step,
     plan::{Part, Plan},
     time::Nanos,
@@ -139,7 +139,7 @@ impl Parts {
     }
 
     /// Keeps what a part did so far, and emits that.
-    pub(crate) fn effect(&self, index: usize, effect: Effect) {
+    pub(crate) fn effect(&self, index: usize, effect: Measured) {
         let mut inner = self.lock();
         let record = &mut inner.slots[index].record;
         record.effect = Some(effect.clone());

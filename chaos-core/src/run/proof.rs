@@ -9,11 +9,12 @@ use super::{
     context::Context,
     event::What,
     parts::Owed,
-    record::{AbortKind, PartState, Role},
+    record::{AbortKind, PartRecord, PartState, Role},
     wave::each,
 };
 use crate::judge::view::RunView;
 use crate::{
+    injector::Unit,
     model::Phase,
     time::{Nanos, duration, nanos},
 };
@@ -109,23 +110,28 @@ impl Context {
         }
     }
 
-    /// Returns whether each fault that was in place met traffic, and was proven where the experiment says by what.
+    /// Returns whether each fault that was in place met anything, and was proven where the experiment says by what.
     pub(crate) fn exercised(&self, end: Nanos) -> BTreeMap<String, bool> {
         let parts = self.parts.records();
         let mut exercised = BTreeMap::new();
         for span in self.chronicle.phases(end) {
             let Phase::Fault(Some(fault)) = span.phase else { continue };
-            let met = |p: &super::record::PartRecord| p.effect.as_ref().is_some_and(|e| e.met > 0);
+            let met = |p: &PartRecord| p.effect.as_ref().is_some_and(|e| e.met > 0);
             let of_fault = || parts.iter().filter(|p| p.role == Role::Fault && p.fault == fault);
             let any = of_fault().any(met);
             for idle in of_fault().filter(|p| any && !met(p)) {
-                self.warn(format!("`{}` met no traffic, while other parts of `{fault}` did", idle.id));
+                self.warn(format!(
+                    "`{}` {}, while other parts of `{fault}` did",
+                    idle.id,
+                    self.met_none(idle)
+                ));
             }
             let asked = self.plan.experiment.fault(&fault).is_some_and(|f| f.proven_by.is_some());
             let proven = !asked || self.proofs.lock().get(&fault).is_some_and(|p| p.proven);
             if !any {
+                let nothing = of_fault().next().map_or("had no effect", |part| self.met_none(part));
                 self.warn(format!(
-                    "`{fault}` met no traffic: what is expected while it is in place cannot be told"
+                    "`{fault}` {nothing}: what is expected while it is in place cannot be told"
                 ));
             } else if !proven {
                 self.warn(format!(
@@ -141,13 +147,21 @@ impl Context {
             }
             let any = of_change().any(|p| p.effect.as_ref().is_some_and(|e| e.met > 0));
             if !any {
+                let nothing = of_change().next().map_or("had no effect", |part| self.met_none(part));
                 self.warn(format!(
-                    "the change `{}` met no traffic: what is expected behind it cannot be told",
+                    "the change `{}` {nothing}: what is expected behind it cannot be told",
                     change.name
                 ));
             }
             exercised.insert(change.name.clone(), any);
         }
         exercised
+    }
+
+    /// Says of a part that it met nothing, in the unit that its injector counts in.
+    fn met_none(&self, part: &PartRecord) -> &'static str {
+        let planned = || self.plan.part(&part.id).map(|planned| planned.offer.ask.work.unit());
+        let unit = part.effect.as_ref().map(|effect| effect.unit).or_else(planned);
+        unit.map_or("had no effect", Unit::met_none)
     }
 }

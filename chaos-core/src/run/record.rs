@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Effect, Hold},
+    injector::{Hold, Measured},
     judge::view::{Judged, RunView, Samples},
     model::{Event, Phase},
     place::Object,
@@ -313,7 +313,7 @@ pub struct PartRecord {
     /// How many reverts it took.
     pub attempts: u32,
     /// What it did, measured after the revert where that was possible.
-    pub effect: Option<Effect>,
+    pub effect: Option<Measured>,
     /// What went wrong with it last.
     pub error: Option<String>,
 }

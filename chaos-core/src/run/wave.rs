@@ -53,7 +53,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        injector::{Ask, Hold, Offer, PacketMatch},
+        injector::{Ask, Hold, Offer, Work},
+        model::Custom,
         place::ObjectKind,
     };
 
@@ -61,9 +62,7 @@ mod tests {
         let ask = Ask {
             fault: "f".into(),
             object: Object { kind: ObjectKind::Netns, name: object.into(), addresses: Vec::new() },
-            specs: Vec::new(),
-            directions: Vec::new(),
-            matches: PacketMatch::default(),
+            work: Work::Custom(Custom::new("i")),
             seed: 0,
         };
         let offer = Offer {

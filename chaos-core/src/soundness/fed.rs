@@ -2,7 +2,7 @@
 //! have.
 
 use super::{Finding, Kind, comparisons};
-use crate::model::{Experiment, Field, Function, Metric, Probe, ProbeKind, metric::ALERT};
+use crate::model::{Experiment, Function, Metric, Probe, metric::ALERT};
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, comparison) in comparisons(experiment) {
@@ -25,13 +25,13 @@ fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
         metric.function,
         Function::Quantile(_) | Function::Min | Function::Max | Function::Last | Function::Value
     );
-    if times && !takes(&probe.kind, metric.field) {
+    if times && !probe.kind.takes(metric.field) {
         let what = if metric.field.is_read() { "reads nothing of the kind" } else { "has no such time" };
-        let message = format!("`{metric}` is never known: {} {what}", kind(&probe.kind));
+        let message = format!("`{metric}` is never known: {} {what}", probe.kind.name());
         return Some((message, format!("take `{}.latency`", probe.name)));
     }
     // What labels a prober of the harness gives, only the harness knows.
-    if matches!(probe.kind, ProbeKind::Custom { .. }) {
+    if probe.kind.prober().is_some() {
         return None;
     }
     let known = |label: &str| {
@@ -40,39 +40,4 @@ fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
     let stray = metric.filter.iter().find(|f| !known(&f.label))?;
     let message = format!("`{}` has no label `{}`, so `{metric}` is never known", probe.name, stray.label);
     Some((message, format!("add `label {}` to the probe, or filter by `from` or `status`", stray.label)))
-}
-
-/// Whether measurements of a kind have a part of this name.
-fn takes(kind: &ProbeKind, field: Field) -> bool {
-    match (kind, field) {
-        (ProbeKind::Custom { .. }, _) | (_, Field::Latency | Field::Dns) => true,
-        (_, Field::Value(_) | Field::DaysLeft) => kind.reads() == Some(field),
-        (ProbeKind::Http { .. } | ProbeKind::Prometheus { .. }, Field::Connect | Field::Ttfb) => true,
-        (ProbeKind::Http { url, .. } | ProbeKind::Prometheus { url, .. }, Field::Tls) => {
-            url.starts_with("https://")
-        }
-        (ProbeKind::Tls { .. }, Field::Connect | Field::Tls) => true,
-        (ProbeKind::Grpc { .. } | ProbeKind::Alerts { .. }, Field::Connect | Field::Ttfb) => true,
-        (ProbeKind::Grpc { secure, .. }, Field::Tls) => *secure,
-        (ProbeKind::Alerts { url, .. }, Field::Tls) => url.starts_with("https://"),
-        (ProbeKind::Tls { .. }, Field::Ttfb) => false,
-        (ProbeKind::Exec { .. }, Field::Connect | Field::Tls | Field::Ttfb) => false,
-        (ProbeKind::Tcp { .. }, Field::Connect) => true,
-        (ProbeKind::Tcp { .. }, Field::Tls | Field::Ttfb) => false,
-        (ProbeKind::Dns { .. }, Field::Connect | Field::Tls | Field::Ttfb) => false,
-    }
-}
-
-fn kind(kind: &ProbeKind) -> &'static str {
-    match kind {
-        ProbeKind::Http { .. } => "an http probe",
-        ProbeKind::Tcp { .. } => "a tcp probe",
-        ProbeKind::Dns { .. } => "a dns probe",
-        ProbeKind::Tls { .. } => "a tls probe",
-        ProbeKind::Grpc { .. } => "a grpc probe",
-        ProbeKind::Exec { .. } => "an exec probe",
-        ProbeKind::Alerts { .. } => "the question for alerts",
-        ProbeKind::Prometheus { .. } => "a prometheus probe",
-        ProbeKind::Custom { .. } => "this probe",
-    }
 }

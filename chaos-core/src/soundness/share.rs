@@ -10,8 +10,8 @@ use super::{
     hosts::{Hosts, called},
 };
 use crate::model::{
-    Abort, Claim, Comparison, Connections, Experiment, Fault, FaultSpec, Field, Function, Lab, Phase,
-    Predicate, Probe, ProbeKind, Program, Quantity, Unit,
+    Abort, Action, Claim, Comparison, Connections, Experiment, Fault, Field, Function, Lab, PacketFault,
+    Phase, Predicate, Probe, Program, Quantity, Unit,
     fault::{Way, Who},
     formula::Bound,
 };
@@ -93,7 +93,7 @@ pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
         }
         let Some(probe) = experiment.probe(&comparison.metric.probe) else { continue };
         for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {
-            let late: f64 = fault.specs.iter().map(|s| delayed(&s.value)).sum();
+            let late = delayed(&fault.action);
             let Some(met) = share(experiment, probe, fault) else { continue };
             if late >= limit.value && met > 1.0 - q + 1e-9 {
                 out.push(Finding::new(
@@ -131,11 +131,13 @@ fn percent(share: f64) -> Quantity {
     Quantity::ratio((share * 1e3).round() / 1e3)
 }
 
-/// By how much a packet is late at least.
-fn delayed(spec: &FaultSpec) -> f64 {
-    match spec {
-        FaultSpec::Delay { delay, jitter, .. } => delay.saturating_sub(*jitter).as_secs_f64(),
-        _ => 0.0,
+/// By how many seconds what an action does to packets makes each of them late at least.
+fn delayed(action: &Action) -> f64 {
+    match action {
+        Action::Packets(packets) => {
+            packets.specs.iter().map(|spec| spec.delays_at_least().as_secs_f64()).sum()
+        }
+        Action::Program(_) | Action::Custom(_) => 0.0,
     }
 }
 
@@ -143,13 +145,18 @@ fn delayed(spec: &FaultSpec) -> f64 {
 fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
     let lab = experiment.lab()?;
     let on = Hosts::of(experiment, lab, &fault.on)?;
-    let peers: Vec<Hosts> = fault
+    let packets = match &fault.action {
+        Action::Packets(packets) => packets,
+        // What another program or a harness does to requests is not known.
+        Action::Program(_) | Action::Custom(_) => return None,
+    };
+    let peers: Vec<Hosts> = packets
         .traffic
         .peers
         .iter()
         .map(|peer| match &peer.who {
             Who::Objects(selector) => Hosts::of(experiment, lab, selector),
-            _ => None,
+            Who::Network { .. } => None,
         })
         .collect::<Option<_>>()?;
     let met: f64 = hops(experiment, lab, probe)?
@@ -162,22 +169,17 @@ fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
             left.met_by(&on) * other(right) + right.met_by(&on) * other(left)
         })
         .sum();
-    Some(met.min(1.0) * slowed(probe, fault))
+    Some(met.min(1.0) * slowed(probe, packets))
 }
 
 /// What share of the requests that a fault meets it slows: a lost packet is one of several.
-fn slowed(probe: &Probe, fault: &Fault) -> f64 {
+fn slowed(probe: &Probe, fault: &PacketFault) -> f64 {
     let packets = match probe.connections {
         Connections::Fresh => PACKETS_FRESH,
-        _ => PACKETS_REUSED,
+        Connections::Reuse(_) => PACKETS_REUSED,
     };
     let packets = if fault.traffic.direction == Way::Both { 2 * packets } else { packets };
-    let untouched = |spec: &FaultSpec| match spec {
-        FaultSpec::Loss { ratio, .. } | FaultSpec::Corrupt { ratio } => (1.0 - ratio).powi(packets),
-        FaultSpec::Duplicate { .. } => 1.0,
-        _ => 0.0,
-    };
-    1.0 - fault.specs.iter().map(|spec| untouched(&spec.value)).product::<f64>()
+    1.0 - fault.specs.iter().map(|spec| spec.leaves_alone(packets)).product::<f64>()
 }
 
 /// One end of a hop: hosts that requests are spread over.
@@ -205,12 +207,8 @@ impl Spread {
 
 /// From whom to whom a probe's requests go, hop by hop.
 fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread, Spread)>> {
-    let to = match &probe.kind {
-        ProbeKind::Http { url, .. } => url.split_once("://")?.1.split('/').next()?.to_owned(),
-        ProbeKind::Tcp { address } => address.value.clone(),
-        _ => return None,
-    };
-    let name = to.rsplit_once(':').map_or(to.as_str(), |(host, _)| host);
+    let to = probe.kind.server()?;
+    let name = to.rsplit_once(':').map_or(to, |(host, _)| host);
     let name = name.strip_suffix(".lab").unwrap_or(name);
     let spread = |hosts| Spread { hosts, connections: None };
     let from = Hosts::of(experiment, lab, probe.from.as_ref()?)?.names;

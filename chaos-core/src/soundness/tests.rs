@@ -288,7 +288,8 @@ fn a_tail_that_too_few_requests_are_in() {
     let rare = odd(&claiming(lab(3, get()), lossy(0.001), faster(0.95)));
     assert!(rare[0].starts_with("`lossy` slows at most 0.6% of the requests"), "{rare:?}");
     // Between hosts that the requests do not pass.
-    let aside = slow().to(Selector::hosts("api-2"));
+    let aside = FaultSpec::delay(s(1)).to(Selector::hosts("api-2"));
+    let aside = Fault::new("slow", aside, Selector::hosts("api-1"));
     assert!(odd(&claiming(lab(3, get()), aside, faster(0.95)))[0].contains("at most 0%"));
     // What must come true and cannot.
     let proof = Metric::latency("get", 0.5).at_least_baseline_plus(s(0));

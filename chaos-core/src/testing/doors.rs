@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::{Door, World};
 use crate::{
     environment::Environment,
-    injector::{Ask, Effect, Hold, Injector, Lost, Offer, Undo},
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Packets, Undo, Unit, Work},
     inventory::Inventory,
     journal::{Entry, Journal},
-    model::{self, FaultSpec, Selector},
+    model::{self, Action, FaultSpec, Selector},
     place::{Names, Object, ObjectKind, Place},
     probe::{Observation, Opened, Prober, Probers},
     trouble::Trouble,
@@ -22,17 +22,26 @@ impl Injector for World {
         "scripted"
     }
 
+    fn handles(&self, action: &Action) -> bool {
+        match action {
+            Action::Packets(_) | Action::Custom(_) => true,
+            Action::Program(_) => false,
+        }
+    }
+
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        let offer = |specs: &[FaultSpec]| Offer {
+        let offer = |work: Work| Offer {
             backend: "scripted".into(),
-            ask: Ask { specs: specs.to_vec(), ..ask.clone() },
             hold: Hold::Agent,
-            does: specs.iter().map(|s| s.to_string()).collect(),
+            does: vec![work.to_string()],
             undoes: "strike it from the ledger".into(),
             because: Vec::new(),
+            ask: Ask { work, ..ask.clone() },
         };
-        let each = if self.lock().split { 1 } else { ask.specs.len().max(1) };
-        Ok(ask.specs.chunks(each).map(offer).collect())
+        let Work::Packets(packets) = &ask.work else { return Ok(vec![offer(ask.work.clone())]) };
+        let each = if self.lock().split { 1 } else { packets.specs.len().max(1) };
+        let some = |specs: &[FaultSpec]| Work::Packets(Packets { specs: specs.to_vec(), ..packets.clone() });
+        Ok(packets.specs.chunks(each).map(some).map(offer).collect())
     }
 
     async fn prepare(
@@ -66,12 +75,13 @@ impl Injector for World {
         self.play(Door::Revert, &undo.id, |inner| inner.take(&undo.id)).await.map_err(Trouble::unable)
     }
 
-    async fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
-        let effect = |inner: &mut super::Inner| Effect {
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
+        let effect = |inner: &mut super::Inner| Measured {
+            unit: Unit::Packets,
             seen: Some(inner.met),
             met: inner.met,
             changed: inner.met,
-            added_delay: None,
+            delay: None,
             line: format!("met {} packets", inner.met),
         };
         self.play(Door::Effect, &undo.id, effect).await.map_err(Trouble::unable)

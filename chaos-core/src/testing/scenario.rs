@@ -6,8 +6,8 @@ use super::World;
 use crate::{
     injector::Injector,
     model::{
-        Abort, Claim, Comparison, Connections, Expectation, Experiment, Fault, FaultSpec, Function, Metric,
-        Phase, Predicate, Probe, ProbeKind, Quantity, Scope, Selector, SteadyState, Step, Timeline, Traffic,
+        Abort, Claim, Comparison, Connections, Course, Expectation, Experiment, Fault, FaultSpec, Function,
+        Metric, Phase, Predicate, Probe, ProbeKind, Quantity, Scope, Selector, SteadyState, Step, Timeline,
         formula::{Bound, Op},
         metric::Field,
     },
@@ -34,9 +34,9 @@ pub fn experiment() -> Experiment {
     };
     let fault = |name: &str, on: &str| Fault {
         name: name.into(),
-        specs: vec![FaultSpec::Loss { ratio: 0.05, burst: None }.into()],
+        action: FaultSpec::loss(0.05).into(),
         on: Selector::Netns(on.into()),
-        traffic: Traffic::default(),
+        course: Course::Steady,
         proven_by: None,
         span: Span::NONE,
     };

@@ -1,11 +1,11 @@
-//! `change NAME = …`: what is made different for the rest of the run, and is no fault.
+//! `change NAME = …`: what is made different for the rest of the run.
 
 use chaos_core::{
-    model::{Fault, FaultSpec, Lab, Selector, Traffic},
+    model::{Action, Change, Lab, Selector},
     span::Spanned,
 };
 
-use super::{Checker, Names};
+use super::{Checker, Names, fault::Acting};
 use crate::{
     codes::Code,
     syntax::{Cursor, Item, Statement},
@@ -13,7 +13,7 @@ use crate::{
 
 impl Checker {
     /// Checks one change; it is written as a fault is.
-    pub(super) fn change(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Fault> {
+    pub(super) fn change(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Change> {
         let name = statement.name()?;
         let first = statement.definition().first();
         match first.and_then(Item::as_word).map(|word| word.text) {
@@ -31,8 +31,8 @@ impl Checker {
                 Some("write a `fault`, or give the experiment a `lab`".into());
             return None;
         }
-        let change = self.fault(statement, names)?;
-        if let Some(proof) = &change.proven_by {
+        let Acting { action, on, proven_by } = self.acting(statement, names)?;
+        if let Some(proof) = &proven_by {
             let span = proof.span;
             self.error(
                 Code::Misplaced,
@@ -42,11 +42,12 @@ impl Checker {
             .help = Some("remove it, or write a `fault`".into());
             return None;
         }
-        Some(change)
+        let name = Spanned::new(name.text.to_owned(), name.span);
+        Some(Change { name, action, on, span: statement.span })
     }
 
     /// `change NAME = run PROGRAM on HOST`: another program on a host of the lab, instead of its own.
-    fn replacement(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Fault> {
+    fn replacement(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Change> {
         let name = statement.name()?;
         let Some(lab) = &names.lab else {
             let message = format!("the change `{}` runs a program on a host, and there is no lab", name.text);
@@ -82,10 +83,8 @@ impl Checker {
         let program = program?;
         self.upstream(&program, lab);
         self.replaced(&on, lab, names)?;
-        let spec = Spanned::new(FaultSpec::run(program), span);
         let name = Spanned::new(name.text.to_owned(), name.span);
-        let (traffic, span) = (Traffic::default(), statement.span);
-        Some(Fault { name, specs: vec![spec], on, traffic, proven_by: None, span })
+        Some(Change { name, action: Action::Program(Box::new(program)), on, span: statement.span })
     }
 
     /// Each host must run one program, which is the one that is replaced.

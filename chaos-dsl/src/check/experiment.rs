@@ -68,7 +68,7 @@ pub(super) struct Parts {
     pub(super) targets: Vec<chaos_core::model::Target>,
     pub(super) probes: Vec<chaos_core::model::Probe>,
     pub(super) faults: Vec<chaos_core::model::Fault>,
-    pub(super) changes: Vec<chaos_core::model::Fault>,
+    pub(super) changes: Vec<chaos_core::model::Change>,
     pub(super) steady_state: Option<SteadyState>,
     pub(super) timeline: Option<(Timeline, bool)>,
     pub(super) aborts: Vec<Abort>,

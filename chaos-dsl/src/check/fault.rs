@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_core::{
     model::{
-        Distribution, Fault, FaultSpec, Selector, Traffic, Unit,
+        Action, Comparison, Course, Distribution, Fault, FaultSpec, PacketFault, Selector, Traffic, Unit,
         fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
     },
     span::{Span, Spanned},
@@ -35,17 +35,47 @@ const OTHER_KINDS: &[(&str, bool)] = &[
     ("restart", true),
 ];
 
+/// The word for what an injector of the harness does.
+const CUSTOM: &str = "custom";
+
+/// Lists the kinds that there are.
+fn kinds() -> String {
+    let kinds: Vec<&str> = FaultSpec::KINDS.into_iter().chain([CUSTOM]).collect();
+    format!("there is {}", super::join_words(&kinds))
+}
+
 /// The words that may follow a fault's kind.
 const CLAUSES: &[&str] = &["on", "to", "from", "port", "protocol", "egress", "ingress", "both", "and"];
 
 /// What a reordering holds the other packets for, where the file does not say.
 const REORDER_HOLD: Duration = Duration::from_millis(10);
 
+/// What a fault or a change does, and to whom.
+pub(super) struct Acting {
+    pub(super) action: Action,
+    pub(super) on: Selector,
+    pub(super) proven_by: Option<Comparison>,
+}
+
 impl Checker {
     /// Checks one fault.
     pub(super) fn fault(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Fault> {
         let name = statement.name()?;
         let name = Spanned::new(name.text.to_owned(), name.span);
+        let Acting { action, on, proven_by } = self.acting(statement, names)?;
+        Some(Fault { name, action, on, course: Course::Steady, proven_by, span: statement.span })
+    }
+
+    /// Checks what stands behind the `=` of a fault, or of a change that is written as one.
+    pub(super) fn acting(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Acting> {
+        match statement.definition().first().is_some_and(|item| item.is_word(CUSTOM)) {
+            true => self.custom(statement, names),
+            false => self.packets(statement, names),
+        }
+    }
+
+    /// Checks what is done to packets.
+    fn packets(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Acting> {
         let mut cursor = Cursor::new(statement.definition(), statement.span);
         let mut specs: Vec<Spanned<FaultSpec>> = Vec::new();
         let mut on = None;
@@ -158,12 +188,7 @@ impl Checker {
             if self.out.len() > before {
                 return None;
             }
-            self.error(
-                Code::MissingLine,
-                statement.span,
-                format!("the fault `{name}` does not say on what"),
-            )
-            .help = Some("add `on HOST`, or `on here`".into());
+            self.without_target(statement);
             return None;
         };
         if let Some(port) =
@@ -175,7 +200,14 @@ impl Checker {
                 Some("remove the port, or name `tcp` or `udp`".into());
             return None;
         }
-        Some(Fault { name, specs, on, traffic, proven_by, span: statement.span })
+        Some(Acting { action: Action::Packets(PacketFault { specs, traffic }), on, proven_by })
+    }
+
+    /// Says that a fault has no `on`.
+    pub(super) fn without_target(&mut self, statement: &Statement<'_>) {
+        let name = statement.name().map_or("", |word| word.text);
+        self.error(Code::MissingLine, statement.span, format!("the fault `{name}` does not say on what"))
+            .help = Some("add `on HOST`, or `on here`".into());
     }
 
     /// Settles which way the traffic goes: `to` speaks of what the target sends, `from` of what it receives.
@@ -227,8 +259,7 @@ impl Checker {
         traffic: &mut Traffic,
     ) -> Option<Spanned<FaultSpec>> {
         let Some(kind) = cursor.take_any_word() else {
-            self.expected(cursor, "a kind of fault").help =
-                Some(format!("there is {}", super::join_words(&FaultSpec::KINDS)));
+            self.expected(cursor, "a kind of fault").help = Some(kinds());
             return None;
         };
         let spec = match kind.text {
@@ -306,11 +337,11 @@ impl Checker {
             }
             word => {
                 let known = FaultSpec::KINDS.iter().copied().chain(OTHER_KINDS.iter().map(|(k, _)| *k));
+                let known = known.chain([CUSTOM]);
                 match OTHER_KINDS.iter().find(|(k, _)| *k == word) {
                     Some((_, true)) => self.needs_cluster(kind.span, &format!("the fault `{word}`")),
                     Some((_, false)) => {
-                        self.not_yet(kind.span, &format!("the fault `{word}`")).help =
-                            Some(format!("there is {}", super::join_words(&FaultSpec::KINDS)));
+                        self.not_yet(kind.span, &format!("the fault `{word}`")).help = Some(kinds());
                     }
                     None if word == "run" => {
                         let message =
@@ -322,9 +353,8 @@ impl Checker {
                     None if matches!(word, "kill") => self.needs_cluster(kind.span, "the fault `kill`"),
                     None => {
                         let near = suggest::did_you_mean(word, known);
-                        let kinds = || format!("there is {}", super::join_words(&FaultSpec::KINDS)).into();
                         self.error(Code::UnknownKind, kind.span, format!("unknown kind of fault `{word}`"))
-                            .advise(near.unwrap_or_else(kinds));
+                            .advise(near.unwrap_or_else(|| kinds().into()));
                     }
                 }
                 return None;

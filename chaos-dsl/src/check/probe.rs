@@ -18,43 +18,70 @@ use crate::{
     syntax::{Cursor, Item, ItemKind, Statement},
 };
 
-const KINDS: &[&str] = &["http", "tcp", "tls", "dns", "grpc", "exec", "prometheus"];
+/// A kind of probe, as a file declares it.
+pub(super) struct Kind {
+    /// The word for it.
+    word: &'static str,
+    /// Reads what stands behind the word.
+    read: fn(&mut Checker, &mut Cursor<'_, '_>, &Names) -> Option<ProbeKind>,
+    /// What it reads, as far as the word tells.
+    pub(super) reads: Reads,
+}
+
+/// What a kind of probe reads.
+pub(super) enum Reads {
+    /// Nothing.
+    Nothing,
+    /// For how long a certificate is valid.
+    DaysLeft,
+    /// A number, whose unit its block may say.
+    Number,
+}
+
+const KINDS: &[Kind] = &[
+    Kind { word: "http", read: Checker::http, reads: Reads::Nothing },
+    Kind { word: "tcp", read: Checker::tcp, reads: Reads::Nothing },
+    Kind { word: "tls", read: Checker::tls, reads: Reads::DaysLeft },
+    Kind { word: "dns", read: Checker::dns, reads: Reads::Nothing },
+    Kind { word: "grpc", read: Checker::grpc, reads: Reads::Nothing },
+    Kind { word: "exec", read: Checker::exec, reads: Reads::Number },
+    Kind { word: "prometheus", read: Checker::prometheus, reads: Reads::Number },
+    Kind { word: "custom", read: Checker::prober, reads: Reads::Number },
+];
 const CLUSTER_KINDS: &[&str] = &["kube", "envoy", "requests"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
+
+/// Finds the kind of probe that a word stands for.
+pub(super) fn kind_of(word: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.word == word)
+}
+
+fn kinds() -> String {
+    super::join_words(&KINDS.iter().map(|kind| kind.word).collect::<Vec<_>>())
+}
+
 impl Checker {
     /// Checks one probe.
     pub(super) fn probe(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Probe> {
         let name = statement.name()?;
         let name = Spanned::new(name.text.to_owned(), name.span);
         let mut cursor = Cursor::new(statement.definition(), statement.span);
-        let Some(kind) = cursor.take_any_word() else {
-            self.expected(&cursor, "a kind of probe").help =
-                Some(format!("write {}", super::join_words(KINDS)));
+        let Some(word) = cursor.take_any_word() else {
+            self.expected(&cursor, "a kind of probe").help = Some(format!("write {}", kinds()));
             return None;
         };
-        let parsed = match kind.text {
-            "http" => self.http(&mut cursor, names),
-            "tcp" => self.take_string(&mut cursor, "a host and port in quotes").and_then(|address| {
-                self.host_and_port(&address, names).then_some(ProbeKind::Tcp { address })
-            }),
-            "tls" => self.tls(&mut cursor, names),
-            "dns" => self.dns(&mut cursor),
-            "grpc" => self.grpc(&mut cursor, names),
-            "exec" => self.exec(&mut cursor),
-            "prometheus" => self.prometheus(&mut cursor, names),
-            word => {
-                if CLUSTER_KINDS.contains(&word) {
-                    self.needs_cluster(kind.span, &format!("a probe of kind `{word}`"));
-                } else {
-                    let near = suggest::did_you_mean(word, KINDS.iter().copied());
-                    let kinds = || format!("there is {}", super::join_words(KINDS)).into();
-                    self.error(Code::UnknownKind, kind.span, format!("unknown kind of probe `{word}`"))
-                        .advise(near.unwrap_or_else(kinds));
-                }
-                return None;
+        let Some(kind) = kind_of(word.text) else {
+            if CLUSTER_KINDS.contains(&word.text) {
+                self.needs_cluster(word.span, &format!("a probe of kind `{}`", word.text));
+            } else {
+                let near = suggest::did_you_mean(word.text, KINDS.iter().map(|kind| kind.word));
+                self.error(Code::UnknownKind, word.span, format!("unknown kind of probe `{}`", word.text))
+                    .advise(near.unwrap_or_else(|| format!("there is {}", kinds()).into()));
             }
+            return None;
         };
+        let parsed = (kind.read)(self, &mut cursor, names);
         if parsed.is_none() {
             // The mistake has been told; go on behind it.
             while cursor.peek().is_some_and(|i| !i.is_word("from") && !matches!(i.kind, ItemKind::Block(_))) {
@@ -90,46 +117,58 @@ impl Checker {
             )
             .help = Some("add `from HOST`; the runner itself is not on the lab's network".into());
         }
-        let mut probe = Probe {
-            name,
-            kind: parsed.clone().unwrap_or(ProbeKind::Custom { prober: String::new() }),
-            from,
-            rate: 10.0,
+        let polled = parsed.as_ref().is_some_and(ProbeKind::is_polled);
+        if polled {
+            self.read_at_one_place(from.as_ref(), names);
+        }
+        let head = Span { end: cursor.previous().end, ..statement.span };
+        let mut draft = Draft {
+            rate: parsed.as_ref().map_or(10.0, ProbeKind::usual_rate),
+            kind: parsed,
             timeout: Duration::from_secs(5),
-            connections: Connections::Fresh,
+            connections: None,
             ok_when: None,
             labels: Vec::new(),
             trust: Trust::default(),
-            span: statement.span,
         };
-        let polled = matches!(parsed, Some(ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. }));
-        if polled {
-            (probe.rate, probe.connections) = (1.0, Connections::Reuse(1));
-        }
-        if matches!(parsed, Some(ProbeKind::Tls { .. } | ProbeKind::Exec { .. })) {
-            probe.rate = 1.0;
-        }
-        if polled {
-            self.read_at_one_place(probe.from.as_ref(), names);
-        }
-        let head = Span { end: cursor.previous().end, ..statement.span };
-        let mut draft = Draft { probe, kind: parsed, connections: None };
         let strange = cursor.take_block().is_some_and(|block| self.probe_settings(block, &mut draft));
-        let Draft { mut probe, kind, connections } = draft;
         if polled && let Some(line) = line_of(statement, &["ok", "label"]) {
             self.misfit(line, &format!("`{}` belongs to a probe whose answers are judged", line.keyword()));
         }
         self.end(cursor, &["from"]);
-        match (connections, &kind) {
-            (Some(chosen), _) => probe.connections = chosen,
-            (None, Some(ProbeKind::Http { .. })) if !strange => {
-                self.error(Code::MissingLine, head, "an http probe says how it uses connections").help =
-                    Some("add `connections reuse 10`, or `connections fresh`: which of them is often the very question".into());
-            }
-            _ => {}
+        if draft.connections.is_none() && !strange && matches!(draft.kind, Some(ProbeKind::Http { .. })) {
+            self.error(Code::MissingLine, head, "an http probe says how it uses connections").help =
+                Some("add `connections reuse 10`, or `connections fresh`: which of them is often the very question".into());
         }
-        probe.kind = kind?;
-        Some(probe)
+        let usual = if polled { Connections::Reuse(1) } else { Connections::Fresh };
+        Some(Probe {
+            name,
+            kind: draft.kind?,
+            from,
+            rate: draft.rate,
+            timeout: draft.timeout,
+            connections: draft.connections.unwrap_or(usual),
+            ok_when: draft.ok_when,
+            labels: draft.labels,
+            trust: draft.trust,
+            span: statement.span,
+        })
+    }
+
+    fn tcp(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<ProbeKind> {
+        let address = self.take_string(cursor, "a host and port in quotes")?;
+        self.host_and_port(&address, names).then_some(ProbeKind::Tcp { address })
+    }
+
+    /// Reads the name of a prober of the harness, which may stand for whatever it likes.
+    fn prober(&mut self, cursor: &mut Cursor<'_, '_>, _names: &Names) -> Option<ProbeKind> {
+        let prober = self.take_string(cursor, "the name of a prober in quotes")?;
+        if prober.is_empty() {
+            self.error(Code::Misplaced, prober.span, "the name of a prober is empty").help =
+                Some("write the name that the program which runs this gave it: `custom \"queue\"`".into());
+            return None;
+        }
+        Some(ProbeKind::Custom { prober: prober.value })
     }
 
     fn http(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<ProbeKind> {
@@ -164,7 +203,7 @@ impl Checker {
         Some(ProbeKind::Http { method, url, headers: Vec::new(), body: None })
     }
 
-    fn dns(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {
+    fn dns(&mut self, cursor: &mut Cursor<'_, '_>, _names: &Names) -> Option<ProbeKind> {
         let mut record = "A".to_owned();
         if let Some(word) = cursor.peek().and_then(Item::as_word) {
             if !RECORDS.contains(&word.text) {

@@ -5,7 +5,10 @@ use chaos_core::model::{
     probe::{Scale, Take, Taken},
 };
 
-use super::{Checker, Names};
+use super::{
+    Checker, Names,
+    probe::{Reads, kind_of},
+};
 use crate::{
     codes::Code,
     suggest,
@@ -40,10 +43,10 @@ pub(super) fn reads(probe: &Statement<'_>) -> Option<Field> {
     let unit = lines
         .filter(|line| line.keyword() == "unit")
         .find_map(|line| scale(line.items.get(1)?.as_word()?.text));
-    match kind.text {
-        "tls" => Some(Field::DaysLeft),
-        "prometheus" | "exec" => Some(Field::Value(unit.unwrap_or(Scale::PLAIN).unit)),
-        _ => None,
+    match kind_of(kind.text)?.reads {
+        Reads::Nothing => None,
+        Reads::DaysLeft => Some(Field::DaysLeft),
+        Reads::Number => Some(Field::Value(unit.unwrap_or(Scale::PLAIN).unit)),
     }
 }
 

@@ -26,7 +26,7 @@ impl Checker {
     }
 
     /// Reads `exec "program and arguments"`.
-    pub(super) fn exec(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ProbeKind> {
+    pub(super) fn exec(&mut self, cursor: &mut Cursor<'_, '_>, _names: &Names) -> Option<ProbeKind> {
         let command = self.take_string(cursor, "the command in quotes")?;
         match words(&command) {
             Some(words) if !words.is_empty() => Some(ProbeKind::Exec { words, scale: Scale::PLAIN }),

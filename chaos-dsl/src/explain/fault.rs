@@ -1,7 +1,8 @@
 //! What is injected, in words.
 
 use chaos_core::model::{
-    Distribution, Experiment, Fault, FaultSpec, Host, Quantity, Selector, Step, Target, Traffic, Unit,
+    Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
+    Selector, Step, Target, Traffic, Unit,
     fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
     target,
 };
@@ -21,9 +22,10 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
         .iter()
         .partition(|fault| experiment.timeline.steps.iter().any(|step| injects(&step.value, fault)));
     for fault in injected {
-        let effects: Vec<String> = fault.specs.iter().map(|s| effect(s)).collect();
-        page.item(&format!("{}: {}", fault.name, short(fault)));
-        page.detail(&format!("{}: {}.", traffic(fault), effects.join("; and ")));
+        // Nothing is said of how it goes on: it is the same until it is taken back.
+        let Course::Steady = fault.course;
+        page.item(&format!("{}: {}", fault.name, short(&fault.action, &fault.on)));
+        page.detail(&detail(experiment, &fault.action, &fault.on));
         if let Some(proof) = &fault.proven_by {
             page.detail(&format!(
                 "It counts as having met traffic once {proof}: {}.",
@@ -44,14 +46,8 @@ pub(super) fn changes(experiment: &Experiment, page: &mut Page) {
     }
     page.section("What is changed");
     for change in &experiment.changes {
-        page.item(&format!("{}: {}", change.name, short(change)));
-        match replaced(experiment, change) {
-            Some(detail) => page.detail(&detail),
-            None => {
-                let effects: Vec<String> = change.specs.iter().map(|s| effect(s)).collect();
-                page.detail(&format!("{}: {}.", traffic(change), effects.join("; and ")));
-            }
-        }
+        page.item(&format!("{}: {}", change.name, short(&change.action, &change.on)));
+        page.detail(&detail(experiment, &change.action, &change.on));
     }
     page.text(
         "A change is not a fault: it stays through the rollback and the watch, and is undone at the very end of the run, the last \
@@ -59,11 +55,26 @@ pub(super) fn changes(experiment: &Experiment, page: &mut Page) {
     );
 }
 
-/// Says which program another one takes the place of, where that is the change.
-fn replaced(experiment: &Experiment, change: &Fault) -> Option<String> {
-    let [spec] = change.specs.as_slice() else { return None };
-    let FaultSpec::Run { program } = &spec.value else { return None };
-    let pattern = match &change.on {
+/// Says what an action does, a sentence or two.
+fn detail(experiment: &Experiment, action: &Action, on: &Selector) -> String {
+    match action {
+        Action::Packets(packets) => {
+            let effects: Vec<String> = packets.specs.iter().map(|spec| effect(spec)).collect();
+            format!("{}: {}.", traffic(&packets.traffic, on), effects.join("; and "))
+        }
+        Action::Program(program) => replaced(experiment, program, on)
+            .unwrap_or_else(|| format!("On {}, {} runs.", of_selector(on), place::program(program))),
+        Action::Custom(custom) => format!(
+            "What happens to {} is up to the injector {} of the program that runs this.",
+            of_selector(on),
+            custom.injector
+        ),
+    }
+}
+
+/// Says which program another one takes the place of.
+fn replaced(experiment: &Experiment, program: &Program, on: &Selector) -> Option<String> {
+    let pattern = match on {
         Selector::Named(name) => match experiment.targets.iter().find(|t| t.name == *name) {
             Some(Target { selector: Selector::Hosts(pattern), .. }) => pattern,
             _ => return None,
@@ -85,51 +96,65 @@ fn replaced(experiment: &Experiment, change: &Fault) -> Option<String> {
     Some(format!(
         "On {}, instead of {}: {}. The old program ends, with its open connections; the run goes on when the new one is ready, and \
          is aborted where it does not become so. At the end the old one runs again, and is ready.",
-        of_selector(&change.on),
+        of_selector(on),
         old.join(" or "),
         place::program(program)
     ))
 }
 
-/// Says a fault in the words of the language.
-pub(super) fn short(fault: &Fault) -> String {
-    let specs: Vec<String> = fault.specs.iter().map(|s| s.to_string()).collect();
-    let on = match &fault.on {
+/// Says an action in the words of the language.
+pub(super) fn short(action: &Action, on: &Selector) -> String {
+    let on = match on {
         Selector::Hosts(name) | Selector::Named(name) => name.value.clone(),
-        other => other.to_string(),
+        Selector::Here(_) | Selector::Netns(_) | Selector::Process(_) => on.to_string(),
     };
-    let mut out = format!("{} on {on}", specs.join(" and "));
-    let (word, both) = match fault.traffic.direction {
+    match action {
+        Action::Packets(packets) => format!("{action} on {on}{}", clauses(packets)),
+        Action::Program(_) => format!("{action} on {on}"),
+        Action::Custom(custom) => {
+            let settings: Vec<String> = custom.settings.iter().map(ToString::to_string).collect();
+            let block =
+                if settings.is_empty() { String::new() } else { format!(" {{ {} }}", settings.join(", ")) };
+            format!("custom \"{}\" on {on}{block}", custom.injector)
+        }
+    }
+}
+
+/// Says which packets are meant, in the words of the language.
+fn clauses(packets: &PacketFault) -> String {
+    let traffic = &packets.traffic;
+    let mut out = String::new();
+    let (word, both) = match traffic.direction {
         Way::Egress => ("to", ""),
         Way::Ingress => ("from", ""),
         Way::Both => ("to", " both"),
     };
-    for peer in &fault.traffic.peers {
+    for peer in &traffic.peers {
         out.push_str(&format!(" {word} {}", destination(peer)));
     }
     out.push_str(both);
-    fault.traffic.ports.iter().for_each(|port| out.push_str(&format!(" port {port}")));
-    out.push_str(match fault.traffic.protocol {
+    traffic.ports.iter().for_each(|port| out.push_str(&format!(" port {port}")));
+    out.push_str(match traffic.protocol {
         None => "",
         Some(Protocol::Tcp) => " protocol tcp",
         Some(Protocol::Udp) => " protocol udp",
         Some(Protocol::Icmp) => " protocol icmp",
     });
-    if fault.traffic.peers.is_empty() && fault.traffic.direction == Way::Ingress {
+    if traffic.peers.is_empty() && traffic.direction == Way::Ingress {
         out.push_str(" ingress");
     }
     out
 }
 
-fn traffic(fault: &Fault) -> String {
-    let Traffic { direction, peers, ports, protocol } = &fault.traffic;
+fn traffic(traffic: &Traffic, on: &Selector) -> String {
+    let Traffic { direction, peers, ports, protocol } = traffic;
     let protocol = match protocol {
         None => "",
         Some(Protocol::Tcp) => "TCP ",
         Some(Protocol::Udp) => "UDP ",
         Some(Protocol::Icmp) => "ICMP ",
     };
-    let on = of_selector(&fault.on);
+    let on = of_selector(on);
     let (verb, towards) = match direction {
         Way::Egress => ("sends", "to"),
         Way::Ingress => ("receives", "from"),
@@ -228,6 +253,5 @@ fn effect(spec: &FaultSpec) -> String {
             }
         }
         FaultSpec::Partition => "vanishes; nothing passes either way".to_owned(),
-        FaultSpec::Run { program } => format!("goes to {}", place::program(program)),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_core::model::{
     Connections, Experiment, Probe, ProbeKind, Quantity, Unit,
-    probe::{AlertSource, Condition, LabelSource},
+    probe::{Condition, LabelSource},
 };
 
 use super::{
@@ -16,14 +16,14 @@ use super::{
 pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     page.section("What is measured, throughout");
     for probe in &experiment.probes {
-        page.item(&format!("{}: {} from {}", probe.name, kind(&probe.kind), from(probe)));
+        page.item(&format!("{}: {} from {}", probe.name, probe.kind.in_words(), from(probe)));
         let each = match probe.from.as_ref().and_then(|f| place::count(experiment, f)) {
             Some(1) => String::new(),
             Some(n) => format!(" from each of {n} places"),
             None if probe.from.is_some() => " from each place".to_owned(),
             None => String::new(),
         };
-        if matches!(probe.kind, ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. }) {
+        if probe.kind.is_polled() {
             page.detail(&format!(
                 "Once every {}; a reading holds until the next, at most for {}, then what it reads is unknown. After {} \
                  without an answer there is none.",
@@ -49,18 +49,10 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
                 Connections::Fresh => "Each opens a connection of its own.".to_owned(),
             });
         }
-        page.detail(&match (&probe.ok_when, &probe.kind) {
+        page.detail(&match (&probe.ok_when, probe.kind.usual_success()) {
             (Some(wanted), _) => format!("It succeeds when {}.", condition(wanted)),
-            (None, ProbeKind::Http { .. }) => "It succeeds when the status is 200 to 399.".to_owned(),
-            (None, ProbeKind::Tcp { .. }) => "It succeeds when the connection is accepted.".to_owned(),
-            (None, ProbeKind::Dns { .. }) => "It succeeds when an answer comes.".to_owned(),
-            (None, ProbeKind::Tls { .. }) => {
-                "It succeeds when the handshake does, with a certificate that is trusted, valid and for that name.".to_owned()
-            }
-            (None, ProbeKind::Grpc { .. }) => "It succeeds when the answer is SERVING.".to_owned(),
-            (None, ProbeKind::Exec { .. }) => "It succeeds when the command ends with 0.".to_owned(),
-            (None, ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. }) => reading(&probe.kind),
-            (None, ProbeKind::Custom { .. }) => "What succeeds is up to that prober.".to_owned(),
+            (None, Some(usual)) => usual.to_owned(),
+            (None, None) => reading(&probe.kind),
         });
         for label in &probe.labels {
             let source = match &label.source {
@@ -75,41 +67,6 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
 
 fn from(probe: &Probe) -> String {
     probe.from.as_ref().map_or_else(|| "where the runner is".to_owned(), place::of_selector)
-}
-
-fn kind(kind: &ProbeKind) -> String {
-    match kind {
-        ProbeKind::Http { method, url, .. } => format!("HTTP {method} {url}"),
-        ProbeKind::Tcp { address } => format!("opening a TCP connection to {address}"),
-        ProbeKind::Dns { record, name, server: None } => format!("asking for the {record} record of {name}"),
-        ProbeKind::Dns { record, name, server: Some(server) } => {
-            format!("asking {server} for the {record} record of {name}")
-        }
-        ProbeKind::Tls { address, name: None } => format!("a TLS handshake with {address}"),
-        ProbeKind::Tls { address, name: Some(name) } => format!("a TLS handshake with {address}, as {name}"),
-        ProbeKind::Grpc { address, service, secure } => format!(
-            "asking {address} by gRPC{} for the health of {}",
-            if *secure { " over TLS" } else { "" },
-            if service.is_empty() { "the server" } else { service }
-        ),
-        ProbeKind::Exec { words, .. } => format!("running {}", words.join(" ")),
-        ProbeKind::Alerts { source: AlertSource::Alertmanager, url } => {
-            format!("asking the Alertmanager at {url} which alerts fire")
-        }
-        ProbeKind::Alerts { source: AlertSource::Prometheus, url } => {
-            format!("asking the Prometheus at {url} which alerts fire")
-        }
-        ProbeKind::Prometheus { query, url, take: None, .. } => {
-            format!("asking the Prometheus at {url} for {query}")
-        }
-        ProbeKind::Prometheus { query, url, take: Some(take), .. } => format!(
-            "asking the Prometheus at {url} for the {} of {query} over the last {}, in steps of {}",
-            take.which.as_str(),
-            time(take.over),
-            time(take.step)
-        ),
-        ProbeKind::Custom { prober } => format!("the harness's prober {prober}"),
-    }
 }
 
 /// Says what counts as a reading.

@@ -1,4 +1,7 @@
-//! Delay, jitter, reordering and rate in user space, behind a BPF program or behind filters.
+//! Delay, jitter, reordering and rate in user space, behind a BPF program or behind filters. [`shape`] says what a fault is
+//! to a forwarder.
+
+pub(crate) mod shape;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,14 +10,14 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Direction, Effect, Hold, Undo},
+    injector::{Direction, Hold, Measured, Undo, Unit},
     trouble::{Kind, Trouble},
 };
 
 use super::{
-    ground::{Ground, Interface, State, bpf_failed, failed},
+    ground::{Ground, Interface, State, bpf_failed, failed, packets},
     holds::Holds,
-    layers::Share,
+    layers::Portion,
 };
 use crate::{
     bpf::{Deadline, Device},
@@ -26,7 +29,6 @@ use crate::{
         filter::{self, Hook, SLOTS, Verdict},
         own_pair,
     },
-    network,
 };
 
 /// The faults whose packets this process holds.
@@ -89,13 +91,13 @@ impl Steering for FilterSteering {
 }
 
 impl Forwarders {
-    /// Starts a forwarder for every share of every interface and direction, least specific first.
+    /// Starts a forwarder for every portion of every interface and direction, least specific first.
     pub(crate) async fn inject(
         &mut self,
         undo: &Undo,
         ground: &Ground,
         holds: &mut Holds,
-        shares: &[(Interface, Direction, Vec<Share>)],
+        portions: &[(Interface, Direction, Vec<Portion>)],
     ) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
             return Ok(());
@@ -103,22 +105,22 @@ impl Forwarders {
         // What one left that was killed where its pair had no namespace of its own.
         own_pair::sweep(&ground.connection).await.map_err(failed)?;
         self.active.insert(undo.id.clone(), Vec::new());
-        let ask = &undo.offer.ask;
+        let specs = &packets(undo)?.specs;
         let until = Deadline::after(undo.deadline);
-        let mut seed = ask.seed;
-        for (interface, direction, shares) in shares {
+        let mut seed = undo.offer.ask.seed;
+        for (interface, direction, portions) in portions {
             let device = ground.device(interface.index).await?;
             // The newest rule is asked first, so the one for all the rest comes first.
-            for share in shares.iter().rev() {
-                let mut shape = network::shape(&ask.specs).map_err(Trouble::unable)?;
-                shape.delay += share.below;
+            for portion in portions.iter().rev() {
+                let mut shape = shape::shape(specs).map_err(Trouble::unable)?;
+                shape.delay += portion.below;
                 seed = seed.wrapping_add(1);
                 let running = match undo.offer.hold {
                     Hold::Kernel => {
                         let key =
                             holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
                         let hold = holds.get(key).ok_or_else(|| Trouble::unable("the program is gone"))?;
-                        let steering = TcxSteering::new(hold, share.matches.clone(), Some(until));
+                        let steering = TcxSteering::new(hold, portion.matches.clone(), Some(until));
                         let forwarder =
                             start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
                         Running {
@@ -128,6 +130,10 @@ impl Forwarders {
                             slot: None,
                             counted: Counters::default(),
                         }
+                    }
+                    Hold::Environment | Hold::Record => {
+                        let hold = undo.offer.hold;
+                        return Err(Trouble::unable(format!("a forwarder is never {hold}")));
                     }
                     Hold::Agent => {
                         let near = Arc::new(Mutex::new(None));
@@ -145,7 +151,7 @@ impl Forwarders {
                             slot: Some(slot),
                             counted: Counters::default(),
                         });
-                        let rules = filter::compile(&share.matches, *direction)
+                        let rules = filter::compile(&portion.matches, *direction)
                             .map_err(|error| Trouble::unable(error.to_string()))?;
                         let connection = &ground.connection;
                         connection.ensure_clsact(interface.index).await.map_err(failed)?;
@@ -188,7 +194,7 @@ impl Forwarders {
         state: &State,
         ground: Option<&Ground>,
         holds: &mut Holds,
-    ) -> Result<Effect, Trouble> {
+    ) -> Result<Measured, Trouble> {
         let mut all = self.active.remove(&undo.id);
         let mut failure = None;
         for running in all.iter_mut().flatten().rev() {
@@ -277,7 +283,7 @@ impl Forwarders {
     }
 
     /// Reads the counters.
-    pub(crate) fn effect(&mut self, undo: &Undo) -> Effect {
+    pub(crate) fn effect(&mut self, undo: &Undo) -> Measured {
         let running = self.active.get_mut(&undo.id).map(Vec::as_mut_slice).unwrap_or_default();
         for running in running.iter_mut() {
             if let Some(forwarder) = &running.forwarder {
@@ -316,7 +322,7 @@ fn hook(direction: Direction) -> Hook {
     }
 }
 
-fn effect(all: &[Running]) -> Effect {
+fn effect(all: &[Running]) -> Measured {
     let sum = |field: fn(&Counters) -> u64| all.iter().map(|running| field(&running.counted)).sum::<u64>();
     let (met, delayed) = (sum(|counters| counters.packets), sum(|counters| counters.delayed));
     let (lost, doubled) = (sum(|counters| counters.lost), sum(|counters| counters.duplicated));
@@ -338,5 +344,12 @@ fn effect(all: &[Running]) -> Effect {
     if overflow > 0 {
         line += &format!(", {overflow} lost because the queue was full");
     }
-    Effect { seen: Some(met), met, changed: delayed.max(lost + doubled + damaged), added_delay: added, line }
+    Measured {
+        unit: Unit::Packets,
+        seen: Some(met),
+        met,
+        changed: delayed.max(lost + doubled + damaged),
+        delay: added,
+        line,
+    }
 }

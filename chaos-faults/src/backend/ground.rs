@@ -6,7 +6,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Peer, Undo},
+    injector::{Packets, Peer, Undo},
     trouble::{Kind, Trouble},
 };
 use chaos_netns::{Namespace, NamespaceError};
@@ -75,6 +75,15 @@ impl State {
             Trouble::unable(format!("the undo record `{}` cannot be read: {error}", undo.id))
         })
     }
+}
+
+/// Returns what a fault does to packets.
+pub(crate) fn packets(undo: &Undo) -> Result<&Packets, Trouble> {
+    undo.offer
+        .ask
+        .work
+        .packets()
+        .ok_or_else(|| Trouble::unable(format!("`{}` is not about packets", undo.id)))
 }
 
 /// Turns an error of netlink into one for people.

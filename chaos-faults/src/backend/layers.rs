@@ -29,7 +29,7 @@ pub(crate) struct Layer {
 
 /// Some of a fault's packets, and by how much another fault below delays them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct Portion {
     pub(crate) matches: PacketMatch,
     pub(crate) below: Duration,
 }
@@ -42,13 +42,13 @@ pub(crate) fn plain_delay(specs: &[FaultSpec]) -> Option<Duration> {
     }
 }
 
-/// Splits the packets of a fault by what is below; of several shares that a packet is in, the first one counts.
-pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Share>, Trouble> {
+/// Splits the packets of a fault by what is below; of several portions that a packet is in, the first one counts.
+pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Portion>, Trouble> {
     let same = |layer: &&Layer| {
         (layer.namespace, layer.index, layer.direction) == (upper.namespace, upper.index, upper.direction)
             && layer.id != upper.id
     };
-    let mut shares: Vec<Share> = Vec::new();
+    let mut portions: Vec<Portion> = Vec::new();
     let refuse = |lower: &Layer, why: &str| {
         Trouble::unable(format!("`{}` holds packets that `{}` holds already, {why}", upper.id, lower.id))
             .with_help("join both with `and` in one fault, or let them apply to different packets")
@@ -62,13 +62,13 @@ pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Share>, Trouble>
         if bypassed {
             return Err(refuse(lower, &format!("past the queue that `{}` would use", upper.mechanism)));
         }
-        if shares.iter().any(|share| intersection(&share.matches, &common).is_some()) {
+        if portions.iter().any(|portion| intersection(&portion.matches, &common).is_some()) {
             return Err(refuse(lower, "and so does a third fault"));
         }
-        shares.push(Share { matches: common, below });
+        portions.push(Portion { matches: common, below });
     }
-    shares.push(Share { matches: upper.matches.clone(), below: Duration::ZERO });
-    Ok(shares)
+    portions.push(Portion { matches: upper.matches.clone(), below: Duration::ZERO });
+    Ok(portions)
 }
 
 /// Returns a match for the packets that both match, or one that is too wide where that cannot be said: two different sets
@@ -131,9 +131,9 @@ mod tests {
             layer("link-a", Mechanism::Netem, &[a], Some(20)),
             layer("link-b", Mechanism::Netem, &[b], Some(30)),
         ];
-        let shares = stack(&layer("slow", Mechanism::Netem, &[], Some(100)), &below).unwrap();
+        let portions = stack(&layer("slow", Mechanism::Netem, &[], Some(100)), &below).unwrap();
         let expected: Vec<_> =
-            shares.iter().map(|share| (share.matches.peers.clone(), share.below)).collect();
+            portions.iter().map(|portion| (portion.matches.peers.clone(), portion.below)).collect();
         let ms = Duration::from_millis;
         assert_eq!(expected, [(vec![a], ms(20)), (vec![b], ms(30)), (vec![], ms(0))]);
         let one = stack(&layer("slow", Mechanism::Forwarder, &[peer("10.0.0.0", 24)], None), &below).unwrap();

@@ -8,14 +8,14 @@ mod message;
 use std::collections::BTreeMap;
 
 use chaos_core::{
-    injector::{Direction, Effect, PacketMatch, Undo},
+    injector::{Direction, Measured, PacketMatch, Undo, Unit},
     model::{FaultSpec, fault::Blocked},
     trouble::{Kind, Trouble},
 };
 use chaos_netns::Namespace;
 
 use self::message::Table;
-use super::ground::Ground;
+use super::ground::{Ground, packets};
 use crate::netlink::filter;
 
 /// The faults that this process holds by tables.
@@ -30,12 +30,13 @@ impl Nft {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
+        let packets = packets(undo)?;
         let mut rules = Vec::new();
-        for spec in &undo.offer.ask.specs {
+        for spec in &packets.specs {
             let FaultSpec::Block { connections, .. } = spec else {
                 return Err(Trouble::unable(format!("a table cannot do `{spec}`")));
             };
-            rules.extend(compile(&undo.offer.ask.matches, &undo.offer.ask.directions, *connections)?);
+            rules.extend(compile(&packets.matches, &packets.directions, *connections)?);
         }
         let table = Table::make(ground.connection.namespace(), &name(&undo.id), &rules).map_err(refused)?;
         let there = table.counted().map_err(refused)?.len();
@@ -47,7 +48,7 @@ impl Nft {
     }
 
     /// Removes the fault's table; one of an agent that is dead is gone already.
-    pub(crate) fn revert(&mut self, undo: &Undo, ground: Option<&Ground>) -> Result<Effect, Trouble> {
+    pub(crate) fn revert(&mut self, undo: &Undo, ground: Option<&Ground>) -> Result<Measured, Trouble> {
         let Some(table) = self.active.remove(&undo.id) else { return Ok(effect(0)) };
         let met = table.counted().map(|counted| counted.iter().sum()).unwrap_or(0);
         let namespace = ground.map(|ground| ground.connection.namespace().clone());
@@ -61,7 +62,7 @@ impl Nft {
     }
 
     /// Reads the counters.
-    pub(crate) fn effect(&self, undo: &Undo) -> Result<Effect, Trouble> {
+    pub(crate) fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
         let Some(table) = self.active.get(&undo.id) else { return Ok(effect(0)) };
         Ok(effect(table.counted().map_err(refused)?.iter().sum()))
     }
@@ -84,9 +85,9 @@ fn refused(error: std::io::Error) -> Trouble {
         .of_kind(Kind::from(&error))
 }
 
-fn effect(met: u64) -> Effect {
+fn effect(met: u64) -> Measured {
     let line = format!("{met} packets were refused, their senders told");
-    Effect { seen: Some(met), met, changed: met, added_delay: None, line }
+    Measured { unit: Unit::Packets, seen: Some(met), met, changed: met, delay: None, line }
 }
 
 /// Makes a name that the `nft` program can print.

@@ -3,18 +3,48 @@
 use std::collections::BTreeMap;
 
 use chaos_core::{
-    injector::{Effect, Undo},
+    injector::{Measured, Undo, Unit},
+    model::{
+        FaultSpec,
+        fault::{Blocked, Refusal},
+    },
     trouble::Trouble,
 };
 
 use super::{
-    ground::{Ground, State, bpf_failed},
+    ground::{Ground, State, bpf_failed, packets},
     holds::{Holds, Key},
 };
 use crate::{
-    bpf::{Counters, Deadline, Rule, RuleId},
-    network,
+    bpf::{Action, Counters, Deadline, Loss, Rule, RuleId},
+    share::{Bursts, Share},
 };
+
+/// Returns a fault as the action of a program on the interface.
+pub(crate) fn action(spec: &FaultSpec) -> Result<Action, String> {
+    let share = |ratio| Share::new(ratio).map_err(|error| error.to_string());
+    match *spec {
+        FaultSpec::Loss { ratio, burst: None } => Ok(Action::Drop(Loss::Independent(share(ratio)?))),
+        FaultSpec::Loss { ratio, burst: Some(length) } => {
+            let bursts = Bursts::of_length(share(ratio)?, length.into());
+            Ok(Action::Drop(Loss::Bursts(bursts.map_err(|error| error.to_string())?)))
+        }
+        FaultSpec::Duplicate { ratio } => Ok(Action::Duplicate(share(ratio)?)),
+        FaultSpec::Corrupt { ratio } => Ok(Action::Corrupt(share(ratio)?)),
+        FaultSpec::Block { answer: Refusal::Reject, .. } => {
+            Err("a program on the interface cannot answer the sender".into())
+        }
+        FaultSpec::Block { connections, answer: Refusal::Drop } => Ok(match connections {
+            Blocked::All => Action::Drop(Loss::Independent(Share::ALL)),
+            Blocked::New => Action::DropOpening,
+            Blocked::Established => Action::DropEstablished,
+        }),
+        FaultSpec::Partition => Ok(Action::Drop(Loss::Independent(Share::ALL))),
+        FaultSpec::Delay { .. } | FaultSpec::Reorder { .. } | FaultSpec::Bandwidth { .. } => {
+            Err("a program on an interface cannot hold packets".into())
+        }
+    }
+}
 
 /// The faults that this process holds by programs.
 #[derive(Debug, Default)]
@@ -54,16 +84,16 @@ impl Tcx {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
+        let packets = packets(undo)?;
         let placed = &mut self.active.entry(undo.id.clone()).or_default().placed;
-        let ask = &undo.offer.ask;
         let until = Deadline::after(undo.deadline);
         for interface in &state.interfaces {
             let device = ground.device(interface.index).await?;
-            for direction in &ask.directions {
+            for direction in &packets.directions {
                 let key = holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
-                for (spec, asked) in ask.specs.iter().enumerate() {
-                    let action = network::action(asked).map_err(Trouble::unable)?;
-                    let rule = Rule { matching: ask.matches.clone(), action, deadline: Some(until) };
+                for (spec, asked) in packets.specs.iter().enumerate() {
+                    let action = action(asked).map_err(Trouble::unable)?;
+                    let rule = Rule { matching: packets.matches.clone(), action, deadline: Some(until) };
                     let rule = holds.add(key, rule).map_err(bpf_failed)?;
                     // The kernel confirms by the counters that the rule is there.
                     holds.counters(key, rule).map_err(bpf_failed)?;
@@ -87,7 +117,7 @@ impl Tcx {
     }
 
     /// Takes the rules off; a program without rules goes as a whole.
-    pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Effect, Trouble> {
+    pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Measured, Trouble> {
         self.release(&undo.id, holds)?;
         let Active { lifted, met, .. } = self.active.remove(&undo.id).unwrap_or_default();
         for key in lifted {
@@ -98,7 +128,7 @@ impl Tcx {
     }
 
     /// Reads the counters.
-    pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Effect, Trouble> {
+    pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Measured, Trouble> {
         let Some(Active { placed, met, .. }) = self.active.get(&undo.id) else {
             return Ok(effect(&BTreeMap::new()));
         };
@@ -116,14 +146,15 @@ fn add(met: &mut BTreeMap<usize, Counters>, spec: usize, counters: Counters) {
     sum.hit += counters.hit;
 }
 
-fn effect(met: &BTreeMap<usize, Counters>) -> Effect {
+fn effect(met: &BTreeMap<usize, Counters>) -> Measured {
     let seen = met.values().map(|counters| counters.seen).max().unwrap_or(0);
     let changed = met.values().map(|counters| counters.hit).sum();
-    Effect {
+    Measured {
+        unit: Unit::Packets,
         seen: Some(seen),
         met: seen,
         changed,
-        added_delay: None,
+        delay: None,
         line: format!("{seen} packets met it, {changed} of them were changed"),
     }
 }

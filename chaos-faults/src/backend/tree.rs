@@ -1,24 +1,24 @@
-//! The kernel's own queues, netem and tbf, below an own root qdisc.
+//! The kernel's own queues, netem and tbf, below an own root qdisc. [`qdisc`] says what a fault is to each of them.
 
-use std::{collections::BTreeMap, time::Duration};
+pub(crate) mod qdisc;
+
+use std::collections::BTreeMap;
 
 use chaos_core::{
-    injector::{Effect, PacketMatch, Undo},
+    injector::{Measured, PacketMatch, Undo, Unit},
     model::FaultSpec,
     trouble::Trouble,
 };
 
+use self::qdisc::Counted;
 use super::{
     Mechanism,
-    ground::{Ground, Interface, State, failed, list},
-    layers::Share,
+    ground::{Ground, Interface, State, failed, list, packets},
+    layers::Portion,
 };
-use crate::{
-    netlink::{
-        QdiscOptions, QdiscStatistics,
-        tree::{Branch, MOST_BRANCHES, Root, Tree},
-    },
-    network,
+use crate::netlink::{
+    QdiscOptions, QdiscStatistics,
+    tree::{Branch, MOST_BRANCHES, Root, Tree},
 };
 
 /// The own roots that this process made.
@@ -56,22 +56,6 @@ pub(crate) fn check(mechanism: Mechanism, interfaces: &[Interface]) -> Result<()
     Ok(())
 }
 
-/// Makes the qdisc that packets of a share pass.
-fn qdisc(
-    mechanism: Mechanism,
-    specs: &[FaultSpec],
-    below: Duration,
-    seed: u64,
-    mtu: u32,
-) -> Result<QdiscOptions, String> {
-    if mechanism == Mechanism::Tbf && below.is_zero() {
-        return network::token_bucket(specs, mtu).map(QdiscOptions::Tbf);
-    }
-    let mut netem = network::netem(specs, seed)?;
-    netem.delay += below;
-    Ok(netem.with_sufficient_limit().into())
-}
-
 impl Trees {
     /// Makes the tree of each interface anew with the fault's branches in front.
     pub(crate) async fn inject(
@@ -80,15 +64,15 @@ impl Trees {
         undo: &Undo,
         ground: &Ground,
         root: Root,
-        shares: &[(Interface, Vec<Share>)],
+        portions: &[(Interface, Vec<Portion>)],
     ) -> Result<(), Trouble> {
-        let ask = &undo.offer.ask;
-        for (interface, shares) in shares {
+        let (ask, packets) = (&undo.offer.ask, packets(undo)?);
+        for (interface, portions) in portions {
             let key = (ground.inode(), interface.index);
             let mut branches = Vec::new();
-            for Share { matches, below } in shares {
-                let qdisc =
-                    qdisc(mechanism, &ask.specs, *below, ask.seed, interface.mtu).map_err(Trouble::unable)?;
+            for Portion { matches, below } in portions {
+                let qdisc = qdisc::of(mechanism, &packets.specs, *below, ask.seed, interface.mtu)
+                    .map_err(Trouble::unable)?;
                 branches.push(Branch { matches: matches.clone(), qdisc });
             }
             let before = self.standing.get(&key).cloned().unwrap_or_default();
@@ -132,10 +116,10 @@ impl Trees {
         state: &State,
         ground: Option<&Ground>,
         root: Root,
-    ) -> Result<Effect, Trouble> {
+    ) -> Result<Measured, Trouble> {
         let Some(ground) = ground else {
             self.standing.values_mut().for_each(|grown| grown.retain(|grown| grown.id != undo.id));
-            return Ok(effect(&undo.offer.ask.specs, &QdiscStatistics::default()));
+            return Ok(effect(&packets(undo)?.specs, &QdiscStatistics::default()));
         };
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
@@ -166,7 +150,7 @@ impl Trees {
                 }
             }
         }
-        Ok(effect(&undo.offer.ask.specs, &sum))
+        Ok(effect(&packets(undo)?.specs, &sum))
     }
 
     /// Reads what passed through the fault's branches.
@@ -175,7 +159,7 @@ impl Trees {
         undo: &Undo,
         state: &State,
         ground: &Ground,
-    ) -> Result<Effect, Trouble> {
+    ) -> Result<Measured, Trouble> {
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
             let Some(grown) = self.standing.get(&(ground.inode(), interface.index)) else { continue };
@@ -184,7 +168,7 @@ impl Trees {
                 add(&mut sum, &grown.counted);
             }
         }
-        Ok(effect(&undo.offer.ask.specs, &sum))
+        Ok(effect(&packets(undo)?.specs, &sum))
     }
 
     /// Adds what the kernel counted until now to what each fault has on its account.
@@ -245,13 +229,12 @@ fn add(sum: &mut QdiscStatistics, more: &QdiscStatistics) {
     sum.queued_bytes = more.queued_bytes;
 }
 
-fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Effect {
+fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Measured {
     let met = u64::from(counted.packets) + u64::from(counted.drops) + u64::from(counted.queued_packets);
-    let holds = |spec: &FaultSpec| matches!(spec, FaultSpec::Delay { .. } | FaultSpec::Reorder { .. });
-    let limits = |spec: &FaultSpec| matches!(spec, FaultSpec::Bandwidth { .. });
-    let (changed, line) = if specs.iter().any(holds) {
+    let does = |one: Counted| specs.iter().any(|spec| qdisc::counted(spec) == one);
+    let (changed, line) = if does(Counted::Hold) {
         (met, format!("{met} packets were held, {} lost", counted.drops))
-    } else if specs.iter().any(limits) {
+    } else if does(Counted::Limit) {
         let waited = u64::from(counted.overlimits);
         (
             waited.min(met).max(counted.drops.into()),
@@ -260,13 +243,12 @@ fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Effect {
                 counted.bytes, counted.drops
             ),
         )
-    } else if specs.iter().any(|spec| matches!(spec, FaultSpec::Loss { .. } | FaultSpec::Block { .. })) {
+    } else if does(Counted::Lose) {
         (counted.drops.into(), format!("{met} packets met it, {} were lost", counted.drops))
     } else {
-        // netem does not count what it doubles or damages.
         (met, format!("{met} packets met it"))
     };
-    Effect { seen: Some(met), met, changed, added_delay: None, line }
+    Measured { unit: Unit::Packets, seen: Some(met), met, changed, delay: None, line }
 }
 
 /// Says whether the root's filters can tell these packets; some matches only a program can express.

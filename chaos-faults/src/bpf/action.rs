@@ -9,94 +9,21 @@ use super::matching::{
 };
 use super::program::Words;
 use super::{BpfError, Device};
+use crate::share::{Bursts, Share};
 
-/// How often something happens, from never (0) to always (1), in steps of 2⁻³².
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Probability(f64);
-
-impl Probability {
-    /// It always happens.
-    pub const ALWAYS: Self = Self(1.0);
-    /// It never happens.
-    pub const NEVER: Self = Self(0.0);
-
-    /// Takes a fraction.
-    ///
-    /// # Errors
-    /// It is not a number from 0 to 1.
-    pub fn new(fraction: f64) -> Result<Self, BpfError> {
-        if (0.0..=1.0).contains(&fraction) {
-            Ok(Self(fraction))
-        } else {
-            Err(BpfError::OutOfRange {
-                what: "a probability",
-                value: fraction.to_string(),
-                expected: "a fraction from 0 to 1",
-            })
-        }
-    }
-
-    /// Returns the fraction.
-    pub fn fraction(self) -> f64 {
-        self.0
-    }
-
-    /// Returns below which of all 32-bit numbers it happens, or nothing if it always does.
-    fn threshold(self) -> Option<u32> {
-        let threshold = (self.0 * 4_294_967_296.0).round();
-        (threshold < 4_294_967_296.0).then_some(threshold as u32)
-    }
+/// Returns below which of all 32-bit numbers something happens, in steps of 2⁻³², or nothing if it always does.
+fn threshold(share: Share) -> Option<u32> {
+    let threshold = (share.fraction() * 4_294_967_296.0).round();
+    (threshold < 4_294_967_296.0).then_some(threshold as u32)
 }
 
 /// Which of the matched packets are lost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Loss {
     /// Each packet for itself.
-    Independent(Probability),
-    /// In bursts, by a chain of two states (Gilbert and Elliott), as netem's `loss gemodel`.
-    Chain {
-        /// From the good state to the bad.
-        worsen: Probability,
-        /// From the bad state to the good.
-        recover: Probability,
-        /// Loss in the bad state.
-        in_bad: Probability,
-        /// Loss in the good state.
-        in_good: Probability,
-    },
-}
-
-impl Loss {
-    /// Loses a fraction of all packets in bursts of a mean length.
-    ///
-    /// # Errors
-    /// The fraction is not below 1, the length below one packet, or both together cannot be met.
-    pub fn bursts(fraction: Probability, mean_length: f64) -> Result<Self, BpfError> {
-        let lost = fraction.fraction();
-        let wrong =
-            |what, value: f64, expected| BpfError::OutOfRange { what, value: value.to_string(), expected };
-        if !mean_length.is_finite() || mean_length < 1.0 {
-            return Err(wrong("the mean length of a loss burst", mean_length, "one packet or more"));
-        }
-        if lost >= 1.0 {
-            return Err(wrong("the share of packets lost in bursts", lost, "below 1; a block loses all"));
-        }
-        let recover = 1.0 / mean_length;
-        let worsen = lost * recover / (1.0 - lost);
-        if worsen > 1.0 {
-            return Err(wrong(
-                "the mean length of a loss burst",
-                mean_length,
-                "longer for a share of packets this high",
-            ));
-        }
-        Ok(Self::Chain {
-            worsen: Probability(worsen),
-            recover: Probability(recover),
-            in_bad: Probability::ALWAYS,
-            in_good: Probability::NEVER,
-        })
-    }
+    Independent(Share),
+    /// In bursts, by a chain of two states, as netem's `loss gemodel`.
+    Bursts(Bursts),
 }
 
 /// What happens to a packet that a rule matched.
@@ -109,10 +36,10 @@ pub enum Action {
     /// Loses every packet of TCP connections but those that open one (SYN without ACK), which go on.
     DropEstablished,
     /// Sends a second copy right away.
-    Duplicate(Probability),
+    Duplicate(Share),
     /// Flips one bit behind the transport header. Between interfaces that leave checksums to the hardware, as veth pairs
     /// do, the damage reaches the application; elsewhere the receiver's checksum finds it.
-    Corrupt(Probability),
+    Corrupt(Share),
     /// Sends packets to another interface, where a forwarder holds them.
     Redirect {
         /// The interface's number, in the namespace of the device.
@@ -204,12 +131,12 @@ pub(super) fn count(asm: &mut Assembler, words: &Words, word: u32) {
 /// Writes the instructions of an action; whatever does not end the program goes on at `next`.
 pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_>, next: Label) {
     match action {
-        Action::Drop(Loss::Independent(probability)) => {
-            happen(asm, *probability, next);
+        Action::Drop(Loss::Independent(share)) => {
+            happen(asm, *share, next);
             drop_packet(asm, around);
         }
-        Action::Drop(Loss::Chain { worsen, recover, in_bad, in_good }) => {
-            chain(asm, around, [*worsen, *recover, *in_bad, *in_good], next);
+        Action::Drop(Loss::Bursts(bursts)) => {
+            chain(asm, around, *bursts, next);
             drop_packet(asm, around);
         }
         Action::DropOpening | Action::DropEstablished => {
@@ -227,12 +154,12 @@ pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_
             asm.jump_if(unmeant, R0, SYN, next);
             drop_packet(asm, around);
         }
-        Action::Duplicate(probability) => {
-            happen(asm, *probability, next);
+        Action::Duplicate(share) => {
+            happen(asm, *share, next);
             duplicate(asm, around, next);
         }
-        Action::Corrupt(probability) => {
-            happen(asm, *probability, next);
+        Action::Corrupt(share) => {
+            happen(asm, *share, next);
             corrupt(asm, around, next);
         }
         Action::Redirect { to, heartbeat } => {
@@ -250,9 +177,9 @@ pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_
     }
 }
 
-/// Goes on with the given probability, else jumps to `next`.
-fn happen(asm: &mut Assembler, probability: Probability, next: Label) {
-    if let Some(threshold) = probability.threshold() {
+/// Goes on for this share of packets, else jumps to `next`.
+fn happen(asm: &mut Assembler, share: Share, next: Label) {
+    if let Some(threshold) = threshold(share) {
         asm.call(Helper::GetPrandomU32).jump_if(Condition::AtLeast, R0, threshold, next);
     }
 }
@@ -268,29 +195,22 @@ fn drop_packet(asm: &mut Assembler, around: &Surroundings<'_>) {
     };
 }
 
-/// Steps the chain of two states; goes on if the packet is lost, else jumps to `next`.
-fn chain(asm: &mut Assembler, around: &Surroundings<'_>, probabilities: [Probability; 4], next: Label) {
+/// Steps the chain of two states; goes on if the packet is lost, which is when the state was bad, else jumps to `next`.
+fn chain(asm: &mut Assembler, around: &Surroundings<'_>, bursts: Bursts, next: Label) {
     use std::os::fd::AsRawFd;
-    let [worsen, recover, in_bad, in_good] = probabilities;
     let (bad, lost) = (asm.label(), asm.label());
     asm.call(Helper::GetPrandomU32);
     asm.map_value(R1, around.words.as_raw_fd(), STATE).load(Width::Double, R2, R1, 0);
     asm.jump_if(Condition::NotEqual, R2, 0, bad);
-    for (into, probability, loss, last) in [(1, worsen, in_good, false), (0, recover, in_bad, true)] {
-        if last {
-            asm.place(bad);
-        }
-        let stay = asm.label();
-        if let Some(threshold) = probability.threshold() {
-            asm.jump_if(Condition::AtLeast, R0, threshold, stay);
-        }
-        asm.set(R2, into).store(Width::Double, R1, 0, R2);
-        asm.place(stay);
-        happen(asm, loss, next);
-        if !last {
-            asm.jump(lost);
-        }
+    if let Some(threshold) = threshold(bursts.enter()) {
+        asm.jump_if(Condition::AtLeast, R0, threshold, next);
     }
+    asm.set(R2, 1).store(Width::Double, R1, 0, R2).jump(next);
+    asm.place(bad);
+    if let Some(threshold) = threshold(bursts.leave()) {
+        asm.jump_if(Condition::AtLeast, R0, threshold, lost);
+    }
+    asm.set(R2, 0).store(Width::Double, R1, 0, R2);
     asm.place(lost);
 }
 
@@ -363,32 +283,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probabilities_are_fractions() {
-        assert!(Probability::new(f64::NAN).is_err());
-        assert!(Probability::new(-0.1).is_err());
-        assert_eq!(
-            Probability::new(10.0).unwrap_err().to_string(),
-            "a probability is `10`, but must be a fraction from 0 to 1"
-        );
-        assert_eq!(Probability::ALWAYS.threshold(), None);
-        assert_eq!(Probability::NEVER.threshold(), Some(0));
-        assert_eq!(Probability::new(0.0001).unwrap().threshold(), Some(429_497));
-    }
-
-    #[test]
-    fn bursts_lose_the_share_asked_for() {
-        let Loss::Chain { worsen, recover, .. } = Loss::bursts(Probability(0.1), 4.0).unwrap() else {
-            panic!("bursts are a chain");
-        };
-        assert!((recover.fraction() - 0.25).abs() < 1e-12);
-        let share = worsen.fraction() / (worsen.fraction() + recover.fraction());
-        assert!((share - 0.1).abs() < 1e-12);
-    }
-
-    #[test]
-    fn bursts_that_cannot_be_are_refused() {
-        assert!(Loss::bursts(Probability(0.1), 0.5).is_err());
-        assert!(Loss::bursts(Probability::ALWAYS, 5.0).is_err());
-        assert!(Loss::bursts(Probability(0.9), 2.0).is_err());
+    fn a_threshold_is_below_what_the_share_happens() {
+        assert_eq!(threshold(Share::ALL), None);
+        assert_eq!(threshold(Share::NONE), Some(0));
+        assert_eq!(threshold(Share::new(0.0001).unwrap()), Some(429_497));
     }
 }

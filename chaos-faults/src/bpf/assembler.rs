@@ -41,8 +41,6 @@ pub enum Helper {
     SkbLoadBytes = 26,
     /// Copies bytes of the packet, counted from the link or the network header.
     SkbLoadBytesRelative = 68,
-    /// Sets the error number that a cgroup program answers with.
-    SetRetval = 187,
 }
 
 /// Width of a load or store.

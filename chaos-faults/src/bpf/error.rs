@@ -41,7 +41,7 @@ pub enum BpfError {
     Link {
         /// What was tried.
         what: &'static str,
-        /// The interface or cgroup.
+        /// The interface.
         target: String,
         /// The kernel's answer.
         source: io::Error,

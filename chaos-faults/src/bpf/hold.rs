@@ -13,7 +13,7 @@ use super::assembler::Register::{R0, R1, R6};
 use super::assembler::{Assembler, Condition, Helper, Width};
 use super::link::{self, Link};
 use super::matching::{self, Direction, PacketMatch, SKB_TC_INDEX};
-use super::program::{Kind, Program, Words};
+use super::program::{Program, Words};
 use super::{BpfError, Device};
 
 /// The verdict that lets a packet go on to the next program or to the qdisc.
@@ -175,7 +175,7 @@ fn load(
         Direction::Egress => "chaos_egress",
         Direction::Ingress => "chaos_ingress",
     };
-    Program::load(Kind::SchedCls, 0, name, &write(device, direction, rules)?)
+    Program::load(name, &write(device, direction, rules)?)
 }
 
 fn write(
@@ -236,6 +236,6 @@ pub(crate) fn return_link(from: &Device, into: &Device) -> Result<Link, BpfError
     let mut asm = Assembler::new();
     asm.set_u32(R0, MARK_DONE).store(Width::Word, R1, SKB_TC_INDEX, R0);
     asm.set_u32(R1, into.index()).set(R2, INGRESS).call(Helper::Redirect).exit();
-    let program = Program::load(Kind::SchedCls, 0, "chaos_return", &asm.finish()?)?;
+    let program = Program::load("chaos_return", &asm.finish()?)?;
     link::Link::attach(from, Direction::Ingress, &program)
 }

@@ -95,8 +95,8 @@ pub(super) fn attach_here(index: u32, direction: Direction, program: RawFd) -> i
     create(program, index, attach_type(direction), BEFORE)
 }
 
-/// `BPF_LINK_CREATE`; the target is an interface's number or a cgroup's descriptor.
-pub(super) fn create(program: RawFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
+/// `BPF_LINK_CREATE`; the target is an interface's number.
+fn create(program: RawFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
     Attributes::new()
         .u32(0, program.cast_unsigned())
         .u32(4, target)

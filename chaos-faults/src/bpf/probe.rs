@@ -8,7 +8,7 @@ use chaos_netns::Namespace;
 use super::assembler::{Assembler, Register};
 use super::link::attach_here;
 use super::matching::Direction;
-use super::program::{Kind, Program};
+use super::program::Program;
 
 /// Whether something can be done here; if not, why, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn probe() -> Support {
 pub(crate) fn probe_on(namespace: &Namespace, index: u32) -> Support {
     let mut asm = Assembler::new();
     asm.set(Register::R0, -1).exit();
-    let loaded = asm.finish().and_then(|code| Program::load(Kind::SchedCls, 0, "chaos_probe", &code));
+    let loaded = asm.finish().and_then(|code| Program::load("chaos_probe", &code));
     let program = match loaded {
         Ok(program) => program,
         Err(error) => {

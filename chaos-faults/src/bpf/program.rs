@@ -5,15 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::BpfError;
 use super::syscall::{Attributes, Command};
 
-/// What a program is attached to (`enum bpf_prog_type`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Kind {
-    /// Packets of an interface.
-    SchedCls = 3,
-    /// `connect(2)` and its kin of a cgroup.
-    CgroupSockAddr = 18,
-}
+/// The type of programs that see an interface's packets (`BPF_PROG_TYPE_SCHED_CLS`).
+const SCHED_CLS: u32 = 3;
 
 /// A program in the kernel, which stays for as long as this or a link holds it.
 #[derive(Debug)]
@@ -22,18 +15,17 @@ pub struct Program {
 }
 
 impl Program {
-    /// Loads instructions; `expected_attach` is the attach type of cgroup programs and zero for the others.
+    /// Loads the instructions of a program that sees an interface's packets.
     ///
     /// # Errors
     /// The kernel's refusal with a remedy and, where the verifier was the one to refuse, the tail of its log.
-    pub fn load(kind: Kind, expected_attach: u32, name: &str, code: &[u64]) -> Result<Self, BpfError> {
+    pub fn load(name: &str, code: &[u64]) -> Result<Self, BpfError> {
         let attributes = Attributes::new()
-            .u32(0, kind as u32)
+            .u32(0, SCHED_CLS)
             .u32(4, u32::try_from(code.len()).map_err(|_| BpfError::JumpTooFar(code.len()))?)
             .pointer(8, code.as_ptr())
             .pointer(16, c"GPL".as_ptr())
-            .name(48, name)
-            .u32(68, expected_attach);
+            .name(48, name);
         // The log costs time and memory, so it is asked for only once the kernel has refused.
         attributes.clone().open(Command::ProgLoad).map(|fd| Self { fd }).map_err(|source| {
             let log = match source.raw_os_error() {

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::shape::{Rate, Shape};
-use crate::bpf::{Loss, Probability};
+use crate::{bpf::Loss, share::Share};
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,18 +60,18 @@ impl Schedule {
         Fate::Send { due, copy, damage }
     }
 
-    fn happens(&mut self, probability: Probability) -> bool {
-        probability > Probability::NEVER && self.random.random::<f64>() < probability.fraction()
+    fn happens(&mut self, share: Share) -> bool {
+        share > Share::NONE && self.random.random::<f64>() < share.fraction()
     }
 
     fn lost(&mut self) -> bool {
         match self.shape.loss {
             None => false,
-            Some(Loss::Independent(probability)) => self.happens(probability),
-            Some(Loss::Chain { worsen, recover, in_bad, in_good }) => {
-                let (leave, loss) = if self.bad { (recover, in_bad) } else { (worsen, in_good) };
-                self.bad ^= self.happens(leave);
-                self.happens(loss)
+            Some(Loss::Independent(share)) => self.happens(share),
+            Some(Loss::Bursts(bursts)) => {
+                let lost = self.bad;
+                self.bad ^= self.happens(if lost { bursts.leave() } else { bursts.enter() });
+                lost
             }
         }
     }
@@ -140,6 +140,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::Bursts;
 
     const MS: u64 = 1_000_000;
 
@@ -170,9 +171,9 @@ mod tests {
     #[test]
     fn the_same_seed_decides_the_same() {
         let shape = Shape {
-            loss: Some(Loss::bursts(Probability::new(0.2).unwrap(), 3.0).unwrap()),
-            duplicate: Probability::new(0.3).unwrap(),
-            corrupt: Probability::new(0.3).unwrap(),
+            loss: Some(Loss::Bursts(Bursts::of_length(Share::new(0.2).unwrap(), 3.0).unwrap())),
+            duplicate: Share::new(0.3).unwrap(),
+            corrupt: Share::new(0.3).unwrap(),
             ..jittered(Distribution::Normal, 0.3)
         };
         let decide = |seed| {
@@ -241,8 +242,7 @@ mod tests {
 
     #[test]
     fn reordered_packets_go_at_once() {
-        let shape =
-            Shape { reorder: Probability::new(0.25).unwrap(), ..Shape::delayed(Duration::from_millis(10)) };
+        let shape = Shape { reorder: Share::new(0.25).unwrap(), ..Shape::delayed(Duration::from_millis(10)) };
         let values = held(&shape, 10_000);
         let early = values.iter().filter(|ms| **ms == 0.0).count();
         assert!((2250..2750).contains(&early), "{early}");
@@ -251,8 +251,8 @@ mod tests {
 
     #[test]
     fn loss_duplication_and_damage_have_the_share_asked_for() {
-        let share = Probability::new(0.1).unwrap();
-        for loss in [Loss::Independent(share), Loss::bursts(share, 4.0).unwrap()] {
+        let share = Share::new(0.1).unwrap();
+        for loss in [Loss::Independent(share), Loss::Bursts(Bursts::of_length(share, 4.0).unwrap())] {
             let shape = Shape { loss: Some(loss), duplicate: share, corrupt: share, ..Shape::default() };
             let mut schedule = Schedule::new(shape, 3);
             let (mut lost, mut copies, mut damaged) = (0, 0, 0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub use chaos_core::model::fault::Distribution;
 
-use crate::bpf::{Loss, Probability};
+use crate::{bpf::Loss, share::Share};
 
 /// What is asked of a link; the default changes nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,15 +19,15 @@ pub struct Shape {
     /// How deviations are distributed.
     pub distribution: Distribution,
     /// The share of packets that go at once and so overtake those held.
-    pub reorder: Probability,
+    pub reorder: Share,
     /// How much passes, if not everything.
     pub rate: Option<Rate>,
     /// Which packets are lost, if any.
     pub loss: Option<Loss>,
     /// The share of packets that go on twice.
-    pub duplicate: Probability,
+    pub duplicate: Share,
     /// The share of packets that get one bit flipped behind the transport header.
-    pub corrupt: Probability,
+    pub corrupt: Share,
     /// How many bytes may be held at once; what comes beyond is lost and counted as overflow.
     pub limit_bytes: usize,
 }
@@ -67,11 +67,11 @@ impl Default for Shape {
             jitter: Duration::ZERO,
             correlation: 0.0,
             distribution: Distribution::Uniform,
-            reorder: Probability::NEVER,
+            reorder: Share::NONE,
             rate: None,
             loss: None,
-            duplicate: Probability::NEVER,
-            corrupt: Probability::NEVER,
+            duplicate: Share::NONE,
+            corrupt: Share::NONE,
             limit_bytes: Self::LIMIT_BYTES,
         }
     }

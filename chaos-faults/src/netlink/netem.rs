@@ -143,7 +143,7 @@ impl Netem {
     pub fn encode(&self) -> Vec<u8> {
         let (loss, loss_correlation) = match self.loss {
             Loss::Random { probability, correlation } => (probability, correlation),
-            Loss::Bursts(_) | Loss::FourState { .. } => (Probability::NEVER, Probability::NEVER),
+            Loss::Chain(_) | Loss::FourState { .. } => (Probability::NEVER, Probability::NEVER),
         };
         let (delay, jitter) = (nanoseconds(self.delay), nanoseconds(self.jitter));
         let gap = self.reorder.map_or(0, |reorder| reorder.gap.max(1));

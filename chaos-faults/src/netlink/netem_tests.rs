@@ -1,7 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::netlink::Bursts;
+use crate::{
+    netlink::Chain,
+    share::{Bursts, Share},
+};
+
+fn share(fraction: f64) -> Share {
+    Share::new(fraction).unwrap()
+}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -14,7 +21,7 @@ fn delay_jitter_and_loss_are_encoded_byte_by_byte() {
     let netem = Netem {
         delay: Duration::from_millis(50),
         jitter: Duration::from_millis(5),
-        loss: Loss::random(0.01),
+        loss: Loss::random(share(0.01)),
         ..Netem::default()
     };
     let expected = concat!(
@@ -40,7 +47,7 @@ fn delay_jitter_and_loss_are_encoded_byte_by_byte() {
 #[cfg(target_endian = "little")]
 fn burst_loss_wide_rate_reordering_and_seed_are_encoded_byte_by_byte() {
     let netem = Netem {
-        loss: Loss::Bursts(Bursts::of_length(0.5, 1.0).unwrap()),
+        loss: Bursts::of_length(share(0.5), 1.0).unwrap().into(),
         rate: Some(Rate { bytes_per_second: 0x1_0000_0002, packet_overhead: -4, ..Rate::default() }),
         reorder: Some(Reorder { probability: Probability::ALWAYS, correlation: Probability::NEVER, gap: 5 }),
         seed: Some(42),
@@ -60,7 +67,8 @@ fn burst_loss_wide_rate_reordering_and_seed_are_encoded_byte_by_byte() {
 
 #[test]
 fn one_nanosecond_and_a_hundredth_of_a_percent_survive() {
-    let netem = Netem { delay: Duration::from_nanos(1), loss: Loss::random(0.0001), ..Netem::default() };
+    let netem =
+        Netem { delay: Duration::from_nanos(1), loss: Loss::random(share(0.0001)), ..Netem::default() };
     let back = Netem::decode(&netem.encode()).unwrap();
     assert_eq!(back.delay.as_nanos(), 1);
     assert!((back.loss.ratio().unwrap() - 0.0001).abs() < 1e-9);
@@ -94,7 +102,7 @@ fn loss() -> impl Strategy<Value = Loss> {
     let p = probability;
     prop_oneof![
         (p(), p()).prop_map(|(probability, correlation)| Loss::Random { probability, correlation }),
-        (p(), p(), p(), p()).prop_map(|(enter, leave, pass_in_bad, lose_in_good)| Loss::Bursts(Bursts {
+        (p(), p(), p(), p()).prop_map(|(enter, leave, pass_in_bad, lose_in_good)| Loss::Chain(Chain {
             enter,
             leave,
             pass_in_bad,

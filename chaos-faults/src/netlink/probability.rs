@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
+
 /// A probability (or correlation) from 0 to 1, in steps of 2⁻³² (0.000 000 02 %).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Probability(u32);
@@ -14,10 +16,9 @@ impl Probability {
     /// It always happens.
     pub const ALWAYS: Self = Self(u32::MAX);
 
-    /// Takes a ratio from 0 to 1; what lies outside is moved to the nearer end, and not-a-number is never.
-    pub fn from_ratio(ratio: f64) -> Self {
-        // `as` saturates and maps NaN to 0.
-        Self((ratio * f64::from(u32::MAX)).round() as u32)
+    /// Writes a share as the kernel's number.
+    pub fn of(share: Share) -> Self {
+        Self((share.fraction() * f64::from(u32::MAX)).round() as u32)
     }
 
     /// Returns the ratio from 0 to 1.
@@ -57,15 +58,14 @@ mod tests {
     fn a_hundredth_of_a_percent_is_exact() {
         for hundredths in 0..=10_000u32 {
             let asked = f64::from(hundredths) / 10_000.0;
-            let got = Probability::from_ratio(asked);
+            let got = Probability::of(Share::new(asked).unwrap());
             assert!((got.ratio() - asked).abs() < 1e-9, "{asked}");
             let printed = got.to_string();
             let percent: f64 = printed.trim_end_matches('%').parse().unwrap();
             assert!((percent - asked * 100.0).abs() < 1e-6, "{printed}");
         }
-        assert_eq!(Probability::from_ratio(0.1).bits(), 429_496_730);
-        assert_eq!(Probability::from_ratio(1.0), Probability::ALWAYS);
-        assert_eq!(Probability::from_ratio(7.0), Probability::ALWAYS);
-        assert_eq!(Probability::from_ratio(f64::NAN), Probability::NEVER);
+        assert_eq!(Probability::of(Share::new(0.1).unwrap()).bits(), 429_496_730);
+        assert_eq!(Probability::of(Share::ALL), Probability::ALWAYS);
+        assert_eq!(Probability::of(Share::NONE), Probability::NEVER);
     }
 }

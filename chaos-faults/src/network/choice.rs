@@ -1,12 +1,12 @@
 //! Which mechanism does which part of a fault.
 
 use chaos_core::{
-    injector::{Ask, Direction, Hold, Offer},
+    injector::{Ask, Direction, Hold, Offer, Packets, Work},
     model::FaultSpec,
     trouble::Trouble,
 };
 
-use crate::backend::{Abilities, Holding, Mechanism};
+use crate::backend::{Abilities, Holding, Mechanism, forwarder::shape, tcx, tree::qdisc};
 
 /// An Ethernet interface's MTU, for trying whether a token bucket can be made before the interface is known.
 const USUAL_MTU: u32 = 1500;
@@ -32,10 +32,13 @@ pub(crate) fn choose(
         return Err(Trouble::unable(format!("there is no backend `{unknown}`"))
             .with_help(format!("use one of {}", crate::backend::NAMES.join(", "))));
     }
-    let choice = Choice { ask, abilities, holding, only };
+    let Some(packets) = ask.work.packets() else {
+        return Err(Trouble::unable("it changes packets, and nothing else"));
+    };
+    let choice = Choice { ask, packets, abilities, holding, only };
     let (mut programmed, mut shaped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let mut because = Vec::new();
-    for spec in &ask.specs {
+    for spec in &packets.specs {
         if super::order(spec) == [Mechanism::Nft] {
             refused.push(spec.clone());
             continue;
@@ -73,6 +76,7 @@ fn add_reason(because: &mut Vec<String>, mechanism: Mechanism, denied: &Trouble)
 
 struct Choice<'a> {
     ask: &'a Ask,
+    packets: &'a Packets,
     abilities: &'a Abilities,
     holding: Holding,
     only: &'a [String],
@@ -128,15 +132,15 @@ impl Choice<'_> {
             }
         }
         let expressed = match mechanism {
-            Mechanism::Tcx => specs.iter().try_for_each(|spec| super::action(spec).map(drop)),
-            Mechanism::Netem => super::netem(specs, 0).map(drop),
-            Mechanism::Tbf => super::token_bucket(specs, USUAL_MTU).map(drop),
-            Mechanism::Forwarder => super::shape(specs).map(drop),
+            Mechanism::Tcx => specs.iter().try_for_each(|spec| tcx::action(spec).map(drop)),
+            Mechanism::Netem => qdisc::netem(specs, 0).map(drop),
+            Mechanism::Tbf => qdisc::token_bucket(specs, USUAL_MTU).map(drop),
+            Mechanism::Forwarder => shape::shape(specs).map(drop),
             Mechanism::Nft => Ok(()),
         };
         expressed.map_err(cannot)?;
         if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf)
-            && self.ask.directions.contains(&Direction::Ingress)
+            && self.packets.directions.contains(&Direction::Ingress)
         {
             return Err(cannot("it sees only what is sent, and what is received is asked for too".into()));
         }
@@ -147,11 +151,10 @@ impl Choice<'_> {
             )
             .with_help("hand in the path of an executable that offers agents"));
         }
-        let passes = |spec: &FaultSpec| !matches!(spec, FaultSpec::Partition | FaultSpec::Block { .. });
         if mechanism == Mechanism::Forwarder
             && hold == Hold::Agent
-            && self.ask.directions.contains(&Direction::Ingress)
-            && specs.iter().all(passes)
+            && self.packets.directions.contains(&Direction::Ingress)
+            && specs.iter().all(super::lets_pass)
         {
             // A filter that led held packets back in would lead them out again.
             return Err(cannot(
@@ -162,7 +165,7 @@ impl Choice<'_> {
     }
 
     fn offer(&self, mechanism: Mechanism, hold: Hold, specs: Vec<FaultSpec>, because: Vec<String>) -> Offer {
-        let packets = packets(self.ask);
+        let packets = described(self.packets);
         let how = match (mechanism, hold) {
             (Mechanism::Tcx, _) => "by a BPF program on the interface (TCX link)",
             (Mechanism::Netem, _) => "by the kernel's network emulator (netem) below an own root qdisc",
@@ -171,7 +174,7 @@ impl Choice<'_> {
             (Mechanism::Forwarder, Hold::Kernel) => {
                 "in user space, to which a BPF program (TCX link) redirects packets"
             }
-            (Mechanism::Forwarder, Hold::Agent) => {
+            (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record) => {
                 "in user space, to which filters (clsact, u32, mirred) redirect packets"
             }
         };
@@ -184,35 +187,38 @@ impl Choice<'_> {
                 "closes the socket, and its table with it, which also end with the agent".into()
             }
             (_, Hold::Kernel) => "closes the link, which also ends with the agent, however it dies".into(),
-            (Mechanism::Forwarder, Hold::Agent) => {
+            (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record) => {
                 "removes its own filters and its own pair of interfaces".into()
             }
-            (_, Hold::Agent) => format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT),
+            (_, Hold::Agent | Hold::Environment | Hold::Record) => {
+                format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT)
+            }
         };
-        let ask = Ask { specs, ..self.ask.clone() };
+        let work = Work::Packets(Packets { specs, ..self.packets.clone() });
+        let ask = Ask { work, ..self.ask.clone() };
         Offer { backend: mechanism.name().into(), ask, hold, does, undoes, because }
     }
 }
 
-/// Describes the packets of an ask, for people.
-fn packets(ask: &Ask) -> String {
-    let way = match ask.directions[..] {
+/// Describes the packets that are meant, for people.
+fn described(packets: &Packets) -> String {
+    let way = match packets.directions[..] {
         [Direction::Egress] => "it sends",
         [Direction::Ingress] => "it receives",
         _ => "it sends and receives",
     };
-    let protocol = ask
+    let protocol = packets
         .matches
         .protocol
         .map_or(String::new(), |protocol| format!("{} ", format!("{protocol:?}").to_lowercase()));
     let mut text = format!("{protocol}packets that {way}");
-    if !ask.matches.ports.is_empty() {
-        let ports: Vec<_> = ask.matches.ports.iter().map(ToString::to_string).collect();
+    if !packets.matches.ports.is_empty() {
+        let ports: Vec<_> = packets.matches.ports.iter().map(ToString::to_string).collect();
         text += &format!(" on port {}", ports.join(", "));
     }
-    if !ask.matches.peers.is_empty() {
-        let peers: Vec<_> = ask.matches.peers.iter().take(4).map(peer).collect();
-        let more = ask.matches.peers.len().saturating_sub(peers.len());
+    if !packets.matches.peers.is_empty() {
+        let peers: Vec<_> = packets.matches.peers.iter().take(4).map(peer).collect();
+        let more = packets.matches.peers.len().saturating_sub(peers.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text += &format!(", other end {}{more}", peers.join(", "));
     }

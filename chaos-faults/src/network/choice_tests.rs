@@ -42,9 +42,11 @@ fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
     Ask {
         fault: "f".into(),
         object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
-        specs: specs.to_vec(),
-        directions: directions.to_vec(),
-        matches: PacketMatch::default(),
+        work: Work::Packets(Packets {
+            specs: specs.to_vec(),
+            directions: directions.to_vec(),
+            matches: PacketMatch::default(),
+        }),
         seed: 1,
     }
 }
@@ -56,7 +58,8 @@ fn chosen(specs: &[FaultSpec], directions: &[Direction], missing: &[&str]) -> St
             let offers: Vec<_> = offers
                 .iter()
                 .map(|offer| {
-                    let kinds: Vec<_> = offer.ask.specs.iter().map(FaultSpec::kind).collect();
+                    let specs = &offer.ask.work.packets().unwrap().specs;
+                    let kinds: Vec<_> = specs.iter().map(FaultSpec::kind).collect();
                     format!("{}({}) {}", offer.backend, kinds.join(","), offer.hold)
                 })
                 .collect();

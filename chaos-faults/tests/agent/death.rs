@@ -13,7 +13,7 @@ use chaos_core::{
     time::Clock,
     trouble::Trouble,
 };
-use chaos_faults::{NAME, NetworkInjector, backend::Holding, does};
+use chaos_faults::{NAME, NetworkInjector, backend::Holding, handles};
 use futures_util::{SinkExt, StreamExt};
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
@@ -235,7 +235,7 @@ async fn what_is_no_agent_is_said_to_be_none() {
     for (program, expected) in
         [("/bin/true", "did not start"), ("/no/such/program", "cannot start the agent")]
     {
-        let injector = Agents::new(ChildProcess::new(program, ["agent"])).injector(NAME, does);
+        let injector = Agents::new(ChildProcess::new(program, ["agent"])).injector(NAME, handles);
         let denied = injector.offer(&ask(&[delay(1)], &[Direction::Egress])).await.unwrap_err();
         assert!(denied.message.contains(expected), "{denied}");
     }

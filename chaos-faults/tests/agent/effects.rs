@@ -15,7 +15,7 @@ use chaos_core::{
 };
 
 use crate::{
-    harness::{BOTH, DEADLINE, World, ask, bandwidth, block, delay, fresh_port, jitter, loss},
+    harness::{BOTH, DEADLINE, World, ask, ask_of, bandwidth, block, delay, fresh_port, jitter, loss},
     pair::{self, blast},
 };
 
@@ -90,7 +90,7 @@ async fn a_delay_is_as_long_as_asked_and_measured() {
     let delayed = world.typical();
     println!("{plain:?} without, {delayed:?} with 60 ms by {}", undos[0].offer.backend);
     assert!(delayed >= Duration::from_millis(60), "{delayed:?}");
-    if let Some(added) = world.injector.effect(&undos[0]).await.unwrap().added_delay {
+    if let Some(added) = world.injector.effect(&undos[0]).await.unwrap().delay {
         assert!((Duration::from_millis(60)..Duration::from_secs(1)).contains(&added), "{added:?}");
     }
     world.revert(&undos).await;
@@ -154,8 +154,8 @@ async fn new_and_established_connections_are_told_apart() {
     {
         let mut old = connect().unwrap();
         assert!(talk(&mut old));
-        let mut wanted = ask(&[block(connections)], &[Direction::Egress]);
-        wanted.matches = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
+        let matches = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
+        let wanted = ask_of(matches, &[block(connections)], &[Direction::Egress]);
         let offer = world.injector.offer(&wanted).await.unwrap().remove(0);
         let undo = world.prepare("block", &offer).await.unwrap();
         world.injector.inject(&undo).await.unwrap();
@@ -182,9 +182,9 @@ async fn a_rejected_sender_is_told_at_once() {
         })
     };
     for connections in [Blocked::All, Blocked::New] {
-        let mut wanted = ask(&[refusal(connections)], &[Direction::Egress]);
         let peer = Peer { network: "10.99.0.0".parse().unwrap(), prefix: 24, port: Some(4005) };
-        wanted.matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+        let matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+        let wanted = ask_of(matches, &[refusal(connections)], &[Direction::Egress]);
         let offer = world.injector.offer(&wanted).await.unwrap().remove(0);
         let undo = world.prepare("reject", &offer).await.unwrap();
         world.injector.inject(&undo).await.unwrap();

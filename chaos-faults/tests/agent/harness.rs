@@ -7,7 +7,7 @@ use std::{
 
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
 use chaos_core::{
-    injector::{Ask, Direction, Injector, Offer, PacketMatch, Protocol, Undo},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Protocol, Undo, Work},
     model::{
         Distribution, FaultSpec,
         fault::{Blocked, Refusal},
@@ -15,7 +15,7 @@ use chaos_core::{
     place::{Namespace, Object, ObjectKind, Place},
     trouble::Trouble,
 };
-use chaos_faults::{NAME, NetworkInjector, Settings, backend::Holding, does};
+use chaos_faults::{NAME, NetworkInjector, Settings, backend::Holding, handles};
 use nix::{sys::signal::Signal, unistd::Pid};
 
 use crate::pair::{self, Pair};
@@ -41,7 +41,7 @@ impl World {
         let mut world = Self::new()?;
         let agents = Agents::new(agent(world.folder.path().join("pid")));
         agents.set(NAME, &Settings::only([backend])).unwrap();
-        world.injector = agents.injector(NAME, does);
+        world.injector = agents.injector(NAME, handles);
         match world.injector.offer(&ask(specs, &[Direction::Egress])).await {
             Ok(_) => Some(world),
             Err(denied) => {
@@ -169,7 +169,7 @@ pub(crate) fn fresh_port() -> u16 {
 }
 
 fn injector(pid: &std::path::Path) -> AgentInjector {
-    Agents::new(agent(pid.to_owned())).injector(NAME, does)
+    Agents::new(agent(pid.to_owned())).injector(NAME, handles)
 }
 
 /// An injector whose agent is a thread of this process.
@@ -177,7 +177,7 @@ pub(crate) fn in_this_process() -> AgentInjector {
     let thread = OwnThread::new(|settings| {
         Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
     });
-    Agents::new(thread).injector(NAME, does)
+    Agents::new(thread).injector(NAME, handles)
 }
 
 /// This program as an agent, whose number is written to a file.
@@ -197,14 +197,15 @@ fn object() -> Object {
 
 /// Datagrams only: what the kernel multicasts by itself must not spoil counts.
 pub(crate) fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
-    Ask {
-        fault: "fault".into(),
-        object: object(),
-        specs: specs.to_vec(),
-        directions: directions.to_vec(),
-        matches: PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() },
-        seed: 7,
-    }
+    let matches = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
+    ask_of(matches, specs, directions)
+}
+
+/// Asks for a fault on some packets.
+pub(crate) fn ask_of(matches: PacketMatch, specs: &[FaultSpec], directions: &[Direction]) -> Ask {
+    let (specs, directions) = (specs.to_vec(), directions.to_vec());
+    let work = Work::Packets(Packets { specs, directions, matches });
+    Ask { fault: "fault".into(), object: object(), work, seed: 7 }
 }
 
 pub(crate) const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];

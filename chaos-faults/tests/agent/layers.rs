@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use chaos_core::injector::{Direction, Injector, PacketMatch, Peer};
 
-use crate::harness::{DEADLINE, World, ask, delay, jitter, loss};
+use crate::harness::{DEADLINE, World, ask_of, delay, jitter, loss};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delay_above_that_of_a_link_adds_to_it() {
     let Some(world) = World::new() else { return };
     let before = world.dump();
     let ms = Duration::from_millis;
-    let mut link = ask(&[delay(40)], &[Direction::Egress]);
     let peer = Peer { network: "10.99.0.2".parse().unwrap(), prefix: 32, port: None };
-    link.matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+    let matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+    let link = ask_of(matches, &[delay(40)], &[Direction::Egress]);
     let offer = world.injector.offer(&link).await.unwrap().remove(0);
     let link = world.injector.prepare("link-a-b", &offer, &world.place(), DEADLINE).await.unwrap();
     world.injector.inject(&link).await.unwrap();

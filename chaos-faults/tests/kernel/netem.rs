@@ -1,15 +1,22 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chaos_core::injector::{PacketMatch, Peer};
-use chaos_faults::netlink::{
-    Bursts, Distribution, Handle, Loss, Netem, Probability, QdiscOptions,
-    netem::{Rate, Reorder},
-    tree::{Branch, Root, Tree},
+use chaos_faults::{
+    netlink::{
+        Distribution, Handle, Loss, Netem, Probability, QdiscOptions,
+        netem::{Rate, Reorder},
+        tree::{Branch, Root, Tree},
+    },
+    share::{Bursts, Share},
 };
 
 use crate::two_hosts::{A4, B4, B4_OTHER, TwoHosts, drain, echo, round_trip, run, socket, two_hosts};
 
 const NEEDS: [&str; 2] = ["veth", "netem"];
+
+fn share(fraction: f64) -> Share {
+    Share::new(fraction).unwrap()
+}
 
 /// How far a measured time may lie from the one asked for: exact under virtual time, else what a busy machine needs.
 fn tolerance() -> Duration {
@@ -70,7 +77,7 @@ async fn delays_are_what_was_asked_to_a_tenth_of_a_millisecond() {
 #[tokio::test]
 async fn every_parameter_reads_back_and_is_what_tc_understands() {
     let Some(hosts) = two_hosts(&NEEDS).await else { return };
-    let p = Probability::from_ratio;
+    let p = |ratio| Probability::of(share(ratio));
     let full = Netem {
         delay: Duration::from_nanos(1_234_567),
         jitter: Duration::from_micros(320),
@@ -111,7 +118,7 @@ async fn every_parameter_reads_back_and_is_what_tc_understands() {
         assert!(shown.contains(part), "no `{part}` in {shown}");
     }
     remove(&hosts).await;
-    let bursts = Netem { loss: Loss::Bursts(Bursts::of_length(0.1, 5.0).unwrap()), ..Netem::default() };
+    let bursts = Netem { loss: Bursts::of_length(share(0.1), 5.0).unwrap().into(), ..Netem::default() };
     add(&hosts, &bursts).await;
     assert!(bursts.matches(&read_back(&hosts).await));
     let shown = run(&hosts.a, "tc qdisc show dev left");
@@ -146,7 +153,7 @@ async fn survivors(hosts: &TwoHosts, netem: &Netem, count: u32) -> Vec<u32> {
 #[tokio::test]
 async fn loss_meets_its_share_and_repeats_with_its_seed() {
     let Some(hosts) = two_hosts(&NEEDS).await else { return };
-    let netem = |seed| Netem { loss: Loss::random(0.1), seed: Some(seed), ..Netem::default() };
+    let netem = |seed| Netem { loss: Loss::random(share(0.1)), seed: Some(seed), ..Netem::default() };
     let first = survivors(&hosts, &netem(1), 5000).await;
     let lost = 1.0 - first.len() as f64 / 5000.0;
     println!("asked 10%, lost {:.2}%", lost * 100.0);
@@ -167,7 +174,7 @@ async fn loss_meets_its_share_and_repeats_with_its_seed() {
 async fn burst_loss_meets_its_share_and_length() {
     let Some(hosts) = two_hosts(&NEEDS).await else { return };
     let netem =
-        Netem { loss: Loss::Bursts(Bursts::of_length(0.2, 5.0).unwrap()), seed: Some(3), ..Netem::default() };
+        Netem { loss: Bursts::of_length(share(0.2), 5.0).unwrap().into(), seed: Some(3), ..Netem::default() };
     const COUNT: u32 = 10_000;
     let arrived: BTreeSet<u32> = survivors(&hosts, &netem, COUNT).await.into_iter().collect();
     let lost = f64::from(COUNT) - arrived.len() as f64;

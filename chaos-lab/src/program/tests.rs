@@ -1,5 +1,5 @@
-use chaos_core::injector::PacketMatch;
-use chaos_core::model::{Host, Lab as Declaration};
+use chaos_core::injector::Work;
+use chaos_core::model::{Custom, FaultSpec, Host, Lab as Declaration};
 use chaos_core::place::Object;
 
 use super::*;
@@ -16,24 +16,22 @@ fn injector(programs: Vec<Program>) -> LabPrograms {
     LabPrograms::new(Arc::new(LabEnvironment::new(declaration, Programs::of("/nowhere"))))
 }
 
-fn ask(host: &str, specs: Vec<FaultSpec>) -> Ask {
+fn ask(host: &str, program: Program) -> Ask {
     Ask {
         fault: "canary".into(),
         object: Object { kind: ObjectKind::Host, name: host.into(), addresses: vec![] },
-        specs,
-        directions: vec![],
-        matches: PacketMatch::default(),
+        work: Work::Program(Box::new(program)),
         seed: 1,
     }
 }
 
 async fn refusal(injector: &LabPrograms, host: &str, program: Program) -> String {
-    injector.offer(&ask(host, vec![FaultSpec::run(program)])).await.unwrap_err().message
+    injector.offer(&ask(host, program)).await.unwrap_err().message
 }
 
 #[tokio::test]
 async fn it_offers_another_program_for_the_one_of_a_host() {
-    let offers = injector(vec![http(80)]).offer(&ask("api-2", vec![FaultSpec::run(http(81))])).await.unwrap();
+    let offers = injector(vec![http(80)]).offer(&ask("api-2", http(81))).await.unwrap();
     assert_eq!(offers[0].does, ["run http port 81 instead of http port 80, and wait until it is ready"]);
     assert_eq!(offers[0].undoes, "end it, run http port 80 again, and wait until that is ready");
 }
@@ -47,15 +45,15 @@ async fn it_says_why_it_offers_nothing() {
     assert!(refusal(&two, "api-1", http(81)).await.contains("which of them"));
     let slow = Program::Command { argv: vec!["db".into()], ready: Ready::After(Duration::from_secs(60)) };
     assert!(refusal(&one, "api-1", slow).await.contains("too long"));
-    assert!(!one.does(&FaultSpec::loss(0.1)));
-    let both = vec![FaultSpec::run(http(81)), FaultSpec::loss(0.1)];
-    assert!(one.offer(&ask("api-1", both)).await.is_err());
+    assert!(!one.handles(&FaultSpec::loss(0.1).into()));
+    let other = Ask { work: Work::Custom(Custom::new(NAME)), ..ask("api-1", http(81)) };
+    assert!(one.offer(&other).await.is_err());
 }
 
 #[tokio::test]
 async fn what_a_dead_run_replaced_is_gone_with_its_lab() {
     let made = injector(vec![http(80)]);
-    let offer = made.offer(&ask("api-1", vec![FaultSpec::run(http(81))])).await.unwrap().remove(0);
+    let offer = made.offer(&ask("api-1", http(81))).await.unwrap().remove(0);
     let state = |path: &Path, inode| State {
         program: 0,
         before: http(80),
@@ -77,5 +75,5 @@ async fn what_a_dead_run_replaced_is_gone_with_its_lab() {
     restorer.revert(&undo(own, inode + 1)).await.unwrap();
     let error = restorer.revert(&undo(own, inode)).await.unwrap_err();
     assert!(error.message.contains("still there"), "{error}");
-    assert_eq!(restorer.effect(&undo(own, inode)).await.unwrap(), Effect::default());
+    assert_eq!(restorer.effect(&undo(own, inode)).await.unwrap(), Measured::nothing(Unit::Connections));
 }

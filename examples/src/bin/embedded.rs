@@ -31,9 +31,11 @@ fn experiment() -> Experiment {
                 .with_timeout(ms(300)),
         )
         .with_steady_state(SteadyState::of(seconds(1), [success().at_least(share(0.99))]))
-        .with_fault(
-            Fault::new("lossy", FaultSpec::loss(0.1), Selector::netns("blue")).to(Selector::netns("green")),
-        )
+        .with_fault(Fault::new(
+            "lossy",
+            FaultSpec::loss(0.1).to(Selector::netns("green")),
+            Selector::netns("blue"),
+        ))
         .with_timeline([
             Step::Baseline(seconds(1)),
             Step::inject("lossy"),

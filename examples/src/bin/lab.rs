@@ -33,10 +33,11 @@ fn experiment() -> Experiment {
         .with_probe(get("slow", "http://api-1:8080/"))
         .with_probe(get("other", "http://api-2:8080/"))
         .with_steady_state(SteadyState::of(seconds(1), [success().at_least(share(0.99))]))
-        .with_fault(
-            Fault::new("late", FaultSpec::delay(ms(100)), Selector::hosts("client"))
-                .to(Selector::hosts("api-1")),
-        )
+        .with_fault(Fault::new(
+            "late",
+            FaultSpec::delay(ms(100)).to(Selector::hosts("api-1")),
+            Selector::hosts("client"),
+        ))
         .with_timeline([
             Step::Baseline(seconds(1)),
             Step::inject("late"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::passed::{judged, steady};
 pub(crate) use self::{experiment::experiment, passed::passed, plan::plan};
 use crate::{
-    injector::Effect,
+    injector::{Measured, Unit},
     judge::view::Verdict,
     model::Abort,
     run::{
@@ -160,7 +160,7 @@ pub(crate) fn not_restored() -> Record {
 pub(crate) fn unproven() -> Record {
     let mut record = passed();
     for part in record.parts.iter_mut().filter(|p| p.role == Role::Fault) {
-        part.effect = Some(Effect::default());
+        part.effect = Some(Measured::nothing(Unit::Packets));
     }
     record.exercised.insert("slow_api".into(), false);
     let mut cause = AbortCause::new(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    model::{Event, Fault, FaultSpec, Phase, Program, Selector, Step},
+    model::{Change, Event, FaultSpec, Phase, Program, Selector, Step},
     plan::PlanError,
     run::{
         Completion,
@@ -16,7 +16,7 @@ const LATER: &str = "slower/red/1";
 
 fn changed() -> Stage {
     let mut stage = Stage::new();
-    let change = |name: &str| Fault::new(name, FaultSpec::delay(seconds(1)), Selector::netns("red"));
+    let change = |name: &str| Change::new(name, FaultSpec::delay(seconds(1)), Selector::netns("red"));
     stage.experiment = stage.experiment.clone().with_change(change("slow")).with_change(change("slower"));
     let steps = &mut stage.experiment.timeline.steps;
     // After the baseline, and once more beside the first fault.
@@ -100,7 +100,7 @@ async fn one_that_cannot_be_made_ends_the_run() {
 #[tokio::test(start_paused = true)]
 async fn another_program_is_asked_of_those_alone_that_exchange_programs() {
     let mut stage = changed();
-    stage.experiment.changes[0].specs = vec![FaultSpec::run(Program::Dns).into()];
+    stage.experiment.changes[0].action = Program::Dns.into();
     let error = testing::plan(&stage.experiment, &stage.world).await.unwrap_err();
     // The scripted injector offers whatever it is asked for, and was not asked.
     let PlanError::Denied { fault, denied, .. } = error else { panic!("{error}") };

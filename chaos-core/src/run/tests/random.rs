@@ -88,7 +88,7 @@ proptest! {
             if split {
                 stage.world.split();
                 for fault in &mut stage.experiment.faults {
-                    fault.specs.push(FaultSpec::delay(seconds(1)).into());
+                    fault.action = FaultSpec::loss(0.05).and(FaultSpec::delay(seconds(1))).into();
                 }
             }
             for (door, number, calls, mishap) in mishaps {

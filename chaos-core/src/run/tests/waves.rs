@@ -76,7 +76,8 @@ async fn a_wave_is_in_the_journal_before_any_of_it_is_injected() {
 async fn the_parts_of_one_object_wait_for_each_other() {
     let mut stage = on(3);
     stage.world.split();
-    stage.experiment.faults[0].specs.push(FaultSpec::delay(seconds(1)).into());
+    let both = FaultSpec::loss(0.05).and(FaultSpec::delay(seconds(1)));
+    stage.experiment.faults[0].action = both.into();
     stage.world.mishap(Door::Inject, 1..2, Mishap::Late(seconds(2)));
     stage.world.mishap(Door::Revert, 0..1, Mishap::Late(seconds(2)));
     let finished = stage.run().await;

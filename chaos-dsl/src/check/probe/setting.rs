@@ -1,9 +1,11 @@
 //! The lines of a probe's block.
 
+use std::time::Duration;
+
 use chaos_core::{
     model::{
-        Connections, Probe, ProbeKind, Unit,
-        probe::{HeaderValue, Label, LabelSource},
+        Connections, ProbeKind, Unit,
+        probe::{Condition, HeaderValue, Label, LabelSource, Trust},
     },
     span::Spanned,
 };
@@ -37,13 +39,17 @@ pub const SETTINGS: &[&str] = &[
 /// The most measurements per second of one probe and place.
 const MAX_RATE: f64 = 100_000.0;
 
-/// A probe while the lines of its block are read.
+/// What is known of a probe while the lines of its block are read.
 pub(super) struct Draft {
-    pub(super) probe: Probe,
     /// None where its kind has a mistake, which was told already.
     pub(super) kind: Option<ProbeKind>,
+    pub(super) rate: f64,
+    pub(super) timeout: Duration,
     /// What it says of connections.
     pub(super) connections: Option<Connections>,
+    pub(super) ok_when: Option<Condition>,
+    pub(super) labels: Vec<Label>,
+    pub(super) trust: Trust,
 }
 
 /// Finds the first line of a probe's block that begins with one of these words.
@@ -100,14 +106,14 @@ impl Checker {
                         self.error(Code::OutOfRange, rate.span, message).help =
                             Some("write `rate 100/s`".into());
                     } else {
-                        draft.probe.rate = rate.value.value;
+                        draft.rate = rate.value.value;
                     }
                 }
             }
             "every" => {
                 if let Some(interval) = self.take_duration(&mut cursor, "the time between two", false) {
-                    draft.probe.rate = 1.0 / interval.as_secs_f64();
-                    if draft.probe.rate > MAX_RATE {
+                    draft.rate = 1.0 / interval.as_secs_f64();
+                    if draft.rate > MAX_RATE {
                         let message = format!("that is more often than {MAX_RATE} times a second");
                         self.error(Code::OutOfRange, line.span, message).help =
                             Some("write `every 1s`".into());
@@ -137,7 +143,7 @@ impl Checker {
                     ) if https(url) => {}
                     Some(_) => self.misfit(line, "`trust` belongs to a probe that speaks TLS"),
                 }
-                draft.probe.trust = found.unwrap_or_default();
+                draft.trust = found.unwrap_or_default();
             }
             "name" => {
                 let found = self.take_string(&mut cursor, "the name in quotes");
@@ -175,20 +181,20 @@ impl Checker {
             }
             "timeout" => {
                 if let Some(timeout) = self.take_duration(&mut cursor, "the timeout", false) {
-                    draft.probe.timeout = timeout;
+                    draft.timeout = timeout;
                 }
             }
             "ok" => {
                 cursor.take_word("when");
                 match cursor.take_condition() {
-                    Some(condition) => draft.probe.ok_when = self.condition(condition),
+                    Some(condition) => draft.ok_when = self.condition(condition),
                     None => {
                         self.expected(&cursor, "a condition").help =
                             Some("write `ok when status 200 and body contains \"total\"`".into());
                     }
                 }
             }
-            "label" => self.label(&mut cursor, &mut draft.probe.labels),
+            "label" => self.label(&mut cursor, &mut draft.labels),
             "server" => {
                 let server = self.take_string(&mut cursor, "the server in quotes");
                 match &mut draft.kind {

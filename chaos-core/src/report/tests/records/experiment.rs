@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{millis, secs, span};
 use crate::{
     model::{
-        Abort, Claim, Comparison, Connections, Distribution, Event, Expectation, Experiment, Fault,
-        FaultSpec, Function, Host, Lab, Link, Metric, Phase, Predicate, Probe, ProbeKind, Program, Quantity,
-        RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic,
+        Abort, Action, Claim, Comparison, Connections, Course, Distribution, Event, Expectation, Experiment,
+        Fault, FaultSpec, Function, Host, Lab, Link, Metric, PacketFault, Phase, Predicate, Probe, ProbeKind,
+        Program, Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic,
         formula::{Bound, Op},
         metric::Field,
         probe::HeaderValue,
@@ -155,9 +155,12 @@ pub(crate) fn experiment() -> Experiment {
         },
         faults: vec![Fault {
             name: "slow_api".into(),
-            specs: specs().into_iter().map(Into::into).collect(),
+            action: Action::Packets(PacketFault {
+                specs: specs().into_iter().map(Into::into).collect(),
+                traffic: Traffic::default(),
+            }),
             on: Selector::Hosts("gateway".into()),
-            traffic: Traffic::default(),
+            course: Course::Steady,
             proven_by: None,
             span: span(500, 560),
         }],

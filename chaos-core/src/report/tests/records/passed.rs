@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{S, experiment, millis, plan, scenario::scenario, span};
 use crate::{
-    injector::Effect,
+    injector::{Measured, Unit},
     judge::view::{Judged, PredicateResult, Verdict},
     model::{Event, Expectation, Phase},
     plan::Part,
@@ -19,7 +19,7 @@ use crate::{
     time::Nanos,
 };
 
-fn record_of(part: &Part, role: Role, effect: Effect) -> PartRecord {
+fn record_of(part: &Part, role: Role, effect: Measured) -> PartRecord {
     let (from, to) =
         if role == Role::Background { (S / 2, 33 * S) } else { (12 * S + S / 20, 24 * S + S / 10) };
     PartRecord {
@@ -104,25 +104,33 @@ pub(crate) fn passed() -> Record {
     let stage = |stage, start: Nanos, end: Nanos| StageSpan { stage, start, end };
     let phase_span = |phase, start: Nanos, end: Nanos| PhaseSpan { phase, start, end };
     let effects = [
-        Effect {
+        Measured {
+            unit: Unit::Packets,
             seen: Some(421),
             met: 421,
             changed: 5,
-            added_delay: None,
+            delay: None,
             line: "421 packets met it, 5 of them were changed".into(),
         },
-        Effect {
+        Measured {
+            unit: Unit::Packets,
             seen: Some(416),
             met: 416,
             changed: 416,
-            added_delay: Some(Duration::from_micros(100_312)),
+            delay: Some(Duration::from_micros(100_312)),
             line: "416 packets met it, 416 were held for 100.312 ms on average".into(),
         },
     ];
     let mut parts: Vec<PartRecord> = plan
         .background
         .iter()
-        .map(|p| record_of(p, Role::Background, Effect { met: 3000, changed: 3000, ..Effect::default() }))
+        .map(|p| {
+            record_of(
+                p,
+                Role::Background,
+                Measured { met: 3000, changed: 3000, ..Measured::nothing(Unit::Packets) },
+            )
+        })
         .collect();
     parts.extend(plan.faults[0].parts.iter().zip(effects).map(|(p, e)| record_of(p, Role::Fault, e)));
     let all = &plan.experiment.expectations;

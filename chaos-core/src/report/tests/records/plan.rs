@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{experiment, experiment::specs, millis, secs, span};
 use crate::{
-    injector::{Ask, Direction, Hold, Offer, PacketMatch, Peer},
+    injector::{Ask, Direction, Hold, Offer, PacketMatch, Packets, Peer, Work},
     model::{Distribution, FaultSpec},
     place::{Object, ObjectKind},
     plan::{Part, Plan, PlannedFault, PlannedProbe, radius::Radius},
@@ -33,9 +33,11 @@ fn part(fault: &str, object: &str, number: usize, backend: &str, hold: Hold, spe
             ask: Ask {
                 fault: fault.into(),
                 object: host(object),
-                specs,
-                directions: vec![Direction::Egress],
-                matches: PacketMatch { peers: vec![peer], ..PacketMatch::default() },
+                work: Work::Packets(Packets {
+                    specs,
+                    directions: vec![Direction::Egress],
+                    matches: PacketMatch { peers: vec![peer], ..PacketMatch::default() },
+                }),
                 seed: 3,
             },
         },

@@ -1,0 +1,210 @@
+//! What each kind of probe is: what it reads and times, how often it measures, and its words.
+//!
+//! Everything that a plan, a report, an explanation or a check has to know of a kind stands here, one match for each
+//! question; how a measurement is taken is the matter of a prober.
+
+use std::fmt;
+
+use super::{AlertSource, ProbeKind};
+use crate::model::{
+    metric::Field,
+    quantity::{Unit, format_seconds},
+};
+
+impl ProbeKind {
+    /// Returns what its measurements read, with its unit; none where they read nothing.
+    pub fn reads(&self) -> Option<Field> {
+        match self {
+            ProbeKind::Prometheus { scale, .. } | ProbeKind::Exec { scale, .. } => {
+                Some(Field::Value(scale.unit))
+            }
+            // Whatever a harness reads is a plain number.
+            ProbeKind::Custom { .. } => Some(Field::Value(Unit::Count)),
+            ProbeKind::Tls { .. } => Some(Field::DaysLeft),
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Alerts { .. } => None,
+        }
+    }
+
+    /// Returns whether its measurements have a part of this name.
+    pub fn takes(&self, field: Field) -> bool {
+        match (self, field) {
+            (ProbeKind::Custom { .. }, _) | (_, Field::Latency | Field::Dns) => true,
+            (_, Field::Value(_) | Field::DaysLeft) => self.reads() == Some(field),
+            (
+                ProbeKind::Http { .. }
+                | ProbeKind::Prometheus { .. }
+                | ProbeKind::Alerts { .. }
+                | ProbeKind::Grpc { .. },
+                Field::Connect | Field::Ttfb,
+            ) => true,
+            (
+                ProbeKind::Http { url, .. }
+                | ProbeKind::Prometheus { url, .. }
+                | ProbeKind::Alerts { url, .. },
+                Field::Tls,
+            ) => url.starts_with("https://"),
+            (ProbeKind::Grpc { secure, .. }, Field::Tls) => *secure,
+            (ProbeKind::Tls { .. }, Field::Connect | Field::Tls) => true,
+            (ProbeKind::Tls { .. }, Field::Ttfb) => false,
+            (ProbeKind::Tcp { .. }, Field::Connect) => true,
+            (ProbeKind::Tcp { .. }, Field::Tls | Field::Ttfb) => false,
+            (ProbeKind::Dns { .. } | ProbeKind::Exec { .. }, Field::Connect | Field::Tls | Field::Ttfb) => {
+                false
+            }
+        }
+    }
+
+    /// Returns whether it asks another system for what that knows, so that an answer holds until the next one.
+    pub fn is_polled(&self) -> bool {
+        match self {
+            ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => true,
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Custom { .. } => false,
+        }
+    }
+
+    /// Returns whom its requests go to, host and port, where each is one request to one server of a lab.
+    pub fn server(&self) -> Option<&str> {
+        match self {
+            ProbeKind::Http { url, .. } => url.split_once("://")?.1.split('/').next(),
+            ProbeKind::Tcp { address } => Some(address.as_str()),
+            ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Prometheus { .. }
+            | ProbeKind::Custom { .. } => None,
+        }
+    }
+
+    /// Returns the prober of the harness that it needs, where it needs one.
+    pub fn prober(&self) -> Option<&str> {
+        match self {
+            ProbeKind::Custom { prober } => Some(prober),
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Prometheus { .. } => None,
+        }
+    }
+
+    /// Returns how many measurements a second it takes where nothing else is said.
+    pub fn usual_rate(&self) -> f64 {
+        match self {
+            ProbeKind::Prometheus { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Exec { .. } => 1.0,
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Custom { .. } => 10.0,
+        }
+    }
+
+    /// Returns its name with its article.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ProbeKind::Http { .. } => "an http probe",
+            ProbeKind::Tcp { .. } => "a tcp probe",
+            ProbeKind::Dns { .. } => "a dns probe",
+            ProbeKind::Tls { .. } => "a tls probe",
+            ProbeKind::Grpc { .. } => "a grpc probe",
+            ProbeKind::Exec { .. } => "an exec probe",
+            ProbeKind::Alerts { .. } => "the question for alerts",
+            ProbeKind::Prometheus { .. } => "a prometheus probe",
+            ProbeKind::Custom { .. } => "this probe",
+        }
+    }
+
+    /// Says what one measurement does.
+    pub fn in_words(&self) -> String {
+        match self {
+            ProbeKind::Http { method, url, .. } => format!("HTTP {method} {url}"),
+            ProbeKind::Tcp { address } => format!("opening a TCP connection to {address}"),
+            ProbeKind::Dns { record, name, server: None } => {
+                format!("asking for the {record} record of {name}")
+            }
+            ProbeKind::Dns { record, name, server: Some(server) } => {
+                format!("asking {server} for the {record} record of {name}")
+            }
+            ProbeKind::Tls { address, name: None } => format!("a TLS handshake with {address}"),
+            ProbeKind::Tls { address, name: Some(name) } => {
+                format!("a TLS handshake with {address}, as {name}")
+            }
+            ProbeKind::Grpc { address, service, secure } => format!(
+                "asking {address} by gRPC{} for the health of {}",
+                if *secure { " over TLS" } else { "" },
+                if service.is_empty() { "the server" } else { service }
+            ),
+            ProbeKind::Exec { words, .. } => format!("running {}", words.join(" ")),
+            ProbeKind::Alerts { source: AlertSource::Alertmanager, url } => {
+                format!("asking the Alertmanager at {url} which alerts fire")
+            }
+            ProbeKind::Alerts { source: AlertSource::Prometheus, url } => {
+                format!("asking the Prometheus at {url} which alerts fire")
+            }
+            ProbeKind::Prometheus { query, url, take: None, .. } => {
+                format!("asking the Prometheus at {url} for {query}")
+            }
+            ProbeKind::Prometheus { query, url, take: Some(take), .. } => format!(
+                "asking the Prometheus at {url} for the {} of {query} over the last {}, in steps of {}",
+                take.which.as_str(),
+                format_seconds(take.over.as_secs_f64()),
+                format_seconds(take.step.as_secs_f64())
+            ),
+            ProbeKind::Custom { prober } => format!("the harness's prober {prober}"),
+        }
+    }
+
+    /// Says what counts as a success where the experiment does not; none where it measures no success.
+    pub fn usual_success(&self) -> Option<&'static str> {
+        match self {
+            ProbeKind::Http { .. } => Some("It succeeds when the status is 200 to 399."),
+            ProbeKind::Tcp { .. } => Some("It succeeds when the connection is accepted."),
+            ProbeKind::Dns { .. } => Some("It succeeds when an answer comes."),
+            ProbeKind::Tls { .. } => Some(
+                "It succeeds when the handshake does, with a certificate that is trusted, valid and for that name.",
+            ),
+            ProbeKind::Grpc { .. } => Some("It succeeds when the answer is SERVING."),
+            ProbeKind::Exec { .. } => Some("It succeeds when the command ends with 0."),
+            ProbeKind::Custom { .. } => Some("What succeeds is up to that prober."),
+            ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for ProbeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProbeKind::Http { method, url, .. } => write!(f, "http {method} {url}"),
+            ProbeKind::Tcp { address } => write!(f, "tcp {address}"),
+            ProbeKind::Dns { record, name, server: None } => write!(f, "dns {record} {name}"),
+            ProbeKind::Dns { record, name, server: Some(server) } => {
+                write!(f, "dns {record} {name} at {server}")
+            }
+            ProbeKind::Tls { address, .. } => write!(f, "tls {address}"),
+            ProbeKind::Grpc { address, service, .. } if service.is_empty() => write!(f, "grpc {address}"),
+            ProbeKind::Grpc { address, service, .. } => write!(f, "grpc {address} {service}"),
+            ProbeKind::Exec { words, .. } => write!(f, "exec `{}`", words.join(" ")),
+            ProbeKind::Alerts { source, url } => write!(f, "alerts from {} {url}", source.as_str()),
+            ProbeKind::Prometheus { query, url, .. } => write!(f, "prometheus {query} at {url}"),
+            ProbeKind::Custom { prober } => write!(f, "custom `{prober}`"),
+        }
+    }
+}
