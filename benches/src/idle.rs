@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo rustc --release -p chaos-cli -- -C target-feature=+crt-static
-//! cargo run --release -p chaos-benches -- idle [--chaos PATH] [--assert]
+//! cargo rustc --profile small -p chaos-agent-bin --bin chaos-agent -- -C target-feature=+crt-static
+//! cargo run --release -p chaos-benches -- idle [--chaos PATH] [--agent PATH] [--assert]
 //! ```
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -19,6 +20,9 @@ pub(crate) struct Options {
     /// The `chaos` executable; the one beside this program unless named.
     #[arg(long)]
     chaos: Option<PathBuf>,
+    /// The small agent; the one of the profile `small` beside this program's unless named.
+    #[arg(long)]
+    agent: Option<PathBuf>,
     /// How many agents are started, one after another.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -42,22 +46,43 @@ async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> 
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("chaos"),
     };
-    let size = std::fs::metadata(&chaos)
-        .map_err(|error| {
-            format!("cannot find `{}`: {error}; build it, or name it with --chaos", chaos.display())
-        })?
+    one(options, claims, "`chaos agent`", &chaos, &["agent"], Aims { size: 25.0, resident: 8.0 }).await?;
+    let small = match &options.agent {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("../small/chaos-agent"),
+    };
+    one(options, claims, "`chaos-agent`", &small, &[], Aims { size: 4.0, resident: 3.0 }).await
+}
+
+/// What an executable aims at: megabytes on the disk, and mebibytes in memory.
+struct Aims {
+    size: f64,
+    resident: f64,
+}
+
+/// Measures one executable as an agent.
+async fn one(
+    options: &Options,
+    claims: &mut Claims,
+    name: &str,
+    executable: &std::path::Path,
+    arguments: &[&str],
+    aims: Aims,
+) -> Result<(), Failure> {
+    let size = std::fs::metadata(executable)
+        .map_err(|error| format!("cannot find `{}`: {error}; build it, or name it", executable.display()))?
         .len() as f64
         / MEGABYTE;
-    let linked = if is_static(&chaos)? { "static" } else { "dynamic" };
+    let linked = if is_static(executable)? { "static" } else { "dynamic" };
     claims.aim(
-        &format!("size of the {linked} executable"),
+        &format!("{name}: size of the {linked} executable"),
         format!("{} MB", short(size)),
-        "< 25 MB",
-        size < 25.0,
+        &format!("< {} MB", aims.size),
+        size < aims.size,
     );
     let (mut greeted, mut held, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
-        let injector = Agents::new(ChildProcess::new(&chaos, ["agent"]))
+        let injector = Agents::new(ChildProcess::new(executable, arguments.iter().copied()))
             .injector(chaos_faults::NAME, chaos_faults::handles);
         // The first question starts it, and makes it find out what the kernel can do.
         let pair = network::Pair::make().await?;
@@ -76,10 +101,11 @@ async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> 
         injector.revert(&undo).await?;
         injector.close().await?;
     }
-    let met = middle(&greeted) < 8.0;
-    claims.aim("resident memory while it waits", rounds(&greeted, " MiB"), "< 8 MiB", met);
-    claims.figure("resident memory with a fault in place", rounds(&held, " MiB"));
-    claims.figure("of which it has written to", rounds(&own, " MiB"));
+    let met = middle(&greeted) < aims.resident;
+    let aim = format!("< {} MiB", aims.resident);
+    claims.aim(&format!("{name}: resident memory while it waits"), rounds(&greeted, " MiB"), &aim, met);
+    claims.figure(&format!("{name}: resident memory with a fault in place"), rounds(&held, " MiB"));
+    claims.figure(&format!("{name}: of which it has written to"), rounds(&own, " MiB"));
     Ok(())
 }
 
