@@ -12,11 +12,13 @@ use crate::{
     statistic::{median, middle, quantile, rounds, short, time, timed},
 };
 use chaos_core::{
-    injector::{Injector, Offer},
+    injector::{Injector, Offer, Undo},
     model::FaultSpec,
+    run::Policy,
 };
 use chaos_faults::netlink::{Connection, Handle, Netem, QdiscOptions, Tbf};
 use chaos_netns::Namespace;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -162,10 +164,47 @@ async fn many(count: usize, claims: &Claims, spec: FaultSpec, backend: &str) -> 
         namespaces.push(network::lone().await?);
     }
     claims.figure("making the namespaces (not part of it)", time(start.elapsed()));
-    let outcome = all(&injector, offer, &namespaces, claims).await;
+    let mut outcome = all(&injector, offer, &namespaces, claims).await;
+    if outcome.is_ok() {
+        outcome = waves(&injector, offer, &namespaces, claims).await;
+    }
     let closed = injector.close().await;
     outcome?;
     Ok(closed?)
+}
+
+/// The same as a run does it: a wave is prepared as a whole, then injected, then reverted, so many at a time.
+async fn waves(
+    injector: &impl Injector,
+    offer: &Offer,
+    namespaces: &[Namespace],
+    claims: &Claims,
+) -> Result<(), Failure> {
+    let at_once = Policy::default().at_once;
+    let start = Instant::now();
+    let prepare = |(number, namespace): (usize, &Namespace)| {
+        let (id, place) = (format!("wave/{number}/1"), network::place(namespace));
+        async move { injector.prepare(&id, offer, &place, Duration::from_secs(600)).await }
+    };
+    let preparing: Vec<_> = namespaces.iter().enumerate().map(prepare).collect();
+    let undos: Vec<Undo> = stream::iter(preparing).buffered(at_once).try_collect().await?;
+    let prepared = start.elapsed();
+    let injecting = undos.iter().map(|undo| injector.inject(undo)).collect::<Vec<_>>();
+    stream::iter(injecting).buffer_unordered(at_once).try_collect::<Vec<()>>().await?;
+    let injected = start.elapsed();
+    let start = Instant::now();
+    injector.release(&undos).await;
+    let released = start.elapsed();
+    let reverting: Vec<_> = undos.iter().rev().map(|undo| injector.revert(undo)).collect();
+    stream::iter(reverting).buffer_unordered(at_once).try_collect::<Vec<()>>().await?;
+    let reverted = start.elapsed();
+    let count = u32::try_from(namespaces.len().max(1))?;
+    let each = |took: Duration| format!("{}, {} each", time(took), time(took / count));
+    claims.figure(&format!("as a wave, {at_once} at once: prepared"), each(prepared));
+    claims.figure("as a wave: in place", each(injected));
+    claims.figure("as a wave: traffic passes again", each(released));
+    claims.figure("as a wave: taken back and proven", each(reverted));
+    Ok(())
 }
 
 async fn all(

@@ -16,6 +16,7 @@
 //! subcommand that calls [`serve_standard_streams`] with its own [`Host`].
 
 pub mod client;
+mod descriptors;
 mod host;
 mod lifesign;
 mod measuring;

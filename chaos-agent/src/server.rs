@@ -19,6 +19,7 @@ use tokio::{
 use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::{
+    descriptors,
     host::{Host, Settings},
     lifesign::Lifesign,
     measuring::Measuring,
@@ -95,6 +96,7 @@ pub fn serve_standard_streams(
     // Ctrl-C at the terminal is for the runner, which decides. A session leader has its own session already.
     nix::unistd::setsid().ok();
     priority::come_first();
+    descriptors::allow_many();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     let ended = runtime.block_on(async {
@@ -229,6 +231,10 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     ) -> String {
         tokio::pin!(stop);
         loop {
+            // Before the next call: while a run keeps the agent busy, there is always one waiting.
+            if self.stack.next_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+                self.expire().await;
+            }
             let dead_at = self.life.dead_at();
             let wake = self.stack.next_deadline().map_or(dead_at, |deadline| deadline.min(dead_at));
             tokio::select! {
@@ -441,3 +447,6 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
         self.says.send(ended).ok();
     }
 }
+
+#[cfg(test)]
+mod tests;
