@@ -79,7 +79,7 @@ impl Show {
                 _ => {}
             },
             What::Unproven { fault, condition, .. } => {
-                self.line(&format!("    `{fault}` is not proven to have met traffic: {condition}"));
+                self.line(&format!("    `{fault}` is not proven to have matched traffic: {condition}"));
             }
             What::Abort(cause) => self.line(&format!("  aborting: {cause}")),
             What::Warning { line } => self.line(&format!("  warning: {line}")),

@@ -269,11 +269,11 @@ impl Unit {
     /// Says of a fault that nothing met it, behind its name.
     pub fn met_none(self) -> &'static str {
         match self {
-            Unit::Packets | Unit::Connections => "met no traffic",
-            Unit::Queries => "met no query",
-            Unit::Requests => "met no request",
+            Unit::Packets | Unit::Connections => "matched no traffic",
+            Unit::Queries => "matched no query",
+            Unit::Requests => "matched no request",
             Unit::Objects => "changed no object",
-            Unit::Processes => "met no process",
+            Unit::Processes => "matched no process",
             Unit::Times => "had no effect",
         }
     }
@@ -287,7 +287,7 @@ impl Unit {
             | Unit::Queries
             | Unit::Requests
             | Unit::Objects
-            | Unit::Processes => format!("{met} {} met it, {changed} were changed", self.plural()),
+            | Unit::Processes => format!("matched {met} {}, changed {changed}", self.plural()),
         }
     }
 }

@@ -57,8 +57,8 @@ pub(super) fn effect(record: &Record, part: &PartRecord) -> (Style, String) {
         let wanted = offer(&record.plan, &part.id)
             .and_then(|o| o.ask.work.packets()?.specs.iter().find_map(FaultSpec::delays));
         text += &match wanted {
-            Some(wanted) => format!("; {} added, {} asked", time(added), time(wanted)),
-            None => format!("; {} added", time(added)),
+            Some(wanted) => format!("; added {}, asked for {}", time(added), time(wanted)),
+            None => format!("; added {}", time(added)),
         };
     }
     (Style::Plain, text)

@@ -130,13 +130,9 @@ impl Context {
             let proven = !asked || self.proofs.lock().get(&fault).is_some_and(|p| p.proven);
             if !any {
                 let nothing = of_fault().next().map_or("had no effect", |part| self.met_none(part));
-                self.warn(format!(
-                    "`{fault}` {nothing}: what is expected while it is in place cannot be told"
-                ));
+                self.warn(format!("`{fault}` {nothing}: expectations about it cannot pass"));
             } else if !proven {
-                self.warn(format!(
-                    "`{fault}` was not proven: what is expected while it is in place cannot be told"
-                ));
+                self.warn(format!("`{fault}` was not proven: expectations about it cannot pass"));
             }
             exercised.insert(fault, any && proven);
         }
@@ -149,7 +145,7 @@ impl Context {
             if !any {
                 let nothing = of_change().next().map_or("had no effect", |part| self.met_none(part));
                 self.warn(format!(
-                    "the change `{}` {nothing}: what is expected behind it cannot be told",
+                    "the change `{}` {nothing}: expectations about what follows it cannot pass",
                     change.name
                 ));
             }

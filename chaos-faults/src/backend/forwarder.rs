@@ -332,17 +332,17 @@ fn effect(all: &[Running]) -> Measured {
         .map(|running| running.counted.mean_added_delay.as_secs_f64() * running.counted.delayed as f64)
         .sum();
     let added = (delayed > 0).then(|| Duration::from_secs_f64(held / delayed as f64));
-    let mut line = format!("{met} packets met it");
+    let mut line = format!("matched {met} packets");
     if let Some(added) = added {
-        line += &format!(", {delayed} were held for {:.3} ms on average", added.as_secs_f64() * 1e3);
+        line += &format!(", held {delayed} for {:.3} ms on average", added.as_secs_f64() * 1e3);
     }
-    for (count, word) in [(lost, "lost"), (doubled, "doubled"), (damaged, "damaged")] {
+    for (count, word) in [(lost, "dropped"), (doubled, "duplicated"), (damaged, "corrupted")] {
         if count > 0 {
-            line += &format!(", {count} {word}");
+            line += &format!(", {word} {count}");
         }
     }
     if overflow > 0 {
-        line += &format!(", {overflow} lost because the queue was full");
+        line += &format!(", dropped {overflow} because the queue was full");
     }
     Measured {
         unit: Unit::Packets,

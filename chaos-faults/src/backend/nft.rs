@@ -86,7 +86,7 @@ fn refused(error: std::io::Error) -> Trouble {
 }
 
 fn effect(met: u64) -> Measured {
-    let line = format!("{met} packets were refused, their senders told");
+    let line = format!("matched {met} packets, refused {met} with an answer to the sender");
     Measured { unit: Unit::Packets, seen: Some(met), met, changed: met, delay: None, line }
 }
 

@@ -124,19 +124,21 @@ impl Tcx {
             holds.let_go(key);
         }
         holds.tidy();
-        Ok(effect(&met))
+        // What is reverted stays reverted, whatever can be said of it.
+        let specs = packets(undo).map_or(&[][..], |packets| &packets.specs);
+        Ok(effect(specs, &met))
     }
 
     /// Reads the counters.
     pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Measured, Trouble> {
         let Some(Active { placed, met, .. }) = self.active.get(&undo.id) else {
-            return Ok(effect(&BTreeMap::new()));
+            return Ok(effect(&[], &BTreeMap::new()));
         };
         let mut met = met.clone();
         for placed in placed {
             add(&mut met, placed.spec, holds.counters(placed.key, placed.rule).map_err(bpf_failed)?);
         }
-        Ok(effect(&met))
+        Ok(effect(&packets(undo)?.specs, &met))
     }
 }
 
@@ -146,15 +148,44 @@ fn add(met: &mut BTreeMap<usize, Counters>, spec: usize, counters: Counters) {
     sum.hit += counters.hit;
 }
 
-fn effect(met: &BTreeMap<usize, Counters>) -> Measured {
+fn effect(specs: &[FaultSpec], met: &BTreeMap<usize, Counters>) -> Measured {
     let seen = met.values().map(|counters| counters.seen).max().unwrap_or(0);
     let changed = met.values().map(|counters| counters.hit).sum();
-    Measured {
-        unit: Unit::Packets,
-        seen: Some(seen),
-        met: seen,
-        changed,
-        delay: None,
-        line: format!("{seen} packets met it, {changed} of them were changed"),
+    let mut done: Vec<(&str, u64)> = Vec::new();
+    for (spec, counters) in met {
+        let word = specs.get(*spec).map_or("changed", done_by);
+        match done.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += counters.hit,
+            None => done.push((word, counters.hit)),
+        }
+    }
+    let mut line = format!("matched {seen} packets");
+    for (word, count) in done {
+        line += &format!(", {word} {count}");
+    }
+    Measured { unit: Unit::Packets, seen: Some(seen), met: seen, changed, delay: None, line }
+}
+
+/// Returns what a program does to the packets that a fault hits, in the past tense.
+fn done_by(spec: &FaultSpec) -> &'static str {
+    match spec {
+        FaultSpec::Loss { .. } | FaultSpec::Block { .. } | FaultSpec::Partition => "dropped",
+        FaultSpec::Duplicate { .. } => "duplicated",
+        FaultSpec::Corrupt { .. } => "corrupted",
+        FaultSpec::Delay { .. } | FaultSpec::Reorder { .. } | FaultSpec::Bandwidth { .. } => "changed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effect_says_what_was_done_to_how_many_packets() {
+        let counted = |seen, hit| Counters { seen, hit };
+        let specs = [FaultSpec::loss(0.05), FaultSpec::Duplicate { ratio: 0.01 }, FaultSpec::Partition];
+        let met = BTreeMap::from([(0, counted(153, 8)), (1, counted(145, 2)), (2, counted(145, 145))]);
+        assert_eq!(effect(&specs, &met).line, "matched 153 packets, dropped 153, duplicated 2");
+        assert_eq!(effect(&specs, &BTreeMap::new()).line, "matched 0 packets");
     }
 }

@@ -233,20 +233,17 @@ fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Measured {
     let met = u64::from(counted.packets) + u64::from(counted.drops) + u64::from(counted.queued_packets);
     let does = |one: Counted| specs.iter().any(|spec| qdisc::counted(spec) == one);
     let (changed, line) = if does(Counted::Hold) {
-        (met, format!("{met} packets were held, {} lost", counted.drops))
+        (met, format!("matched {met} packets, held {met}, dropped {}", counted.drops))
     } else if does(Counted::Limit) {
         let waited = u64::from(counted.overlimits);
         (
             waited.min(met).max(counted.drops.into()),
-            format!(
-                "{met} packets ({} bytes) were let through the limit, {} lost by it",
-                counted.bytes, counted.drops
-            ),
+            format!("matched {met} packets, let {} bytes through, dropped {}", counted.bytes, counted.drops),
         )
     } else if does(Counted::Lose) {
-        (counted.drops.into(), format!("{met} packets met it, {} were lost", counted.drops))
+        (counted.drops.into(), format!("matched {met} packets, dropped {}", counted.drops))
     } else {
-        (met, format!("{met} packets met it"))
+        (met, format!("matched {met} packets"))
     };
     Measured { unit: Unit::Packets, seen: Some(met), met, changed, delay: None, line }
 }

@@ -109,7 +109,7 @@ async fn a_fault_that_met_nothing_is_inconclusive() {
     world.meet(0);
     let record = run(&world).await;
     assert_eq!(result(&record).verdict, Verdict::Inconclusive, "{}", text::render(&record));
-    assert!(text::render(&record).contains("met no traffic"));
+    assert!(text::render(&record).contains("matched no traffic"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -147,7 +147,7 @@ async fn a_fault_that_met_nothing_proves_nothing() {
     assert_eq!(finished.record.completion, Completion::Completed);
     assert!(!finished.record.exercised["first"]);
     assert!(matches!(finished.record.expectations[0].verdict, Verdict::Inconclusive { .. }));
-    assert!(finished.record.warnings.iter().any(|w| w.contains("`first` met no traffic")));
+    assert!(finished.record.warnings.iter().any(|w| w.contains("`first` matched no traffic")));
 }
 
 #[tokio::test(start_paused = true)]

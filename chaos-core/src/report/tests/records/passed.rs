@@ -110,7 +110,7 @@ pub(crate) fn passed() -> Record {
             met: 421,
             changed: 5,
             delay: None,
-            line: "421 packets met it, 5 of them were changed".into(),
+            line: "matched 421 packets, dropped 5".into(),
         },
         Measured {
             unit: Unit::Packets,
@@ -118,7 +118,7 @@ pub(crate) fn passed() -> Record {
             met: 416,
             changed: 416,
             delay: Some(Duration::from_micros(100_312)),
-            line: "416 packets met it, 416 were held for 100.312 ms on average".into(),
+            line: "matched 416 packets, held 416 for 100.312 ms on average".into(),
         },
     ];
     let mut parts: Vec<PartRecord> = plan
