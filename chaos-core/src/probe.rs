@@ -29,6 +29,12 @@ use crate::{
 /// [`Trouble`] for what can never work at this place: an address that cannot be, a missing secret, a place out of reach.
 #[async_trait]
 pub trait Probers: Send + Sync {
+    /// Returns why a probe can never be opened here, whatever the place: a kind that this build leaves out, a prober that nobody
+    /// registered, a right that was not given. Asked when planning, so that nothing is touched for it.
+    fn refuses(&self, _probe: &model::Probe) -> Option<Trouble> {
+        None
+    }
+
     /// Prepares a probe at a place.
     async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Opened, Trouble>;
 }

@@ -65,14 +65,6 @@ impl StandardProbers {
     }
 }
 
-/// Why a command is not run.
-fn refused(words: &[String]) -> Trouble {
-    cannot(
-        format!("the command `{}` is not allowed: this run starts no programs", words.join(" ")),
-        "allow it with `--allow-exec`, or, from Rust, with `StandardProbers::allow_exec`",
-    )
-}
-
 /// Why a probe cannot be opened by this build.
 #[cfg(not(all(feature = "http", feature = "tls", feature = "grpc")))]
 fn left_out(what: &str, feature: &str) -> Trouble {
@@ -94,21 +86,59 @@ impl fmt::Debug for StandardProbers {
     }
 }
 
+impl StandardProbers {
+    /// Says that no custom prober has this name.
+    fn unknown(&self, prober: &str) -> Trouble {
+        let known: Vec<_> = self.custom.keys().map(|name| format!("`{name}`")).collect();
+        cannot(
+            format!("there is no prober `{prober}`"),
+            match known.is_empty() {
+                true => "the harness has registered none".to_owned(),
+                false => format!("the harness has registered {}", known.join(", ")),
+            },
+        )
+    }
+}
+
+/// Why a command is not run.
+fn not_allowed(probe: &Probe) -> Trouble {
+    Trouble::denied(format!("the probe `{}` runs a command, which needs your permission", probe.name))
+        .with_help("read the command, then allow it with `--allow-exec`")
+}
+
 #[async_trait]
 impl Probers for StandardProbers {
+    fn refuses(&self, probe: &Probe) -> Option<Trouble> {
+        match &probe.kind {
+            ProbeKind::Custom { prober } => match self.custom.get(prober) {
+                Some(probers) => probers.refuses(probe),
+                None => Some(self.unknown(prober)),
+            },
+            ProbeKind::Exec { .. } => (!self.exec).then(|| not_allowed(probe)),
+            #[cfg(not(feature = "http"))]
+            ProbeKind::Http { .. } | ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => {
+                Some(left_out("HTTP", "http"))
+            }
+            #[cfg(feature = "http")]
+            ProbeKind::Http { .. } | ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => None,
+            #[cfg(not(feature = "tls"))]
+            ProbeKind::Tls { .. } => Some(left_out("TLS", "tls")),
+            #[cfg(feature = "tls")]
+            ProbeKind::Tls { .. } => None,
+            #[cfg(not(feature = "grpc"))]
+            ProbeKind::Grpc { .. } => Some(left_out("gRPC", "grpc")),
+            #[cfg(feature = "grpc")]
+            ProbeKind::Grpc { .. } => None,
+            ProbeKind::Tcp { .. } | ProbeKind::Dns { .. } => None,
+        }
+    }
+
     async fn open(&self, probe: &Probe, place: &Place) -> Result<Opened, Trouble> {
         if let Some(prober) = probe.kind.prober() {
-            let Some(probers) = self.custom.get(prober) else {
-                let known: Vec<_> = self.custom.keys().map(|name| format!("`{name}`")).collect();
-                return Err(cannot(
-                    format!("there is no prober `{prober}`"),
-                    match known.is_empty() {
-                        true => "the harness has registered none".to_owned(),
-                        false => format!("the harness has registered {}", known.join(", ")),
-                    },
-                ));
+            return match self.custom.get(prober) {
+                Some(probers) => probers.open(probe, place).await,
+                None => Err(self.unknown(prober)),
             };
-            return probers.open(probe, place).await;
         }
         let sockets = self.threads.sockets(place.namespace.as_ref()).await?;
         Ok(Opened::Each(match &probe.kind {
@@ -129,7 +159,7 @@ impl Probers for StandardProbers {
             ProbeKind::Grpc { address, service, secure } => {
                 Arc::new(GrpcProber::open(probe, (&address.value, service, *secure), place, sockets)?)
             }
-            ProbeKind::Exec { words, .. } if !self.exec => return Err(refused(words)),
+            ProbeKind::Exec { .. } if !self.exec => return Err(not_allowed(probe)),
             ProbeKind::Exec { words, scale } => Arc::new(ExecProber::open(probe, (words, *scale), place)?),
             #[cfg(feature = "http")]
             ProbeKind::Alerts { source, url } => {

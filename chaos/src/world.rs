@@ -11,7 +11,7 @@ use chaos_core::{
     injector::Injector,
     inventory::Inventory,
     journal::FileJournal,
-    model::{Experiment, Probe, ProbeKind},
+    model::Experiment,
     plan::{self, Plan, PlanError},
     probe::Probers,
     remark::Remark,
@@ -32,7 +32,6 @@ pub struct World {
     injectors: Vec<Arc<dyn Injector>>,
     probers: Arc<dyn Probers>,
     journals: PathBuf,
-    exec: bool,
 }
 
 impl World {
@@ -57,13 +56,14 @@ impl World {
     /// # Errors
     /// The experiment cannot be carried out here; the error says why, and what would help.
     pub async fn plan(&self, experiment: &Experiment, seed: u64) -> Result<Plan, PlanError> {
-        let exec = |probe: &&Probe| matches!(probe.kind, ProbeKind::Exec { .. });
-        if let Some(probe) = experiment.probes.iter().find(exec).filter(|_| !self.exec) {
-            let message = format!("the probe `{}` runs a command, which needs your permission", probe.name);
-            return Err(PlanError::unsound(
-                Remark::error(probe.span, message)
-                    .with_help("read the command, then allow it with `--allow-exec`"),
-            ));
+        for probe in &experiment.probes {
+            if let Some(Trouble { message, help, .. }) = self.probers.refuses(probe) {
+                let remark = Remark::error(probe.span, message);
+                return Err(PlanError::unsound(match help {
+                    Some(help) => remark.with_help(help),
+                    None => remark,
+                }));
+            }
         }
         plan::plan(experiment, &*self.inventory, &self.injectors, seed).await
     }
@@ -129,7 +129,6 @@ pub struct WorldBuilder {
     journals: PathBuf,
     #[cfg(feature = "probes")]
     standard: chaos_probes::StandardProbers,
-    exec: bool,
 }
 
 impl Default for WorldBuilder {
@@ -151,7 +150,6 @@ impl WorldBuilder {
             journals: std::env::temp_dir(),
             #[cfg(feature = "probes")]
             standard: chaos_probes::StandardProbers::new(),
-            exec: false,
         }
     }
 
@@ -210,7 +208,6 @@ impl WorldBuilder {
     #[cfg(feature = "probes")]
     pub fn allow_exec(mut self) -> Self {
         self.standard = self.standard.allow_exec();
-        self.exec = true;
         self
     }
 
@@ -257,7 +254,6 @@ impl WorldBuilder {
             injectors,
             probers,
             journals: self.journals,
-            exec: self.exec,
         })
     }
 }

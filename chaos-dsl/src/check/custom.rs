@@ -78,7 +78,12 @@ impl Checker {
                 return None;
             }
         };
-        self.end(&cursor, &[]);
+        if let Some(item) = cursor.peek() {
+            let message = format!("the setting `{key}` already has its value");
+            self.error(Code::Misplaced, item.span, message).help =
+                Some(format!("write several values in double quotes: `{key} \"…\"`"));
+            return None;
+        }
         Some(Setting { key, value, span: line.span })
     }
 
