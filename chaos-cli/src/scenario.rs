@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chaos_core::model::Experiment;
+use chaos_core::{explain, fingerprint, model::Experiment};
 use chaos_dsl::Compiled;
 
 use crate::{exit_code::Exit, render};
@@ -16,15 +16,17 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// Returns a fingerprint of the file, of all that it uses, and of what the command line sets (FNV-1a).
+    /// Returns a fingerprint of the file, of all that it uses, and of what the command line sets.
     pub(crate) fn fingerprint(&self, set: &[String]) -> String {
         let texts = self.compiled.sources.files().map(|(_, file)| file.text.as_str());
         let parts = texts.chain(set.iter().map(String::as_str));
-        let bytes = parts.flat_map(|part| part.bytes().chain([0]));
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{hash:016x}")
+        fingerprint::text(parts.flat_map(|part| part.bytes().chain([0])))
+    }
+
+    /// Returns what the file as a whole does, where it holds more than one run.
+    pub(crate) fn series(&self) -> Option<String> {
+        let question = self.compiled.search.as_ref().map(|asked| &asked.question);
+        explain::series(&self.compiled.experiments, question)
     }
 
     /// Returns whether the file, or one that it uses, is no longer what was compiled.

@@ -14,6 +14,7 @@ mod claim;
 pub mod confident;
 mod course;
 mod drift;
+mod filter;
 pub mod finding;
 mod guard;
 mod layers;
@@ -23,6 +24,7 @@ pub(crate) mod pair;
 mod polled;
 mod requests;
 mod seen;
+mod show;
 pub(crate) mod statistic;
 mod temporal;
 pub mod view;
@@ -38,10 +40,20 @@ use crate::{
         border::{Guard, Judge},
         view::{Judged, PredicateResult, RunView, Verdict},
     },
-    model::{Claim, Comparison, Experiment, Phase, Predicate, formula::Bound},
+    model::{Claim, Comparison, Event, Experiment, Phase, Predicate, formula::Bound},
     span::Span,
     time::{Nanos, nanos},
 };
+
+/// A stretch `[start, end)`.
+type Stretch = (Nanos, Nanos);
+
+/// What a claim speaks of.
+#[derive(Clone, Copy, Debug)]
+enum About<'a> {
+    Phase(&'a Phase),
+    Event(&'a Event),
+}
 
 /// Judges by the semantics of the language: signals in three-valued temporal logic, phase statistics with confidence.
 ///

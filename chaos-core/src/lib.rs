@@ -6,9 +6,12 @@
 //! 4. [`run`] carries a plan out, with a [`journal`] of what it owes, and [`judge`] judges with the mathematics of [`verdict`].
 //! 5. [`outcome`] ranks how a run ended, [`report`] writes it down, [`bundle`] keeps everything of it in a folder, and
 //!    [`recorded`] judges it again; [`search`] looks for the intensity at which an experiment breaks.
+//! 6. [`explain`] says an experiment in plain English, before anything is run.
 
 pub mod bundle;
 pub mod environment;
+pub mod explain;
+pub mod fingerprint;
 pub mod injector;
 pub mod inventory;
 pub mod journal;
@@ -28,6 +31,7 @@ pub mod search;
 pub mod soundness;
 pub mod source;
 pub mod span;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
 pub mod trouble;

@@ -17,7 +17,7 @@ mod prometheus;
 
 use crate::verdict::interval::Interval;
 use crate::verdict::signal::{Blank, Signal};
-use crate::verdict::steps::{Nanos, shifted};
+use crate::{time::Nanos, verdict::steps::shifted};
 
 pub use column::Column;
 pub use instant::{Axis, Instant};

@@ -25,6 +25,7 @@ mod pacer;
 mod parts;
 mod policy;
 mod proof;
+mod proven;
 pub mod record;
 mod runner;
 mod scribe;

@@ -45,3 +45,28 @@ impl Clock {
         self.start + duration(at)
     }
 }
+
+/// Writes a length of time so that reading it gives the very same: `1m30s`, `250ms`, `10.25s`.
+pub fn exact(nanos: Nanos) -> String {
+    const S: i64 = 1_000_000_000;
+    if nanos == 0 {
+        return "0s".to_owned();
+    }
+    if nanos % S == 0 {
+        let seconds = nanos / S;
+        let parts = [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")];
+        return parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    }
+    let (unit, digits) = match nanos {
+        n if n >= S => ("s", 9),
+        n if n >= 1_000_000 => ("ms", 6),
+        n if n >= 1_000 => ("us", 3),
+        _ => ("ns", 0),
+    };
+    let scale = 10_i64.pow(digits);
+    let fraction = format!("{:0width$}", nanos % scale, width = digits as usize);
+    match fraction.trim_end_matches('0') {
+        "" => format!("{}{unit}", nanos / scale),
+        fraction => format!("{}.{fraction}{unit}", nanos / scale),
+    }
+}

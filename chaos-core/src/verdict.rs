@@ -8,14 +8,13 @@
 //!    and [`rate`]s, against a limit, the baseline or another metric, one by one or several at once by [`holm`].
 //!    [`sequential`] tests may be looked at at any time.
 //!
-//! Both end in a [`confidence::Outcome`] and say by their [`margin`] how close it was. [`binomial`] is the arithmetic
+//! Both end in a [`confidence::Outcome`] and say by their [margin](monitor::margin) how close it was. [`binomial`] is the arithmetic
 //! underneath; [`judge`](crate::judge) applies all of it to what an experiment claims.
 
 pub mod binomial;
 pub mod confidence;
 pub mod holm;
 pub mod interval;
-pub mod margin;
 pub mod monitor;
 pub mod proportion;
 pub mod quantile;
@@ -27,4 +26,3 @@ pub mod window;
 
 pub use confidence::{Confidence, Leaning, Need, Outcome, Reason};
 pub use interval::{Comparison, Interval, Truth};
-pub use steps::Nanos;

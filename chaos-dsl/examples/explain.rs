@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use chaos_core::{explain::explain, run::Policy};
+
 fn main() -> std::process::ExitCode {
     for file in std::env::args().skip(1) {
         let compiled = chaos_dsl::compile_file(Path::new(&file), &[]);
@@ -10,7 +12,7 @@ fn main() -> std::process::ExitCode {
             return std::process::ExitCode::FAILURE;
         }
         for experiment in &compiled.experiments {
-            println!("{}", chaos_dsl::explain(experiment));
+            println!("{}", explain(experiment, &Policy::default()));
         }
     }
     std::process::ExitCode::SUCCESS

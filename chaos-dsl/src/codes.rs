@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::diagnostic::Severity;
+use chaos_core::remark::Severity;
 
 macro_rules! codes {
     ($($variant:ident $number:literal $meaning:literal)*) => {

@@ -1,13 +1,12 @@
 //! The scenario language, from text to a tree and back.
 //!
-//! 1. [`source`] reads files within their limits and knows lines and columns.
+//! 1. [`read`] reads files within their limits, [`source`] keeps them and knows lines and columns.
 //! 2. [`parse()`] turns text into a [`syntax::File`] and goes on after a mistake, so that one run reports all of them.
 //! 3. [`print()`] turns a tree into the one canonical layout; [`format()`] does both and proves that nothing was lost.
 //!
 //! 4. [`check`] gives a tree its meaning: [`compile()`] and [`compile_file()`] go all the way from text to
 //!    [`chaos_core::model::Experiment`]s.
-//! 5. [`explain()`] says what a checked experiment means, in plain English.
-//! 6. [`eval`] makes a formula of text that stands alone something that recorded signals can be judged by.
+//! 5. [`eval`] makes a formula of text that stands alone something that recorded signals can be judged by.
 //!
 //! The grammar knows shape only: which words a fault or a probe takes is not this phase's business, so a new kind of
 //! fault never touches it. [`syntax`] is the whole border to what follows.
@@ -26,9 +25,9 @@ pub mod check;
 pub mod codes;
 pub mod diagnostic;
 pub mod eval;
-pub mod explain;
 pub mod parse;
 pub mod print;
+pub mod read;
 pub mod source;
 pub mod suggest;
 pub mod syntax;
@@ -37,7 +36,6 @@ pub mod words;
 pub use check::{Asked, Compiled, compile, compile_file};
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Severity};
-pub use explain::{explain, explain_series};
 pub use parse::{Parsed, parse};
 pub use print::{format, print};
 pub use source::SourceMap;

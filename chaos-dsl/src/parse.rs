@@ -16,11 +16,11 @@ mod text;
 mod token;
 
 use chaos_core::span::{FileId, Span};
-use chaos_core::{trouble::Trouble, verdict::Nanos};
+use chaos_core::{time::Nanos, trouble::Trouble};
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Remark};
-use crate::source::{MAX_FILE_BYTES, too_large};
+use crate::read::{MAX_FILE_BYTES, too_large};
 use crate::syntax::{Decimal, File, ItemKind, Quantity, Temporal, Unit};
 pub(crate) use token::is_forbidden;
 use token::{Kind, Token};

@@ -1,7 +1,12 @@
 //! Explanations, word for word.
 
+use chaos_core::{explain, model::Experiment, run::Policy};
+use chaos_dsl::compile;
 use chaos_dsl::eval::{self, Known, Setting};
-use chaos_dsl::{compile, explain};
+
+fn explain(experiment: &Experiment) -> String {
+    explain::explain(experiment, &Policy::default())
+}
 
 fn explained(name: &str, text: &str, set: &[String]) -> String {
     let compiled = compile(name, text, set);

@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chaos_core::{explain::explain, run::Policy};
 use chaos_dsl::{
     compile,
     diagnostic::{Diagnostic, MAX_DIAGNOSTICS},
     eval::{self, Known, Setting},
-    explain, format,
+    format,
 };
 use proptest::prelude::*;
 
@@ -113,7 +114,7 @@ proptest! {
         prop_assert!(compiled.diagnostics.len() <= MAX_DIAGNOSTICS);
         prop_assert_eq!(compiled.is_ok(), !compiled.experiments.is_empty());
         for experiment in &compiled.experiments {
-            prop_assert!(!explain(experiment).is_empty());
+            prop_assert!(!explain(experiment, &Policy::default()).is_empty());
         }
         for diagnostic in &compiled.diagnostics {
             if let Some(span) = diagnostic.place() {

@@ -18,11 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backend::{Holding, ground::Ground},
     evidence,
-    machine::Machine,
+    machine::{Machine, NAME},
 };
-
-/// The name under which undo records of network faults find their injector.
-pub const NAME: &str = "network";
 
 /// How often the forwarders are looked after.
 const ROUND: Duration = Duration::from_millis(200);

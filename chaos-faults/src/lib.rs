@@ -37,6 +37,7 @@ mod priority;
 pub mod share;
 
 pub use environment::MachineEnvironment;
-pub use injector::{NAME, NetworkInjector, Settings, handles};
+pub use injector::{NetworkInjector, Settings, handles};
 pub use inventory::{MachineInventory, machine_place};
+pub use machine::NAME;
 pub use network::cost;

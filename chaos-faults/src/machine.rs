@@ -20,10 +20,12 @@ use crate::{
         tree,
         tree::Trees,
     },
-    injector::NAME,
     netlink::tree::Root,
     network,
 };
+
+/// The name under which undo records of network faults find their injector.
+pub const NAME: &str = "network";
 
 /// Everything this process holds, and what it can do.
 #[derive(Debug)]

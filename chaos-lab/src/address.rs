@@ -142,7 +142,7 @@ impl Layout {
         }
 
         check_unique(lab, &hosts)?;
-        let names = Names::of(&hosts);
+        let names = names(&hosts);
         check_references(lab, &names)?;
         let dns =
             hosts.iter().filter(|h| h.programs.contains(&Program::Dns)).map(|h| IpAddr::from(h.v4)).collect();
@@ -214,6 +214,11 @@ fn check_unique(lab: &model::Lab, hosts: &[HostLayout]) -> Result<(), LayoutErro
         }
     }
     Ok(())
+}
+
+/// Returns the names of all hosts.
+pub(crate) fn names(hosts: &[HostLayout]) -> Names {
+    Names::of(hosts.iter().map(|host| (&*host.name, &*host.group, host.addresses().to_vec())))
 }
 
 fn check_references(lab: &model::Lab, names: &Names) -> Result<(), LayoutError> {

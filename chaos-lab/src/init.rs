@@ -33,8 +33,8 @@ use self::reason::Reason;
 use crate::address::{HostLayout, Layout, describe};
 use crate::link::{Interface, Switch, wire};
 use crate::listener::{self, Listener};
-use crate::process::{Death, Running, Slot, ending, hear_out};
-use crate::protocol::{Answer, Ask, Boot, BringUpError, Frame, Request, Up, UpHost};
+use crate::process::{Running, Slot, ending, hear_out};
+use crate::protocol::{Answer, Ask, Boot, BringUpError, Death, Frame, Request, Up, UpHost};
 use crate::serve;
 use crate::traffic::Traffic;
 

@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 
 use self::holder::Holder;
 use crate::address::{HOST_INTERFACE, HostLayout, Layout, LayoutError, describe};
-use crate::process::Death;
+use crate::protocol::Death;
 use crate::protocol::{Answer, Ask, Back, Boot, BringUpError, Frame, Look, Up};
 use crate::resolver::Names;
 use crate::shell::{HostRecord, LabRecord};

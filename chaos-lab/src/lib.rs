@@ -51,7 +51,6 @@ pub mod user_namespace;
 pub use environment::LabEnvironment;
 pub use inventory::LabInventory;
 pub use lab::{DownError, HostHandle, Lab, LabError, LabEvent, ProgramHandle, Programs};
-pub use process::Death;
 pub use program::LabPrograms;
-pub use protocol::BringUpError;
+pub use protocol::{BringUpError, Death};
 pub use user_namespace::{UserNamespaceError, enter_user_namespace};

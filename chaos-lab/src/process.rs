@@ -14,7 +14,6 @@ use chaos_core::model::{Program, Ready};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
@@ -29,23 +28,6 @@ const KEPT_OUTPUT: usize = 64 * 1024;
 
 /// The pause between two looks at a program that is not ready yet.
 const READY_POLL: Duration = Duration::from_millis(3);
-
-/// A program of a lab that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Death {
-    /// The host it ran on.
-    pub host: String,
-    /// Its place among the programs of the host, counted from 0.
-    pub program: usize,
-    /// What it was, as declared.
-    pub what: String,
-    /// How it ended, as in `exit status: 1` or `signal: 9 (SIGKILL)`.
-    pub status: String,
-    /// The last lines it wrote.
-    pub output: String,
-    /// Whether the runner had asked the lab to signal or restart it.
-    pub requested: bool,
-}
 
 /// What a program wrote, the newest part; shared with the task that listens.
 #[derive(Clone, Default)]

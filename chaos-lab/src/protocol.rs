@@ -7,8 +7,24 @@ use chaos_core::{model::Program, trouble::Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Layout;
-use crate::process::Death;
 use crate::traffic::Traffic;
+
+/// A program of a lab that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// The host it ran on.
+    pub host: String,
+    /// Its place among the programs of the host, counted from 0.
+    pub program: usize,
+    /// What it was, as declared.
+    pub what: String,
+    /// How it ended, as in `exit status: 1` or `signal: 9 (SIGKILL)`.
+    pub status: String,
+    /// The last lines it wrote.
+    pub output: String,
+    /// Whether the runner had asked the lab to signal or restart it.
+    pub requested: bool,
+}
 
 /// The first line to the lab: all it needs to come up.
 #[derive(Debug, Serialize, Deserialize)]

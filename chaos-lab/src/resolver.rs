@@ -6,8 +6,6 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::HostLayout;
-
 /// The domain of a lab's names: `api` is also `api.lab`.
 pub const DOMAIN: &str = "lab";
 
@@ -18,12 +16,13 @@ pub const DOMAIN: &str = "lab";
 pub struct Names(BTreeMap<String, Vec<IpAddr>>);
 
 impl Names {
-    pub(crate) fn of(hosts: &[HostLayout]) -> Self {
+    /// Makes the names of hosts, each given with its group and its addresses.
+    pub(crate) fn of<'a>(hosts: impl IntoIterator<Item = (&'a str, &'a str, Vec<IpAddr>)>) -> Self {
         let mut names: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-        for host in hosts {
-            names.entry(host.name.clone()).or_default().extend(host.addresses());
-            if host.group != host.name {
-                names.entry(host.group.clone()).or_default().extend(host.addresses());
+        for (host, group, addresses) in hosts {
+            names.entry(host.to_owned()).or_default().extend(&addresses);
+            if group != host {
+                names.entry(group.to_owned()).or_default().extend(&addresses);
             }
         }
         for addresses in names.values_mut() {
@@ -47,10 +46,10 @@ impl Names {
     /// Writes the hosts file of `host`.
     ///
     /// Where the lab has a DNS server it only names the host itself, so that faults on DNS are felt.
-    pub(crate) fn hosts_file(&self, host: &HostLayout, dns: &[IpAddr]) -> String {
+    pub(crate) fn hosts_file(&self, host: &str, dns: &[IpAddr]) -> String {
         let mut text = String::from("127.0.0.1 localhost\n::1 localhost\n");
         let entries: Vec<(&str, &[IpAddr])> =
-            if dns.is_empty() { self.iter().collect() } else { vec![(&host.name, self.resolve(&host.name))] };
+            if dns.is_empty() { self.iter().collect() } else { vec![(host, self.resolve(host))] };
         for (name, addresses) in entries {
             for address in addresses {
                 writeln!(text, "{address} {name} {name}.{DOMAIN}").expect("a string takes every write");
@@ -73,6 +72,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::{HostLayout, names};
 
     fn hosts() -> Vec<HostLayout> {
         ["api-1", "api-2"]
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn names_come_with_and_without_domain() {
-        let names = Names::of(&hosts());
+        let names = names(&hosts());
         let all: Vec<IpAddr> =
             ["10.77.0.1", "10.77.0.2", "fd77::1", "fd77::2"].map(|a| a.parse().unwrap()).into();
         for name in ["api", "api.lab", "API.lab."] {
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn a_dns_server_takes_the_names_out_of_the_hosts_file() {
         let hosts = hosts();
-        let names = Names::of(&hosts);
-        let plain = names.hosts_file(&hosts[0], &[]);
+        let names = names(&hosts);
+        let plain = names.hosts_file(&hosts[0].name, &[]);
         assert!(
             plain.contains("10.77.0.2 api-2 api-2.lab\n") && plain.contains("fd77::2 api api.lab\n"),
             "{plain}"
         );
-        let served = names.hosts_file(&hosts[0], &[[10, 77, 0, 9].into()]);
+        let served = names.hosts_file(&hosts[0].name, &[[10, 77, 0, 9].into()]);
         assert!(served.contains("10.77.0.1 api-1 ") && !served.contains("api-2"), "{served}");
         assert!(Names::resolv_conf(&[[10, 77, 0, 9].into()]).ends_with("nameserver 10.77.0.9\n"));
     }

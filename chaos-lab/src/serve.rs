@@ -13,6 +13,10 @@ pub mod gateway;
 pub mod http;
 #[cfg(feature = "servers")]
 mod process;
+#[cfg(feature = "servers")]
+mod socket;
 
 #[cfg(feature = "servers")]
-pub use process::{ServeError, main};
+pub use process::main;
+#[cfg(feature = "servers")]
+pub use socket::ServeError;

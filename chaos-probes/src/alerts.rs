@@ -13,8 +13,8 @@ use crate::{
     api::{Api, unread},
     failure::{Failure, Words},
     prometheus,
+    secrets::Secrets,
     socket::Sockets,
-    standard::Secrets,
 };
 
 /// Asks which alerts fire.

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use crate::{
     failure::{Failure, cannot},
     http::{HttpProber, KEPT},
+    secrets::Secrets,
     socket::Sockets,
-    standard::Secrets,
 };
 
 /// The interface of one server.

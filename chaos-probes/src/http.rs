@@ -32,9 +32,9 @@ use crate::{
     failure::{Failure, Words},
     label::Labels,
     resolve::Resolver,
+    secrets::Secrets,
     secure::{Tls, secure},
     socket::Sockets,
-    standard::Secrets,
 };
 
 /// How much of a body is kept to be judged; the rest is read and forgotten.

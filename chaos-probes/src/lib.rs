@@ -50,6 +50,7 @@ mod label;
 mod prometheus;
 mod query;
 mod resolve;
+mod secrets;
 #[cfg(any(feature = "http", feature = "tls", feature = "grpc"))]
 mod secure;
 mod socket;

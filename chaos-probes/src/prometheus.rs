@@ -19,8 +19,8 @@ use serde::Deserialize;
 use crate::{
     api::{Api, unread},
     failure::{Failure, Words, cannot},
+    secrets::Secrets,
     socket::Sockets,
-    standard::Secrets,
 };
 
 /// Reads one number.

@@ -16,10 +16,10 @@ use crate::grpc::GrpcProber;
 use crate::tls::TlsProber;
 #[cfg(feature = "http")]
 use crate::{alerts::AlertsProber, http::HttpProber, prometheus::PrometheusProber};
-use crate::{dns::DnsProber, exec::ExecProber, failure::cannot, socket::SocketThreads, tcp::TcpProber};
-
-/// Finds the value of a secret by the name of its environment variable.
-pub(crate) type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+use crate::{
+    dns::DnsProber, exec::ExecProber, failure::cannot, secrets::Secrets, socket::SocketThreads,
+    tcp::TcpProber,
+};
 
 /// Makes the probers of every kind that the model has, and whatever a harness registers under a name.
 ///

@@ -1,5 +1,7 @@
 //! `chaos explain`
 
+use chaos_core::{explain::explain, run::Policy};
+
 use crate::{args::Explain, exit_code::Exit, render, scenario};
 
 /// Says each experiment of a file in plain sentences.
@@ -8,7 +10,7 @@ pub(crate) fn run(args: &Explain) -> Exit {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };
-    if let Some(series) = chaos_dsl::explain_series(&scenario.compiled) {
+    if let Some(series) = scenario.series() {
         render::print(&series);
     }
     // The cells of an `each` differ in their values only, which the list of the runs has told.
@@ -16,7 +18,7 @@ pub(crate) fn run(args: &Explain) -> Exit {
     for experiment in &scenario.compiled.experiments {
         if !told.contains(&experiment.name.value.as_str()) {
             told.push(&experiment.name.value);
-            render::print(&chaos_dsl::explain(experiment));
+            render::print(&explain(experiment, &Policy::default()));
         }
     }
     Exit::Passed

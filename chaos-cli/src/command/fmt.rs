@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, path::Path};
 
-use chaos_dsl::{SourceMap, source};
+use chaos_dsl::{SourceMap, read};
 
 use crate::{args::Fmt, exit_code::Exit, render};
 
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Fmt) -> Exit {
 fn format_file(path: &Path, check: bool) -> Exit {
     let stdin = path == Path::new("-");
     let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let text = if stdin { from_stdin() } else { source::read_limited(path).map_err(|d| vec![*d]) };
+    let text = if stdin { from_stdin() } else { read::read_limited(path).map_err(|d| vec![*d]) };
     let text = match text {
         Ok(text) => text,
         Err(diagnostics) => {
@@ -78,7 +78,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 
 fn from_stdin() -> Result<String, Vec<chaos_dsl::Diagnostic>> {
     let mut bytes = Vec::new();
-    let limit = source::MAX_FILE_BYTES as u64 + 1;
+    let limit = read::MAX_FILE_BYTES as u64 + 1;
     let unreadable =
         |message: String| vec![chaos_dsl::Diagnostic::new(chaos_dsl::Code::UnreadableFile, message)];
     std::io::stdin()

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Plan) -> Exit {
     }
     match args.format {
         Shape::Text => {
-            if let Some(series) = chaos_dsl::explain_series(&scenario.compiled) {
+            if let Some(series) = scenario.series() {
                 render::print(&series);
             }
             for plan in &plans {

@@ -1,6 +1,6 @@
 //! Abort conditions that must be sure: they weigh evidence tick by tick instead of believing every window.
 
-use super::{metric, wording::show};
+use super::{metric, show::show};
 use crate::verdict::sequential::ConfidentGuard;
 use crate::{
     judge::{border::Guard, view::Samples},

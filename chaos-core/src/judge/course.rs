@@ -3,30 +3,38 @@
 use std::rc::Rc;
 
 use super::{
+    About, Stretch,
     limit::Limit,
-    metric::{self, Stretch},
+    metric, polled,
     seen::{Kept, Seen},
     wording,
 };
-use crate::verdict::{Leaning, Outcome, confidence::Reason, quantile::Distribution, window::Observation};
+use crate::verdict::{
+    Leaning, Outcome,
+    confidence::Reason,
+    quantile::Distribution,
+    signal::{Blank, Signal},
+    steps::shifted,
+    window::Observation,
+};
 use crate::{
     judge::view::RunView,
     model::{Comparison, Event, Experiment, Metric, Phase, formula::Bound},
     time::{Nanos, nanos},
 };
 
+/// The most values that a signal is made of, so that no course of time, however long, exhausts the memory.
+const MOST_TICKS: i64 = 100_000;
+/// The finest grid of a signal.
+const FINEST: Nanos = 10_000_000;
+/// The coarsest grid of a signal.
+const COARSEST: Nanos = 1_000_000_000;
+
 /// One run to be judged.
 pub(super) struct Course<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) view: &'a RunView<'a>,
     kept: Kept,
-}
-
-/// What a claim speaks of.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum About<'a> {
-    Phase(&'a Phase),
-    Event(&'a Event),
 }
 
 impl<'a> Course<'a> {
@@ -37,6 +45,37 @@ impl<'a> Course<'a> {
     /// Returns what a metric looks at of the whole run, in the order of intended starts.
     pub(super) fn observations(&self, metric: &Metric) -> Rc<Vec<Observation>> {
         self.kept.observations(metric, self.view)
+    }
+
+    /// Returns the metric over a sliding window; windows restart at `edges`, in the order of time, and everything meant to
+    /// start before `end` is known.
+    ///
+    /// Where the probe took no measurement at all for a whole window, and for longer than its schedule explains, nothing is
+    /// known, also not that there was nothing to count.
+    pub(super) fn signal(&self, metric: &Metric, edges: &[Nanos]) -> Signal {
+        let (experiment, samples, end) = (self.experiment, self.view.samples, self.view.end);
+        if metric.is_gauge() {
+            return polled::signal(metric, experiment, samples, end);
+        }
+        let window = metric.over.map_or(Nanos::MAX / 4, nanos);
+        let settled = shifted(end, -1);
+        let first = edges.first().copied().unwrap_or(settled);
+        let tick =
+            (window / 10).clamp(FINEST, COARSEST).max(settled.saturating_sub(first).max(0) / MOST_TICKS);
+        let seen = self.observations(metric);
+        let mut signal = metric::windowed(metric, window).signal(&seen, edges, tick, settled);
+        let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
+        let hush = window.max(every);
+        let taken = self.taken(&metric.probe.value);
+        let inside = taken.iter().copied().skip(taken.partition_point(|at| *at < first));
+        let mut heard = first;
+        for instant in inside.take_while(|at| *at < end).chain([end]) {
+            if instant.saturating_sub(heard) > hush {
+                signal = signal.blanked(shifted(heard, hush), instant, Blank::Gap);
+            }
+            heard = instant;
+        }
+        signal
     }
 
     /// Returns what a metric looks at of some stretches, each observation once, in order.

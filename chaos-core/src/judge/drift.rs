@@ -3,7 +3,7 @@
 use super::{
     course::Course,
     metric,
-    wording::{difference_unit, show},
+    show::{difference_unit, show},
 };
 use crate::model::{Function, Metric, Phase};
 use crate::verdict::{

@@ -14,20 +14,23 @@ use super::{
     limit::Limit,
     metric::{self, windowed},
     polled::{self, Held, Missing},
+    show::lasting,
     temporal::formula,
-    wording::{Measured, lasting},
-};
-use crate::verdict::{
-    Interval, Truth,
-    monitor::{self, SignalId, Witness},
-    steps::Nanos,
-    window::{LiveWindow, Observation},
+    wording::Measured,
 };
 use crate::{
     judge::{border::Guard, view::Samples},
     model::{Comparison, Experiment, Metric, Predicate, formula::Bound},
     probe::Sample,
     time::nanos,
+};
+use crate::{
+    time::Nanos,
+    verdict::{
+        Interval, Truth,
+        monitor::{self, SignalId, Witness},
+        window::{LiveWindow, Observation},
+    },
 };
 
 /// Watches one abort condition.

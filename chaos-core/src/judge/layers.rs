@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::finding::Finding;
-use super::metric::{Stretch, matches};
-use super::wording::show;
+use super::show::show;
+use super::{Stretch, filter::matches};
 use crate::verdict::Outcome as Verdict;
 use crate::{
     judge::view::Samples,

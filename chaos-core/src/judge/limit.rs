@@ -1,7 +1,6 @@
 //! What a comparison allows, as a number.
 
-use super::metric::{self, Stretch};
-use super::wording::show;
+use super::{Stretch, metric, show::show};
 use crate::verdict::{
     Interval,
     confidence::Reason,

@@ -2,31 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::{course::Course, polled};
+use super::{Stretch, filter::matches, polled};
 use crate::verdict::{
     Interval,
     proportion::Trials,
     quantile::rank,
-    signal::{Blank, Signal},
-    steps::shifted,
     window::{Answer, Observation, Statistic, Windowed, trials, within},
 };
 use crate::{
     judge::view::Samples,
-    model::{Field, Function, Metric, metric::Filter},
+    model::{Field, Function, Metric},
     probe::{Outcome, Sample},
     time::{Nanos, nanos},
 };
-
-/// The most values that a signal is made of, so that no course of time, however long, exhausts the memory.
-const MOST_TICKS: i64 = 100_000;
-/// The finest grid of a signal.
-const FINEST: Nanos = 10_000_000;
-/// The coarsest grid of a signal.
-const COARSEST: Nanos = 1_000_000_000;
-
-/// A stretch `[start, end)`.
-pub(super) type Stretch = (Nanos, Nanos);
 
 /// Returns what the metric looks at of samples meant to start before `until`, in the order of intended starts.
 pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> Vec<Observation> {
@@ -81,46 +69,6 @@ pub(super) fn looks_at_times(function: Function) -> bool {
     matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last)
 }
 
-/// A label that a sample does not have equals nothing, so that only `!=` and `not in` match it. What a measurement that
-/// could not be taken would have seen nobody knows: it may match.
-pub(super) fn matches(filter: &Filter, sample: &Sample) -> bool {
-    let listed = |value: &str| filter.values.iter().any(|v| v == value);
-    let seen = &sample.observation;
-    let found = match filter.label.as_str() {
-        "from" => listed(&sample.from),
-        _ if seen.outcome == Outcome::NotRun => return true,
-        "status" if seen.status.is_some() => seen.status.is_some_and(|status| listed(&status.to_string())),
-        label => seen.labels.iter().any(|(name, value)| **name == *label && listed(value)),
-    };
-    found != filter.negated
-}
-
-/// Says that none of the samples in the stretches matched the metric's filter, though there were some, and what the first
-/// label that matched none of them was instead: a filter that can match nothing is more often a mistake than a finding.
-pub(super) fn unmatched(metric: &Metric, samples: &Samples, stretches: &[Stretch]) -> Option<String> {
-    let inside = |s: &&Sample| stretches.iter().any(|(start, end)| (*start..*end).contains(&s.intended));
-    let all: Vec<&Sample> = samples.get(&metric.probe.value)?.iter().filter(inside).collect();
-    if all.is_empty() || all.iter().any(|s| metric.filter.iter().all(|filter| matches(filter, s))) {
-        return None;
-    }
-    let filter =
-        metric.filter.iter().find(|f| !all.iter().any(|s| matches(f, s))).or(metric.filter.first())?;
-    let label = filter.label.as_str();
-    let mut seen: Vec<String> = all.iter().filter_map(|s| value_of(label, s)).collect();
-    seen.sort_unstable();
-    seen.dedup();
-    let were = match seen.as_slice() {
-        [] => format!("none had a label `{label}`"),
-        [one] => format!("`{label}` was always `{one}`"),
-        many => {
-            let first: Vec<String> = many.iter().take(5).map(|value| format!("`{value}`")).collect();
-            let more = if many.len() > 5 { ", …" } else { "" };
-            format!("`{label}` was {}{more}", first.join(", "))
-        }
-    };
-    Some(format!("none of {} measurements matched: {were}", all.len()))
-}
-
 /// Says that the metric asks for a time and every measurement in the stretches failed, so that none has one.
 pub(super) fn failed(metric: &Metric, seen: &[Observation], stretches: &[Stretch]) -> Option<String> {
     if !looks_at_times(metric.function) || metric.field.is_read() {
@@ -137,16 +85,6 @@ pub(super) fn failed(metric: &Metric, seen: &[Observation], stretches: &[Stretch
             made.len()
         )
     })
-}
-
-/// Returns what a sample has for a label.
-fn value_of(label: &str, sample: &Sample) -> Option<String> {
-    let seen = &sample.observation;
-    match label {
-        "from" => Some(sample.from.to_string()),
-        "status" if seen.status.is_some() => seen.status.map(|status| status.to_string()),
-        _ => seen.labels.iter().find(|(name, _)| **name == *label).map(|(_, value)| value.to_string()),
-    }
 }
 
 /// Returns how the function is computed over a window.
@@ -264,34 +202,4 @@ pub(super) fn number_before(
 pub(super) fn windowed(metric: &Metric, length: Nanos) -> Windowed {
     let windowed = Windowed::new(statistic(metric.function), length);
     if metric.field.is_read() { windowed.ranging(Interval::EVERYTHING) } else { windowed }
-}
-
-/// Returns the metric over a sliding window; windows restart at `edges`, in the order of time, and everything meant to
-/// start before `end` is known.
-///
-/// Where the probe took no measurement at all for a whole window, and for longer than its schedule explains, nothing is
-/// known, also not that there was nothing to count.
-pub(super) fn signal(metric: &Metric, course: &Course<'_>, edges: &[Nanos]) -> Signal {
-    let (experiment, samples, end) = (course.experiment, course.view.samples, course.view.end);
-    if metric.is_gauge() {
-        return polled::signal(metric, experiment, samples, end);
-    }
-    let window = metric.over.map_or(Nanos::MAX / 4, nanos);
-    let settled = shifted(end, -1);
-    let first = edges.first().copied().unwrap_or(settled);
-    let tick = (window / 10).clamp(FINEST, COARSEST).max(settled.saturating_sub(first).max(0) / MOST_TICKS);
-    let seen = course.observations(metric);
-    let mut signal = windowed(metric, window).signal(&seen, edges, tick, settled);
-    let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
-    let hush = window.max(every);
-    let taken = course.taken(&metric.probe.value);
-    let inside = taken.iter().copied().skip(taken.partition_point(|at| *at < first));
-    let mut heard = first;
-    for instant in inside.take_while(|at| *at < end).chain([end]) {
-        if instant.saturating_sub(heard) > hush {
-            signal = signal.blanked(shifted(heard, hush), instant, Blank::Gap);
-        }
-        heard = instant;
-    }
-    signal
 }

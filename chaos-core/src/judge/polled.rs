@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::matches;
+use super::filter::matches;
 use crate::verdict::{
     Interval,
     signal::Signal,

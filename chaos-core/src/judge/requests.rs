@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use super::{
-    course::{About, Course},
-    wording,
+    About,
+    course::Course,
+    show::{late, time},
+    wording::why,
 };
 use crate::verdict::{
     Outcome as Verdict,
     confidence::{Leaning, Reason},
-    margin::normalised_deadline,
+    monitor::margin::normalised_deadline,
 };
 use crate::{
     model::{Event, Unit},
@@ -75,7 +77,7 @@ pub(super) fn judge(
     finding.time_margin = seen.longest.filter(|_| seen.failed == 0).map(|longest| within - longest);
     finding.normalised = finding.time_margin.map(|margin| normalised_deadline(margin, within));
     finding.decided_at = if seen.broke.is_some() { seen.broke } else { seen.over };
-    finding.sentence = wording::requests(&finding, &seen, probe, event);
+    finding.sentence = sentence(&finding, &seen, probe, event);
     finding
 }
 
@@ -109,5 +111,28 @@ impl Open {
             }
             self.broke = Some(self.broke.map_or(at, |first| first.min(at)));
         }
+    }
+}
+
+/// Writes the sentence of a claim about the requests that were open at an event.
+fn sentence(finding: &Finding, seen: &Open, probe: &str, event: &Event) -> String {
+    let were = |n: u64| if n == 1 { "1 request".to_owned() } else { format!("{n} requests") };
+    if seen.open == 0 {
+        return format!("undecided: {}", why(finding));
+    }
+    let mut said = format!("{} of {probe} open when {event}", were(seen.open));
+    if seen.failed > 0 {
+        said.push_str(&format!(", of which {} failed", seen.failed));
+    }
+    if seen.late > 0 {
+        said.push_str(&format!(", of which {} came too late", seen.late));
+    }
+    if let Some(longest) = seen.longest {
+        said.push_str(&format!(", the last answered {} after it", time(longest)));
+    }
+    match finding.time_margin {
+        _ if !finding.outcome.is_decided() => format!("{said}: {}", why(finding)),
+        Some(margin) => format!("{said}: {}", late(margin)),
+        None => said,
     }
 }

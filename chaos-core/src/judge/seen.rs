@@ -5,7 +5,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::Deref, ops::Range, rc::Rc};
 
-use super::metric::{self, Stretch, during};
+use super::{
+    Stretch,
+    metric::{self, during},
+};
 use crate::verdict::{
     quantile::Distribution,
     window::{Observation, distribution},

@@ -4,18 +4,18 @@ use std::{cell::OnceCell, rc::Rc};
 
 use super::finding::Finding;
 use super::{
-    course::{About, Course},
+    About, Stretch,
+    course::Course,
     drift, layers,
     limit::{Limit, relation},
-    metric::{self, Stretch},
-    pair,
+    metric, pair,
     seen::Seen,
     wording,
 };
 use crate::verdict::{
     Comparison as Relation, Interval, Leaning, Outcome,
     confidence::{Confidence, Estimate, Judged, Reason},
-    margin::normalised,
+    monitor::margin::normalised,
     proportion::{Trials, judge_share, judge_share_against_baseline},
     quantile::{Allowance, Distribution, Method, difference, judge_against_baseline, judge_quantile},
 };
@@ -133,7 +133,7 @@ impl<'a> Case<'a> {
     fn unmatched(&self) -> Option<String> {
         let metric = &self.comparison.metric;
         let open = self.seen.is_empty() && !self.absent && !metric.filter.is_empty();
-        open.then(|| metric::unmatched(metric, self.course.view.samples, &self.stretches)).flatten()
+        open.then(|| super::filter::unmatched(metric, self.course.view.samples, &self.stretches)).flatten()
     }
 
     /// Says that every measurement failed, if that is why a time has no value.

@@ -2,10 +2,10 @@
 
 use super::finding::{Closest, Finding};
 use super::{
-    course::{About, Course},
+    About, Stretch,
+    course::Course,
     layers,
     limit::{Limit, relation},
-    metric::{self, Stretch},
     wording,
 };
 use crate::verdict::{
@@ -66,7 +66,7 @@ pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
         finding.closest = decision.closest.and_then(|call| {
             // Whether an alert fires has no distance.
             let comparison = scene.comparisons.get(call.atom as usize).filter(|c| plain(c))?;
-            let unit = wording::difference_unit(comparison.metric.unit());
+            let unit = super::show::difference_unit(comparison.metric.unit());
             call.normalised.is_finite().then(|| Closest {
                 comparison: comparison.to_string(),
                 at: call.at,
@@ -223,7 +223,7 @@ impl<'a> Scene<'a> {
 
     fn trace(&self, case: &Case) -> Trace {
         let signal = |metric: &Metric| {
-            let signal = metric::signal(metric, self.course, &case.edges);
+            let signal = self.course.signal(metric, &case.edges);
             match case.blank {
                 Some((from, to)) => signal.blanked(from, to, Blank::Aborted),
                 None => signal,

@@ -2,57 +2,22 @@
 
 use std::fmt;
 
-use super::{course::About, limit::Limit, requests::Open};
+use super::{
+    About,
+    limit::Limit,
+    show::{difference_unit, late, show, time, value},
+};
 use crate::judge::finding::Finding;
 use crate::verdict::{Interval, Leaning, Need, Outcome, confidence::Reason, monitor::Decision};
 use crate::{
     judge::view::RunView,
     model::{
-        Claim, Comparison, Event, Function, Phase, Quantity, Unit,
+        Claim, Comparison, Event, Function, Phase, Unit,
         formula::{Bound, Op},
         quantity::format_seconds,
     },
-    time::{Nanos, duration, nanos},
+    time::{Nanos, nanos},
 };
-
-const HOUR: f64 = 3_600.0;
-const DAY: f64 = 24.0 * HOUR;
-
-/// Writes a number as the language does, a share no finer than it is worth.
-pub(super) fn show(value: f64, unit: Unit) -> String {
-    if !value.is_finite() {
-        return if value < 0.0 { "-∞".into() } else { "∞".into() };
-    }
-    // Near 0 and 1 every nine counts; in between a tenth of a percent is enough.
-    let rounded = match unit {
-        Unit::Ratio if value > 0.01 && value < 0.99 => (value * 1e3).round() / 1e3,
-        Unit::Points if value.abs() >= 0.01 => (value * 1e3).round() / 1e3,
-        // Of days the minutes do not count.
-        Unit::Seconds if value.abs() >= DAY => (value / HOUR).round() * HOUR,
-        _ => value,
-    };
-    Quantity::new(rounded, unit).to_string()
-}
-
-/// Returns the unit of a difference.
-pub(super) fn difference_unit(unit: Unit) -> Unit {
-    if unit == Unit::Ratio { Unit::Points } else { unit }
-}
-
-fn time(length: Nanos) -> String {
-    let text = format_seconds(duration(length.saturating_abs()).as_secs_f64());
-    if length < 0 { format!("-{text}") } else { text }
-}
-
-fn value(value: Interval, unit: Unit) -> String {
-    match (value.lo.is_finite(), value.hi.is_finite()) {
-        _ if value.is_exact() => show(value.lo, unit),
-        (true, true) => format!("between {} and {}", show(value.lo, unit), show(value.hi, unit)),
-        (true, false) => format!("at least {}", show(value.lo, unit)),
-        (false, true) => format!("at most {}", show(value.hi, unit)),
-        (false, false) => "unknown".into(),
-    }
-}
 
 /// Writes what is allowed: `at most 13.2ms`.
 pub(super) fn allowed(op: Op, limit: &Limit) -> String {
@@ -210,7 +175,7 @@ fn spare(margin: f64, unit: Unit, op: Op) -> String {
 }
 
 /// Says why a claim is undecided, what would decide it, and what it probably is.
-fn why(finding: &Finding) -> String {
+pub(super) fn why(finding: &Finding) -> String {
     let mut why = finding.reasons.join(", ");
     let leaning = finding.outcome.leaning();
     let hopeless = matches!(finding.outcome, Outcome::Inconclusive { need: Some(Need::UnlikelyToPass), .. });
@@ -308,33 +273,6 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
     said
 }
 
-/// Writes the sentence of a claim about the requests that were open at an event.
-pub(super) fn requests(finding: &Finding, seen: &Open, probe: &str, event: &Event) -> String {
-    let were = |n: u64| if n == 1 { "1 request".to_owned() } else { format!("{n} requests") };
-    if seen.open == 0 {
-        return format!("undecided: {}", why(finding));
-    }
-    let mut said = format!("{} of {probe} open when {event}", were(seen.open));
-    if seen.failed > 0 {
-        said.push_str(&format!(", of which {} failed", seen.failed));
-    }
-    if seen.late > 0 {
-        said.push_str(&format!(", of which {} came too late", seen.late));
-    }
-    if let Some(longest) = seen.longest {
-        said.push_str(&format!(", the last answered {} after it", time(longest)));
-    }
-    match finding.time_margin {
-        _ if !finding.outcome.is_decided() => format!("{said}: {}", why(finding)),
-        Some(margin) => format!("{said}: {}", late(margin)),
-        None => said,
-    }
-}
-
-fn late(margin: Nanos) -> String {
-    if margin >= 0 { format!("{} to spare", time(margin)) } else { format!("{} too late", time(-margin)) }
-}
-
 fn event(claim: &Claim) -> String {
     match claim {
         Claim::Within { after, .. }
@@ -343,9 +281,4 @@ fn event(claim: &Claim) -> String {
         | Claim::Settles { after, .. } => after.to_string(),
         _ => Event::Rollback.to_string(),
     }
-}
-
-/// Writes how long something has been so: ` for 2.1s`.
-pub(super) fn lasting(length: Nanos) -> String {
-    if length > 0 { format!(" for {}", time(length)) } else { String::new() }
 }

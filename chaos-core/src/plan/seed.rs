@@ -3,12 +3,12 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
+use crate::fingerprint;
+
 /// Makes the generator of one purpose; the same seed and purpose give the same stream on every machine.
 pub fn stream(seed: u64, purpose: &str) -> ChaCha12Rng {
-    // FNV-1a spreads the purpose over 64 bits; ChaCha separates streams that differ in any of them.
-    let hash = purpose
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    // The fingerprint spreads the purpose over 64 bits; ChaCha separates streams that differ in any of them.
+    let hash = fingerprint::of(purpose.bytes());
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
     rng.set_stream(hash);
     rng

@@ -1,6 +1,6 @@
 //! One column: its values, and what of it was not a number.
 
-use crate::verdict::steps::Nanos;
+use crate::time::Nanos;
 
 /// The values of one signal.
 #[derive(Debug, Clone, PartialEq)]

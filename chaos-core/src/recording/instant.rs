@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::Error;
-use crate::verdict::steps::Nanos;
+use crate::time::Nanos;
 
 /// What times are counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Axis, Column, Error, Order, Recording, instant};
-use crate::verdict::steps::Nanos;
+use crate::time::Nanos;
 
 /// In nanoseconds.
 const MILLISECOND: Nanos = 1_000_000;

@@ -17,7 +17,7 @@ use super::{
     load::panic_text,
     monitor::Monitor,
     parts::Parts,
-    proof::Proofs,
+    proven::Proofs,
     record::{AbortCause, AbortKind, EvidenceWhen, KernelEvidence},
     scribe::Scribe,
     wave::each,

@@ -1,14 +1,12 @@
 //! Whether faults did anything: a fault that did nothing is not a passed test.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use super::{
     context::Context,
     event::What,
     parts::Owed,
+    proven::Proof,
     record::{AbortKind, PartRecord, PartState, Role},
     wave::each,
 };
@@ -18,29 +16,6 @@ use crate::{
     model::Phase,
     time::{Nanos, duration, nanos},
 };
-
-/// Which faults were proven by measurement.
-#[derive(Default)]
-pub(crate) struct Proofs {
-    inner: Mutex<BTreeMap<String, Proof>>,
-}
-
-#[derive(Clone, Copy)]
-struct Proof {
-    since: Nanos,
-    proven: bool,
-}
-
-impl Proofs {
-    /// A fault is in place: from now on it is to be proven.
-    pub(crate) fn begin(&self, fault: &str, now: Nanos) {
-        self.lock().entry(fault.to_owned()).or_insert(Proof { since: now, proven: false });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Proof>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Context {
     /// Measures, about once a second, what faults in place do; ends the run when one stays unproven for too long.

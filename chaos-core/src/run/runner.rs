@@ -158,14 +158,11 @@ pub fn new_id() -> String {
     format!("{time}-{}{again}", std::process::id())
 }
 
-/// Returns a fingerprint of a plan: equal for equal plans, on every machine (FNV-1a of its JSON).
+/// Returns a fingerprint of a plan: equal for equal plans, on every machine (of its JSON).
 pub fn fingerprint(plan: &Plan) -> String {
     // A plan has no maps with keys other than text, so it always has a JSON form.
     let json = serde_json::to_vec(plan).unwrap_or_default();
-    let hash = json.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    crate::fingerprint::text(json)
 }
 
 impl Runner {

@@ -1,12 +1,14 @@
 //! A deadline that is measured too coarsely: by a window that fills most of it, or by a probe that hardly looks.
 
-use super::{Finding, Kind, claims, reach, reading, text};
+use super::{
+    Finding, Kind, claims, reach,
+    reading::{self, INTERVAL_SHARE},
+    text,
+};
 use crate::model::{Claim, Experiment};
 
 /// How much of a deadline a window may fill.
 const WINDOW_SHARE: f64 = 0.5;
-/// How much of a deadline may go by between two measurements.
-pub(super) const INTERVAL_SHARE: f64 = 0.2;
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, span, claim) in claims(experiment) {

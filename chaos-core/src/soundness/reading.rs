@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Finding, Kind, claims, deadline::INTERVAL_SHARE, length, text};
+use super::{Finding, Kind, claims, length, text};
 use crate::model::{Abort, Claim, Experiment, Metric, Predicate, Probe, probe::FRESH};
+
+/// How much of a deadline may go by between two measurements.
+pub(super) const INTERVAL_SHARE: f64 = 0.2;
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, span, claim) in claims(experiment) {

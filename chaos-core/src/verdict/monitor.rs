@@ -16,6 +16,7 @@ mod claim;
 mod decide;
 mod formula;
 mod guard;
+pub mod margin;
 mod online;
 mod statement;
 
@@ -29,7 +30,8 @@ pub use statement::Statement;
 
 use super::interval::{Interval, Truth};
 use super::signal::Signal;
-use super::steps::{FOREVER, Nanos, Steps};
+use super::steps::{FOREVER, Steps};
+use crate::time::Nanos;
 
 /// The signals a formula speaks of, found by [`SignalId`].
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::interval::Interval;
-use super::steps::{BEGINNING, FOREVER, Nanos, Segment, Steps, shifted};
+use super::steps::{BEGINNING, FOREVER, Segment, Steps, shifted};
+use crate::time::Nanos;
 
 /// Why a stretch of a signal is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

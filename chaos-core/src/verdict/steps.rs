@@ -5,12 +5,11 @@
 //! is sampled (O. Maler and D. Nickovic, "Monitoring temporal properties of continuous signals", FORMATS 2004;
 //! A. Donzé and O. Maler, "Robust satisfaction of temporal logic over real-valued signals", FORMATS 2010).
 
+use crate::time::Nanos;
+
 mod sliding;
 
 pub(crate) use sliding::{Combine, Sliding};
-
-/// An instant or a length of time in nanoseconds; instants count from the start of the run.
-pub type Nanos = i64;
 
 /// The instant before all others; a segment that starts here has no beginning.
 pub const BEGINNING: Nanos = i64::MIN;

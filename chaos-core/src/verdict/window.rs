@@ -17,7 +17,8 @@ use super::interval::Interval;
 use super::proportion::Trials;
 use super::quantile::{Distribution, least_samples};
 use super::signal::{Blank, Signal};
-use super::steps::{Nanos, shifted};
+use super::steps::shifted;
+use crate::time::Nanos;
 use ranked::{Ranked, Wanted};
 
 /// What became of one request; the number is the metric judged, such as its latency in seconds.

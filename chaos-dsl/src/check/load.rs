@@ -7,7 +7,8 @@ use chaos_core::span::{FileId, Span};
 use crate::{
     codes::Code,
     diagnostic::Diagnostic,
-    source::{MAX_FILE_BYTES, SourceMap, read_limited, too_large},
+    read::{MAX_FILE_BYTES, read_limited, too_large},
+    source::SourceMap,
 };
 
 /// How many files one experiment may use, itself included.

@@ -1,16 +1,16 @@
 //! Claims that are counted from events and phases.
 
 use chaos_core::span::Spanned;
-use chaos_core::verdict::Nanos;
+use chaos_core::time::Nanos;
 use chaos_core::verdict::monitor::{Claim, Events, Span as Stretch, Statement, lookback};
 use chaos_core::verdict::steps::shifted;
 
-use super::lower::{Lowering, find};
+use super::lower::{Lowering, raised};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::print::temporal::length;
 use crate::suggest::{self, Advice};
 use crate::syntax::{Anchor, Happening, Temporal, TemporalClause, TemporalKind, Word};
+use chaos_core::time::exact as length;
 
 /// What the clauses behind a claim say.
 struct Clauses<'t, 'a> {
@@ -276,22 +276,6 @@ impl Lowering<'_> {
         );
         None
     }
-}
-
-/// Takes the `for` that belongs to `stays` off what it stands behind.
-pub(super) fn raised<'a>(
-    inner: &Temporal<'a>,
-    outer: Option<Spanned<Nanos>>,
-) -> (Option<Spanned<Nanos>>, Temporal<'a>) {
-    let own = find(inner, |clause| match clause {
-        TemporalClause::For(length) => Some(*length),
-        _ => None,
-    });
-    let mut body = inner.clone();
-    if outer.is_none() {
-        body.clauses.retain(|clause| !matches!(clause.value, TemporalClause::For(_)));
-    }
-    (outer.or(own), body)
 }
 
 fn clauses<'t, 'a>(tree: &'t Temporal<'a>) -> Clauses<'t, 'a> {

@@ -4,7 +4,7 @@
 //! joined by logic only; everything else is a formula that has a value at each instant.
 
 use chaos_core::span::{Span, Spanned};
-use chaos_core::verdict::Nanos;
+use chaos_core::time::Nanos;
 use chaos_core::verdict::monitor::{Formula, Statement, lookback};
 
 use super::{Comparison, Setting};
@@ -178,7 +178,7 @@ impl<'s> Lowering<'s> {
                 "`eventually` does not say until when",
                 "add `within 10s`, or write `eventually[0s,10s]`",
             ),
-            ("stays", None) => match super::claim::raised(inner, lasting) {
+            ("stays", None) => match raised(inner, lasting) {
                 (Some(lasting), body) => Some(self.formula(&body)?.always(lasting.value)),
                 (None, _) => {
                     self.misfit(span, "`stays` does not say for how long", "add `for 10s after rollback`")
@@ -267,4 +267,20 @@ fn is_anchored(tree: &Temporal<'_>) -> bool {
                 is_anchored(&parts.0) || is_anchored(&parts.1)
             }
         }
+}
+
+/// Takes the `for` that belongs to `stays` off what it stands behind.
+pub(super) fn raised<'a>(
+    inner: &Temporal<'a>,
+    outer: Option<Spanned<Nanos>>,
+) -> (Option<Spanned<Nanos>>, Temporal<'a>) {
+    let own = find(inner, |clause| match clause {
+        TemporalClause::For(length) => Some(*length),
+        _ => None,
+    });
+    let mut body = inner.clone();
+    if outer.is_none() {
+        body.clauses.retain(|clause| !matches!(clause.value, TemporalClause::For(_)));
+    }
+    (outer.or(own), body)
 }

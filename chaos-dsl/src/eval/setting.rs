@@ -1,6 +1,6 @@
 //! What a formula may speak of: signals, phases and events.
 
-use chaos_core::{trouble::Trouble, verdict::Nanos};
+use chaos_core::{time::Nanos, trouble::Trouble};
 
 use crate::parse;
 

@@ -214,7 +214,7 @@ fn any_core() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let window = (0i64..5_000_000_000, 0i64..7_000_000_000);
-        let length = |nanos| crate::print::temporal::length(nanos);
+        let length = |nanos| chaos_core::time::exact(nanos);
         prop_oneof![
             inner.clone().prop_map(|p| format!("not ({p})")),
             (prop::collection::vec(inner.clone(), 2..4), prop::bool::ANY).prop_map(|(parts, and)| {

@@ -1,32 +1,7 @@
 //! Core formulas in the notation that `explain` prints and `eval` reads.
 
-use chaos_core::verdict::Nanos;
+use chaos_core::time::{Nanos, exact as length};
 use chaos_core::verdict::monitor::{Atom, Formula, Statement};
-
-/// Writes a length of time so that reading it gives the very same: `1m30s`, `250ms`, `10.25s`.
-pub(crate) fn length(nanos: Nanos) -> String {
-    const S: i64 = 1_000_000_000;
-    if nanos == 0 {
-        return "0s".to_owned();
-    }
-    if nanos % S == 0 {
-        let seconds = nanos / S;
-        let parts = [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")];
-        return parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    }
-    let (unit, digits) = match nanos {
-        n if n >= S => ("s", 9),
-        n if n >= 1_000_000 => ("ms", 6),
-        n if n >= 1_000 => ("us", 3),
-        _ => ("ns", 0),
-    };
-    let scale = 10_i64.pow(digits);
-    let fraction = format!("{:0width$}", nanos % scale, width = digits as usize);
-    match fraction.trim_end_matches('0') {
-        "" => format!("{}{unit}", nanos / scale),
-        fraction => format!("{}.{fraction}{unit}", nanos / scale),
-    }
-}
 
 /// Writes the farther end of a window: `2s]`, or `2s)` for the nanosecond before it.
 fn until(to: Nanos) -> String {

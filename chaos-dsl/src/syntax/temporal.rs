@@ -1,7 +1,7 @@
 //! Formulas over signals, on their own: the core notation that `explain` prints, and the forms of claims.
 
 use chaos_core::span::{Span, Spanned};
-use chaos_core::verdict::Nanos;
+use chaos_core::time::Nanos;
 
 use super::{CompareOp, Logic, Word};
 

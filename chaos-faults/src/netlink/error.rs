@@ -55,7 +55,7 @@ pub enum NetlinkError {
     },
     /// The match selects nothing that a filter could express.
     #[error("{0}")]
-    Unmatchable(#[from] crate::netlink::filter::Unmatchable),
+    Unmatchable(#[from] Unmatchable),
     /// Bytes from the kernel are shorter than their own lengths say.
     #[error(transparent)]
     Malformed(#[from] Malformed),
@@ -89,4 +89,29 @@ pub struct Malformed {
     pub what: &'static str,
     /// How many bytes there were.
     pub length: usize,
+}
+
+/// The most filters one match may become; `u32` numbers 2,047 in a table.
+pub const MOST_RULES: usize = 2000;
+
+/// A match that no packet, or too many filters, would fulfil.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmatchable {
+    /// Ports and ICMP at once.
+    #[error("no packet matches both a port and the protocol icmp, which has no ports; leave one of them out")]
+    PortsOfIcmp,
+    /// A prefix longer than the address.
+    #[error("the prefix length {prefix} of `{network}` is longer than the address")]
+    PrefixTooLong {
+        /// The network's address.
+        network: IpAddr,
+        /// The length asked for.
+        prefix: u8,
+    },
+    /// More rules than `u32` numbers.
+    #[error(
+        "the addresses and ports of this fault would take {0} filters, more than the {MOST_RULES} the kernel keeps; \
+         name networks instead of single addresses, or fewer ports"
+    )]
+    TooMany(usize),
 }

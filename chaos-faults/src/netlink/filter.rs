@@ -21,7 +21,7 @@ use rtnetlink::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use rule::{Family, Key, MOST_RULES, Rule, Unmatchable, compile};
+pub use rule::{Family, Key, Rule, compile};
 
 use crate::netlink::{Connection, Handle, NetlinkError, QdiscOptions, qdisc};
 

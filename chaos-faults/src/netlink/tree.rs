@@ -77,7 +77,7 @@ impl Connection {
             .map(|branch| filter::compile(&branch.matches, Direction::Egress))
             .collect::<Result<_, _>>()?;
         if tree.branches.len() > MOST_BRANCHES {
-            return Err(filter::Unmatchable::TooMany(tree.branches.len()).into());
+            return Err(crate::netlink::error::Unmatchable::TooMany(tree.branches.len()).into());
         }
         let root = match tree.root {
             Root::Prio => QdiscOptions::Prio(Prio { extra_bands: tree.branches.len() as u8 }),

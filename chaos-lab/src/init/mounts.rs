@@ -56,7 +56,7 @@ pub(super) fn host_files(host: &HostLayout, layout: &Layout) -> Result<(), (Stri
             .map_err(|e| ("offer /etc/resolv.conf".to_owned(), e))?;
     }
     let files = [
-        ("hosts", layout.names.hosts_file(host, &layout.dns)),
+        ("hosts", layout.names.hosts_file(&host.name, &layout.dns)),
         ("resolv.conf", Names::resolv_conf(&layout.dns)),
         ("hostname", format!("{}\n", host.name)),
     ];

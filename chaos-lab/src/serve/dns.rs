@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 
 use super::configuration::Dns;
-use super::process::{ServeError, accept, bound, listener};
+use super::socket::{ServeError, accept, bound, listener};
 use crate::resolver::Names;
 
 /// How long an answer may be kept, in seconds: so short that a fault on DNS is soon felt.

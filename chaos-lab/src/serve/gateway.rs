@@ -22,7 +22,7 @@ use super::configuration::Gateway;
 use super::http::SERVED_BY;
 use super::{
     dns,
-    process::{ServeError, accept, listener},
+    socket::{ServeError, accept, listener},
 };
 
 /// The header that tells how many tries beyond the first an answer took.

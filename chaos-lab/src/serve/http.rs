@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
 use super::configuration::Http;
-use super::process::{ServeError, accept, listener};
+use super::socket::{ServeError, accept, listener};
 
 /// The header that tells which host answered.
 pub const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");

@@ -14,7 +14,7 @@ use hyper::{
     http::uri::Scheme,
 };
 
-use crate::{endpoint::Endpoint, failure::cannot, standard::Secrets};
+use crate::{endpoint::Endpoint, failure::cannot, secrets::Secrets};
 
 /// What is sent, and where to.
 pub(super) struct Target {

@@ -2,8 +2,11 @@
 
 use chaos_core::report::{Line, Style};
 use chaos_core::verdict::monitor::{Decision, Reading};
-use chaos_core::verdict::steps::{FOREVER, Nanos, Steps};
 use chaos_core::verdict::{Interval, Leaning, Outcome, Reason, Truth};
+use chaos_core::{
+    time::Nanos,
+    verdict::steps::{FOREVER, Steps},
+};
 use chaos_dsl::eval::Comparison;
 use serde_json::{Value, json};
 

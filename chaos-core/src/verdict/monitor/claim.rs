@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::interval::Truth;
-use super::super::steps::{FOREVER, Nanos, Steps, shifted};
+use super::super::steps::{FOREVER, Steps, shifted};
 use super::formula::Formula;
 use super::{Reading, Trace, evaluate};
+use crate::time::Nanos;
 
 /// A stretch of time `[start, end)`, usually a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::super::confidence::{Leaning, Outcome, Reason};
 use super::super::interval::{Interval, Truth};
-use super::super::margin::{ClosestCall, closest_call};
 use super::super::signal::Blank;
-use super::super::steps::{FOREVER, Nanos, shifted};
+use super::super::steps::{FOREVER, shifted};
 use super::claim::{Claim, Obligation};
+use super::margin::{ClosestCall, closest_call};
 use super::{Algebra, Reading, Trace, evaluate, latest_decision, lookback};
+use crate::time::Nanos;
 
 /// The verdict on one temporal claim, with how close it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

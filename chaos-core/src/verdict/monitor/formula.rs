@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::steps::{Nanos, shifted};
+use super::super::steps::shifted;
 use super::atom::{Atom, Operand, SignalId, Subject};
+use crate::time::Nanos;
 
 /// A core temporal formula. All windows are closed, `[from, to]`, in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

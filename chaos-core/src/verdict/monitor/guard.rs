@@ -1,8 +1,9 @@
 //! Guards: conditions evaluated on every observation while the run goes on.
 
 use super::super::interval::{Interval, Truth};
-use super::super::steps::{Nanos, shifted};
+use super::super::steps::shifted;
 use super::{Formula, Online, SignalId, Witness};
+use crate::time::Nanos;
 
 /// A condition over the present and the past, looked at whenever something is observed.
 ///

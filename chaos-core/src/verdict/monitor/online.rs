@@ -6,14 +6,15 @@
 
 mod input;
 mod node;
-mod pair;
 mod relation;
+mod side;
 mod tail;
 
 use self::{input::Input, node::Node};
 use super::super::interval::Interval;
-use super::super::steps::{FOREVER, Nanos, Steps, shifted};
+use super::super::steps::{FOREVER, Steps, shifted};
 use super::{Algebra, Atom, Formula, SignalId};
+use crate::time::Nanos;
 
 /// The evaluation of one formula over signals that grow.
 ///

@@ -2,11 +2,12 @@
 
 use super::super::confidence::Outcome;
 use super::super::interval::Truth;
-use super::super::margin::ClosestCall;
-use super::super::steps::{Nanos, Steps};
+use super::super::steps::Steps;
 use super::claim::{Claim, Events, Obligation};
 use super::decide::{Decision, decide};
+use super::margin::ClosestCall;
 use super::{Algebra, Formula, Reading, Trace, evaluate, latest_decision};
+use crate::time::Nanos;
 
 /// What can be asked of signals: a formula at the beginning of time, claims counted from events, and what joins them.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{FOREVER, Nanos, shifted};
+use super::{FOREVER, shifted};
+use crate::time::Nanos;
 
 /// An associative combination that does not care how much of a segment lies in the window: minimum, maximum, the
 /// composition of clamps.

@@ -1,6 +1,6 @@
 //! Windows of operators: `[0s,10s]`, `[0s,end)`.
 
-use chaos_core::{span::Span, verdict::Nanos};
+use chaos_core::{span::Span, time::Nanos};
 
 use super::super::{Cursor, Failed, token::Kind};
 use crate::{

@@ -5,35 +5,12 @@ use std::net::IpAddr;
 use chaos_core::injector::{Direction, PacketMatch, Peer, Protocol};
 use serde::{Deserialize, Serialize};
 
-/// The most filters one match may become; `u32` numbers 2,047 in a table.
-pub const MOST_RULES: usize = 2000;
+use crate::netlink::error::{MOST_RULES, Unmatchable};
 
 const ICMPV6: u8 = 58;
 
 /// The ICMPv6 types of neighbour discovery: solicitations and advertisements of routers and neighbours, redirects.
 const NEIGHBOUR_DISCOVERY: std::ops::RangeInclusive<u8> = 133..=137;
-
-/// A match that no packet, or too many filters, would fulfil.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unmatchable {
-    /// Ports and ICMP at once.
-    #[error("no packet matches both a port and the protocol icmp, which has no ports; leave one of them out")]
-    PortsOfIcmp,
-    /// A prefix longer than the address.
-    #[error("the prefix length {prefix} of `{network}` is longer than the address")]
-    PrefixTooLong {
-        /// The network's address.
-        network: IpAddr,
-        /// The length asked for.
-        prefix: u8,
-    },
-    /// More rules than `u32` numbers.
-    #[error(
-        "the addresses and ports of this fault would take {0} filters, more than the {MOST_RULES} the kernel keeps; \
-         name networks instead of single addresses, or fewer ports"
-    )]
-    TooMany(usize),
-}
 
 /// The address family of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

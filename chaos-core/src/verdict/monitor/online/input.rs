@@ -1,8 +1,8 @@
 //! Signals as they come.
 
-use crate::verdict::{
-    interval::Interval,
-    steps::{BEGINNING, Nanos},
+use crate::{
+    time::Nanos,
+    verdict::{interval::Interval, steps::BEGINNING},
 };
 
 /// A signal: the values that no operator has seen yet.

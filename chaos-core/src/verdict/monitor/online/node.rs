@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 
 use super::{
-    Algebra, Atom, Formula, SignalId, Witness, input::Input, joined, pair::Pair, relation::Relation,
+    Algebra, Atom, Formula, SignalId, Witness, input::Input, joined, relation::Relation, side::Side,
     tail::Tail,
 };
-use crate::verdict::{
-    interval::Interval,
-    monitor::{Clamp, blank},
-    steps::{BEGINNING, Combine, FOREVER, Nanos, Sliding, Steps},
+use crate::{
+    time::Nanos,
+    verdict::{
+        interval::Interval,
+        monitor::{Clamp, blank},
+        steps::{BEGINNING, Combine, FOREVER, Sliding, Steps},
+    },
 };
 
 /// One operator with its operands.
@@ -37,6 +40,35 @@ enum Operator<A> {
     Some(Box<Node<A>>, Sliding<A, Join>),
     Until(Box<Pair<A>>, Sliding<Clamp<A>, Then>),
     Throughout(Box<Node<A>>, Tail<A>),
+}
+
+/// Two operands, with their values where both have been read.
+#[derive(Debug, Clone)]
+struct Pair<A> {
+    left: Node<A>,
+    right: Node<A>,
+    read: Side<A, A>,
+}
+
+impl<A: Algebra> Pair<A> {
+    fn new(left: Node<A>, right: Node<A>) -> Box<Self> {
+        Box::new(Self { left, right, read: Side::NONE })
+    }
+
+    /// Goes on as far as both operands are final.
+    fn advance(&mut self, inputs: &[Input], emit: impl FnMut(Nanos, A, A)) -> Nanos {
+        self.left.advance(inputs);
+        self.right.advance(inputs);
+        let limit = self.left.frontier.min(self.right.frontier);
+        self.read.merge(&mut self.left.out, &mut self.right.out, limit, emit);
+        limit
+    }
+
+    /// Both values from where they have been read on.
+    fn view<T: Copy + PartialEq>(&self, inputs: &[Input], combine: impl FnMut(A, A) -> T) -> Steps<T> {
+        let left = self.left.rest(self.read.left, inputs);
+        left.zip(&self.right.rest(self.read.right, inputs), combine)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

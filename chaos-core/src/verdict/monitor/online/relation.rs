@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::{Algebra, Atom, SignalId, input::Input, joined, pair::Side};
-use crate::verdict::{
-    interval::Interval,
-    steps::{BEGINNING, Nanos, Steps},
+use super::{Algebra, Atom, SignalId, input::Input, joined, side::Side};
+use crate::{
+    time::Nanos,
+    verdict::{
+        interval::Interval,
+        steps::{BEGINNING, Steps},
+    },
 };
 
 /// A comparison of two signals.

@@ -1,7 +1,10 @@
 //! Stretches with an end of their own.
 
 use super::Algebra;
-use crate::verdict::steps::{FOREVER, Nanos, Steps};
+use crate::{
+    time::Nanos,
+    verdict::steps::{FOREVER, Steps},
+};
 
 /// The combination of everything from each instant to a fixed end.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ mod words;
 
 use std::time::Duration;
 
-use chaos_core::{
+use crate::{
     judge::confident,
     model::{Abort, Comparison, Correction, Experiment, Quantity, Selector, Step, formula::Bound},
     run::Policy,
@@ -23,18 +23,23 @@ use chaos_core::{
 
 use page::{Page, time};
 use schedule::{Schedule, clock};
-pub use series::explain_series;
+pub use series::series;
 
 /// Says an experiment in plain English: what happens when, what it takes to judge it, what ends it and what is put back.
 ///
+/// `policy` holds the times of the runner that will run it.
+///
 /// ```
-/// let text = std::fs::read_to_string("../scenarios/quickstart.chaos").unwrap();
-/// let compiled = chaos_dsl::compile("quickstart.chaos", &text, &[]);
-/// let words = chaos_dsl::explain(&compiled.experiments[0]);
-/// assert!(words.contains("0:12  inject slow_api"), "{words}");
+/// use std::time::Duration;
+/// use chaos_core::{explain::explain, model::{Experiment, Step}, run::Policy};
+///
+/// let experiment = Experiment::new("a pause", "nothing happens")
+///     .with_timeline([Step::Baseline(Duration::from_secs(10))]);
+/// let words = explain(&experiment, &Policy::default());
+/// assert!(words.contains("baseline"), "{words}");
 /// ```
 #[must_use]
-pub fn explain(experiment: &Experiment) -> String {
+pub fn explain(experiment: &Experiment, policy: &Policy) -> String {
     let schedule = Schedule::new(experiment);
     let mut page = Page::default();
     head(experiment, &mut page);
@@ -44,8 +49,8 @@ pub fn explain(experiment: &Experiment) -> String {
     fault::explain(experiment, &mut page);
     fault::changes(experiment, &mut page);
     timeline(experiment, &schedule, &mut page);
-    put_back(experiment, &schedule, &mut page);
-    aborts(experiment, &mut page);
+    put_back(experiment, &schedule, policy, &mut page);
+    aborts(experiment, policy, &mut page);
     page.section("What is expected");
     for expectation in &experiment.expectations {
         claim::explain(experiment, &schedule, expectation, &mut page);
@@ -133,8 +138,7 @@ fn timeline(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
     }
 }
 
-fn put_back(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
-    let policy = Policy::default();
+fn put_back(experiment: &Experiment, schedule: &Schedule, policy: &Policy, page: &mut Page) {
     page.section("What is put back, and how");
     let order: Vec<String> = schedule.injected().iter().rev().map(|f| (*f).to_owned()).collect();
     let order = if order.len() > 1 {
@@ -152,8 +156,8 @@ fn put_back(experiment: &Experiment, schedule: &Schedule, page: &mut Page) {
     }
 }
 
-fn aborts(experiment: &Experiment, page: &mut Page) {
-    let tick = Policy::default().tick;
+fn aborts(experiment: &Experiment, policy: &Policy, page: &mut Page) {
+    let tick = policy.tick;
     page.section("What ends it early");
     for abort in &experiment.aborts {
         match abort {
@@ -188,7 +192,7 @@ fn aborts(experiment: &Experiment, page: &mut Page) {
     if experiment.faults.iter().any(|f| f.proven_by.is_some()) {
         page.item(&format!(
             "A fault whose `proven by` has not come true {} after its injection; the run is then inconclusive.",
-            time(Policy::default().proven_within)
+            time(policy.proven_within)
         ));
     }
     page.text("Conditions are judged from the baseline until everything is put back.");
@@ -296,7 +300,7 @@ fn verdict(experiment: &Experiment, page: &mut Page) {
 }
 
 fn evidence(experiment: &Experiment, page: &mut Page) {
-    use chaos_core::model::Evidence;
+    use crate::model::Evidence;
     page.section("What is recorded");
     page.item("Every event of the run, with its measurements and verdicts.");
     page.item("What the kernel says of the places that are touched, before, during and after.");

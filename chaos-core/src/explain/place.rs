@@ -1,6 +1,6 @@
 //! Where an experiment takes place, and how much of it may be touched.
 
-use chaos_core::model::{
+use crate::model::{
     Experiment, Host, Lab, Pick, Program, Quantity, Ready, Scope, Selector, Target,
     scope::{Amount, RadiusUnit},
     target,

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Algebra, input::Input, node::Node};
-use crate::verdict::steps::{FOREVER, Nanos, Steps};
+use crate::{time::Nanos, verdict::steps::FOREVER};
 
 /// Two streams that are read side by side.
 #[derive(Debug, Clone)]
@@ -40,38 +39,5 @@ impl<T: Copy, U: Copy> Side<T, U> {
                 emit(at, left, right);
             }
         }
-    }
-}
-
-/// Two operands, with their values where both have been read.
-#[derive(Debug, Clone)]
-pub(super) struct Pair<A> {
-    pub(super) left: Node<A>,
-    pub(super) right: Node<A>,
-    read: Side<A, A>,
-}
-
-impl<A: Algebra> Pair<A> {
-    pub(super) fn new(left: Node<A>, right: Node<A>) -> Box<Self> {
-        Box::new(Self { left, right, read: Side::NONE })
-    }
-
-    /// Goes on as far as both operands are final.
-    pub(super) fn advance(&mut self, inputs: &[Input], emit: impl FnMut(Nanos, A, A)) -> Nanos {
-        self.left.advance(inputs);
-        self.right.advance(inputs);
-        let limit = self.left.frontier.min(self.right.frontier);
-        self.read.merge(&mut self.left.out, &mut self.right.out, limit, emit);
-        limit
-    }
-
-    /// Both values from where they have been read on.
-    pub(super) fn view<T: Copy + PartialEq>(
-        &self,
-        inputs: &[Input],
-        combine: impl FnMut(A, A) -> T,
-    ) -> Steps<T> {
-        let left = self.left.rest(self.read.left, inputs);
-        left.zip(&self.right.rest(self.read.right, inputs), combine)
     }
 }

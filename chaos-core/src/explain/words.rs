@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use chaos_core::model::{
+use crate::model::{
     Comparison, Event, Function, Metric, Phase, Predicate, Quantity, Unit,
     formula::{Bound, Op},
     metric::Field,
 };
-use chaos_core::time::nanos;
+use crate::time::nanos;
 
 use super::page::time;
-use crate::print::temporal::length;
+use crate::time::exact as length;
 
 /// Says what a metric is.
 pub(super) fn metric(metric: &Metric) -> String {

@@ -7,9 +7,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::interval::Interval;
-use super::monitor::{Algebra, Atom, Obligation, Scale, Trace, evaluate};
-use super::steps::{BEGINNING, Nanos};
+use crate::time::Nanos;
+use crate::verdict::interval::Interval;
+use crate::verdict::monitor::{Algebra, Atom, Obligation, Scale, Trace, evaluate};
+use crate::verdict::steps::BEGINNING;
 
 /// Returns the share of the budget that is left: `raw` over the distance between limit and ideal, at most 1.
 ///
@@ -113,10 +114,10 @@ pub(crate) fn closest_call(obligations: &[Obligation], trace: &Trace) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::interval::Comparison;
-    use super::super::monitor::{Claim, Formula, SignalId, Span, decide};
-    use super::super::signal::Signal;
     use super::*;
+    use crate::verdict::interval::Comparison;
+    use crate::verdict::monitor::{Claim, Formula, SignalId, Span, decide};
+    use crate::verdict::signal::Signal;
 
     fn close(left: f64, right: f64) {
         assert!((left - right).abs() < 1e-9, "{left} is not {right}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_core::model::quantity::format_seconds;
+use crate::model::quantity::format_seconds;
 
 /// Where lines are broken.
 const WIDTH: usize = 100;

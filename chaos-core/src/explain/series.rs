@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use chaos_core::model::Experiment;
+use crate::model::Experiment;
 
 use super::{
     page::{Page, time},
     schedule::Schedule,
 };
-use crate::check::{Asked, Compiled};
+use crate::search::Question;
 
 /// Says what a file with `search` or `each` does as a whole, how many runs that takes and how long; none for other files.
 ///
 /// The times are those of the timelines and steady states; setting up, injecting and reverting come on top.
 #[must_use]
-pub fn explain_series(compiled: &Compiled) -> Option<String> {
+pub fn series(experiments: &[Experiment], question: Option<&Question>) -> Option<String> {
     let mut page = Page::default();
-    match (&compiled.search, compiled.experiments.first()) {
-        (Some(asked), Some(experiment)) => search(asked, experiment, &mut page),
-        _ if compiled.experiments.iter().any(|e| !e.varied.is_empty()) && compiled.experiments.len() > 1 => {
-            matrix(&compiled.experiments, &mut page);
+    match (question, experiments.first()) {
+        (Some(question), Some(experiment)) => search(question, experiment, &mut page),
+        _ if experiments.iter().any(|e| !e.varied.is_empty()) && experiments.len() > 1 => {
+            matrix(experiments, &mut page);
         }
         _ => return None,
     }
@@ -30,8 +30,7 @@ fn length(experiment: &Experiment) -> Duration {
     Schedule::new(experiment).end()
 }
 
-fn search(asked: &Asked, experiment: &Experiment, page: &mut Page) {
-    let question = &asked.question;
+fn search(question: &Question, experiment: &Experiment, page: &mut Page) {
     let name = question.param();
     page.title(&format!("search for the breaking point of {}", experiment.name));
     let each = length(experiment);

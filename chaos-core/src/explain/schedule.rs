@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_core::model::{Event, Experiment, Phase, Step};
+use crate::model::{Event, Experiment, Phase, Step};
 
 /// Writes an instant of a run as a clock does: `0:12`, `1:02:03`, `0:00.5`.
 pub(super) fn clock(at: Duration) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_core::model::{
+use crate::model::{
     Connections, Experiment, Probe, ProbeKind, Quantity, Unit,
     probe::{Condition, LabelSource},
 };

@@ -1,6 +1,6 @@
 //! What is injected, in words.
 
-use chaos_core::model::{
+use crate::model::{
     Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
     Selector, Step, Target, Traffic, Unit,
     fault::{Blocked, Destination, Protocol, Refusal, Way, Who},

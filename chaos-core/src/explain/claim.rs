@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_core::{
+use crate::{
     model::{
         Claim, Comparison, Event, Expectation, Experiment, Function, Phase, Predicate, Quantity,
         formula::Bound,
@@ -11,7 +11,7 @@ use chaos_core::{
     verdict::{proportion::samples_to_confirm, quantile::least_samples},
 };
 
-use crate::print::temporal::length as exactly;
+use crate::time::exact as exactly;
 
 use super::{
     page::{Page, time},
