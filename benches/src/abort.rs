@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use chaos_core::{
     injector::Injector,
     journal::FileJournal,
-    model::{self, Experiment, Fault, FaultSpec, Metric, Quantity, Selector, Step, fault},
+    model::{self, Experiment, Fault, FaultSpec, Metric, Quantity, Selector, Step, packets},
     place::Place,
     plan::{Plan, plan},
     probe::{Observation, Opened, Prober, Probers},
@@ -216,7 +216,7 @@ impl Prober for Watch {
 
 /// A baseline is short and the fault would stay for long, had it not been aborted.
 fn experiment() -> Experiment {
-    let cut = FaultSpec::Block { connections: fault::Blocked::All, answer: fault::Refusal::Drop };
+    let cut = FaultSpec::Block { connections: packets::Blocked::All, answer: packets::Refusal::Drop };
     Experiment::new("abort", "an abort is quick")
         .with_probe(
             model::Probe::custom("watch", "watch").at_rate(100.0).with_timeout(Duration::from_secs(1)),

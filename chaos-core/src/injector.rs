@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use crate::model::fault::Protocol;
+pub use crate::model::packets::Protocol;
 use crate::{
     model::{Action, Custom, FaultSpec, Program},
     place::{Object, Place},

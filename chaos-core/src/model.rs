@@ -1,15 +1,15 @@
 //! A checked experiment: what a `.chaos` file means, and what a harness builds in code.
 //!
 //! Every part has its file: [`scope`] and [`lab`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
-//! measured, [`formula`] what is claimed, [`fault`] what is injected and [`action`] what that does, [`timeline`] when, [`quantity`] the units. [`mod@build`]
+//! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets, [`timeline`] when, [`quantity`] the units. [`mod@build`]
 //! has shorthands for harnesses.
 
 pub mod action;
 pub mod build;
-pub mod fault;
 pub mod formula;
 pub mod lab;
 pub mod metric;
+pub mod packets;
 pub mod probe;
 pub mod quantity;
 pub mod scope;
@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::span::{Span, Spanned};
 
-pub use action::{Action, Course, Custom, PacketFault};
-pub use fault::{Change, Distribution, Fault, FaultSpec, Traffic};
+pub use action::{Action, Change, Course, Custom, Fault, PacketFault};
 pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phase, Predicate, SteadyState};
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};
+pub use packets::{Distribution, FaultSpec, Traffic};
 pub use probe::{Connections, Probe, ProbeKind};
 pub use quantity::{Quantity, Unit};
 pub use scope::{RadiusLimit, Scope};

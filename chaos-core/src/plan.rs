@@ -18,7 +18,7 @@ use crate::{
     injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Peer, Work},
     inventory::Inventory,
     model::{
-        Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, fault::Way,
+        Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, packets::Way,
     },
     place::Object,
     remark::Remark,

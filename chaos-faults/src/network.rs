@@ -8,7 +8,7 @@
 mod choice;
 mod cost;
 
-use chaos_core::model::{FaultSpec, fault::Refusal};
+use chaos_core::model::{FaultSpec, packets::Refusal};
 
 pub(crate) use self::choice::choose;
 pub use self::cost::cost;

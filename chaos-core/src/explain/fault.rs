@@ -3,7 +3,7 @@
 use crate::model::{
     Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
     Selector, Step, Target, Traffic, Unit,
-    fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
+    packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
     target,
 };
 

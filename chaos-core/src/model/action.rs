@@ -1,4 +1,4 @@
-//! What a fault or a change does, family by family.
+//! Faults and changes, and what they do, family by family.
 //!
 //! A family is a variant of [`Action`]; matches over it are exhaustive in every layer, so a new one shows where it lacks an
 //! arm.
@@ -8,11 +8,43 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fault::{FaultSpec, Traffic},
+    formula::Comparison,
     lab::Program,
+    packets::{FaultSpec, Traffic},
     quantity::Quantity,
+    target::Selector,
 };
 use crate::span::{Span, Spanned};
+
+/// A named fault, which the timeline injects and takes back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Fault {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What it does.
+    pub action: Action,
+    /// To whom.
+    pub on: Selector,
+    /// How it goes on while it is in place.
+    pub course: Course,
+    /// What shows that it had an effect; unproven, the run is stopped early and inconclusive.
+    pub proven_by: Option<Comparison>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A named change: the timeline makes it once, and it stays to the end of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Change {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What it does.
+    pub action: Action,
+    /// To whom.
+    pub on: Selector,
+    /// Where it was written.
+    pub span: Span,
+}
 
 /// What a fault or a change does to its target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

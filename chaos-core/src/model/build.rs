@@ -49,9 +49,9 @@ use super::{
     Fault, FaultSpec, Function, Host, Lab, Metric, PacketFault, Phase, Predicate, Probe, ProbeKind, Program,
     Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic, Unit,
     action::{Setting, SettingValue},
-    fault::{Destination, Distribution, Way, Who},
     formula::{Bound, Op},
     metric::Field,
+    packets::{Destination, Distribution, Way, Who},
     probe::{Scale, Trust},
     scope::{Amount, RadiusUnit},
 };

@@ -10,7 +10,7 @@ use crate::{
     inventory::Inventory,
     model::{
         Experiment, Selector, Target,
-        fault::{Destination, Who},
+        packets::{Destination, Who},
     },
     place::Object,
     remark::Remark,

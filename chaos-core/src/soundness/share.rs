@@ -12,8 +12,8 @@ use super::{
 use crate::model::{
     Abort, Action, Claim, Comparison, Connections, Experiment, Fault, Field, Function, Lab, PacketFault,
     Phase, Predicate, Probe, Program, Quantity, Unit,
-    fault::{Way, Who},
     formula::Bound,
+    packets::{Way, Who},
 };
 
 /// From which quantile on a claim is about those that are hit. One about the median is rather about those that are not:

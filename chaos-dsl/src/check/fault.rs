@@ -5,7 +5,7 @@ use std::time::Duration;
 use chaos_core::{
     model::{
         Action, Comparison, Course, Distribution, Fault, FaultSpec, PacketFault, Selector, Traffic, Unit,
-        fault::{Blocked, Destination, Protocol, Refusal, Way, Who},
+        packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
     },
     span::{Span, Spanned},
 };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use chaos_core::{
     injector::{Direction, Measured, PacketMatch, Undo, Unit},
-    model::{FaultSpec, fault::Blocked},
+    model::{FaultSpec, packets::Blocked},
     trouble::{Kind, Trouble},
 };
 use chaos_netns::Namespace;

@@ -6,7 +6,7 @@ use chaos_core::{
     injector::{Measured, Undo, Unit},
     model::{
         FaultSpec,
-        fault::{Blocked, Refusal},
+        packets::{Blocked, Refusal},
     },
     trouble::Trouble,
 };

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chaos_core::model::fault::Distribution;
+use chaos_core::model::packets::Distribution;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

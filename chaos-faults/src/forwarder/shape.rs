@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use chaos_core::model::fault::Distribution;
+pub use chaos_core::model::packets::Distribution;
 
 use crate::{bpf::Loss, share::Share};
 

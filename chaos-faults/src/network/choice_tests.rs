@@ -4,7 +4,7 @@ use chaos_core::{
     injector::PacketMatch,
     model::{
         Distribution,
-        fault::{Blocked, Refusal},
+        packets::{Blocked, Refusal},
     },
     place::{Object, ObjectKind},
 };

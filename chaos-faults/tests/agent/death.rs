@@ -9,7 +9,7 @@ use chaos_agent::{
 };
 use chaos_core::{
     injector::{Direction, Injector},
-    model::fault::Blocked,
+    model::packets::Blocked,
     time::Clock,
     trouble::Trouble,
 };

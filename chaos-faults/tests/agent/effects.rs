@@ -10,7 +10,7 @@ use chaos_core::{
     injector::{Direction, Hold, Injector, PacketMatch, Peer, Protocol},
     model::{
         FaultSpec,
-        fault::{Blocked, Refusal},
+        packets::{Blocked, Refusal},
     },
 };
 

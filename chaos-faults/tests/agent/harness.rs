@@ -10,7 +10,7 @@ use chaos_core::{
     injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Protocol, Undo, Work},
     model::{
         Distribution, FaultSpec,
-        fault::{Blocked, Refusal},
+        packets::{Blocked, Refusal},
     },
     place::{Namespace, Object, ObjectKind, Place},
     trouble::Trouble,

@@ -2,7 +2,7 @@
 
 use chaos_core::model::{
     FaultSpec,
-    fault::{Blocked, Refusal},
+    packets::{Blocked, Refusal},
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use chaos_core::{injector::Direction, model::fault::Blocked};
+use chaos_core::{injector::Direction, model::packets::Blocked};
 use chaos_netns::Namespace;
 use socket2::Socket;
 

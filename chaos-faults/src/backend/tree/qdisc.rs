@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaos_core::model::{
     self, FaultSpec,
-    fault::{Blocked, Refusal},
+    packets::{Blocked, Refusal},
 };
 
 use super::Mechanism;

@@ -1,46 +1,14 @@
-//! What is injected, what is changed, and what can happen to packets.
+//! What can happen to packets, and to which of them.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    action::{Action, Course},
-    formula::Comparison,
     quantity::{Quantity, Unit, format_seconds},
     target::Selector,
 };
-use crate::span::{Span, Spanned};
-
-/// A named fault, which the timeline injects and takes back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Fault {
-    /// Its name.
-    pub name: Spanned<String>,
-    /// What it does.
-    pub action: Action,
-    /// To whom.
-    pub on: Selector,
-    /// How it goes on while it is in place.
-    pub course: Course,
-    /// What shows that it had an effect; unproven, the run is stopped early and inconclusive.
-    pub proven_by: Option<Comparison>,
-    /// Where it was written.
-    pub span: Span,
-}
-
-/// A named change: the timeline makes it once, and it stays to the end of the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Change {
-    /// Its name.
-    pub name: Spanned<String>,
-    /// What it does.
-    pub action: Action,
-    /// To whom.
-    pub on: Selector,
-    /// Where it was written.
-    pub span: Span,
-}
+use crate::span::Span;
 
 /// One effect on packets. Exhaustive matches over this enum find what a new one lacks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
