@@ -9,7 +9,8 @@ use chaos_core::{
     injector::{Ask, Direction, PacketMatch, Packets, Work},
     inventory::Inventory,
     model::{FaultSpec, Selector},
-    place::{Names, Namespace as Entered, Object, ObjectKind, Place},
+    non_empty::NonEmpty,
+    place::{Names, Namespace as Entered, Object, ObjectId, Place},
     trouble::Trouble,
 };
 use chaos_faults::{
@@ -32,7 +33,7 @@ pub(crate) fn agent() -> Result<(), Failure> {
 pub(crate) fn injector(only: Option<&str>) -> Result<AgentInjector, Failure> {
     let agents = Agents::new(ChildProcess::new(std::env::current_exe()?, [AGENT]));
     if let Some(backend) = only {
-        agents.set(NAME, &Settings::only([backend]))?;
+        agents.set(NAME, &Settings::only(NonEmpty::one(backend.into())))?;
     }
     Ok(agents.injector(NAME, handles))
 }
@@ -99,14 +100,13 @@ fn ip(namespace: &Namespace, arguments: &[&str]) -> Result<(), Failure> {
 pub(crate) fn place(namespace: &Namespace) -> Place {
     Place {
         object: object(),
-        namespace: Some(Entered { path: namespace.path(), descriptor: None, mounts: None }),
-        interface: Some(NEAR.into()),
+        site: Entered { interface: Some(NEAR.into()), ..Entered::new(namespace.path()) }.into(),
         names: Arc::new(Names::default()),
     }
 }
 
-fn object() -> Object {
-    Object { kind: ObjectKind::Netns, name: "near".into(), addresses: Vec::new() }
+fn object() -> ObjectId {
+    ObjectId::netns("near")
 }
 
 /// Asks for a fault on everything that a namespace sends.
@@ -133,7 +133,7 @@ impl Environment for OneHost {
         Ok(())
     }
 
-    async fn place(&self, _object: &Object) -> Result<Place, Trouble> {
+    async fn place(&self, _object: &ObjectId) -> Result<Place, Trouble> {
         Ok(place(&self.0))
     }
 
@@ -144,7 +144,7 @@ impl Environment for OneHost {
 
 #[async_trait]
 impl Inventory for OneHost {
-    async fn find(&self, _selector: &Selector) -> Result<Vec<Object>, Trouble> {
-        Ok(vec![object()])
+    async fn find(&self, _selector: &Selector) -> Result<NonEmpty<Object>, Trouble> {
+        Ok(NonEmpty::one(object().at([])))
     }
 }

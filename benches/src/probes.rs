@@ -22,7 +22,7 @@ use crate::{
 };
 use chaos_core::{
     model::Probe,
-    place::{Names, Object, ObjectKind, Place},
+    place::Place,
     probe::{Outcome, Probers, Stream},
     run::load,
     time::Clock,
@@ -87,13 +87,7 @@ pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let probe = Probe::http_get("get", url).reusing_connections(CONNECTIONS);
-        let here = Place {
-            object: Object { kind: ObjectKind::Here, name: "here".into(), addresses: Vec::new() },
-            namespace: None,
-            interface: None,
-            names: Names::default().into(),
-        };
-        let prober = StandardProbers::new().open(&probe, &here).await?.each()?;
+        let prober = StandardProbers::new().open(&probe, &Place::runner()).await?.each()?;
         let stream = Stream {
             from: "here".into(),
             first: 0,

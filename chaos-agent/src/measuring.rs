@@ -13,7 +13,6 @@ use std::{
 };
 
 use chaos_core::{
-    place::Place,
     probe::{Opened, Prober, Probers, Sample, Stream},
     run::load,
     time::Clock,
@@ -97,8 +96,7 @@ impl Measuring {
         probing: Probing,
         probers: Arc<dyn Probers>,
     ) -> Result<(), Trouble> {
-        let Probing { probe, spot } = probing;
-        let place = Place::from(spot);
+        let Probing { probe, place } = probing;
         // On the measuring runtime, to which sockets are bound.
         let opening = self.handle()?.spawn(async move { probers.open(&probe, &place).await });
         let opened =

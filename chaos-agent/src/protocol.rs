@@ -7,13 +7,13 @@
 //! Every call says when it was sent, on the runner's clock: an old one that arrives late is no sign of life. The answer to a
 //! ping says when it was given, on the agent's clock, by which samples of the agent are put on the runner's axis.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chaos_core::{
     injector::{Ask, Measured, Offer, Undo},
     model::Probe,
-    place::{Names, Namespace, Object, Place},
+    place::Place,
     probe::{Sample, Stream},
     time::Nanos,
     trouble::Trouble,
@@ -88,7 +88,7 @@ pub enum Request {
         /// What was offered.
         offer: Offer,
         /// Where.
-        spot: Spot,
+        place: Place,
         /// How long after injection the fault ends by itself.
         deadline: Duration,
     },
@@ -117,7 +117,7 @@ pub enum Request {
         /// The name of the injector.
         injector: String,
         /// Which.
-        spot: Spot,
+        place: Place,
     },
     /// Opens a probe.
     Open {
@@ -160,43 +160,7 @@ pub struct Probing {
     /// Which probe.
     pub probe: Probe,
     /// Where.
-    pub spot: Spot,
-}
-
-/// A place, as far as an agent needs to know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spot {
-    /// Which object.
-    pub object: Object,
-    /// A path that opens its network namespace; none for the agent's own.
-    pub namespace: Option<PathBuf>,
-    /// A path that opens the mount namespace that belongs to it.
-    pub mounts: Option<PathBuf>,
-    /// The interface to use, where it is known beforehand.
-    pub interface: Option<String>,
-    /// How names are resolved there.
-    pub names: Arc<Names>,
-}
-
-impl From<&Place> for Spot {
-    fn from(place: &Place) -> Self {
-        let namespace = place.namespace.as_ref();
-        Spot {
-            object: place.object.clone(),
-            namespace: namespace.map(|namespace| namespace.path.clone()),
-            mounts: namespace.and_then(|namespace| namespace.mounts.clone()),
-            interface: place.interface.clone(),
-            names: Arc::clone(&place.names),
-        }
-    }
-}
-
-impl From<Spot> for Place {
-    fn from(spot: Spot) -> Self {
-        let Spot { object, namespace, mounts, interface, names } = spot;
-        let namespace = namespace.map(|path| Namespace { path, descriptor: None, mounts });
-        Place { object, namespace, interface, names }
-    }
+    pub place: Place,
 }
 
 /// What the agent says.

@@ -5,7 +5,6 @@ use std::{future::Future, os::fd::AsFd, sync::Arc, time::Duration};
 use bytes::Bytes;
 use chaos_core::{
     injector::{Lost, Measured, Undo},
-    place::Place,
     trouble::Trouble,
 };
 use futures_util::{SinkExt, StreamExt};
@@ -327,8 +326,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
             Request::Offer { injector, ask } => {
                 Answer::Offers(self.host.named(&injector)?.offer(&ask).await?)
             }
-            Request::Prepare { injector, id, offer, spot, deadline } => {
-                let place = Place::from(spot);
+            Request::Prepare { injector, id, offer, place, deadline } => {
                 let undo = self.host.named(&injector)?.prepare(&id, &offer, &place, deadline).await?;
                 Answer::Prepared(Box::new(undo))
             }
@@ -345,8 +343,8 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
             }
             Request::Revert { undo } => Answer::Reverted(self.revert(&undo).await?),
             Request::Effect { undo } => Answer::Effect(self.host.named(&undo.injector)?.effect(&undo).await?),
-            Request::Evidence { injector, spot } => {
-                Answer::Evidence(self.host.named(&injector)?.evidence(&Place::from(spot)).await)
+            Request::Evidence { injector, place } => {
+                Answer::Evidence(self.host.named(&injector)?.evidence(&place).await)
             }
             Request::Open { feed, probing } => {
                 self.measuring.open(feed, *probing, self.host.opens()?).await?;

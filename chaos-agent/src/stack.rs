@@ -67,7 +67,7 @@ mod tests {
     use chaos_core::{
         injector::{Ask, Hold, Offer, Work},
         model::Custom,
-        place::{Object, ObjectKind},
+        place::{ObjectId, Site},
     };
 
     use super::*;
@@ -75,7 +75,7 @@ mod tests {
     fn undo(id: &str, seconds: u64) -> Undo {
         let ask = Ask {
             fault: "slow".into(),
-            object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
+            object: ObjectId::here(),
             work: Work::Custom(Custom::new("network")),
             seed: 0,
         };
@@ -91,6 +91,7 @@ mod tests {
                 because: vec![],
             },
             deadline: Duration::from_secs(seconds),
+            site: Site::Runner,
             state: serde_json::Value::Null,
             line: String::new(),
         }

@@ -58,13 +58,13 @@ pub(crate) fn compile_one(file: &Path, set: &[String]) -> Result<Scenario, Exit>
     scenarios.pop().ok_or(Exit::BadInput)
 }
 
-/// For an ordinary user, enters a user namespace in which labs can be made; only where every experiment has a lab.
+/// For an ordinary user, enters a user namespace in which labs can be made; only where no experiment needs more than that.
 ///
 /// Must come before any thread is started.
 pub(crate) fn make_room_for_labs<'a>(
     experiments: impl IntoIterator<Item = &'a Experiment>,
 ) -> Result<(), Exit> {
-    if nix::unistd::geteuid().is_root() || experiments.into_iter().any(|e| e.lab().is_none()) {
+    if nix::unistd::geteuid().is_root() || experiments.into_iter().any(|e| e.scope.needs_owner()) {
         return Ok(());
     }
     chaos_lab::enter_user_namespace().map_err(|error| {

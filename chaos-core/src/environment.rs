@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::{
-    place::{Object, Place},
+    place::{ObjectId, Place},
     trouble::Trouble,
 };
 
@@ -14,7 +14,7 @@ pub trait Environment: Send + Sync {
     async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble>;
 
     /// Returns where an object is; valid between `up` and `down`.
-    async fn place(&self, object: &Object) -> Result<Place, Trouble>;
+    async fn place(&self, object: &ObjectId) -> Result<Place, Trouble>;
 
     /// Waits until something breaks that the run depends on, such as a program of a lab host that ends.
     async fn broken(&self) -> String {
@@ -22,7 +22,7 @@ pub trait Environment: Send + Sync {
     }
 
     /// Returns what programs of this object wrote, for the evidence.
-    async fn logs(&self, _object: &Object) -> Vec<String> {
+    async fn logs(&self, _object: &ObjectId) -> Vec<String> {
         Vec::new()
     }
 

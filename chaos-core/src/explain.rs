@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::{
     judge::confident,
-    model::{Abort, Comparison, Correction, Experiment, Quantity, Selector, Step, formula::Bound},
+    model::{Abort, Comparison, Correction, Experiment, Quantity, Scope, Selector, Step, formula::Bound},
     run::Policy,
 };
 
@@ -151,8 +151,11 @@ fn put_back(experiment: &Experiment, schedule: &Schedule, policy: &Policy, page:
          that does not succeed is tried again for up to {}. Requests that failed meanwhile stay failed; nothing else is left.",
         time(policy.revert_patience)
     ));
-    if experiment.lab().is_some() {
-        page.text("The lab itself, with all of its hosts and programs, is gone at the end of the run.");
+    match &experiment.scope {
+        Scope::Lab(_) => {
+            page.text("The lab itself, with all of its hosts and programs, is gone at the end of the run.");
+        }
+        Scope::Machine => {}
     }
 }
 

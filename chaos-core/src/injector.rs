@@ -8,17 +8,18 @@ use serde::{Deserialize, Serialize};
 pub use crate::model::packets::Protocol;
 use crate::{
     model::{Action, Custom, FaultSpec, Program},
-    place::{Object, Place},
+    place::{ObjectId, Place, Site},
     trouble::Trouble,
+    which::Which,
 };
 
-/// Which packets of an interface a fault applies to; an empty list means any.
+/// Which packets of an interface a fault applies to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PacketMatch {
     /// The remote ends: destination on egress, source on ingress.
-    pub peers: Vec<Peer>,
+    pub peers: Which<Peer>,
     /// Ports at either end.
-    pub ports: Vec<u16>,
+    pub ports: Which<u16>,
     /// The transport protocol.
     pub protocol: Option<Protocol>,
 }
@@ -26,7 +27,7 @@ pub struct PacketMatch {
 impl PacketMatch {
     /// Returns whether every IP packet matches.
     pub fn is_any(&self) -> bool {
-        self.peers.is_empty() && self.ports.is_empty() && self.protocol.is_none()
+        self.peers.is_any() && self.ports.is_any() && self.protocol.is_none()
     }
 }
 
@@ -61,7 +62,7 @@ pub struct Ask {
     /// The fault's name in the experiment.
     pub fault: String,
     /// Whom it is done to.
-    pub object: Object,
+    pub object: ObjectId,
     /// What is done.
     pub work: Work,
     /// The seed of everything random in it.
@@ -191,9 +192,12 @@ pub struct Undo {
     pub injector: String,
     /// What was offered and accepted.
     pub offer: Offer,
+    /// Where it is to be put back.
+    pub site: Site,
     /// How long after injection the fault ends, whoever is still alive then.
     pub deadline: Duration,
-    /// The exact prior state and what was chosen for this run; only its injector reads it.
+    /// The exact prior state, what was chosen for this run, and what tells the site from another one at the same path; only its
+    /// injector reads it.
     pub state: serde_json::Value,
     /// What reverting does, one line for people.
     pub line: String,

@@ -145,9 +145,6 @@ impl Experiment {
 
     /// Returns the lab, where the scope is one.
     pub fn lab(&self) -> Option<&Lab> {
-        match &self.scope {
-            Scope::Lab(lab) => Some(lab),
-            Scope::Machine => None,
-        }
+        self.scope.lab()
     }
 }

@@ -15,16 +15,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Peer, Work},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Work},
     inventory::Inventory,
     model::{
         Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, packets::Way,
     },
-    place::Object,
+    non_empty::{Empty, NonEmpty},
+    place::{Object, ObjectId},
     remark::Remark,
     soundness,
     span::Span,
     trouble::Trouble,
+    which::Which,
 };
 
 /// The longest that a fault may be in place.
@@ -44,7 +46,7 @@ pub struct Plan {
     /// The seed of every random choice; running with the same seed makes the same choices.
     pub seed: u64,
     /// The objects that each named target picked.
-    pub targets: BTreeMap<String, Vec<Object>>,
+    pub targets: BTreeMap<String, NonEmpty<Object>>,
     /// Where each probe is sent from.
     pub probes: Vec<PlannedProbe>,
     /// The faults that the timeline injects, in the order of the file.
@@ -73,8 +75,28 @@ impl Plan {
 pub struct PlannedProbe {
     /// The probe's name.
     pub probe: String,
-    /// The places; empty means where the runner is.
-    pub from: Vec<Object>,
+    /// Where.
+    pub from: Origin,
+}
+
+/// Where the requests of a probe come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Where the runner is.
+    Runner,
+    /// Each of these objects.
+    Places(NonEmpty<ObjectId>),
+}
+
+impl Origin {
+    /// Returns from how many places they come.
+    pub fn count(&self) -> usize {
+        match self {
+            Origin::Runner => 1,
+            Origin::Places(places) => places.len(),
+        }
+    }
 }
 
 /// A fault with everything it consists of.
@@ -116,7 +138,7 @@ pub enum PlanError {
         /// The fault's name.
         fault: String,
         /// The object.
-        object: Box<Object>,
+        object: Box<ObjectId>,
         /// Why not.
         denied: Trouble,
         /// The fault's place.
@@ -227,14 +249,14 @@ pub async fn plan(
     let mut probes = Vec::new();
     for probe in &experiment.probes {
         let from = match &probe.from {
-            Some(selector) => objects.find(selector).await?,
-            None => Vec::new(),
+            Some(selector) => Origin::Places(objects.find(selector).await?.map(|object| object.id)),
+            None => Origin::Runner,
         };
         probes.push(PlannedProbe { probe: probe.name.value.clone(), from });
     }
     let radius = radius::measure(experiment, faults.iter().chain(&changes), &objects).await?;
     let places =
-        |probe: &Probe| probes.iter().find(|p| p.probe == probe.name.value).map_or(1, |p| p.from.len());
+        |probe: &Probe| probes.iter().find(|p| p.probe == probe.name.value).map_or(1, |p| p.from.count());
     let warnings = soundness::warnings(experiment, &places);
     let warnings = warnings.into_iter().map(soundness::Finding::into_remark).collect();
     let targets = objects.into_targets();
@@ -246,11 +268,11 @@ pub async fn plan(
 }
 
 /// Leaves of those that a claim is about the ones that the run has picked.
-pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, Vec<Object>>) {
+pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, NonEmpty<Object>>) {
     match claim {
         Claim::Each { of, keys, claim, .. } => {
             if let Some(target) = targets.get(&of.value) {
-                keys.retain(|key| target.iter().any(|object| object.name == *key));
+                keys.retain(|key| target.iter().any(|object| object.id.name == *key));
             }
             picked(claim, targets);
         }
@@ -280,7 +302,7 @@ impl Planner<'_> {
         span: Span,
     ) -> Result<Vec<Part>, PlanError> {
         let mut parts = Vec::new();
-        for object in self.objects.find(on).await? {
+        for Object { id: object, .. } in self.objects.find(on).await? {
             let work = self.work(action, &object).await?;
             let seed = seed::derive(self.seed, &format!("fault {name} on {}", object.name));
             let ask = Ask { fault: name.to_owned(), object, work, seed };
@@ -290,7 +312,7 @@ impl Planner<'_> {
     }
 
     /// Resolves what an action means to one object.
-    async fn work(&self, action: &Action, object: &Object) -> Result<Work, PlanError> {
+    async fn work(&self, action: &Action, object: &ObjectId) -> Result<Work, PlanError> {
         Ok(match action {
             Action::Packets(packets) => Work::Packets(self.packets(packets, object).await?),
             Action::Program(program) => Work::Program(program.clone()),
@@ -298,13 +320,11 @@ impl Planner<'_> {
         })
     }
 
-    async fn packets(&self, fault: &PacketFault, object: &Object) -> Result<Packets, PlanError> {
-        let mut peers = Vec::new();
-        for destination in &fault.traffic.peers {
-            peers.extend(self.objects.peers(destination, object).await?);
-        }
-        peers.sort();
-        peers.dedup();
+    async fn packets(&self, fault: &PacketFault, object: &ObjectId) -> Result<Packets, PlanError> {
+        let peers = match &fault.traffic.peers {
+            Which::Any => Which::Any,
+            Which::These(destinations) => Which::These(self.objects.peers(destinations, object).await?),
+        };
         let specs: Vec<FaultSpec> = fault.specs.iter().map(|s| s.value.clone()).collect();
         let both = specs.contains(&FaultSpec::Partition);
         let directions = match fault.traffic.direction {
@@ -384,19 +404,26 @@ impl Planner<'_> {
 
     /// The delays of a lab's links, as faults on both of their ends.
     async fn background(&self, experiment: &Experiment) -> Result<Vec<Part>, PlanError> {
-        let Scope::Lab(lab) = &experiment.scope else { return Ok(Vec::new()) };
+        let lab = match &experiment.scope {
+            Scope::Lab(lab) => lab,
+            Scope::Machine => return Ok(Vec::new()),
+        };
         let mut parts = Vec::new();
         for link in lab.links.iter().filter(|l| !l.delay.is_zero()) {
             let name = format!("link-{}-{}", link.a, link.b);
             let action = Action::from(FaultSpec::delay(link.delay));
             for (near, far) in [(&link.a, &link.b), (&link.b, &link.a)] {
-                let far = self.objects.find(&Selector::Hosts(far.clone())).await?;
-                let far: Vec<Peer> = far.iter().flat_map(resolve::all_addresses).collect();
-                for object in self.objects.find(&Selector::Hosts(near.clone())).await? {
+                let peers =
+                    resolve::addresses(self.objects.find(&Selector::Hosts(far.clone())).await?.iter());
+                let peers = Which::these(peers).map_err(|Empty| {
+                    let why = format!("the link to `{far}` cannot be delayed: `{far}` has no address");
+                    PlanError::unsound(Remark::error(far.span, why))
+                })?;
+                for Object { id: object, .. } in self.objects.find(&Selector::Hosts(near.clone())).await? {
                     let work = Work::Packets(Packets {
                         specs: vec![FaultSpec::delay(link.delay)],
                         directions: vec![Direction::Egress],
-                        matches: PacketMatch { peers: far.clone(), ..PacketMatch::default() },
+                        matches: PacketMatch { peers: peers.clone(), ..PacketMatch::default() },
                     });
                     let seed = seed::derive(self.seed, &format!("{name} on {}", object.name));
                     let ask = Ask { fault: name.clone(), object, work, seed };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chaos_core::{
     environment::Environment,
-    place::{Object, Place},
+    place::{ObjectId, Place},
     trouble::Trouble,
 };
 
@@ -19,7 +19,7 @@ impl Environment for MachineEnvironment {
         Ok(())
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
+    async fn place(&self, object: &ObjectId) -> Result<Place, Trouble> {
         machine_place(object)
     }
 

@@ -1,7 +1,7 @@
 //! Network faults as core sees them: an injector that does everything inside this process.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,8 +10,10 @@ use async_trait::async_trait;
 use chaos_core::{
     injector::{Ask, Injector, Lost, Measured, Offer, Undo},
     model::Action,
+    non_empty::NonEmpty,
     place::Place,
     trouble::Trouble,
+    which::Which,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,14 +40,14 @@ pub fn handles(action: &Action) -> bool {
 /// What a [`NetworkInjector`] can be set to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The only backends that may be offered, by the names in [`crate::backend::NAMES`]; none means that all may.
-    pub only: Option<BTreeSet<String>>,
+    /// The backends that may be offered, by the names in [`crate::backend::NAMES`].
+    pub only: Which<String>,
 }
 
 impl Settings {
     /// Allows nothing but these backends.
-    pub fn only<S: Into<String>>(backends: impl IntoIterator<Item = S>) -> Self {
-        Settings { only: Some(backends.into_iter().map(Into::into).collect()) }
+    pub fn only(backends: NonEmpty<String>) -> Self {
+        Settings { only: Which::These(backends) }
     }
 }
 
@@ -54,7 +56,7 @@ impl Settings {
 /// What it puts in place lives with this process, so a runner usually reaches it through an agent, a process of its own
 /// that outlives the runner.
 pub struct NetworkInjector {
-    only: Vec<String>,
+    only: Which<String>,
     machine: tokio::sync::Mutex<Machine>,
     /// What reverted faults did; they are asked for it afterwards.
     done: Mutex<BTreeMap<String, Measured>>,
@@ -81,7 +83,7 @@ impl NetworkInjector {
     /// Makes one with these settings; `holding` says what may end its faults if everything else fails.
     pub fn with(settings: Settings, holding: Holding) -> Self {
         NetworkInjector {
-            only: settings.only.into_iter().flatten().collect(),
+            only: settings.only,
             machine: tokio::sync::Mutex::new(Machine::new(holding)),
             done: Mutex::default(),
         }
@@ -154,8 +156,7 @@ impl Injector for NetworkInjector {
     }
 
     async fn evidence(&self, place: &Place) -> Vec<String> {
-        let namespace = place.namespace.as_ref().map(|namespace| namespace.path.as_path());
-        let collected = match Ground::open(namespace).await {
+        let collected = match Ground::open(&place.site).await {
             Ok(ground) => evidence::collect(&ground).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use chaos_core::{
     inventory::Inventory,
     model::Selector,
-    place::{Namespace, Object, ObjectKind, Place},
-    trouble::{Kind, Trouble},
+    non_empty::{Empty, NonEmpty},
+    place::{Kind, Namespace, Object, ObjectId, Place, Site},
+    trouble::{self, Trouble},
 };
 
 use crate::netlink::{Connection, NetlinkError};
@@ -25,13 +26,13 @@ pub struct MachineInventory;
 
 #[async_trait]
 impl Inventory for MachineInventory {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
+    async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble> {
         match selector {
             Selector::Here(_) => {
                 let addresses = addresses(Path::new("/proc/thread-self/ns/net")).await;
-                Ok(vec![Object { kind: ObjectKind::Here, name: "here".into(), addresses }])
+                Ok(NonEmpty::one(ObjectId::here().at(addresses)))
             }
-            Selector::Netns(name) => named(&name.value).await.map(|object| vec![object]),
+            Selector::Netns(name) => named(&name.value).await.map(NonEmpty::one),
             Selector::Process(name) => processes(&name.value).await,
             Selector::Hosts(name) => {
                 let why = format!("`{name}` is a host of a lab, and the scope is this machine");
@@ -91,7 +92,7 @@ async fn named(name: &str) -> Result<Object, Trouble> {
         );
     }
     let addresses = addresses(&path).await;
-    Ok(Object { kind: ObjectKind::Netns, name: name.into(), addresses })
+    Ok(ObjectId::netns(name).at(addresses))
 }
 
 fn named_path(name: &str) -> PathBuf {
@@ -107,7 +108,7 @@ struct Process {
 }
 
 /// Finds the processes of a name, one object for each namespace they are in.
-async fn processes(name: &str) -> Result<Vec<Object>, Trouble> {
+async fn processes(name: &str) -> Result<NonEmpty<Object>, Trouble> {
     let mut by_namespace: BTreeMap<u64, Process> = BTreeMap::new();
     let mut unreadable = 0;
     for process in all_processes().into_iter().filter(|process| is_called(process.pid, name)) {
@@ -119,22 +120,21 @@ async fn processes(name: &str) -> Result<Vec<Object>, Trouble> {
         }
     }
     let found: BTreeSet<Process> = by_namespace.into_values().collect();
-    if found.is_empty() {
-        return Err(if unreadable > 0 {
+    let mut objects = Vec::new();
+    for process in found {
+        let addresses = addresses(&namespace_path(process.pid)).await;
+        let name = format!("{name}[{}@{}]", process.pid, process.started);
+        objects.push(ObjectId::process(name).at(addresses));
+    }
+    NonEmpty::try_from(objects).map_err(|Empty| {
+        if unreadable > 0 {
             Trouble::denied(format!("the network namespace of `{name}` cannot be looked at"))
                 .with_help("run as root, or as the user it runs as")
         } else {
             Trouble::absent(format!("no process is called `{name}`"))
                 .with_help("use the name that `ps -e` shows, or the name of its executable")
-        });
-    }
-    let mut objects = Vec::new();
-    for process in found {
-        let addresses = addresses(&namespace_path(process.pid)).await;
-        let name = format!("{name}[{}@{}]", process.pid, process.started);
-        objects.push(Object { kind: ObjectKind::Process, name, addresses });
-    }
-    Ok(objects)
+        }
+    })
 }
 
 fn namespace_path(pid: u32) -> PathBuf {
@@ -181,48 +181,46 @@ fn is_called(pid: u32, name: &str) -> bool {
 /// Returns where an object of this machine is.
 ///
 /// # Errors
-/// It is gone, or another process has its number by now; hosts of a lab are not found here.
-pub fn machine_place(object: &Object) -> Result<Place, Trouble> {
+/// It is gone, or another process has its number by now; what is not of this machine, such as a host of a lab, is refused.
+pub fn machine_place(object: &ObjectId) -> Result<Place, Trouble> {
     let gone = |message: String| {
         Trouble::absent(message).with_help("it ended or was restarted since it was looked up; plan anew")
     };
-    let path = match object.kind {
-        ObjectKind::Here => None,
-        ObjectKind::Netns => Some(named_path(&object.name)),
-        ObjectKind::Process => {
-            let process = parse_process(&object.name)
-                .ok_or_else(|| gone(format!("`{}` is not the name of a process object", object.name)))?;
-            if started(process.pid) != Some(process.started) {
-                return Err(gone(format!("process {} is gone", object.name)));
-            }
-            Some(namespace_path(process.pid))
-        }
-        ObjectKind::Host => {
-            return Err(Trouble::absent(format!(
-                "`{}` is a host of a lab, not of this machine",
-                object.name
-            )));
-        }
+    let site = if object.kind == Kind::HERE {
+        Site::Runner
+    } else if object.kind == Kind::NETNS {
+        Site::Namespace(open(object, named_path(&object.name))?)
+    } else if object.kind == Kind::PROCESS {
+        let process = parse_process(&object.name)
+            .ok_or_else(|| gone(format!("`{}` is not the name of a process object", object.name)))?;
+        let lives = || match started(process.pid) == Some(process.started) {
+            true => Ok(()),
+            false => Err(gone(format!("process {} is gone", object.name))),
+        };
+        lives()?;
+        let namespace = open(object, namespace_path(process.pid))?;
+        // Between the first look and the opening another process may have got the number.
+        lives()?;
+        Site::Namespace(namespace)
+    } else {
+        let message = if object.kind == Kind::HOST {
+            format!("`{}` is a host of a lab, not of this machine", object.name)
+        } else {
+            format!("{object} is not an object of this machine")
+        };
+        return Err(Trouble::absent(message));
     };
-    let namespace = match path {
-        None => None,
-        Some(path) => {
-            let file = std::fs::File::open(&path).map_err(|error| {
-                let path = path.display();
-                Trouble::unable(format!("cannot open the network namespace of {object}, `{path}`: {error}"))
-                    .with_help("run as root, or see whether it still exists")
-                    .of_kind(Kind::from(&error))
-            })?;
-            if let Some(process) = parse_process(&object.name).filter(|_| object.kind == ObjectKind::Process)
-                && started(process.pid) != Some(process.started)
-            {
-                // Between the first look and the opening another process may have got the number.
-                return Err(gone(format!("process {} is gone", object.name)));
-            }
-            Some(Namespace { path, descriptor: Some(std::sync::Arc::new(file.into())), mounts: None })
-        }
-    };
-    Ok(Place { object: object.clone(), namespace, interface: None, names: Default::default() })
+    Ok(Place { object: object.clone(), site, names: Default::default() })
+}
+
+fn open(object: &ObjectId, path: PathBuf) -> Result<Namespace, Trouble> {
+    let file = std::fs::File::open(&path).map_err(|error| {
+        let path = path.display();
+        Trouble::unable(format!("cannot open the network namespace of {object}, `{path}`: {error}"))
+            .with_help("run as root, or see whether it still exists")
+            .of_kind(trouble::Kind::from(&error))
+    })?;
+    Ok(Namespace { descriptor: Some(std::sync::Arc::new(file.into())), ..Namespace::new(path) })
 }
 
 /// Reads `NAME[PID@START]`.
@@ -254,10 +252,11 @@ mod tests {
         let name = exe.file_name().unwrap().to_str().unwrap().to_owned();
         let found = MachineInventory.find(&Selector::Process(name.as_str().into())).await.unwrap();
         let own = namespace_inode(std::process::id());
-        let places: Vec<_> = found.iter().map(|object| machine_place(object).unwrap()).collect();
+        let places: Vec<_> = found.iter().map(|object| machine_place(&object.id).unwrap()).collect();
         let inode = |place: &Place| {
             use std::os::unix::fs::MetadataExt;
-            std::fs::metadata(&place.namespace.as_ref().unwrap().path).unwrap().ino()
+            let Site::Namespace(namespace) = &place.site else { panic!("{place:?}") };
+            std::fs::metadata(&namespace.path).unwrap().ino()
         };
         assert!(places.iter().any(|place| Some(inode(place)) == own), "{found:?}");
     }
@@ -265,8 +264,17 @@ mod tests {
     #[tokio::test]
     async fn a_process_with_a_reused_number_is_not_taken_for_the_one_that_was_meant() {
         let name = format!("x[{}@1]", std::process::id());
-        let object = Object { kind: ObjectKind::Process, name, addresses: vec![] };
-        assert!(machine_place(&object).unwrap_err().message.ends_with("is gone"));
+        assert!(machine_place(&ObjectId::process(name)).unwrap_err().message.ends_with("is gone"));
+    }
+
+    #[test]
+    fn only_what_is_here_has_a_place_here() {
+        assert_eq!(machine_place(&ObjectId::here()).unwrap().site, Site::Runner);
+        let pod = ObjectId::new(Kind::try_from("pod".to_owned()).unwrap(), "here");
+        for elsewhere in [ObjectId::host("api-1"), ObjectId::netns("no-such-netns"), pod] {
+            let place = machine_place(&elsewhere);
+            assert!(place.is_err(), "{elsewhere} is at {place:?}");
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use chaos_core::{
     injector::{Ask, Measured, Offer, Undo, Unit},
     place::Place,
     trouble::Trouble,
+    which::Which,
 };
 
 use crate::{
@@ -71,7 +72,7 @@ impl Machine {
         self.abilities.as_ref().expect("invariant: it was just filled")
     }
 
-    pub(crate) async fn offer(&mut self, ask: &Ask, only: &[String]) -> Result<Vec<Offer>, Trouble> {
+    pub(crate) async fn offer(&mut self, ask: &Ask, only: &Which<String>) -> Result<Vec<Offer>, Trouble> {
         let holding = self.holding;
         network::choose(ask, self.abilities().await, holding, only)
     }
@@ -84,12 +85,11 @@ impl Machine {
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
         let mechanism = mechanism_of(offer)?;
-        let namespace = place.namespace.as_ref().map(|namespace| namespace.path.clone());
-        let ground = Ground::open(namespace.as_deref()).await?;
+        let ground = Ground::open(&place.site).await?;
         let ask = &offer.ask;
         let packets =
             ask.work.packets().ok_or_else(|| Trouble::unable(format!("`{id}` is not about packets")))?;
-        let interfaces = ground.interfaces(place.interface.as_deref(), &packets.matches.peers).await?;
+        let interfaces = ground.interfaces(&place.site, &packets.matches.peers).await?;
         match mechanism {
             Mechanism::Tcx => {}
             Mechanism::Nft => tree::can_match(&packets.matches).map_err(Trouble::unable)?,
@@ -100,13 +100,14 @@ impl Machine {
             Mechanism::Forwarder => forwarder::check(&interfaces)?,
         }
         let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
-        let state = State { namespace, inode: Some(ground.inode()), interfaces };
+        let state = State { inode: ground.inode(), interfaces };
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         Ok(Undo {
             id: id.into(),
             injector: NAME.into(),
             offer: offer.clone(),
+            site: place.site.clone(),
             deadline,
             state: serde_json::to_value(&state).map_err(unwritable)?,
             line: format!(
@@ -122,7 +123,7 @@ impl Machine {
     pub(crate) async fn inject(&mut self, undo: &Undo) -> Result<(), Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let state = State::of(undo)?;
-        let ground = Ground::find(&state).await?.ok_or_else(|| {
+        let ground = Ground::find(&undo.site, &state).await?.ok_or_else(|| {
             Trouble::unable(format!("the network namespace of {} is gone", undo.offer.ask.object))
                 .with_help("its last process ended; plan anew")
         })?;
@@ -178,7 +179,7 @@ impl Machine {
     pub(crate) async fn revert(&mut self, undo: &Undo) -> Result<Measured, Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         let state = State::of(undo)?;
-        let ground = Ground::find(&state).await?;
+        let ground = Ground::find(&undo.site, &state).await?;
         let effect = match mechanism {
             Mechanism::Tcx => self.tcx.revert(undo, &mut self.holds)?,
             Mechanism::Nft => self.nft.revert(undo, ground.as_ref())?,
@@ -205,7 +206,7 @@ impl Machine {
             Mechanism::Forwarder => self.forwarders.effect(undo),
             Mechanism::Netem | Mechanism::Tbf => {
                 let state = State::of(undo)?;
-                match Ground::find(&state).await? {
+                match Ground::find(&undo.site, &state).await? {
                     Some(ground) => self.trees.effect(undo, &state, &ground).await?,
                     None => {
                         self.last.get(&undo.id).cloned().unwrap_or_else(|| Measured::nothing(Unit::Packets))

@@ -7,6 +7,7 @@ mod pair;
 
 use std::time::{Duration, Instant};
 
+use chaos_core::which::Which;
 use chaos_faults::bpf::action::Action;
 use chaos_faults::bpf::{Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Protocol, Rule, link};
 use chaos_faults::share::{Bursts, Share};
@@ -37,9 +38,18 @@ fn block() -> Action {
     loss(1.0)
 }
 
+type Network<'a> = (&'a str, u8, Option<u16>);
+
+fn one_peer((network, prefix, port): Network<'_>) -> Peer {
+    Peer { network: network.parse().unwrap(), prefix, port }
+}
+
 fn peer(network: &str, prefix: u8, port: Option<u16>) -> PacketMatch {
-    let network = network.parse().unwrap();
-    PacketMatch { peers: vec![Peer { network, prefix, port }], ..PacketMatch::default() }
+    PacketMatch { peers: Which::one(one_peer((network, prefix, port))), ..PacketMatch::default() }
+}
+
+fn both(a: Network<'_>, b: Network<'_>) -> Which<Peer> {
+    Which::these([one_peer(a), one_peer(b)]).unwrap()
 }
 
 #[test]
@@ -79,9 +89,9 @@ fn bursts_have_the_share_and_the_length_asked_for() {
 fn only_matching_packets_are_blocked() {
     let Some(pair) = Pair::new() else { return };
     let protocol = |protocol| PacketMatch { protocol: Some(protocol), ..PacketMatch::default() };
-    let ports = |ports: &[u16]| PacketMatch { ports: ports.to_vec(), ..PacketMatch::default() };
+    let ports = |ports: &[u16]| PacketMatch { ports: Which::these(ports).unwrap(), ..PacketMatch::default() };
     let two_peers = PacketMatch {
-        peers: [peer("10.99.0.3", 32, None).peers, peer("fd00::2", 128, Some(7002)).peers].concat(),
+        peers: both(("10.99.0.3", 32, None), ("fd00::2", 128, Some(7002))),
         ..PacketMatch::default()
     };
     let all: &[(&str, u16)] =
@@ -152,7 +162,7 @@ fn a_full_block_leaves_neighbour_resolution_alone() {
 fn icmp_is_matched_in_both_families() {
     let Some(pair) = Pair::new() else { return };
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-    let peers = [peer("10.99.0.2", 32, None).peers, peer("fd00::2", 128, None).peers].concat();
+    let peers = both(("10.99.0.2", 32, None), ("fd00::2", 128, None));
     let matching = PacketMatch { peers, protocol: Some(Protocol::Icmp), ..PacketMatch::default() };
     let id = hold.add(Rule { matching, action: loss(0.0), deadline: None }).unwrap();
     for host in ["10.99.0.2", "fd00::2"] {
@@ -253,7 +263,7 @@ fn dropping_openings_spares_established_connections() {
     let mut established = connect().unwrap();
     let (mut served, _) = listener.accept().unwrap();
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-    let matching = PacketMatch { ports: vec![7200], ..PacketMatch::default() };
+    let matching = PacketMatch { ports: Which::one(7200), ..PacketMatch::default() };
     let id = hold.add(Rule { matching, action: Action::DropOpening, deadline: None }).unwrap();
     assert_eq!(connect().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
     established.write_all(b"still here").unwrap();

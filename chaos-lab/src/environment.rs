@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chaos_core::{
     environment::Environment,
     model,
-    place::{Names, Namespace, Object, ObjectKind, Place},
-    trouble::{Kind, Trouble},
+    place::{Kind, Names, Namespace, ObjectId, Place, Site},
+    trouble::{self, Trouble},
 };
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -63,23 +63,19 @@ impl Environment for LabEnvironment {
         Ok(())
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
+    async fn place(&self, object: &ObjectId) -> Result<Place, Trouble> {
         let lab = self.current().ok_or_else(|| plain("the lab is not up"))?;
-        let host = Some(object).filter(|o| o.kind == ObjectKind::Host).and_then(|o| lab.host(&o.name));
+        let host = Some(object).filter(|o| o.kind == Kind::HOST).and_then(|o| lab.host(&o.name));
         let host = host.ok_or_else(|| plain(&format!("the lab has no `{object}`")))?;
         Ok(Place {
-            object: Object {
-                kind: ObjectKind::Host,
-                name: host.name.clone(),
-                addresses: host.addresses.to_vec(),
-            },
-            namespace: Some(Namespace {
+            object: object.clone(),
+            site: Site::Namespace(Namespace {
                 path: host.namespace_path.clone(),
+                mounts: Some(host.mounts_path.clone()),
+                interface: Some(host.interface.to_owned()),
                 // A descriptor would keep the host in existence wherever a place is still kept when the lab goes down.
                 descriptor: None,
-                mounts: Some(host.mounts_path.clone()),
             }),
-            interface: Some(host.interface.to_owned()),
             names: Arc::new(names(&lab)),
         })
     }
@@ -102,7 +98,7 @@ impl Environment for LabEnvironment {
         }
     }
 
-    async fn logs(&self, object: &Object) -> Vec<String> {
+    async fn logs(&self, object: &ObjectId) -> Vec<String> {
         let Some(lab) = self.current() else { return Vec::new() };
         let Some(host) = lab.host(&object.name) else { return Vec::new() };
         let declared = self.declaration.hosts.iter().find(|h| *h.name == host.group);
@@ -163,11 +159,11 @@ fn plain(message: &str) -> Trouble {
 
 fn told(error: LabError) -> Trouble {
     let kind = match &error {
-        LabError::Spawn { source, .. } => Kind::from(source),
+        LabError::Spawn { source, .. } => trouble::Kind::from(source),
         LabError::BringUp(BringUpError::Place { kind, .. } | BringUpError::Host { kind, .. }) => *kind,
-        _ => Kind::Unable,
+        _ => trouble::Kind::Unable,
     };
-    if kind == Kind::Permission {
+    if kind == trouble::Kind::Permission {
         return Trouble::denied(error.to_string())
             .with_help("run as root, or where user namespaces are allowed to ordinary users");
     }

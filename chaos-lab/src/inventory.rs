@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chaos_core::{
     inventory::Inventory,
     model::{self, Selector, target::glob},
-    place::{Object, ObjectKind},
+    non_empty::{Empty, NonEmpty},
+    place::{Object, ObjectId},
     trouble::Trouble,
 };
 
@@ -29,24 +30,23 @@ impl LabInventory {
 
 #[async_trait]
 impl Inventory for LabInventory {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
+    async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble> {
         let Selector::Hosts(pattern) = selector else {
             return Err(Trouble::absent(format!("`{selector}` is outside of the lab"))
                 .with_help("name one of its hosts"));
         };
         let wanted = |host: &&HostLayout| host.group == pattern.value || glob(&pattern.value, &host.name);
         let found: Vec<Object> = self.hosts.iter().filter(wanted).map(object).collect();
-        if found.is_empty() {
+        NonEmpty::try_from(found).map_err(|Empty| {
             let known: Vec<_> = self.hosts.iter().map(|h| format!("`{}`", h.name)).collect();
             let help = format!("its hosts are {}", known.join(", "));
-            return Err(Trouble::absent(format!("the lab has no host `{pattern}`")).with_help(help));
-        }
-        Ok(found)
+            Trouble::absent(format!("the lab has no host `{pattern}`")).with_help(help)
+        })
     }
 }
 
 fn object(host: &HostLayout) -> Object {
-    Object { kind: ObjectKind::Host, name: host.name.clone(), addresses: host.addresses().to_vec() }
+    ObjectId::host(&host.name).at(host.addresses())
 }
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     async fn finds_copies_globs_and_single_hosts() {
         let inventory = inventory();
         let names = async |pattern: &str| match inventory.find(&Selector::Hosts(pattern.into())).await {
-            Ok(found) => found.into_iter().map(|o| o.name).collect::<Vec<_>>().join(" "),
+            Ok(found) => found.into_iter().map(|o| o.id.name).collect::<Vec<_>>().join(" "),
             Err(e) => e.to_string(),
         };
         assert_eq!(names("api").await, "api-1 api-2 api-3");

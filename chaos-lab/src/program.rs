@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use async_trait::async_trait;
 use chaos_core::{
     injector::{Ask, Hold, Injector, Measured, Offer, Undo, Unit},
     model::{Action, Program, Ready},
-    place::{ObjectKind, Place},
+    place::{Entry, Kind, Place},
     trouble::Trouble,
 };
 use serde::{Deserialize, Serialize};
@@ -44,10 +43,8 @@ struct State {
     program: usize,
     /// What ran there before.
     before: Program,
-    /// A path that opened the host's network namespace.
-    namespace: Option<PathBuf>,
-    /// The inode of that namespace, so that another one at the same path is not mistaken for it.
-    inode: Option<u64>,
+    /// The inode of the host's network namespace, so that another one at the same path is not mistaken for it.
+    inode: u64,
 }
 
 impl LabPrograms {
@@ -132,7 +129,7 @@ impl Injector for LabPrograms {
         let new = ask.work.program().ok_or_else(|| {
             denied("it runs another program on a host, and does nothing else", "write `run PROGRAM on HOST`")
         })?;
-        if ask.object.kind != ObjectKind::Host {
+        if ask.object.kind != Kind::HOST {
             return Err(denied("this is not a host of the lab", "name one of its hosts"));
         }
         let old = self.declared(&ask.object.name)?;
@@ -163,23 +160,23 @@ impl Injector for LabPrograms {
         let before = self.lab()?.look(host, 0).await.map_err(failed)?.program;
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
-        let namespace = place.namespace.as_ref().map(|namespace| namespace.path.clone());
-        let inode = namespace.as_deref().map(fs::metadata).transpose();
-        let inode =
-            inode.map_err(|e| Trouble::unable(format!("the host `{host}` cannot be looked at: {e}")))?;
+        let unseen = |why: &dyn std::fmt::Display| {
+            Trouble::unable(format!("the host `{host}` cannot be looked at: {why}"))
+        };
+        let inode = match place.site.entry().map_err(|error| unseen(&error))? {
+            Entry::Own => return Err(unseen(&"its place is this machine, and no lab's host is")),
+            Entry::Namespace(namespace) => {
+                fs::metadata(&namespace.path).map_err(|error| unseen(&error))?.ino()
+            }
+        };
         Ok(Undo {
             id: id.to_owned(),
             injector: NAME.to_owned(),
             offer: offer.clone(),
+            site: place.site.clone(),
             deadline,
             line: format!("run {before} on host {host} again"),
-            state: serde_json::to_value(State {
-                program: 0,
-                before,
-                namespace,
-                inode: inode.map(|found| found.ino()),
-            })
-            .map_err(unwritable)?,
+            state: serde_json::to_value(State { program: 0, before, inode }).map_err(unwritable)?,
         })
     }
 
@@ -229,9 +226,15 @@ impl Injector for LabPrograms {
 
 /// Proves that the host a program ran on does not exist any more.
 fn gone(undo: &Undo) -> Result<(), Trouble> {
-    let inode = |path: &Path| fs::metadata(path).ok().map(|found| found.ino());
     let before = state(undo)?;
-    let lives = before.namespace.as_deref().and_then(inode).is_some_and(|now| Some(now) == before.inode);
+    let site = undo.site.entry().map_err(|error| Trouble::unable(error.to_string()))?;
+    let lives = match site {
+        // No lab's host was ever there.
+        Entry::Own => false,
+        Entry::Namespace(namespace) => {
+            fs::metadata(&namespace.path).is_ok_and(|found| found.ino() == before.inode)
+        }
+    };
     if !lives {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use chaos_core::{
     model::{Connections, Probe, ProbeKind},
-    place::{Names, Namespace, Object, ObjectKind, Place},
+    place::{Namespace, Place, Site},
     probe::{Outcome, Prober, Probers},
     span::{Span, Spanned},
 };
@@ -54,11 +54,8 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
 
 async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Result<(), Box<dyn Error>> {
     let fresh = rest.contains(&"fresh");
-    let namespace = rest.iter().find_map(|word| word.strip_prefix("netns=")).map(|path| Namespace {
-        path: path.into(),
-        descriptor: None,
-        mounts: None,
-    });
+    let namespace = rest.iter().find_map(|word| word.strip_prefix("netns="));
+    let site = namespace.map_or(Site::Runner, |path| Namespace::new(path).into());
     let text = |value: &str| Spanned::new(value.to_owned(), Span::NONE);
     let probe = Probe {
         name: text("throughput"),
@@ -72,12 +69,7 @@ async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Re
         trust: Default::default(),
         span: Span::NONE,
     };
-    let here = Place {
-        object: Object { kind: ObjectKind::Here, name: "here".into(), addresses: Vec::new() },
-        namespace,
-        interface: None,
-        names: Arc::new(Names::default()),
-    };
+    let here = Place { site, ..Place::runner() };
     let prober = StandardProbers::new().open(&probe, &here).await?.each()?;
     let (start, processor) = (Instant::now(), processor_time()?);
     let end = start + Duration::from_secs(seconds.into());

@@ -11,7 +11,7 @@ use chaos_core::{
         Probe,
         probe::{Condition, Scale},
     },
-    place::Place,
+    place::{Entry, Place},
     probe::{Observation, Prober},
     trouble::Trouble,
 };
@@ -84,7 +84,10 @@ impl ExecProber {
 
     /// Has the command enter the place's namespaces before it starts.
     fn enter(&self, command: &mut Command) -> io::Result<()> {
-        let Some(namespace) = &self.place.namespace else { return Ok(()) };
+        let namespace = match self.place.site.entry().map_err(io::Error::other)? {
+            Entry::Own => return Ok(()),
+            Entry::Namespace(namespace) => namespace,
+        };
         let network = match &namespace.descriptor {
             Some(descriptor) => Namespace::of(Arc::clone(descriptor))?,
             None => Namespace::open(&namespace.path)?,

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashSet, io, sync::Arc, sync::Mutex};
 
 use chaos_core::{
+    place::OutOfReach,
     probe::{Observation, Outcome},
     trouble::Trouble,
 };
@@ -101,6 +102,11 @@ impl Words {
 /// Returns a reason why a probe cannot be prepared.
 pub(crate) fn cannot(message: impl Into<String>, help: impl Into<String>) -> Trouble {
     Trouble::unable(message).with_help(help)
+}
+
+/// Says that a probe cannot be sent from a place that is not on this machine.
+pub(crate) fn out_of_reach(error: OutOfReach) -> Trouble {
+    cannot(error.to_string(), error.help())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use chaos_core::{
     model::probe::{Label, LabelSource},
-    place::{ObjectKind, Place},
+    place::{Kind, Place},
     probe::Observation,
     trouble::Trouble,
 };
@@ -89,7 +89,7 @@ impl Labels {
 /// of several such the shortest: `api` is also `api.lab`.
 fn hosts(place: &Place) -> HashMap<IpAddr, String> {
     let mut hosts: HashMap<IpAddr, (usize, &String)> = HashMap::new();
-    if place.object.kind != ObjectKind::Host {
+    if place.object.kind != Kind::HOST {
         return HashMap::new();
     }
     for (name, addresses) in &place.names.hosts {
@@ -107,7 +107,7 @@ fn hosts(place: &Place) -> HashMap<IpAddr, String> {
 mod tests {
     use std::sync::Arc;
 
-    use chaos_core::place::{Names, Object};
+    use chaos_core::place::{Names, ObjectId, Site};
 
     use super::*;
 
@@ -127,9 +127,8 @@ mod tests {
             name("db.lab", &["10.0.0.3"]),
         ];
         let mut place = Place {
-            object: Object { kind: ObjectKind::Host, name: "client".into(), addresses: Vec::new() },
-            namespace: None,
-            interface: None,
+            object: ObjectId::host("client"),
+            site: Site::Runner,
             names: Arc::new(Names { hosts: names.into(), ..Names::default() }),
         };
         let called = |place: &Place, address: &str| hosts(place).get(&address.parse().unwrap()).cloned();
@@ -137,7 +136,7 @@ mod tests {
         assert_eq!(called(&place, "fd00::2").as_deref(), Some("api-2"));
         assert_eq!(called(&place, "10.0.0.3").as_deref(), Some("db"));
         assert_eq!(called(&place, "10.0.0.4"), None);
-        place.object.kind = ObjectKind::Here;
+        place.object.kind = Kind::HERE;
         assert_eq!(called(&place, "10.0.0.1"), None);
     }
 }

@@ -11,7 +11,10 @@ use std::{
     thread::JoinHandle,
 };
 
-use chaos_core::{place::Namespace, trouble::Trouble};
+use chaos_core::{
+    place::{Entry, Site},
+    trouble::Trouble,
+};
 use chaos_netns::Namespace as Entered;
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -19,7 +22,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::failure::{Failure, cannot};
+use crate::failure::{Failure, cannot, out_of_reach};
 
 /// Stack of a thread that only makes sockets.
 const STACK: usize = 128 * 1024;
@@ -65,9 +68,12 @@ type Identity = (u64, u64);
 pub(crate) struct SocketThreads(Mutex<HashMap<Identity, Weak<Inside>>>);
 
 impl SocketThreads {
-    /// Returns the sockets of a namespace, or of the runner's own where there is none.
-    pub(crate) async fn sockets(&self, namespace: Option<&Namespace>) -> Result<Sockets, Trouble> {
-        let Some(namespace) = namespace else { return Ok(Sockets(None)) };
+    /// Returns the sockets of a site.
+    pub(crate) async fn sockets(&self, site: &Site) -> Result<Sockets, Trouble> {
+        let namespace = match site.entry().map_err(out_of_reach)? {
+            Entry::Own => return Ok(Sockets(None)),
+            Entry::Namespace(namespace) => namespace,
+        };
         let unreachable = |error: io::Error| {
             cannot(
                 format!("cannot enter the network namespace `{}`: {error}", namespace.path.display()),

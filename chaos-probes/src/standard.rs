@@ -140,7 +140,7 @@ impl Probers for StandardProbers {
                 None => Err(self.unknown(prober)),
             };
         }
-        let sockets = self.threads.sockets(place.namespace.as_ref()).await?;
+        let sockets = self.threads.sockets(&place.site).await?;
         Ok(Opened::Each(match &probe.kind {
             #[cfg(feature = "http")]
             ProbeKind::Http { method, url, headers, body } => Arc::new(HttpProber::open(

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
-use chaos_core::{injector::Injector, trouble::Trouble};
+use chaos_core::{injector::Injector, non_empty::NonEmpty, trouble::Trouble};
 use chaos_faults::{NetworkInjector, Settings, backend::Holding};
 
 use crate::roles::AGENT;
@@ -17,7 +17,8 @@ pub(crate) fn network(executable: Option<&Path>, backends: &[String]) -> Result<
             Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
         })),
     };
-    if !backends.is_empty() {
+    // None named at all leaves the choice to the injector.
+    if let Ok(backends) = NonEmpty::try_from(backends.to_vec()) {
         agents
             .set(chaos_faults::NAME, &Settings::only(backends))
             .map_err(|error| Trouble::internal(error.to_string()))?;

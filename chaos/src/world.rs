@@ -11,7 +11,7 @@ use chaos_core::{
     injector::Injector,
     inventory::Inventory,
     journal::FileJournal,
-    model::Experiment,
+    model::{Experiment, Scope},
     plan::{self, Plan, PlanError},
     probe::Probers,
     remark::Remark,
@@ -268,9 +268,9 @@ struct Surroundings {
 impl Surroundings {
     /// The experiment's lab, or this machine where it has none.
     fn of(experiment: &Experiment, executable: Option<&Path>) -> Result<Surroundings, Trouble> {
-        match experiment.lab() {
-            Some(lab) => Surroundings::in_lab(lab, executable),
-            None => Ok(Surroundings {
+        match &experiment.scope {
+            Scope::Lab(lab) => Surroundings::in_lab(lab, executable),
+            Scope::Machine => Ok(Surroundings {
                 inventory: Arc::new(chaos_faults::MachineInventory),
                 environment: Arc::new(chaos_faults::MachineEnvironment),
                 programs: None,

@@ -10,7 +10,8 @@ use chaos_core::{
     environment::Environment,
     inventory::Inventory,
     model::{Probe, Selector},
-    place::{self, Names, Object, ObjectKind, Place},
+    non_empty::NonEmpty,
+    place::{self, Names, Object, ObjectId, Place},
     probe::{Observation, Opened, Prober, Probers},
     trouble::Trouble,
 };
@@ -33,16 +34,16 @@ impl Pair {
             "blue" => vec![[10, 77, 0, 1].into()],
             _ => vec![ECHO.ip()],
         };
-        Object { kind: ObjectKind::Netns, name: name.into(), addresses }
+        ObjectId::netns(name).at(addresses)
     }
 }
 
 /// What `netns "blue"` means here.
 #[async_trait]
 impl Inventory for Pair {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
+    async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble> {
         match selector {
-            Selector::Netns(name) if self.namespace(name).is_some() => Ok(vec![Pair::object(name)]),
+            Selector::Netns(name) if self.namespace(name).is_some() => Ok(NonEmpty::one(Pair::object(name))),
             _ => Err(Trouble::absent(format!("`{selector}` is not one of this harness's namespaces"))
                 .with_help("there are `blue` and `green`")),
         }
@@ -56,18 +57,17 @@ impl Environment for Pair {
         Ok(())
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
+    async fn place(&self, object: &ObjectId) -> Result<Place, Trouble> {
         let namespace =
             self.namespace(&object.name).ok_or_else(|| Trouble::absent(format!("there is no {object}")))?;
         Ok(Place {
             object: object.clone(),
-            namespace: Some(place::Namespace {
-                path: namespace.path(),
+            // The route to the fault's peers decides on the interface; names are not used here.
+            site: place::Namespace {
                 descriptor: Some(namespace.descriptor()),
-                mounts: None,
-            }),
-            // The route to the fault's peers decides; names are not used here.
-            interface: None,
+                ..place::Namespace::new(namespace.path())
+            }
+            .into(),
             names: Arc::new(Names::default()),
         })
     }

@@ -140,7 +140,7 @@ impl Injector for Slow {
         &self,
         id: &str,
         offer: &Offer,
-        _place: &Place,
+        place: &Place,
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
         let before = self.0.slow.load(SeqCst);
@@ -148,6 +148,7 @@ impl Injector for Slow {
             id: id.into(),
             injector: self.name().into(),
             offer: offer.clone(),
+            site: place.site.clone(),
             deadline,
             state: before.into(),
             line: format!("let orders take {before} ms longer, as before"),

@@ -91,7 +91,7 @@ fn world(pair: &Arc<Pair>) -> WorldBuilder {
 async fn state(pair: &Pair, world: &World) -> Result<Vec<String>, Trouble> {
     let mut lines = Vec::new();
     for name in ["blue", "green"] {
-        let place = pair.place(&Pair::object(name)).await?;
+        let place = pair.place(&Pair::object(name).id).await?;
         let said = world.injectors()[0].evidence(&place).await;
         assert!(said.iter().any(|line| line.starts_with("link ")), "{said:?}");
         lines.extend(said.iter().map(|line| line.split(" sent ").take(1).collect()));

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use chaos_agent::{ChildProcess, Transport, transport::Started};
 use chaos_core::{
-    place::{Namespace as Entered, Object, ObjectKind, Place},
+    place::{Namespace as Entered, ObjectId, Place},
     trouble::Trouble,
 };
 use chaos_netns::Namespace;
@@ -99,18 +99,12 @@ impl Entering {
 impl Two {
     /// The place as the agent in `near` sees it: its own.
     pub(crate) fn place(&self) -> Place {
-        Place {
-            object: Object { kind: ObjectKind::Netns, name: "near".into(), addresses: vec![] },
-            namespace: None,
-            interface: None,
-            names: Arc::default(),
-        }
+        Place { object: ObjectId::netns("near"), ..Place::runner() }
     }
 
     /// The same place as this process sees it.
     pub(crate) fn place_from_here(&self) -> Place {
-        let namespace = Entered { path: path(&self.near).into(), descriptor: None, mounts: None };
-        Place { namespace: Some(namespace), ..self.place() }
+        Place { site: Entered::new(path(&self.near)).into(), ..self.place() }
     }
 }
 

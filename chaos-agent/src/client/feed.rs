@@ -43,7 +43,7 @@ impl Probers for AgentProbers {
         let news = Mutex::new(session.listen(number));
         // From here on it is closed when it is dropped.
         let feed = AgentFeed { session, number, news };
-        let probing = Probing { probe: probe.clone(), spot: place.into() };
+        let probing = Probing { probe: probe.clone(), place: place.clone() };
         feed.call(Request::Open { feed: number, probing: Box::new(probing) }).await?;
         Ok(Opened::Feed(Arc::new(feed)))
     }

@@ -66,7 +66,7 @@ impl Injector for AgentInjector {
             injector: self.name.clone(),
             id: id.into(),
             offer: offer.clone(),
-            spot: place.into(),
+            place: place.clone(),
             deadline,
         };
         // Preparing touches nothing, and all that it finds out is in the record.
@@ -131,7 +131,7 @@ impl Injector for AgentInjector {
     }
 
     async fn evidence(&self, place: &Place) -> Vec<String> {
-        let request = Request::Evidence { injector: self.name.clone(), spot: place.into() };
+        let request = Request::Evidence { injector: self.name.clone(), place: place.clone() };
         match self.agents.call(request).await {
             Ok(Answer::Evidence(lines)) => lines,
             Ok(other) => vec![unexpected(&other).to_string()],

@@ -3,7 +3,7 @@
 use chaos_core::{
     injector::{Ask, Hold, Offer, Work},
     model::Custom,
-    place::{Object, ObjectKind},
+    place::{ObjectId, Site},
     testing::{Door, Mishap, World},
     time::nanos,
 };
@@ -13,7 +13,7 @@ use super::*;
 fn undo(deadline: Duration) -> Undo {
     let ask = Ask {
         fault: "slow".into(),
-        object: Object { kind: ObjectKind::Here, name: "here".into(), addresses: vec![] },
+        object: ObjectId::here(),
         work: Work::Custom(Custom::new("scripted")),
         seed: 0,
     };
@@ -29,6 +29,7 @@ fn undo(deadline: Duration) -> Undo {
         id: "slow/here/1".into(),
         injector: "scripted".into(),
         offer,
+        site: Site::Runner,
         deadline,
         state: serde_json::Value::Null,
         line: String::new(),

@@ -1,10 +1,13 @@
 //! What is injected, in words.
 
-use crate::model::{
-    Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
-    Selector, Step, Target, Traffic, Unit,
-    packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
-    target,
+use crate::{
+    model::{
+        Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
+        Selector, Step, Target, Traffic, Unit,
+        packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
+        target,
+    },
+    which::Which,
 };
 
 use super::{
@@ -129,18 +132,20 @@ fn clauses(packets: &PacketFault) -> String {
         Way::Ingress => ("from", ""),
         Way::Both => ("to", " both"),
     };
-    for peer in &traffic.peers {
-        out.push_str(&format!(" {word} {}", destination(peer)));
+    if let Which::These(peers) = &traffic.peers {
+        peers.iter().for_each(|peer| out.push_str(&format!(" {word} {}", destination(peer))));
     }
     out.push_str(both);
-    traffic.ports.iter().for_each(|port| out.push_str(&format!(" port {port}")));
+    if let Which::These(ports) = &traffic.ports {
+        ports.iter().for_each(|port| out.push_str(&format!(" port {port}")));
+    }
     out.push_str(match traffic.protocol {
         None => "",
         Some(Protocol::Tcp) => " protocol tcp",
         Some(Protocol::Udp) => " protocol udp",
         Some(Protocol::Icmp) => " protocol icmp",
     });
-    if traffic.peers.is_empty() && traffic.direction == Way::Ingress {
+    if traffic.peers.is_any() && traffic.direction == Way::Ingress {
         out.push_str(" ingress");
     }
     out
@@ -161,13 +166,14 @@ fn traffic(traffic: &Traffic, on: &Selector) -> String {
         Way::Both => ("sends or receives", "to or from"),
     };
     let mut out = format!("Every {protocol}packet that {on} {verb}");
-    if peers.is_empty() {
-        out.push_str(&format!(" {towards} anyone"));
-    } else {
-        let peers: Vec<String> = peers.iter().map(peer).collect();
-        out.push_str(&format!(" {towards} {}", peers.join(" or ")));
+    match peers {
+        Which::Any => out.push_str(&format!(" {towards} anyone")),
+        Which::These(peers) => {
+            let peers: Vec<String> = peers.iter().map(peer).collect();
+            out.push_str(&format!(" {towards} {}", peers.join(" or ")));
+        }
     }
-    if !ports.is_empty() {
+    if let Which::These(ports) = ports {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         out.push_str(&format!(", on port {} at either end", ports.join(" or ")));
     }

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::Step;
-use crate::{injector::Undo, place::Object};
+use crate::{injector::Undo, place::ObjectId};
 
 /// The version of the journal's format; a reader refuses a newer one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a journal says of one moment of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -90,7 +90,7 @@ pub struct Header {
     /// A fingerprint of the plan, to tell whether two runs did the same.
     pub plan: String,
     /// The objects that its faults touch.
-    pub targets: Vec<Object>,
+    pub targets: Vec<ObjectId>,
 }
 
 /// One line of a journal file.

@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::place::{Object, ObjectKind};
+use crate::place::{Kind, ObjectId};
 
 /// What other processes may know about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct RunEntry {
     /// Its journal, as an absolute path.
     pub journal: PathBuf,
     /// The objects that its faults touch.
-    pub targets: Vec<Object>,
+    pub targets: Vec<ObjectId>,
 }
 
 /// A run found in the state directory.
@@ -54,7 +54,7 @@ pub enum RegistryError {
         /// Its process.
         pid: u32,
         /// The object that both want.
-        object: Box<Object>,
+        object: Box<ObjectId>,
     },
     /// A run that died left faults on the same object.
     #[error("run `{run}`, which is no longer alive, has not put {object} back")]
@@ -62,7 +62,7 @@ pub enum RegistryError {
         /// The dead run.
         run: String,
         /// The object that both want.
-        object: Box<Object>,
+        object: Box<ObjectId>,
     },
     /// Everything was stopped, and nothing may begin until that is released.
     #[error("all runs on this machine were stopped, and new ones are blocked until that is released")]
@@ -341,9 +341,8 @@ impl Registration {
 }
 
 /// Finds an object that two runs would both touch.
-fn collision<'a>(ours: &'a [Object], theirs: &[Object]) -> Option<&'a Object> {
-    ours.iter()
-        .find(|a| a.kind != ObjectKind::Host && theirs.iter().any(|b| a.kind == b.kind && a.name == b.name))
+fn collision<'a>(ours: &'a [ObjectId], theirs: &[ObjectId]) -> Option<&'a ObjectId> {
+    ours.iter().find(|object| object.kind != Kind::HOST && theirs.contains(object))
 }
 
 fn check_id(run: &str) -> Result<(), RegistryError> {

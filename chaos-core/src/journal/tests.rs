@@ -4,17 +4,13 @@ use super::{registry::RunEntry, *};
 use crate::{
     injector::{Ask, Hold, Offer, Undo, Work},
     model::Custom,
-    place::{Object, ObjectKind},
+    place::{ObjectId, Site},
 };
-
-fn object(kind: ObjectKind, name: &str) -> Object {
-    Object { kind, name: name.into(), addresses: Vec::new() }
-}
 
 fn undo(id: &str) -> Undo {
     let ask = Ask {
         fault: "f".into(),
-        object: object(ObjectKind::Netns, "blue"),
+        object: ObjectId::netns("blue"),
         work: Work::Custom(Custom::new("i")),
         seed: 1,
     };
@@ -31,6 +27,7 @@ fn undo(id: &str) -> Undo {
         injector: "i".into(),
         offer,
         deadline: std::time::Duration::from_secs(60),
+        site: Site::Runner,
         state: serde_json::json!({"handle": 1}),
         line: "delete it".into(),
     }
@@ -173,10 +170,10 @@ fn histories_never_lose_a_debt() {
     let again = [prepared("a"), reverting.clone(), reverted, prepared("a"), injecting()];
     assert_eq!(replay(&again), (1, String::new()));
     let new = Entry::Run(Header { version: entry::VERSION + 1, ..header_of("r") });
-    assert!(History::replay([&new]).unwrap_err().to_string().starts_with("the journal has format 2"));
+    assert!(History::replay([&new]).unwrap_err().to_string().starts_with("the journal has format 3"));
 }
 
-fn run(id: &str, targets: Vec<Object>) -> RunEntry {
+fn run(id: &str, targets: Vec<ObjectId>) -> RunEntry {
     RunEntry {
         run: id.into(),
         experiment: "x".into(),
@@ -192,15 +189,14 @@ fn run(id: &str, targets: Vec<Object>) -> RunEntry {
 fn two_runs_on_one_target_exclude_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let registry = Registry::open(folder.path().join("deep/state")).unwrap();
-    let blue = || vec![object(ObjectKind::Netns, "blue"), object(ObjectKind::Host, "api-1")];
+    let blue = || vec![ObjectId::netns("blue"), ObjectId::host("api-1")];
     let first = registry.register(&run("one", blue())).unwrap();
     let error = registry.register(&run("two", blue())).unwrap_err();
     assert_eq!(error.to_string(), "run `one` (process 42) is already on netns blue");
     assert_eq!(error.help().unwrap(), "wait for it, or end it with `chaos stop one`");
     // Each lab has hosts of its own, and other namespaces are other targets.
-    let other = registry
-        .register(&run("three", vec![object(ObjectKind::Netns, "green"), object(ObjectKind::Host, "api-1")]))
-        .unwrap();
+    let other =
+        registry.register(&run("three", vec![ObjectId::netns("green"), ObjectId::host("api-1")])).unwrap();
     assert_eq!(registry.runs().unwrap().iter().map(|r| r.alive).collect::<Vec<_>>(), [true, true]);
     drop(first);
     let error = registry.register(&run("two", blue())).unwrap_err();

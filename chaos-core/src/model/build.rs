@@ -331,14 +331,14 @@ impl PacketFault {
     /// Limits it to packets to and from these objects; called again, to those as well.
     #[must_use]
     pub fn to(mut self, objects: Selector) -> Self {
-        self.traffic.peers.push(Destination { who: Who::Objects(objects), port: None, span: Span::NONE });
+        self.traffic.peers.add(Destination { who: Who::Objects(objects), port: None, span: Span::NONE });
         self
     }
 
     /// Limits it to packets with this port at either end; called again, to that one as well.
     #[must_use]
     pub fn on_port(mut self, port: u16) -> Self {
-        self.traffic.ports.push(port);
+        self.traffic.ports.add(port);
         self
     }
 

@@ -8,7 +8,7 @@ use super::{
     quantity::{Quantity, Unit, format_seconds},
     target::Selector,
 };
-use crate::span::Span;
+use crate::{span::Span, which::Which};
 
 /// One effect on packets. Exhaustive matches over this enum find what a new one lacks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -222,10 +222,10 @@ impl fmt::Display for FaultSpec {
 pub struct Traffic {
     /// Which way, as seen from the target.
     pub direction: Way,
-    /// The other end; empty means anyone.
-    pub peers: Vec<Destination>,
-    /// Ports at either end; empty means any.
-    pub ports: Vec<u16>,
+    /// The other end.
+    pub peers: Which<Destination>,
+    /// Ports at either end.
+    pub ports: Which<u16>,
     /// The transport protocol.
     pub protocol: Option<Protocol>,
 }

@@ -15,6 +15,47 @@ pub enum Scope {
     Machine,
 }
 
+/// What is so of a scope: asked for by name, because a kind of scope that is not a lab need not be a machine.
+impl Scope {
+    /// Returns the lab, where that is the scope.
+    pub fn lab(&self) -> Option<&Lab> {
+        match self {
+            Scope::Lab(lab) => Some(lab),
+            Scope::Machine => None,
+        }
+    }
+
+    /// Returns whether it has hosts of a lab, which are named in the experiment itself.
+    pub fn has_lab(&self) -> bool {
+        self.lab().is_some()
+    }
+
+    /// Returns whether nothing and nobody outside of it is touched, whatever goes wrong: it is made for the run and gone with it.
+    pub fn is_isolated(&self) -> bool {
+        match self {
+            Scope::Lab(_) => true,
+            Scope::Machine => false,
+        }
+    }
+
+    /// Returns whether it can only be touched with the rights of whoever it belongs to; else an ordinary user's own rights
+    /// suffice, in a user namespace.
+    pub fn needs_owner(&self) -> bool {
+        match self {
+            Scope::Lab(_) => false,
+            Scope::Machine => true,
+        }
+    }
+
+    /// Returns whether the runner itself is on its network, so that a probe can be sent from where the runner is.
+    pub fn includes_runner(&self) -> bool {
+        match self {
+            Scope::Lab(_) => false,
+            Scope::Machine => true,
+        }
+    }
+}
+
 /// One line of the blast radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RadiusLimit {

@@ -11,7 +11,8 @@ use crate::{
         quantity::Quantity,
         scope::{Amount, RadiusUnit},
     },
-    place::{Object, ObjectKind},
+    non_empty::NonEmpty,
+    place::{Kind, Object, ObjectId},
     remark::Remark,
 };
 
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Radius {
     /// The distinct objects.
-    pub touched: Vec<Object>,
+    pub touched: Vec<ObjectId>,
     /// How many there are to touch, where that is known.
     pub of: Option<u32>,
     /// Each limit with what was counted, a line each for people.
@@ -32,7 +33,7 @@ pub async fn measure(
     faults: impl Iterator<Item = &PlannedFault>,
     objects: &Resolver<'_>,
 ) -> Result<Radius, PlanError> {
-    let touched: BTreeSet<&Object> =
+    let touched: BTreeSet<&ObjectId> =
         faults.flat_map(|f| f.parts.iter().map(|p| &p.offer.ask.object)).collect();
     let of = match &experiment.scope {
         Scope::Lab(lab) => Some(lab.names().len() as u32),
@@ -43,13 +44,13 @@ pub async fn measure(
         let (count, total, unit) = match &limit.of {
             RadiusUnit::Hosts => (touched.len(), of.map(|n| n as usize), "hosts".to_owned()),
             RadiusUnit::Processes => {
-                let count = touched.iter().filter(|o| o.kind == ObjectKind::Process).count();
+                let count = touched.iter().filter(|o| o.kind == Kind::PROCESS).count();
                 (count, None, "processes".to_owned())
             }
             RadiusUnit::Of(selector) => {
                 let all = everything(objects, selector, experiment).await?;
                 (
-                    all.iter().filter(|o| touched.contains(o)).count(),
+                    all.iter().filter(|o| touched.contains(&o.id)).count(),
                     Some(all.len()),
                     format!("of {selector}"),
                 )
@@ -93,7 +94,7 @@ async fn everything(
     objects: &Resolver<'_>,
     selector: &Selector,
     experiment: &Experiment,
-) -> Result<Vec<Object>, PlanError> {
+) -> Result<NonEmpty<Object>, PlanError> {
     match selector {
         Selector::Named(name) => match experiment.targets.iter().find(|t| t.name == *name) {
             Some(target) => objects.find(&target.selector).await,

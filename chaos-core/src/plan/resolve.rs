@@ -1,6 +1,9 @@
 //! From selectors to objects, each named target drawn once.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use rand::seq::index::sample;
 
@@ -12,14 +15,15 @@ use crate::{
         Experiment, Selector, Target,
         packets::{Destination, Who},
     },
-    place::Object,
+    non_empty::{Empty, NonEmpty},
+    place::{Object, ObjectId},
     remark::Remark,
 };
 
 /// Finds objects for a plan; what a named target picked stays the same throughout.
 pub struct Resolver<'a> {
     inventory: &'a dyn Inventory,
-    targets: BTreeMap<String, Vec<Object>>,
+    targets: BTreeMap<String, NonEmpty<Object>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -32,14 +36,18 @@ impl<'a> Resolver<'a> {
         let mut resolver = Resolver { inventory, targets: BTreeMap::new() };
         for target in &experiment.targets {
             let found = resolver.find(&target.selector).await?;
-            let picked = pick(target, found, seed);
+            let picked = NonEmpty::try_from(pick(target, found.into_vec(), seed));
+            let picked = picked.map_err(|Empty| {
+                let why = format!("the target `{}` picks none of what was found", target.name);
+                PlanError::unsound(Remark::error(target.name.span, why).with_help("pick one at least"))
+            })?;
             resolver.targets.insert(target.name.value.clone(), picked);
         }
         Ok(resolver)
     }
 
     /// Returns the objects that a selector means.
-    pub async fn find(&self, selector: &Selector) -> Result<Vec<Object>, PlanError> {
+    pub async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, PlanError> {
         if let Selector::Named(name) = selector {
             return self.targets.get(&name.value).cloned().ok_or_else(|| {
                 let why = format!("no target is named `{name}`");
@@ -53,43 +61,62 @@ impl<'a> Resolver<'a> {
             .map_err(|trouble| PlanError::Inventory { trouble, span: selector.span() })
     }
 
-    /// Returns the addresses of a destination, as seen from an object, which is never its own peer.
-    pub async fn peers(&self, destination: &Destination, from: &Object) -> Result<Vec<Peer>, PlanError> {
+    /// Returns the addresses of all destinations, as seen from an object, which is never its own peer.
+    ///
+    /// # Errors
+    /// A destination without any address is refused: without it a fault would reach further than its words.
+    pub async fn peers(
+        &self,
+        destinations: &NonEmpty<Destination>,
+        from: &ObjectId,
+    ) -> Result<NonEmpty<Peer>, PlanError> {
+        let mut peers = BTreeSet::new();
+        for destination in destinations {
+            peers.extend(self.addresses(destination, from).await?);
+        }
+        let peers: Vec<Peer> = peers.into_iter().collect();
+        peers.try_into().map_err(|Empty| unreachable(destinations.first(), from))
+    }
+
+    async fn addresses(
+        &self,
+        destination: &Destination,
+        from: &ObjectId,
+    ) -> Result<NonEmpty<Peer>, PlanError> {
         let port = destination.port;
         match &destination.who {
-            Who::Network { address, prefix } => Ok(vec![Peer { network: *address, prefix: *prefix, port }]),
+            Who::Network { address, prefix } => {
+                Ok(NonEmpty::one(Peer { network: *address, prefix: *prefix, port }))
+            }
             Who::Objects(selector) => {
                 let objects = self.find(selector).await?;
-                let peers: Vec<Peer> = objects
-                    .iter()
-                    .filter(|o| *o != from)
-                    .flat_map(all_addresses)
-                    .map(|peer| Peer { port, ..peer })
-                    .collect();
-                if peers.is_empty() {
-                    return Err(PlanError::unsound(
-                        Remark::error(
-                            destination.span,
-                            format!("`{selector}` has no address that {from} could talk to"),
-                        )
-                        .with_help("name another host as the destination"),
-                    ));
-                }
-                Ok(peers)
+                let peers = addresses(objects.iter().filter(|object| object.id != *from));
+                let peers: Vec<Peer> = peers.into_iter().map(|peer| Peer { port, ..peer }).collect();
+                peers.try_into().map_err(|Empty| unreachable(destination, from))
             }
         }
     }
 
     /// Gives up the picks.
-    pub fn into_targets(self) -> BTreeMap<String, Vec<Object>> {
+    pub fn into_targets(self) -> BTreeMap<String, NonEmpty<Object>> {
         self.targets
     }
 }
 
-/// Returns each address of an object as a peer on any port.
-pub fn all_addresses(object: &Object) -> Vec<Peer> {
-    let whole = |a: &std::net::IpAddr| if a.is_ipv4() { 32 } else { 128 };
-    object.addresses.iter().map(|a| Peer { network: *a, prefix: whole(a), port: None }).collect()
+/// Returns each address of some objects as a peer on any port.
+pub fn addresses<'a>(objects: impl Iterator<Item = &'a Object>) -> Vec<Peer> {
+    let whole = |a: &IpAddr| if a.is_ipv4() { 32 } else { 128 };
+    let peer = |a: &IpAddr| Peer { network: *a, prefix: whole(a), port: None };
+    objects.flat_map(|object| object.addresses.iter().map(peer)).collect()
+}
+
+fn unreachable(destination: &Destination, from: &ObjectId) -> PlanError {
+    let who = match &destination.who {
+        Who::Objects(selector) => selector.to_string(),
+        Who::Network { address, prefix } => format!("{address}/{prefix}"),
+    };
+    let why = format!("`{who}` has no address that {from} could talk to");
+    PlanError::unsound(Remark::error(destination.span, why).with_help("name another host as the destination"))
 }
 
 /// Draws from what was found; the order of the inventory is kept.
@@ -108,12 +135,10 @@ fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
 mod tests {
     use super::*;
     use crate::model::Pick;
-    use crate::place::ObjectKind;
+    use crate::place::ObjectId;
 
     fn hosts(n: usize) -> Vec<Object> {
-        (1..=n)
-            .map(|i| Object { kind: ObjectKind::Host, name: format!("api-{i}"), addresses: vec![] })
-            .collect()
+        (1..=n).map(|i| ObjectId::host(format!("api-{i}")).at([])).collect()
     }
 
     fn target(pick: Pick) -> Target {
@@ -133,7 +158,7 @@ mod tests {
         let draw = |seed| pick(&target(Pick::Count(3)), hosts(20), seed);
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
-        let names: Vec<_> = draw(5).into_iter().map(|o| o.name[4..].parse::<u32>().unwrap()).collect();
+        let names: Vec<_> = draw(5).into_iter().map(|o| o.id.name[4..].parse::<u32>().unwrap()).collect();
         assert!(names.is_sorted());
         assert_eq!(pick(&target(Pick::Count(30)), hosts(20), 1).len(), 20);
     }

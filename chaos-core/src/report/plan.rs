@@ -9,8 +9,7 @@ use super::{
 use crate::{
     injector::Hold,
     model::{Abort, Connections, Quantity, Scope, Step, Unit},
-    place::Object,
-    plan::{Part, Plan, PlannedFault},
+    plan::{Origin, Part, Plan, PlannedFault},
 };
 
 /// Folds a plan to plain text.
@@ -61,7 +60,7 @@ fn scope(plan: &Plan) -> String {
     }
 }
 
-fn list(objects: &[Object]) -> String {
+fn list(objects: &[impl ToString]) -> String {
     objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -207,13 +206,16 @@ fn expectations(plan: &Plan) -> Vec<Line> {
 fn probes(plan: &Plan) -> Vec<Line> {
     let mut out = Vec::new();
     for probe in &plan.experiment.probes {
-        let from = plan.probes.iter().find(|p| p.probe == probe.name.value).map_or(&[][..], |p| &p.from);
+        let from = plan.probes.iter().find(|p| p.probe == probe.name.value).map(|p| &p.from);
         let what = &probe.kind;
         let rate = Quantity::new(probe.rate, Unit::PerSecond);
         let (place, rate) = match from {
-            [] => ("where the runner is".to_owned(), rate.to_string()),
-            [one] => (one.to_string(), rate.to_string()),
-            many => (list(many), format!("{rate} from each")),
+            None => ("nowhere".to_owned(), rate.to_string()),
+            Some(Origin::Runner) => ("where the runner is".to_owned(), rate.to_string()),
+            Some(Origin::Places(places)) => match places.len() {
+                1 => (list(places), rate.to_string()),
+                _ => (list(places), format!("{rate} from each")),
+            },
         };
         let connections = match probe.connections {
             Connections::Reuse(n) => format!("{} kept", counted(n as usize, "connection")),

@@ -1,12 +1,12 @@
 use super::*;
 use crate::{
     journal::{Header, entry::VERSION, registry::RunEntry},
-    place::{Object, ObjectKind},
+    place::ObjectId,
     testing::{self, Door, Mishap, World},
 };
 
-fn object(name: &str) -> Object {
-    Object { kind: ObjectKind::Netns, name: name.into(), addresses: Vec::new() }
+fn object(name: &str) -> ObjectId {
+    ObjectId::netns(name)
 }
 
 fn header(run: &str) -> Header {

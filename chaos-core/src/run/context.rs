@@ -27,7 +27,7 @@ use crate::{
     environment::Environment,
     injector::Injector,
     journal::{Entry, Registration},
-    place::{Object, Place},
+    place::{ObjectId, Place},
     plan::Plan,
     time::{Clock, Nanos},
     trouble::Trouble,
@@ -125,14 +125,14 @@ impl Context {
     /// Finds out where an object is, now.
     pub(crate) fn find_place(
         &self,
-        object: Object,
+        object: ObjectId,
     ) -> impl Future<Output = Result<Place, Trouble>> + Send + 'static {
         let environment = self.environment.clone();
         async move { environment.place(&object).await }
     }
 
     /// Reads what the kernel says of places, for the record; what cannot be read in time is left out.
-    pub(crate) async fn gather(&self, when: EvidenceWhen, places: &BTreeMap<Object, Place>) {
+    pub(crate) async fn gather(&self, when: EvidenceWhen, places: &BTreeMap<ObjectId, Place>) {
         let all = places.iter().flat_map(|(object, place)| {
             self.injectors.values().map(move |injector| (object, place, injector))
         });

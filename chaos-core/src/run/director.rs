@@ -21,7 +21,8 @@ use super::{
 use crate::{
     journal::{Entry, Header},
     model::{Event, Step},
-    place::{Names, Object, ObjectKind, Place},
+    place::{ObjectId, Place},
+    plan::Origin,
     probe::Probers,
     time::nanos,
 };
@@ -32,7 +33,7 @@ pub(crate) struct Director {
     pub(crate) probers: Arc<dyn Probers>,
     pub(crate) header: Header,
     pub(crate) restore_command: String,
-    pub(crate) places: BTreeMap<Object, Place>,
+    pub(crate) places: BTreeMap<ObjectId, Place>,
     pub(crate) fleet: Option<Fleet>,
     pub(crate) steady: Vec<SteadyResult>,
     pub(crate) progress: Vec<String>,
@@ -154,7 +155,7 @@ impl Director {
     }
 
     /// Finds out where objects are, all at once; those that are known already stay where they were found.
-    async fn find_places(&mut self, objects: &[Object]) -> Result<(), Ending> {
+    async fn find_places(&mut self, objects: &[ObjectId]) -> Result<(), Ending> {
         let ctx = &self.ctx;
         let unknown = objects.iter().filter(|object| !self.places.contains_key(object));
         let found = each(ctx.policy.at_once, unknown, |object| async move {
@@ -178,12 +179,16 @@ impl Director {
         let ctx = self.ctx.clone();
         let mut opened = Vec::new();
         for (index, probe) in ctx.plan.experiment.probes.iter().enumerate() {
-            let planned = ctx.plan.probes.iter().find(|p| p.probe == probe.name.value);
-            let from = planned.map_or(&[][..], |p| &p.from);
-            self.find_places(from).await?;
-            let places = match from {
-                [] => vec![own_place()],
-                from => from.iter().filter_map(|object| self.places.get(object).cloned()).collect(),
+            let Some(planned) = ctx.plan.probes.iter().find(|p| p.probe == probe.name.value) else {
+                let reason = format!("the plan does not say where the probe `{}` is sent from", probe.name);
+                return Err(Ending::Refused { by: Refusal::Probe, reason, help: None });
+            };
+            let places = match &planned.from {
+                Origin::Runner => vec![Place::runner()],
+                Origin::Places(objects) => {
+                    self.find_places(objects).await?;
+                    objects.iter().filter_map(|object| self.places.get(object).cloned()).collect()
+                }
             };
             for place in places {
                 let open = AssertUnwindSafe(self.probers.open(probe, &place)).catch_unwind();
@@ -409,14 +414,4 @@ impl Director {
 
 fn environment(reason: String) -> Ending {
     Ending::Refused { by: Refusal::Environment, reason, help: None }
-}
-
-/// Where the runner itself is.
-fn own_place() -> Place {
-    Place {
-        object: Object { kind: ObjectKind::Here, name: "here".into(), addresses: Vec::new() },
-        namespace: None,
-        interface: None,
-        names: Arc::new(Names::default()),
-    }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::record::{AbortCause, Completion, PartState, Restoration, Role, Stage, SteadyResult};
-use crate::{injector::Measured, judge::view::Judged, model::Event, place::Object, time::Nanos};
+use crate::{injector::Measured, judge::view::Judged, model::Event, place::ObjectId, time::Nanos};
 
 /// The version of events and records; it grows when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -70,7 +70,7 @@ pub enum What {
         /// The fault it belongs to.
         fault: String,
         /// Where.
-        object: Object,
+        object: ObjectId,
         /// What it is for.
         role: Role,
         /// Its new state.

@@ -23,8 +23,8 @@ use super::{
 use crate::judge::view::{Judged, RunView, Samples};
 use crate::{
     journal::Entry,
-    model::Scope,
-    place::{Object, ObjectKind},
+    model::Lab,
+    place::ObjectId,
     time::{Nanos, duration},
 };
 
@@ -183,14 +183,8 @@ impl Director {
     /// Collects what programs wrote, while they are still there.
     async fn logs(&self) -> BTreeMap<String, Vec<String>> {
         let plan = &self.ctx.plan;
-        let mut objects: BTreeSet<Object> = self.places.keys().cloned().collect();
-        if let Scope::Lab(lab) = &plan.experiment.scope {
-            for name in lab.names() {
-                if !objects.iter().any(|o| o.kind == ObjectKind::Host && o.name == name) {
-                    objects.insert(Object { kind: ObjectKind::Host, name, addresses: Vec::new() });
-                }
-            }
-        }
+        let mut objects: BTreeSet<ObjectId> = self.places.keys().cloned().collect();
+        objects.extend(plan.experiment.lab().into_iter().flat_map(Lab::names).map(ObjectId::host));
         let ctx = &self.ctx;
         let logs = each(ctx.policy.at_once, objects, |object| async move {
             let read = AssertUnwindSafe(ctx.environment.logs(&object)).catch_unwind();

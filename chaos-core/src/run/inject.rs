@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     journal::{Entry, Step},
-    place::Object,
+    place::ObjectId,
     plan::Part,
     trouble::{Kind, Trouble},
 };
@@ -189,7 +189,7 @@ impl Context {
         if role == Role::Background {
             return Ok(());
         }
-        let touched: HashSet<&Object> = self.plan.radius.touched.iter().collect();
+        let touched: HashSet<&ObjectId> = self.plan.radius.touched.iter().collect();
         for part in parts {
             let object = &part.offer.ask.object;
             if !touched.contains(object) {

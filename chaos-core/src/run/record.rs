@@ -9,7 +9,7 @@ use crate::{
     injector::{Hold, Measured},
     judge::view::{Judged, RunView, Samples},
     model::{Event, Phase},
-    place::Object,
+    place::ObjectId,
     plan::Plan,
     source::SourceFile,
     span::Span,
@@ -295,7 +295,7 @@ pub struct PartRecord {
     /// The fault it belongs to.
     pub fault: String,
     /// Where.
-    pub object: Object,
+    pub object: ObjectId,
     /// The mechanism.
     pub backend: String,
     /// What ends it if everything else fails.
@@ -383,7 +383,7 @@ pub struct KernelEvidence {
     /// Whether that was before, during or after the faults.
     pub when: EvidenceWhen,
     /// Of what.
-    pub object: Object,
+    pub object: ObjectId,
     /// Line by line.
     pub lines: Vec<String>,
 }

@@ -4,14 +4,14 @@ use std::{collections::HashMap, future::Future};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream};
 
-use crate::{place::Object, plan::Part};
+use crate::{place::ObjectId, plan::Part};
 
 /// Cuts the parts of a fault into waves; returns their positions.
 ///
 /// Parts on different objects do not depend on each other and share a wave. Parts on one object stay in order, the first in
 /// the first wave, the second in the second and so on, since what is put on a device later lies on top of what is there.
 pub(crate) fn waves(parts: &[Part]) -> Vec<Vec<usize>> {
-    let mut had = HashMap::<&Object, usize>::new();
+    let mut had = HashMap::<&ObjectId, usize>::new();
     let mut waves = Vec::<Vec<usize>>::new();
     for (position, part) in parts.iter().enumerate() {
         let turn = had.entry(&part.offer.ask.object).or_default();
@@ -55,13 +55,13 @@ mod tests {
     use crate::{
         injector::{Ask, Hold, Offer, Work},
         model::Custom,
-        place::ObjectKind,
+        place::ObjectId,
     };
 
     fn part(object: &str) -> Part {
         let ask = Ask {
             fault: "f".into(),
-            object: Object { kind: ObjectKind::Netns, name: object.into(), addresses: Vec::new() },
+            object: ObjectId::netns(object),
             work: Work::Custom(Custom::new("i")),
             seed: 0,
         };

@@ -9,11 +9,14 @@ use super::{
     Finding, Kind, claims,
     hosts::{Hosts, called},
 };
-use crate::model::{
-    Abort, Action, Claim, Comparison, Connections, Experiment, Fault, Field, Function, Lab, PacketFault,
-    Phase, Predicate, Probe, Program, Quantity, Unit,
-    formula::Bound,
-    packets::{Way, Who},
+use crate::{
+    model::{
+        Abort, Action, Claim, Comparison, Connections, Experiment, Fault, Field, Function, Lab, PacketFault,
+        Phase, Predicate, Probe, Program, Quantity, Unit,
+        formula::Bound,
+        packets::{Destination, Way, Who},
+    },
+    which::Which,
 };
 
 /// From which quantile on a claim is about those that are hit. One about the median is rather about those that are not:
@@ -150,21 +153,20 @@ fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
         // What another program or a harness does to requests is not known.
         Action::Program(_) | Action::Custom(_) => return None,
     };
-    let peers: Vec<Hosts> = packets
-        .traffic
-        .peers
-        .iter()
-        .map(|peer| match &peer.who {
-            Who::Objects(selector) => Hosts::of(experiment, lab, selector),
-            Who::Network { .. } => None,
-        })
-        .collect::<Option<_>>()?;
+    let hosts = |peer: &Destination| match &peer.who {
+        Who::Objects(selector) => Hosts::of(experiment, lab, selector),
+        Who::Network { .. } => None,
+    };
+    let peers: Which<Hosts> = match &packets.traffic.peers {
+        Which::Any => Which::Any,
+        Which::These(peers) => Which::these(peers.iter().map(hosts).collect::<Option<Vec<_>>>()?).ok()?,
+    };
     let met: f64 = hops(experiment, lab, probe)?
         .iter()
         .map(|(left, right)| {
-            let other = |hop: &Spread| match peers.as_slice() {
-                [] => 1.0,
-                peers => peers.iter().map(|p| hop.met_by(p)).sum::<f64>().min(1.0),
+            let other = |hop: &Spread| match &peers {
+                Which::Any => 1.0,
+                Which::These(peers) => peers.iter().map(|p| hop.met_by(p)).sum::<f64>().min(1.0),
             };
             left.met_by(&on) * other(right) + right.met_by(&on) * other(left)
         })

@@ -11,7 +11,8 @@ use crate::{
     inventory::Inventory,
     journal::{Entry, Journal},
     model::{self, Action, FaultSpec, Selector},
-    place::{Names, Object, ObjectKind, Place},
+    non_empty::{Empty, NonEmpty},
+    place::{Object, ObjectId, Place, Site},
     probe::{Observation, Opened, Prober, Probers},
     trouble::Trouble,
 };
@@ -48,7 +49,7 @@ impl Injector for World {
         &self,
         id: &str,
         offer: &Offer,
-        _place: &Place,
+        place: &Place,
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
         let undo = Undo {
@@ -56,6 +57,7 @@ impl Injector for World {
             injector: "scripted".into(),
             offer: offer.clone(),
             deadline,
+            site: place.site.clone(),
             state: serde_json::Value::Null,
             line: format!("strike {id} from the ledger"),
         };
@@ -103,13 +105,8 @@ impl Environment for World {
         self.play(Door::Up, "environment", |inner| inner.put("environment")).await.map_err(environment)
     }
 
-    async fn place(&self, object: &Object) -> Result<Place, Trouble> {
-        let place = Place {
-            object: object.clone(),
-            namespace: None,
-            interface: None,
-            names: Arc::new(Names::default()),
-        };
+    async fn place(&self, object: &ObjectId) -> Result<Place, Trouble> {
+        let place = Place { object: object.clone(), site: Site::Runner, names: Arc::default() };
         self.play(Door::Place, &object.name, |_| place).await.map_err(environment)
     }
 
@@ -117,7 +114,7 @@ impl Environment for World {
         said(&self.broken).await
     }
 
-    async fn logs(&self, object: &Object) -> Vec<String> {
+    async fn logs(&self, object: &ObjectId) -> Vec<String> {
         vec![format!("{object} says hello")]
     }
 
@@ -128,18 +125,19 @@ impl Environment for World {
 
 #[async_trait]
 impl Inventory for World {
-    async fn find(&self, selector: &Selector) -> Result<Vec<Object>, Trouble> {
-        let (kind, name) = match selector {
-            Selector::Here(_) => (ObjectKind::Here, "here"),
-            Selector::Hosts(name) => (ObjectKind::Host, name.as_str()),
-            Selector::Netns(name) | Selector::Named(name) => (ObjectKind::Netns, name.as_str()),
-            Selector::Process(name) => (ObjectKind::Process, name.as_str()),
+    async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble> {
+        let id = match selector {
+            Selector::Here(_) => ObjectId::here(),
+            Selector::Hosts(name) => ObjectId::host(&name.value),
+            Selector::Netns(name) | Selector::Named(name) => ObjectId::netns(&name.value),
+            Selector::Process(name) => ObjectId::process(&name.value),
         };
-        let object = |name: String| Object { kind, name, addresses: vec![IpAddr::from([192, 0, 2, 1])] };
-        Ok(match self.lock().objects.get(name) {
-            Some(count) => (1..=*count).map(|n| object(format!("{name}-{n}"))).collect(),
-            None => vec![object(name.to_owned())],
-        })
+        let object = |id: ObjectId| id.at([IpAddr::from([192, 0, 2, 1])]);
+        let Some(count) = self.lock().objects.get(&id.name).copied() else {
+            return Ok(NonEmpty::one(object(id)));
+        };
+        let copies = (1..=count).map(|n| object(ObjectId { name: format!("{}-{n}", id.name), ..id.clone() }));
+        copies.collect::<Vec<_>>().try_into().map_err(|Empty| Trouble::absent(format!("there is no {id}")))
     }
 }
 

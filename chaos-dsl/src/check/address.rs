@@ -14,7 +14,7 @@ impl Checker {
     /// Reports an address in a lab whose host the lab does not have: such a probe could only fail.
     pub(super) fn in_lab(&mut self, address: &Spanned<String>, host: &str, names: &Names) {
         let plain = host.strip_suffix(".lab").unwrap_or(host);
-        if names.lab.is_none()
+        if !names.scope.has_lab()
             || names.lab_in_doubt
             || host.parse::<IpAddr>().is_ok()
             || host.starts_with('[')

@@ -81,7 +81,7 @@ impl Checker {
         if cursor.take_word("never").is_some() {
             cursor.take_word("because");
             let Some(reason) = self.take_string(cursor, "the reason in quotes") else { return };
-            if names.lab.is_none() {
+            if !names.scope.is_isolated() {
                 self.error(Code::MissingLine, line.span, "`abort never` is for labs").help =
                     Some("write `abort when success(probe, over 10s) < 95% for 10s`".into());
             }

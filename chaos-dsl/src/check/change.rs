@@ -24,7 +24,7 @@ impl Checker {
             Some("run") => return self.replacement(statement, names),
             _ => {}
         }
-        if names.lab.is_none() {
+        if !names.scope.is_isolated() {
             let message =
                 format!("the change `{}` is outside of a lab, and `rollback` does not undo it", name.text);
             self.error(Code::OutsideScope, statement.span, message).help =
@@ -49,7 +49,7 @@ impl Checker {
     /// `change NAME = run PROGRAM on HOST`: another program on a host of the lab, instead of its own.
     fn replacement(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Change> {
         let name = statement.name()?;
-        let Some(lab) = &names.lab else {
+        let Some(lab) = names.scope.lab() else {
             let message = format!("the change `{}` runs a program on a host, and there is no lab", name.text);
             // A line that means nothing may have been meant as the lab.
             if !names.lab_in_doubt {

@@ -106,7 +106,7 @@ impl Checker {
             None => word.text.to_owned(),
         };
         let keys = names.hosts_matching(&pattern);
-        if keys.is_empty() && names.lab.is_none() {
+        if keys.is_empty() && !names.scope.has_lab() {
             self.error(Code::Misplaced, of.span, "`for each` goes over the hosts of a lab").help =
                 Some("write one claim for each value of the label".into());
             return None;

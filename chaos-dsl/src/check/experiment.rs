@@ -137,7 +137,7 @@ impl Checker {
             impact: parts.impact,
             params: self.params.all(),
             varied: Vec::new(),
-            scope: names.lab.map_or(Scope::Machine, Scope::Lab),
+            scope: names.scope,
             targets: parts.targets,
             blast_radius: parts.blast_radius,
             probes: parts.probes,
@@ -163,15 +163,17 @@ impl Checker {
         scoped: &[&Statement<'_>],
         shared: &[&Statement<'_>],
     ) -> Names {
-        let mut names = Names::default();
-        if let Some(lab) = lines.iter().find(|l| l.keyword() == "lab") {
-            names.lab = self.lab(lab);
+        let mut names;
+        if let Some(line) = lines.iter().find(|l| l.keyword() == "lab") {
+            let lab = self.lab(line);
             // A line that is neither may have been meant to be a host.
-            let lines = lab.block().into_iter().flat_map(|b| &b.statements);
+            let lines = line.block().into_iter().flat_map(|b| &b.statements);
             let odd = lines.map(|l| l.keyword()).any(|word| word != "host" && word != "link");
-            names.lab_in_doubt = odd || names.lab.as_ref().is_none_or(|l| l.hosts.is_empty());
-            names.copies = names.lab.as_ref().map(|l| l.names()).unwrap_or_default();
+            let in_doubt = odd || lab.hosts.is_empty();
+            names = Names::in_scope(Scope::Lab(lab));
+            names.lab_in_doubt = in_doubt;
         } else {
+            names = Names::in_scope(Scope::Machine);
             // So may one that is not known here have been meant to be the lab.
             let near =
                 |l: &&Statement<'_>| suggest::nearest(l.keyword(), LINES.iter().copied()) == Some("lab");
@@ -216,7 +218,7 @@ impl Checker {
             "lab" | "param" => {}
             "scope" if scoped => self.misplaced_line(line, "scope"),
             "scope" => {
-                if names.lab.is_some() {
+                if names.scope.has_lab() {
                     self.error(
                         Code::DuplicateLine,
                         line.span,

@@ -8,6 +8,7 @@ use chaos_core::{
         packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
     },
     span::{Span, Spanned},
+    which::Which,
 };
 
 use super::{Checker, Names, target::CLUSTER_SELECTORS};
@@ -129,7 +130,7 @@ impl Checker {
                         cursor.take();
                     }
                     match self.destination(&mut cursor, names) {
-                        Some(destination) => traffic.peers.push(destination),
+                        Some(destination) => traffic.peers.add(destination),
                         None => good = false,
                     }
                     ways.push((if from { "from" } else { "to" }, span));
@@ -137,7 +138,7 @@ impl Checker {
                 Some("port") => {
                     cursor.take();
                     match self.take_port(&mut cursor) {
-                        Some(port) => traffic.ports.push(port),
+                        Some(port) => traffic.ports.add(port),
                         None => good = false,
                     }
                 }
@@ -191,8 +192,7 @@ impl Checker {
             self.without_target(statement);
             return None;
         };
-        if let Some(port) =
-            traffic.ports.iter().copied().chain(traffic.peers.iter().filter_map(|p| p.port)).next()
+        if let Some(port) = a_port(&traffic)
             && traffic.protocol == Some(Protocol::Icmp)
         {
             let message = format!("icmp has no ports, and the fault names port {port}");
@@ -313,7 +313,7 @@ impl Checker {
                     match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
                         Some("to") => {
                             cursor.take();
-                            traffic.peers.push(self.destination(cursor, names)?);
+                            traffic.peers.add(self.destination(cursor, names)?);
                             continue;
                         }
                         Some("new") => connections = Blocked::New,
@@ -330,7 +330,7 @@ impl Checker {
             "partition" => {
                 *on = Some(self.selector(cursor, names)?);
                 if cursor.take_word("from").is_some() {
-                    traffic.peers.push(self.destination(cursor, names)?);
+                    traffic.peers.add(self.destination(cursor, names)?);
                 }
                 traffic.direction = Way::Both;
                 FaultSpec::Partition
@@ -472,4 +472,16 @@ impl Checker {
         }
         Some(Destination { who, port, span: start.to(cursor.previous()) })
     }
+}
+
+/// Returns a port that the traffic is narrowed to, where there is one.
+fn a_port(traffic: &Traffic) -> Option<u16> {
+    let own = match &traffic.ports {
+        Which::Any => None,
+        Which::These(ports) => Some(*ports.first()),
+    };
+    own.or_else(|| match &traffic.peers {
+        Which::Any => None,
+        Which::These(peers) => peers.iter().find_map(|peer| peer.port),
+    })
 }

@@ -21,17 +21,17 @@ const MAX_HOSTS: u32 = 1000;
 const PROGRAMS: &[&str] = &["http", "gateway", "dns"];
 
 impl Checker {
-    /// Checks a lab's block.
-    pub(super) fn lab(&mut self, statement: &Statement<'_>) -> Option<Lab> {
+    /// Checks a lab's block. With mistakes it is a lab all the same, without hosts where these are not certain.
+    pub(super) fn lab(&mut self, statement: &Statement<'_>) -> Lab {
         let mut cursor = statement.cursor();
         cursor.take();
+        let mut lab = Lab { span: statement.span, ..Lab::default() };
         let Some(block) = cursor.take_block() else {
             self.expected(&cursor, "the lab's hosts in braces")
                 .advise("write `lab { host client … }`")
                 .because(Cause::NoBlock);
-            return None;
+            return lab;
         };
-        let mut lab = Lab { span: statement.span, ..Lab::default() };
         let mut taken = BTreeMap::new();
         let mut before: Option<&Statement<'_>> = None;
         for statement in &block.statements {
@@ -62,10 +62,10 @@ impl Checker {
         if lab.hosts.iter().map(|h| u64::from(h.copies.unwrap_or(1))).sum::<u64>() > u64::from(MAX_HOSTS) {
             let message = format!("the lab has more than {MAX_HOSTS} hosts");
             self.error(Code::TooMuch, statement.span, message).help = Some("declare fewer copies".into());
-            return None;
+            return Lab { span: statement.span, ..Lab::default() };
         }
         self.upstreams(&lab);
-        Some(lab)
+        lab
     }
 
     /// Reports a program in the braces of the lab, where the line before may be a host whose own were never opened.

@@ -1,7 +1,7 @@
 //! What an experiment declares, by name.
 
 use chaos_core::{
-    model::{Field, Lab, target},
+    model::{Field, Lab, Scope, target},
     span::{Span, Spanned},
 };
 
@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// The names of an experiment, gathered before any of its lines is checked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
-    /// The lab, where there is one.
-    pub(super) lab: Option<Lab>,
+    /// Where it takes place.
+    pub(super) scope: Scope,
     /// Whether the lab has mistakes of its own, so that what its hosts are called is not known.
     pub(super) lab_in_doubt: bool,
     /// The names of all copies of the lab's hosts.
@@ -37,6 +37,23 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Knows of nothing but the scope yet.
+    pub(super) fn in_scope(scope: Scope) -> Self {
+        let copies = scope.lab().map(Lab::names).unwrap_or_default();
+        Names {
+            scope,
+            copies,
+            lab_in_doubt: false,
+            probes: Vec::new(),
+            faults: Vec::new(),
+            changes: Vec::new(),
+            shared_faults: 0,
+            targets: Vec::new(),
+            reads: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+
     /// Returns the faults that stand in the experiment itself.
     pub(super) fn own_faults(&self) -> &[Spanned<String>] {
         self.faults.get(self.shared_faults..).unwrap_or_default()
@@ -44,13 +61,13 @@ impl Names {
 
     /// Returns the names that hosts can be called by: each copy, and what all copies are called together.
     pub(super) fn hosts(&self) -> Vec<String> {
-        let lab = self.lab.iter().flat_map(|lab| &lab.hosts);
-        lab.flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())).collect()
+        let hosts = self.scope.lab().into_iter().flat_map(|lab| &lab.hosts);
+        hosts.flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())).collect()
     }
 
     /// Returns the copies that a host's name or glob means.
     pub(super) fn hosts_matching(&self, pattern: &str) -> Vec<String> {
-        let Some(lab) = &self.lab else { return Vec::new() };
+        let Some(lab) = self.scope.lab() else { return Vec::new() };
         if let Some(host) = lab.hosts.iter().find(|h| h.name.value == pattern) {
             return host.names();
         }

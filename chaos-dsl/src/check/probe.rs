@@ -109,7 +109,7 @@ impl Checker {
             while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
                 cursor.take();
             }
-        } else if names.lab.is_some() {
+        } else if !names.scope.includes_runner() {
             self.error(
                 Code::MissingLine,
                 Span { end: cursor.previous().end, ..statement.span },

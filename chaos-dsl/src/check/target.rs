@@ -1,7 +1,7 @@
 //! Selectors, named targets and picks.
 
 use chaos_core::{
-    model::{Pick, Selector, Target},
+    model::{Pick, Scope, Selector, Target},
     span::Spanned,
 };
 
@@ -114,13 +114,13 @@ impl Checker {
                     }
                     let mut known = names.hosts();
                     known.extend(names.targets.iter().map(|t| t.value.clone()));
-                    if names.lab.is_some() && text.contains('*') {
+                    if names.scope.has_lab() && text.contains('*') {
                         let near = suggest::nearest(text, known.iter().map(String::as_str));
                         let globs = || "a glob stands for hosts by name: `api-*` for `api-1`, `api-2`".into();
                         self.error(Code::UnknownName, word.span, format!("no host matches `{text}`"))
                             .advise(near.map_or_else(globs, Advice::meant));
                     } else {
-                        let what = if names.lab.is_some() { "host or target" } else { "target" };
+                        let what = if names.scope.has_lab() { "host or target" } else { "target" };
                         self.unknown(what, word, known.iter().map(String::as_str));
                     }
                     return None;
@@ -132,12 +132,15 @@ impl Checker {
 
     /// A lab's faults stay in the lab.
     fn on_machine(&mut self, names: &Names, span: chaos_core::span::Span) -> bool {
-        if names.lab.is_some() {
-            self.error(Code::OutsideScope, span, "this is outside of the lab").help = Some(
-                "an experiment with a `lab` only touches its hosts; remove the lab, or name a host".into(),
-            );
-            return false;
+        match &names.scope {
+            Scope::Machine => true,
+            Scope::Lab(_) => {
+                self.error(Code::OutsideScope, span, "this is outside of the lab").help = Some(
+                    "an experiment with a `lab` only touches its hosts; remove the lab, or name a host"
+                        .into(),
+                );
+                false
+            }
         }
-        true
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use chaos_core::{
     injector::{Packets, Peer, Undo},
+    place::{Entry, OutOfReach, Site},
     trouble::{Kind, Trouble},
+    which::Which,
 };
 use chaos_netns::{Namespace, NamespaceError};
 use serde::{Deserialize, Serialize};
@@ -61,10 +63,8 @@ impl Standing {
 /// What an undo record keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// A path that opened the network namespace; none for the one the agent was in.
-    pub(crate) namespace: Option<PathBuf>,
-    /// The inode of that namespace, so that another one at the same path is not mistaken for it.
-    pub(crate) inode: Option<u64>,
+    /// The inode of the network namespace, so that another one at the same path is not mistaken for it.
+    pub(crate) inode: u64,
     /// The interfaces it is on, as they were.
     pub(crate) interfaces: Vec<Interface>,
 }
@@ -109,14 +109,22 @@ pub(crate) fn answered(errno: Option<i32>) -> Kind {
     errno.map_or(Kind::Unable, |errno| Kind::from(&std::io::Error::from_raw_os_error(errno)))
 }
 
+fn out_of_reach(error: OutOfReach) -> Trouble {
+    Trouble::unable(error.to_string()).with_help(error.help())
+}
+
+/// Opens the namespace of a site; the outer error is for a site that this process cannot be at whatever happens.
+fn namespace_of(site: &Site) -> Result<Result<Namespace, NamespaceError>, Trouble> {
+    Ok(match site.entry().map_err(out_of_reach)? {
+        Entry::Own => Namespace::current(),
+        Entry::Namespace(namespace) => Namespace::open(&namespace.path),
+    })
+}
+
 impl Ground {
-    /// Opens a namespace by path; none is the one this process is in.
-    pub(crate) async fn open(path: Option<&Path>) -> Result<Self, Trouble> {
-        let namespace = match path {
-            Some(path) => Namespace::open(path),
-            None => Namespace::current(),
-        };
-        Self::enter(namespace.map_err(unopened)?).await
+    /// Opens the namespace of a site.
+    pub(crate) async fn open(site: &Site) -> Result<Self, Trouble> {
+        Self::enter(namespace_of(site)?.map_err(unopened)?).await
     }
 
     async fn enter(namespace: Namespace) -> Result<Self, Trouble> {
@@ -124,20 +132,14 @@ impl Ground {
     }
 
     /// Opens the namespace of an undo record; none if that namespace no longer exists, and everything in it with it.
-    pub(crate) async fn find(state: &State) -> Result<Option<Self>, Trouble> {
-        let recorded = match &state.namespace {
-            Some(path) => Namespace::open(path),
-            None => Namespace::current(),
-        };
-        let is_it = |namespace: &Namespace| state.inode.is_none_or(|inode| namespace.inode() == inode);
-        match recorded {
+    pub(crate) async fn find(site: &Site, state: &State) -> Result<Option<Self>, Trouble> {
+        let is_it = |namespace: &Namespace| namespace.inode() == state.inode;
+        match namespace_of(site)? {
             Ok(namespace) if is_it(&namespace) => return Self::enter(namespace).await.map(Some),
             // The path may lead elsewhere by now while the namespace lives on.
             _ => {}
         }
-        let Some(inode) = state.inode else {
-            return recorded.map(|_| None).map_err(unopened);
-        };
+        let inode = state.inode;
         let found = tokio::task::spawn_blocking(move || search(inode)).await.ok().flatten();
         match found {
             Some(path) => {
@@ -167,23 +169,32 @@ impl Ground {
         bpf::Device::find(Some(self.connection.namespace().clone()), &link.name).map_err(bpf_failed)
     }
 
-    /// Returns the interfaces whose packets are meant: the one named, those that lead to the peers, or all that have an
-    /// address.
+    /// Returns the interfaces whose packets are meant: the one that the site names, those that lead to the peers, or all that
+    /// have an address.
     pub(crate) async fn interfaces(
         &self,
-        named: Option<&str>,
-        peers: &[Peer],
+        site: &Site,
+        peers: &Which<Peer>,
     ) -> Result<Vec<Interface>, Trouble> {
         let links = self.connection.links().await.map_err(failed)?;
+        let named = match site.entry().map_err(out_of_reach)? {
+            Entry::Own => None,
+            Entry::Namespace(namespace) => namespace.interface.as_deref(),
+        };
         let chosen: Vec<Link> = if let Some(name) = named {
             vec![self.connection.link_by_name(name).await.map_err(failed)?]
         } else {
             let mut wanted = Vec::new();
-            let mut everywhere = peers.is_empty();
-            for peer in peers {
-                match self.towards(peer, &links).await? {
-                    Some(found) => wanted.extend(found),
-                    None => everywhere = true,
+            let mut everywhere = false;
+            match peers {
+                Which::Any => everywhere = true,
+                Which::These(peers) => {
+                    for peer in peers {
+                        match self.towards(peer, &links).await? {
+                            Some(found) => wanted.extend(found),
+                            None => everywhere = true,
+                        }
+                    }
                 }
             }
             let in_use = |link: &Link| everywhere && link.up && !link.loopback && !link.addresses.is_empty();

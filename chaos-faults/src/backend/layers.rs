@@ -4,12 +4,13 @@
 //! links lie below every fault on its hosts, so that must not be: where the lower one is a plain delay, the upper one does
 //! both for the packets they share. Other combinations are refused.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chaos_core::{
     injector::{Direction, PacketMatch, Peer},
     model::FaultSpec,
     trouble::Trouble,
+    which::Which,
 };
 
 use super::Mechanism;
@@ -78,19 +79,15 @@ fn intersection(one: &PacketMatch, other: &PacketMatch) -> Option<PacketMatch> {
         (Some(a), Some(b)) if a != b => return None,
         (a, b) => a.or(b),
     };
-    let peers = if one.peers.is_empty() || other.peers.is_empty() {
-        one.peers.iter().chain(&other.peers).copied().collect()
-    } else {
-        let pairs = one.peers.iter().flat_map(|a| other.peers.iter().filter_map(|b| narrower(a, b)));
-        let mut peers: Vec<_> = pairs.collect();
-        peers.sort();
-        peers.dedup();
-        if peers.is_empty() {
-            return None;
+    let peers = match (&one.peers, &other.peers) {
+        (Which::Any, peers) | (peers, Which::Any) => peers.clone(),
+        (Which::These(ours), Which::These(theirs)) => {
+            let pairs = ours.iter().flat_map(|a| theirs.iter().filter_map(|b| narrower(a, b)));
+            let common: BTreeSet<Peer> = pairs.collect();
+            Which::these(Vec::from_iter(common)).ok()?
         }
-        peers
     };
-    let ports = if one.ports.is_empty() { other.ports.clone() } else { one.ports.clone() };
+    let ports = if one.ports.is_any() { other.ports.clone() } else { one.ports.clone() };
     Some(PacketMatch { peers, ports, protocol })
 }
 
@@ -112,13 +109,13 @@ mod tests {
         Peer { network: network.parse().unwrap(), prefix, port: None }
     }
 
-    fn layer(id: &str, mechanism: Mechanism, peers: &[Peer], plain: Option<u64>) -> Layer {
+    fn layer(id: &str, mechanism: Mechanism, peers: Which<Peer>, plain: Option<u64>) -> Layer {
         Layer {
             id: id.into(),
             namespace: 1,
             index: 2,
             direction: Direction::Egress,
-            matches: PacketMatch { peers: peers.to_vec(), ..PacketMatch::default() },
+            matches: PacketMatch { peers, ..PacketMatch::default() },
             mechanism,
             plain: plain.map(Duration::from_millis),
         }
@@ -128,37 +125,38 @@ mod tests {
     fn a_fault_above_the_delays_of_links_adds_to_each() {
         let (a, b) = (peer("10.0.0.1", 32), peer("10.0.1.1", 32));
         let below = [
-            layer("link-a", Mechanism::Netem, &[a], Some(20)),
-            layer("link-b", Mechanism::Netem, &[b], Some(30)),
+            layer("link-a", Mechanism::Netem, Which::one(a), Some(20)),
+            layer("link-b", Mechanism::Netem, Which::one(b), Some(30)),
         ];
-        let portions = stack(&layer("slow", Mechanism::Netem, &[], Some(100)), &below).unwrap();
+        let portions = stack(&layer("slow", Mechanism::Netem, Which::Any, Some(100)), &below).unwrap();
         let expected: Vec<_> =
             portions.iter().map(|portion| (portion.matches.peers.clone(), portion.below)).collect();
         let ms = Duration::from_millis;
-        assert_eq!(expected, [(vec![a], ms(20)), (vec![b], ms(30)), (vec![], ms(0))]);
-        let one = stack(&layer("slow", Mechanism::Forwarder, &[peer("10.0.0.0", 24)], None), &below).unwrap();
+        assert_eq!(expected, [(Which::one(a), ms(20)), (Which::one(b), ms(30)), (Which::Any, ms(0))]);
+        let one = stack(&layer("slow", Mechanism::Forwarder, Which::one(peer("10.0.0.0", 24)), None), &below)
+            .unwrap();
         assert_eq!(one.len(), 2);
-        assert_eq!(one[0].matches.peers, [a]);
+        assert_eq!(one[0].matches.peers, Which::one(a));
     }
 
     #[test]
     fn apart_is_apart() {
-        let below = [layer("link-a", Mechanism::Forwarder, &[peer("10.0.0.1", 32)], None)];
-        let upper = layer("slow", Mechanism::Netem, &[peer("10.0.0.2", 32)], None);
+        let below = [layer("link-a", Mechanism::Forwarder, Which::one(peer("10.0.0.1", 32)), None)];
+        let upper = layer("slow", Mechanism::Netem, Which::one(peer("10.0.0.2", 32)), None);
         assert_eq!(stack(&upper, &below).unwrap().len(), 1);
-        let elsewhere = Layer { index: 9, ..layer("slow", Mechanism::Netem, &[], None) };
+        let elsewhere = Layer { index: 9, ..layer("slow", Mechanism::Netem, Which::Any, None) };
         assert_eq!(stack(&elsewhere, &below).unwrap().len(), 1);
     }
 
     #[test]
     fn what_cannot_be_combined_is_refused() {
-        let upper = layer("slow", Mechanism::Netem, &[], Some(5));
-        let jittery = [layer("other", Mechanism::Netem, &[], None)];
+        let upper = layer("slow", Mechanism::Netem, Which::Any, Some(5));
+        let jittery = [layer("other", Mechanism::Netem, Which::Any, None)];
         assert_eq!(
             stack(&upper, &jittery).unwrap_err().message,
             "`slow` holds packets that `other` holds already, and only a plain delay can be below another fault"
         );
-        let past = [layer("other", Mechanism::Forwarder, &[], Some(5))];
+        let past = [layer("other", Mechanism::Forwarder, Which::Any, Some(5))];
         assert!(stack(&upper, &past).unwrap_err().message.ends_with("past the queue that `netem` would use"));
     }
 }

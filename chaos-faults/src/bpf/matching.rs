@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 pub use chaos_core::injector::{Direction, PacketMatch, Peer, Protocol};
+use chaos_core::which::Which;
 
 use super::BpfError;
 use super::assembler::Register::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
@@ -140,18 +141,18 @@ pub(super) fn require(
             asm.place(version_6).jump_if(Condition::NotEqual, R8, ICMPV6, miss).place(icmp);
         }
     }
-    if !matching.ports.is_empty() {
+    if let Which::These(ports) = &matching.ports {
         let found = asm.label();
         require_ports(asm, miss);
         asm.load(Width::Half, R0, R10, SOURCE_PORT).load(Width::Half, R1, R10, DESTINATION_PORT);
-        for port in &matching.ports {
+        for port in ports {
             asm.jump_if(Condition::Equal, R0, network_order(*port), found);
             asm.jump_if(Condition::Equal, R1, network_order(*port), found);
         }
         asm.jump(miss).place(found);
     }
-    if let Some((last, others)) = matching.peers.split_last() {
-        let found = asm.label();
+    if let Which::These(peers) = &matching.peers {
+        let (found, (last, others)) = (asm.label(), peers.split_last());
         for peer in others {
             let other = asm.label();
             require_peer(asm, direction, peer, other)?;
@@ -228,7 +229,7 @@ mod tests {
         let mut asm = Assembler::new();
         let miss = asm.label();
         let peer = Peer { network: "10.0.0.0".parse().unwrap(), prefix: 33, port: None };
-        let matching = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+        let matching = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
         let error = require(&mut asm, Direction::Egress, &matching, miss).unwrap_err();
         assert_eq!(error.to_string(), "the prefix length of a peer is `10.0.0.0/33`, but must be 0 to 32");
     }

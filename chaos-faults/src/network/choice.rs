@@ -4,6 +4,7 @@ use chaos_core::{
     injector::{Ask, Direction, Hold, Offer, Packets, Work},
     model::FaultSpec,
     trouble::Trouble,
+    which::Which,
 };
 
 use crate::backend::{Abilities, Holding, Mechanism, forwarder::shape, tcx, tree::qdisc};
@@ -26,9 +27,12 @@ pub(crate) fn choose(
     ask: &Ask,
     abilities: &Abilities,
     holding: Holding,
-    only: &[String],
+    only: &Which<String>,
 ) -> Result<Vec<Offer>, Trouble> {
-    if let Some(unknown) = only.iter().find(|name| Mechanism::named(name).is_none()) {
+    let unknown = |name: &&String| Mechanism::named(name).is_none();
+    if let Which::These(names) = only
+        && let Some(unknown) = names.iter().find(unknown)
+    {
         return Err(Trouble::unable(format!("there is no backend `{unknown}`"))
             .with_help(format!("use one of {}", crate::backend::NAMES.join(", "))));
     }
@@ -79,7 +83,7 @@ struct Choice<'a> {
     packets: &'a Packets,
     abilities: &'a Abilities,
     holding: Holding,
-    only: &'a [String],
+    only: &'a Which<String>,
 }
 
 impl Choice<'_> {
@@ -122,8 +126,8 @@ impl Choice<'_> {
     /// Says what would end these faults if this mechanism did them, or why it cannot.
     fn judge(&self, mechanism: Mechanism, specs: &[FaultSpec]) -> Result<Hold, Trouble> {
         let cannot = |why: String| Trouble::unable(why);
-        if !self.only.is_empty() && !self.only.iter().any(|name| name == mechanism.name()) {
-            return Err(Trouble::unable(format!("only {} was asked for", self.only.join(", ")))
+        if !self.only.allows(mechanism.name()) {
+            return Err(Trouble::unable(format!("only {} was asked for", self.only))
                 .with_help("allow another backend"));
         }
         for spec in specs {
@@ -212,13 +216,13 @@ fn described(packets: &Packets) -> String {
         .protocol
         .map_or(String::new(), |protocol| format!("{} ", format!("{protocol:?}").to_lowercase()));
     let mut text = format!("{protocol}packets that {way}");
-    if !packets.matches.ports.is_empty() {
-        let ports: Vec<_> = packets.matches.ports.iter().map(ToString::to_string).collect();
+    if let Which::These(ports) = &packets.matches.ports {
+        let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
         text += &format!(" on port {}", ports.join(", "));
     }
-    if !packets.matches.peers.is_empty() {
-        let peers: Vec<_> = packets.matches.peers.iter().take(4).map(peer).collect();
-        let more = packets.matches.peers.len().saturating_sub(peers.len());
+    if let Which::These(all) = &packets.matches.peers {
+        let peers: Vec<_> = all.iter().take(4).map(peer).collect();
+        let more = all.len().saturating_sub(peers.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text += &format!(", other end {}{more}", peers.join(", "));
     }

@@ -6,7 +6,8 @@ use chaos_core::{
         Distribution,
         packets::{Blocked, Refusal},
     },
-    place::{Object, ObjectKind},
+    place::ObjectId,
+    which::Which,
 };
 
 use super::*;
@@ -41,7 +42,7 @@ const REJECT: FaultSpec = FaultSpec::Block { connections: Blocked::All, answer: 
 fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
     Ask {
         fault: "f".into(),
-        object: Object { kind: ObjectKind::Here, name: String::new(), addresses: vec![] },
+        object: ObjectId::here(),
         work: Work::Packets(Packets {
             specs: specs.to_vec(),
             directions: directions.to_vec(),
@@ -53,7 +54,7 @@ fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
 
 /// Writes a choice as `tcx(loss 10%)/kernel + …`, or the refusal.
 fn chosen(specs: &[FaultSpec], directions: &[Direction], missing: &[&str]) -> String {
-    match choose(&ask(specs, directions), &abilities(missing), Holding::Agent, &[]) {
+    match choose(&ask(specs, directions), &abilities(missing), Holding::Agent, &Which::Any) {
         Ok(offers) => {
             let offers: Vec<_> = offers
                 .iter()
@@ -107,7 +108,8 @@ fn each_kernel_gets_the_best_it_has() {
 #[test]
 fn what_was_not_chosen_is_said_and_why() {
     let offers =
-        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(&["netem"]), Holding::Agent, &[]).unwrap();
+        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(&["netem"]), Holding::Agent, &Which::Any)
+            .unwrap();
     assert_eq!(offers[0].because, ["not netem: this kernel has no `netem`"]);
     assert_eq!(
         offers[0].does,
@@ -134,7 +136,7 @@ fn what_nobody_can_do_is_denied_with_every_reason() {
 #[test]
 fn a_choice_can_be_forced() {
     let only = |names: &[&str]| {
-        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let names = Which::these(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
         choose(&ask(&[LOSS], &[Direction::Egress]), &abilities(&[]), Holding::Agent, &names)
             .map(|offers| offers[0].backend.clone())
             .map_err(|denied| denied.message)
@@ -148,7 +150,7 @@ fn a_choice_can_be_forced() {
 #[test]
 fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
     let offers =
-        choose(&ask(&[LOSS, DELAY], &[Direction::Egress]), &abilities(&[]), Holding::KernelOnly, &[])
+        choose(&ask(&[LOSS, DELAY], &[Direction::Egress]), &abilities(&[]), Holding::KernelOnly, &Which::Any)
             .unwrap();
     assert!(offers.iter().all(|offer| offer.hold == Hold::Kernel));
     assert!(
@@ -160,7 +162,7 @@ fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
 #[test]
 fn without_a_namespace_of_its_own_the_forwarder_says_what_a_kill_leaves() {
     let offers = |missing: &[&str]| {
-        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(missing), Holding::Agent, &[])
+        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(missing), Holding::Agent, &Which::Any)
     };
     let apart = offers(&["netem"]).unwrap();
     assert!(!apart[0].does.iter().any(|line| line.contains("idle pair")), "{apart:?}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chaos_agent::{
     Agents, ChildProcess, Host, Settings,
-    protocol::{self, Answer, Call, Message, Request, SILENCE, Spot, VERSION},
+    protocol::{self, Answer, Call, Message, Request, SILENCE, VERSION},
     serve,
 };
 use chaos_core::{
@@ -184,7 +184,7 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
         injector: NAME.into(),
         id: "x".into(),
         offer: offers.remove(0),
-        spot: Spot::from(&world.place()),
+        place: world.place(),
         deadline: DEADLINE,
     };
     let Answer::Prepared(undo) = call(request).await else { panic!() };

@@ -12,6 +12,7 @@ use chaos_core::{
         FaultSpec,
         packets::{Blocked, Refusal},
     },
+    which::Which,
 };
 
 use crate::{
@@ -183,7 +184,7 @@ async fn a_rejected_sender_is_told_at_once() {
     };
     for connections in [Blocked::All, Blocked::New] {
         let peer = Peer { network: "10.99.0.0".parse().unwrap(), prefix: 24, port: Some(4005) };
-        let matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+        let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
         let wanted = ask_of(matches, &[refusal(connections)], &[Direction::Egress]);
         let offer = world.injector.offer(&wanted).await.unwrap().remove(0);
         let undo = world.prepare("reject", &offer).await.unwrap();

@@ -1,6 +1,9 @@
 //! What somebody else put on an interface stays.
 
-use chaos_core::injector::{Direction, Injector};
+use chaos_core::{
+    injector::{Direction, Injector},
+    place::Namespace,
+};
 
 use crate::{
     harness::{World, bandwidth, delay},
@@ -55,7 +58,7 @@ async fn a_namespace_that_is_gone_has_nothing_left_to_revert() {
     let Some(world) = World::new() else { return };
     let offer = world.offers(&[delay(20)], &[Direction::Egress]).await.remove(0);
     let mut undo = world.prepare("slow", &offer).await.unwrap();
-    undo.state["namespace"] = "/proc/1/fd/no-such-file".into();
+    undo.site = Namespace::new("/proc/1/fd/no-such-file").into();
     undo.state["inode"] = 1.into();
     world.injector.revert(&undo).await.unwrap();
     let error = world.injector.inject(&undo).await.unwrap_err();

@@ -12,7 +12,8 @@ use chaos_core::{
         Distribution, FaultSpec,
         packets::{Blocked, Refusal},
     },
-    place::{Namespace, Object, ObjectKind, Place},
+    non_empty::NonEmpty,
+    place::{Namespace, ObjectId, Place},
     trouble::Trouble,
 };
 use chaos_faults::{NAME, NetworkInjector, Settings, backend::Holding, handles};
@@ -40,7 +41,7 @@ impl World {
     pub(crate) async fn with(backend: &str, specs: &[FaultSpec]) -> Option<Self> {
         let mut world = Self::new()?;
         let agents = Agents::new(agent(world.folder.path().join("pid")));
-        agents.set(NAME, &Settings::only([backend])).unwrap();
+        agents.set(NAME, &Settings::only(NonEmpty::one(backend.into()))).unwrap();
         world.injector = agents.injector(NAME, handles);
         match world.injector.offer(&ask(specs, &[Direction::Egress])).await {
             Ok(_) => Some(world),
@@ -59,12 +60,7 @@ impl World {
     pub(crate) fn place(&self) -> Place {
         Place {
             object: object(),
-            namespace: Some(Namespace {
-                path: pair::path(&self.pair.a).into(),
-                descriptor: None,
-                mounts: None,
-            }),
-            interface: None,
+            site: Namespace::new(pair::path(&self.pair.a)).into(),
             names: Default::default(),
         }
     }
@@ -191,8 +187,8 @@ pub(crate) fn agent(pid: PathBuf) -> ChildProcess {
     ChildProcess::new("/bin/sh", ["-c".to_owned(), line])
 }
 
-fn object() -> Object {
-    Object { kind: ObjectKind::Netns, name: "a".into(), addresses: vec![] }
+fn object() -> ObjectId {
+    ObjectId::netns("a")
 }
 
 /// Datagrams only: what the kernel multicasts by itself must not spoil counts.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chaos_core::injector::{Direction, Injector, PacketMatch, Peer};
+use chaos_core::{
+    injector::{Direction, Injector, PacketMatch, Peer},
+    which::Which,
+};
 
 use crate::harness::{DEADLINE, World, ask_of, delay, jitter, loss};
 
@@ -12,7 +15,7 @@ async fn a_delay_above_that_of_a_link_adds_to_it() {
     let before = world.dump();
     let ms = Duration::from_millis;
     let peer = Peer { network: "10.99.0.2".parse().unwrap(), prefix: 32, port: None };
-    let matches = PacketMatch { peers: vec![peer], ..PacketMatch::default() };
+    let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
     let link = ask_of(matches, &[delay(40)], &[Direction::Egress]);
     let offer = world.injector.offer(&link).await.unwrap().remove(0);
     let link = world.injector.prepare("link-a-b", &offer, &world.place(), DEADLINE).await.unwrap();

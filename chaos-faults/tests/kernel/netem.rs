@@ -1,6 +1,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use chaos_core::injector::{PacketMatch, Peer};
+use chaos_core::{
+    injector::{PacketMatch, Peer},
+    which::Which,
+};
 use chaos_faults::{
     netlink::{
         Distribution, Handle, Loss, Netem, Probability, QdiscOptions,
@@ -215,7 +218,7 @@ async fn only_the_matched_peer_is_delayed() {
     let tree = Tree {
         root: Root::Prio,
         branches: vec![Branch {
-            matches: PacketMatch { peers: vec![peer], ..PacketMatch::default() },
+            matches: PacketMatch { peers: Which::one(peer), ..PacketMatch::default() },
             qdisc: Netem { delay, ..Netem::default() }.into(),
         }],
     };

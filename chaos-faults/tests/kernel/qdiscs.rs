@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use chaos_core::injector::{PacketMatch, Peer};
+use chaos_core::{
+    injector::{PacketMatch, Peer},
+    which::Which,
+};
 use chaos_faults::netlink::{
     Handle, NetlinkError, QdiscOptions, Tbf,
     tree::{Branch, Root, Tree},
@@ -72,11 +75,15 @@ async fn only_matched_packets_pass_the_branch(root: Root, needs: &[&str]) {
         root,
         branches: vec![
             Branch {
-                matches: PacketMatch { peers: vec![peer(B4, 32)], ..PacketMatch::default() },
+                matches: PacketMatch { peers: Which::one(peer(B4, 32)), ..PacketMatch::default() },
                 qdisc: tbf(),
             },
             Branch {
-                matches: PacketMatch { peers: vec![peer(B6, 128)], ports: vec![4000], protocol: None },
+                matches: PacketMatch {
+                    peers: Which::one(peer(B6, 128)),
+                    ports: Which::one(4000),
+                    protocol: None,
+                },
                 qdisc: tbf(),
             },
         ],

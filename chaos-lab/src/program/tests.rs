@@ -1,6 +1,8 @@
+use std::path::Path;
+
 use chaos_core::injector::Work;
 use chaos_core::model::{Custom, FaultSpec, Host, Lab as Declaration};
-use chaos_core::place::Object;
+use chaos_core::place::{Namespace, ObjectId};
 
 use super::*;
 use crate::Programs;
@@ -19,7 +21,7 @@ fn injector(programs: Vec<Program>) -> LabPrograms {
 fn ask(host: &str, program: Program) -> Ask {
     Ask {
         fault: "canary".into(),
-        object: Object { kind: ObjectKind::Host, name: host.into(), addresses: vec![] },
+        object: ObjectId::host(host),
         work: Work::Program(Box::new(program)),
         seed: 1,
     }
@@ -54,18 +56,14 @@ async fn it_says_why_it_offers_nothing() {
 async fn what_a_dead_run_replaced_is_gone_with_its_lab() {
     let made = injector(vec![http(80)]);
     let offer = made.offer(&ask("api-1", http(81))).await.unwrap().remove(0);
-    let state = |path: &Path, inode| State {
-        program: 0,
-        before: http(80),
-        namespace: Some(path.to_owned()),
-        inode: Some(inode),
-    };
+    let state = |inode| State { program: 0, before: http(80), inode };
     let undo = |path: &Path, inode| Undo {
         id: "canary/api-1/1".into(),
         injector: NAME.into(),
         offer: offer.clone(),
+        site: Namespace::new(path).into(),
         deadline: Duration::from_secs(60),
-        state: serde_json::to_value(state(path, inode)).unwrap(),
+        state: serde_json::to_value(state(inode)).unwrap(),
         line: String::new(),
     };
     let own = Path::new("/proc/self/ns/net");

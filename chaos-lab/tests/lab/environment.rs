@@ -3,17 +3,21 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use chaos_core::environment::Environment as _;
+use chaos_core::inventory::Inventory as _;
 use chaos_core::model::Lab as Declaration;
-use chaos_core::place::{Object, ObjectKind};
-use chaos_lab::LabEnvironment;
+use chaos_core::model::Selector;
+use chaos_core::place::{ObjectId, Site};
+use chaos_lab::{LabEnvironment, LabInventory};
 use chaos_netns::Namespace;
 
 use crate::harness::{get, programs, six};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lab_is_the_world_of_a_run() {
-    let environment = LabEnvironment::new(Declaration { hosts: six(), ..Declaration::default() }, programs());
-    let object = |name: &str| Object { kind: ObjectKind::Host, name: name.to_owned(), addresses: vec![] };
+    let declaration = Declaration { hosts: six(), ..Declaration::default() };
+    let inventory = LabInventory::new(&declaration).unwrap();
+    let environment = LabEnvironment::new(declaration, programs());
+    let object = |name: &str| ObjectId::host(name);
     environment.down().await.unwrap();
     assert!(environment.place(&object("client")).await.is_err(), "nothing is there before it is up");
 
@@ -21,10 +25,12 @@ async fn a_lab_is_the_world_of_a_run() {
     environment.up(&|step| steps.lock().unwrap().push(step.to_owned())).await.unwrap();
     assert!(steps.lock().unwrap().iter().any(|s| s.contains("hosts of the lab are up")), "{steps:?}");
     let client = environment.place(&object("client")).await.unwrap();
-    assert_eq!(client.object.addresses.len(), 2);
-    assert_eq!((client.interface.as_deref(), client.names.prefer_servers), (Some("eth0"), true));
+    let found = inventory.find(&Selector::Hosts("client".into())).await.unwrap();
+    assert_eq!((found.first().addresses.len(), &client.object), (2, &found.first().id));
+    let Site::Namespace(site) = &client.site else { panic!("{client:?}") };
+    assert_eq!((site.interface.as_deref(), client.names.prefer_servers), (Some("eth0"), true));
     assert_eq!(client.names.hosts["api.lab"].len(), 6);
-    let namespace = Namespace::open(&client.namespace.as_ref().unwrap().path).unwrap();
+    let namespace = Namespace::open(&site.path).unwrap();
     assert_eq!(get(&namespace, client.names.hosts["gw"][0], 80, "/").unwrap().status, 200);
     let stranger = environment.place(&object("apo")).await.unwrap_err();
     assert!(stranger.message.contains("apo"), "{stranger}");

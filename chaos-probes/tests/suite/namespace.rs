@@ -43,7 +43,7 @@ impl Holder {
 
     fn place(&self, descriptor: bool) -> Place {
         let descriptor = descriptor.then(|| Arc::new(OwnedFd::from(File::open(self.path()).unwrap())));
-        Place { namespace: Some(Namespace { path: self.path(), descriptor, mounts: None }), ..here(&[], &[]) }
+        Place { site: Namespace { descriptor, ..Namespace::new(self.path()) }.into(), ..here(&[], &[]) }
     }
 
     /// Answers one HTTP request per connection inside the namespace, and returns the address.
@@ -118,8 +118,7 @@ async fn a_namespace_without_routes_is_unreachable() {
     let seen =
         StandardProbers::new().open(&tcp, &holder.place(true)).await.unwrap().each().unwrap().once().await;
     assert_eq!((seen.outcome, seen.error.as_deref()), (Outcome::Failed, Some("network unreachable")));
-    let gone = Namespace { path: "/nonexistent/netns".into(), descriptor: None, mounts: None };
-    let place = Place { namespace: Some(gone), ..here(&[], &[]) };
+    let place = Place { site: Namespace::new("/nonexistent/netns").into(), ..here(&[], &[]) };
     let error = StandardProbers::new().open(&tcp, &place).await.err().unwrap();
     assert!(error.message.contains("`/nonexistent/netns`"), "{error}");
 }

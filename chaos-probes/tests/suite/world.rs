@@ -15,7 +15,7 @@ use chaos_core::{
         Probe, ProbeKind,
         probe::{Connections, HeaderValue},
     },
-    place::{Names, Object, ObjectKind, Place},
+    place::{Names, Place},
     probe::{Prober, Probers},
     span::{Span, Spanned},
 };
@@ -59,10 +59,8 @@ pub(crate) fn here(hosts: &[(&str, &[&str])], servers: &[SocketAddr]) -> Place {
         .map(|(name, addresses)| ((*name).to_owned(), addresses.iter().map(|a| a.parse().unwrap()).collect()))
         .collect();
     Place {
-        object: Object { kind: ObjectKind::Here, name: "here".into(), addresses: Vec::new() },
-        namespace: None,
-        interface: None,
         names: Arc::new(Names { hosts, servers: servers.to_vec(), prefer_servers: false }),
+        ..Place::runner()
     }
 }
 

@@ -3,7 +3,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::records;
 use crate::{
     model::Scope,
-    plan::Plan,
+    plan::{Origin, Plan},
     report::{line::WIDTH, plan},
 };
 
@@ -13,7 +13,7 @@ fn as_a_person_reads_it() {
     let mut machine = records::plan();
     machine.experiment.scope = Scope::Machine;
     machine.background.clear();
-    machine.probes[0].from.clear();
+    machine.probes[0].from = Origin::Runner;
     machine.warnings.clear();
     machine.radius.of = None;
     insta::assert_snapshot!("plan_machine", plan::render(&machine));

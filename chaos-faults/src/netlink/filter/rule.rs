@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use chaos_core::injector::{Direction, PacketMatch, Peer, Protocol};
+use chaos_core::{
+    injector::{Direction, PacketMatch, Peer, Protocol},
+    which::Which,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::netlink::error::{MOST_RULES, Unmatchable};
@@ -78,14 +81,18 @@ impl Rule {
 /// # Errors
 /// [`Unmatchable`] when nothing can match, or too many rules would be needed.
 pub fn compile(matches: &PacketMatch, direction: Direction) -> Result<Vec<Rule>, Unmatchable> {
-    let any_port = matches.ports.is_empty() && matches.peers.iter().all(|peer| peer.port.is_none());
+    let any_port = matches.ports.is_any()
+        && match &matches.peers {
+            Which::Any => true,
+            Which::These(peers) => peers.iter().all(|peer| peer.port.is_none()),
+        };
     if matches.protocol == Some(Protocol::Icmp) && !any_port {
         return Err(Unmatchable::PortsOfIcmp);
     }
     let mut rules = Vec::new();
     for family in [Family::V4, Family::V6] {
         for (addressed, port) in addressed(matches, family, direction)? {
-            if matches.ports.is_empty() && port.is_none() {
+            if matches.ports.is_any() && port.is_none() {
                 rules.extend(with_protocol(&addressed, matches.protocol));
                 continue;
             }
@@ -117,10 +124,11 @@ fn addressed(
     family: Family,
     direction: Direction,
 ) -> Result<Vec<(Rule, Option<u16>)>, Unmatchable> {
-    if matches.peers.is_empty() {
-        return Ok(vec![(Rule::any(family), None)]);
-    }
-    let of_family = matches.peers.iter().filter(|peer| peer.network.is_ipv4() == (family == Family::V4));
+    let peers = match &matches.peers {
+        Which::Any => return Ok(vec![(Rule::any(family), None)]),
+        Which::These(peers) => peers,
+    };
+    let of_family = peers.iter().filter(|peer| peer.network.is_ipv4() == (family == Family::V4));
     let mut found = Vec::new();
     for peer in of_family {
         found.push((with_address(peer, family, direction)?, peer.port));
@@ -187,7 +195,7 @@ fn with_ports(
     rule: &Rule,
     protocol: u8,
     remote: Option<u16>,
-    either: &[u16],
+    either: &Which<u16>,
     direction: Direction,
 ) -> Vec<Rule> {
     let Some(mut rule) = with_number(rule, 0xff, protocol) else { return Vec::new() };
@@ -211,9 +219,10 @@ fn with_ports(
         let Some(narrowed) = rule.and(offset, mask, value) else { return Vec::new() };
         rule = narrowed;
     }
-    if either.is_empty() {
-        return vec![rule];
-    }
+    let either = match either {
+        Which::Any => return vec![rule],
+        Which::These(ports) => ports,
+    };
     let ends = either.iter().flat_map(|port| [source(*port), destination(*port)]);
     ends.filter_map(|(mask, value)| rule.clone().and(offset, mask, value)).collect()
 }

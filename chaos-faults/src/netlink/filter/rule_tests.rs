@@ -53,13 +53,19 @@ impl Packet {
             Protocol::Udp => self.protocol == 17,
             Protocol::Icmp => self.protocol == icmp,
         });
-        let peer = matches.peers.is_empty()
-            || matches.peers.iter().any(|peer| {
+        let peer = match &matches.peers {
+            Which::Any => true,
+            Which::These(peers) => peers.iter().any(|peer| {
                 within(remote, peer.network, peer.prefix)
                     && peer.port.is_none_or(|port| has_ports && port == remote_port)
-            });
-        let ports = matches.ports.is_empty()
-            || has_ports && matches.ports.iter().any(|port| [self.ports.0, self.ports.1].contains(port));
+            }),
+        };
+        let ports = match &matches.ports {
+            Which::Any => true,
+            Which::These(ports) => {
+                has_ports && ports.iter().any(|port| [self.ports.0, self.ports.1].contains(port))
+            }
+        };
         protocol && peer && ports && !self.is_neighbour_discovery()
     }
 }
@@ -109,13 +115,13 @@ fn peer() -> impl Strategy<Value = Peer> {
     prop_oneof![of(v4().boxed(), 32), of(v6().boxed(), 128)]
 }
 
+fn which<T: Clone + std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Strategy<Value = Which<T>> {
+    proptest::collection::vec(one, 0..3).prop_map(|list| Which::these(list).unwrap_or_default())
+}
+
 fn packet_match() -> impl Strategy<Value = PacketMatch> {
     let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Icmp)];
-    (
-        proptest::collection::vec(peer(), 0..3),
-        proptest::collection::vec(port(), 0..3),
-        proptest::option::of(protocol),
-    )
+    (which(peer()), which(port()), proptest::option::of(protocol))
         .prop_map(|(peers, ports, protocol)| PacketMatch { peers, ports, protocol })
 }
 
@@ -140,7 +146,7 @@ proptest! {
 #[test]
 fn one_peer_with_a_port_is_two_rules_at_known_places() {
     let peer = Peer { network: "10.0.0.7".parse().unwrap(), prefix: 32, port: Some(443) };
-    let matches = PacketMatch { peers: vec![peer], ports: Vec::new(), protocol: None };
+    let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
     let rules = compile(&matches, Direction::Egress).unwrap();
     assert_eq!(rules.len(), 2, "one for tcp, one for udp: {rules:?}");
     for (rule, protocol) in rules.iter().zip([6, 17]) {
@@ -153,7 +159,7 @@ fn one_peer_with_a_port_is_two_rules_at_known_places() {
 
 #[test]
 fn later_fragments_and_options_do_not_look_like_ports() {
-    let matches = PacketMatch { peers: Vec::new(), ports: vec![80], protocol: Some(Protocol::Udp) };
+    let matches = PacketMatch { peers: Which::Any, ports: Which::one(80), protocol: Some(Protocol::Udp) };
     let rules = compile(&matches, Direction::Egress).unwrap();
     let packet = Packet {
         source: [10, 0, 0, 1].into(),
@@ -172,12 +178,13 @@ fn later_fragments_and_options_do_not_look_like_ports() {
 
 #[test]
 fn impossible_and_oversized_matches_are_refused() {
-    let icmp = PacketMatch { peers: Vec::new(), ports: vec![80], protocol: Some(Protocol::Icmp) };
+    let icmp = PacketMatch { peers: Which::Any, ports: Which::one(80), protocol: Some(Protocol::Icmp) };
     assert_eq!(compile(&icmp, Direction::Egress), Err(Unmatchable::PortsOfIcmp));
     let wide = Peer { network: "10.0.0.0".parse().unwrap(), prefix: 33, port: None };
-    let wide = PacketMatch { peers: vec![wide], ..PacketMatch::default() };
+    let wide = PacketMatch { peers: Which::one(wide), ..PacketMatch::default() };
     assert!(matches!(compile(&wide, Direction::Egress), Err(Unmatchable::PrefixTooLong { .. })));
-    let many = PacketMatch { ports: (1..=600).collect(), ..PacketMatch::default() };
+    let many =
+        PacketMatch { ports: Which::these((1..=600).collect::<Vec<_>>()).unwrap(), ..PacketMatch::default() };
     assert_eq!(compile(&many, Direction::Egress), Err(Unmatchable::TooMany(4800)));
 }
 

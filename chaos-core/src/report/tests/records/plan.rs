@@ -6,13 +6,15 @@ use super::{experiment, experiment::specs, millis, secs, span};
 use crate::{
     injector::{Ask, Direction, Hold, Offer, PacketMatch, Packets, Peer, Work},
     model::{Distribution, FaultSpec},
-    place::{Object, ObjectKind},
-    plan::{Part, Plan, PlannedFault, PlannedProbe, radius::Radius},
+    non_empty::NonEmpty,
+    place::{Object, ObjectId},
+    plan::{Origin, Part, Plan, PlannedFault, PlannedProbe, radius::Radius},
     remark::Remark,
+    which::Which,
 };
 
 fn host(name: &str) -> Object {
-    Object { kind: ObjectKind::Host, name: name.into(), addresses: vec!["10.77.0.2".parse().unwrap()] }
+    ObjectId::host(name).at(["10.77.0.2".parse().unwrap()])
 }
 
 fn part(fault: &str, object: &str, number: usize, backend: &str, hold: Hold, specs: Vec<FaultSpec>) -> Part {
@@ -32,11 +34,11 @@ fn part(fault: &str, object: &str, number: usize, backend: &str, hold: Hold, spe
             },
             ask: Ask {
                 fault: fault.into(),
-                object: host(object),
+                object: ObjectId::host(object),
                 work: Work::Packets(Packets {
                     specs,
                     directions: vec![Direction::Egress],
-                    matches: PacketMatch { peers: vec![peer], ..PacketMatch::default() },
+                    matches: PacketMatch { peers: Which::one(peer), ..PacketMatch::default() },
                 }),
                 seed: 3,
             },
@@ -55,8 +57,8 @@ pub(crate) fn plan() -> Plan {
     Plan {
         experiment: experiment(),
         seed: 42,
-        targets: BTreeMap::from([("victims".to_owned(), vec![host("gateway")])]),
-        probes: vec![PlannedProbe { probe: "shop".into(), from: vec![host("client")] }],
+        targets: BTreeMap::from([("victims".to_owned(), NonEmpty::one(host("gateway")))]),
+        probes: vec![PlannedProbe { probe: "shop".into(), from: Origin::Places(NonEmpty::one(ObjectId::host("client"))) }],
         faults: vec![PlannedFault {
             name: "slow_api".into(),
             parts: vec![
@@ -71,7 +73,7 @@ pub(crate) fn plan() -> Plan {
             part("link-client-gateway", "gateway", 2, "forwarder", Hold::Kernel, vec![link]),
         ],
         radius: Radius {
-            touched: vec![host("gateway")],
+            touched: vec![ObjectId::host("gateway")],
             of: Some(6),
             lines: vec!["1 of 6 touched, at most 1 hosts allowed".into()],
         },
