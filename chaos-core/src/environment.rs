@@ -8,6 +8,18 @@ use crate::{
 };
 
 /// The world that a run takes place in: a lab that it makes, or the machine as it is.
+///
+/// # Guarantees
+/// `up` returns only when everything is ready. `down` leaves nothing of what `up` made, and looks. A place that is not known is an
+/// error, never the runner's own machine.
+///
+/// # Assumptions
+/// The runner calls `up` once and `down` at least once, also after a failed `up` or a panic; `place`, `broken` and `logs` only in
+/// between, and several at once. It bounds the time of each call.
+///
+/// # Errors
+/// A [`Trouble`] whose kind tells a missing right from something that is wrong: the first ends a run as not permitted, the second
+/// as refused. An error of `down` makes a run not restored.
 #[async_trait]
 pub trait Environment: Send + Sync {
     /// Makes the world; succeeds only when everything in it is ready. Reports each notable step.

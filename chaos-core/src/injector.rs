@@ -299,6 +299,20 @@ impl Unit {
 /// Changes the world and puts it back. Do and undo sit side by side in each implementation.
 ///
 /// From a successful `prepare` on, the caller owes a `revert`, also if `inject` failed or was never called.
+///
+/// # Guarantees
+/// `offer` and `prepare` change nothing that lasts. What `inject` changes is exactly what `revert` takes away, found again by the
+/// [`Undo`] alone, also in another process: own handles, own tables, own fields, never "whatever is there". `revert` reads back and
+/// succeeds only when the injector's own parts are absent; it succeeds when `inject` never ran, half ran, or was reverted before. A
+/// fault ends at its deadline, as its [`Hold`] says.
+///
+/// # Assumptions
+/// The undo was kept before `inject` is called. Calls for different objects run at the same time; those for one object come one
+/// after another, and are reverted in reverse. Any call may be dropped half-way, and a `revert` follows.
+///
+/// # Errors
+/// A [`Trouble`](crate::trouble::Trouble) that says what could not be done, where and why, and by its kind whether a right is
+/// missing. An error of `inject` does not undo what it did: the `revert` does. After an error of `revert` it is called again.
 #[async_trait]
 pub trait Injector: Send + Sync {
     /// Returns the name under which undo records find their injector.

@@ -4,7 +4,19 @@ use async_trait::async_trait;
 
 use crate::{model::Selector, non_empty::NonEmpty, place::Object, trouble::Trouble};
 
-/// Finds the objects that selectors mean. Only reads.
+/// Finds the objects that selectors mean.
+///
+/// # Guarantees
+/// It only reads. The same world gives the same objects in the same order, so that a seed makes the same picks again. It never
+/// answers with nothing: [`NonEmpty`] leaves no empty list that could be taken for "all".
+///
+/// # Assumptions
+/// Names are unique within a kind and a namespace. Objects may change between planning and injecting; what is injected on is
+/// what was planned.
+///
+/// # Errors
+/// [`Kind::Absent`](crate::trouble::Kind::Absent) where a selector finds nothing, with what there is; `Permission` where the
+/// world may not be read.
 #[async_trait]
 pub trait Inventory: Send + Sync {
     /// Returns the objects in a fixed order; a selector that finds nothing is an error.

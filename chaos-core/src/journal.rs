@@ -24,6 +24,16 @@ use crate::trouble::Trouble;
 use async_trait::async_trait;
 
 /// Keeps the entries of one run.
+///
+/// # Guarantees
+/// An entry whose append returned `Ok` survives a crash of the machine, and entries are kept in the order of the calls. One that
+/// returned an error may be there or not, and never makes the entries before it unreadable.
+///
+/// # Assumptions
+/// One run writes it, one call at a time. Nothing is injected before its entry is kept.
+///
+/// # Errors
+/// The entry is not known to be kept: the runner then injects nothing of it, and goes on reverting what is pending.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Appends an entry; returns once it would survive a crash of the machine.

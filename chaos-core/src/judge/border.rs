@@ -8,6 +8,15 @@ use crate::{
 };
 
 /// Judges what was measured; pure, so that judging a record again gives the same.
+///
+/// # Guarantees
+/// The same view gives the same answers, whoever asks and whenever. It holds no state between calls.
+///
+/// # Assumptions
+/// The experiment passed the checks of planning; samples and marks are those of one run, on its own axis of time.
+///
+/// # Errors
+/// None: what cannot be decided is an answer of its own, with what is missing.
 pub trait Judge: Send + Sync {
     /// Makes the watcher of one abort condition.
     fn guard(&self, predicate: &Predicate, experiment: &Experiment) -> Box<dyn Guard>;
@@ -32,6 +41,15 @@ pub trait Judge: Send + Sync {
 }
 
 /// Watches one abort condition.
+///
+/// # Guarantees
+/// `fires` answers by what was observed up to `now`, and by nothing else.
+///
+/// # Assumptions
+/// Measurements come as they end, so not in the order of their starts; `now` never goes back.
+///
+/// # Errors
+/// None: a condition that cannot be judged yet does not fire.
 pub trait Guard: Send {
     /// Takes in a measurement that is over.
     fn observe(&mut self, probe: &str, sample: &Sample);
