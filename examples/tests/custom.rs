@@ -221,12 +221,15 @@ async fn an_injector_refuses_settings_that_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn without_the_injector_the_plan_says_which_there_are() {
+async fn without_its_parts_the_plan_says_which_there_are() {
     let experiment = experiment(TEXT);
     let world = World::of(&experiment).unwrap();
     let error = world.plan(&experiment, 7).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no prober `queue`");
+    assert_eq!(error.help().unwrap(), "the harness has registered none");
+    let error = plan(TEXT, &[]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`slow` cannot be injected on this machine: no injector is named `queue`; there is `network`"
+        "`slow` cannot be injected on this machine: no injector is named `queue`, and none was given to the runner"
     );
 }

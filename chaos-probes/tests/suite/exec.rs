@@ -29,7 +29,7 @@ async fn once(probe: &Probe) -> Observation {
 #[tokio::test]
 async fn nothing_is_run_unless_it_is_allowed() {
     let error = refused(&exec(&["true"]), &here(&[], &[])).await;
-    assert_eq!(error, "the probe `probe` runs a command, which needs your permission");
+    assert_eq!(error, "the probe `p` runs a command, which needs your permission");
 }
 
 #[tokio::test]
