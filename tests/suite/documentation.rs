@@ -14,7 +14,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("./tests/all", "it runs this test"),
     (
         "cargo rustc --release -p chaos-cli -- -C target-feature=+crt-static",
-        "minutes of building, for figures only",
+        "minutes of building; `tests/sizes` builds it",
+    ),
+    (
+        "cargo rustc --profile small -p chaos-agent-bin --bin chaos-agent -- -C target-feature=+crt-static",
+        "minutes of building; `tests/sizes` builds it",
     ),
     ("cargo install oha && apt-get install wrk", "it installs what only a comparison needs"),
 ];
