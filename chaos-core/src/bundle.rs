@@ -6,7 +6,7 @@
 //! | `plan.json` | what was planned |
 //! | `journal.jsonl` | what was owed, written before anything was touched |
 //! | `events.jsonl` | everything that happened, a line each |
-//! | `samples/PROBE.csv` | every measurement, as [`chaos_core::bundle::samples`] writes it |
+//! | `samples/PROBE.csv` | every measurement, as [`crate::bundle::samples`] writes it |
 //! | `record.json` | the whole record |
 //! | `verdict.txt`, `report.md`, `junit.xml` | reports |
 //! | `kernel.txt` | what the kernel said before, during and after |

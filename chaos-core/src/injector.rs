@@ -311,7 +311,7 @@ impl Unit {
 /// after another, and are reverted in reverse. Any call may be dropped half-way, and a `revert` follows.
 ///
 /// # Errors
-/// A [`Trouble`](crate::trouble::Trouble) that says what could not be done, where and why, and by its kind whether a right is
+/// A [`Trouble`] that says what could not be done, where and why, and by its kind whether a right is
 /// missing. An error of `inject` does not undo what it did: the `revert` does. After an error of `revert` it is called again.
 #[async_trait]
 pub trait Injector: Send + Sync {

@@ -1,6 +1,6 @@
 //! Formulas on their own, for signals that were recorded elsewhere.
 //!
-//! 1. [`crate::parse::parse_temporal`] reads the text: the core notation of [`crate::explain()`], and the forms of claims.
+//! 1. [`crate::parse::parse_temporal`] reads the text: the core notation of `chaos explain`, and the forms of claims.
 //! 2. [`compile`] gives it its meaning in a [`Setting`]: which signals there are, and when phases and events were. What
 //!    comes out is a [`Question`], whose [`Statement`] is judged on a [`Trace`](chaos_core::verdict::monitor::Trace) of its
 //!    signals.
