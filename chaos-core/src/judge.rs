@@ -1,39 +1,40 @@
 //! The standard judge: what an experiment claims, on what a run measured.
 //!
 //! 1. [`metric`] picks the samples that a metric looks at, and turns them into observations, numbers and signals; [`polled`]
-//!    knows what holds between two readings, and [`seen`] keeps what several claims look at.
-//! 2. [`course`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
+//!    knows what holds between two readings, and [`cache`] keeps what several claims look at.
+//! 2. [`timeline`] knows the phases and events as they were: what an abort cut short, and which faults met nothing.
 //! 3. [`statistic`] judges one number of a phase, on its own or against another one ([`pair`]), and looks for a [`drift`];
 //!    [`temporal`] judges how signals behave in time, [`requests`] what happened to single requests. [`claim`] joins what is
 //!    made of several in three values.
-//! 4. [`layers`] says which part of a latency grew, where it was too long. [`guard`] watches abort conditions while the run goes on, [`confident`] those that must be sure.
+//! 4. [`breakdown`] names the part of a latency that grew most. [`guard`] watches abort conditions while the run goes on, [`confident`]
+//!    those that must be sure.
 //! 5. [`finding`] is what comes out for each elementary claim, with its numbers; [`wording`] says it to people.
 
 pub mod border;
+mod breakdown;
+mod cache;
 mod claim;
 pub mod confident;
-mod course;
 mod drift;
 mod filter;
 pub mod finding;
 mod guard;
-mod layers;
 mod limit;
 mod metric;
 pub(crate) mod pair;
 mod polled;
 mod requests;
-mod seen;
 mod show;
 pub(crate) mod statistic;
 mod temporal;
+mod timeline;
 pub mod view;
 mod wording;
 
 pub use self::view::Samples;
 
 use self::finding::Finding;
-use self::{course::Course, limit::Limit, wording::Measured};
+use self::{limit::Limit, timeline::RunTimeline, wording::Measured};
 use crate::verdict::{Interval, Outcome, Truth, confidence::Reason};
 use crate::{
     judge::{
@@ -45,10 +46,10 @@ use crate::{
     time::{Nanos, nanos},
 };
 
-/// A stretch `[start, end)`.
-type Stretch = (Nanos, Nanos);
+/// A period `[start, end)`.
+type Period = (Nanos, Nanos);
 
-/// What a claim speaks of.
+/// What a claim is about.
 #[derive(Clone, Copy, Debug)]
 enum About<'a> {
     Phase(&'a Phase),
@@ -120,10 +121,10 @@ impl Judge for Standard {
     }
 
     fn judge(&self, experiment: &Experiment, view: &RunView<'_>) -> Vec<Judged> {
-        let course = Course::new(experiment, view);
-        let mut bench = claim::Bench::new(&course);
+        let timeline = RunTimeline::new(experiment, view);
+        let mut claims = claim::ClaimJudge::new(&timeline);
         let judged = |expectation: &crate::model::Expectation| {
-            let (outcome, findings) = bench.judge(&expectation.claim);
+            let (outcome, findings) = claims.judge(&expectation.claim);
             let measured: Vec<&str> = findings.iter().map(|f| f.sentence.as_str()).collect();
             Judged {
                 name: expectation.name.value.clone(),
@@ -162,19 +163,19 @@ fn verdict(outcome: &Outcome, findings: &[Finding], unread: impl FnOnce() -> Vec
 
 /// Says for each probe of a claim with missing readings what error most of them had.
 fn unread(claim: &Claim, view: &RunView<'_>) -> Vec<String> {
-    let mut told: Vec<(&str, String)> = Vec::new();
+    let mut lines: Vec<(&str, String)> = Vec::new();
     for metric in claim.comparisons().into_iter().flat_map(Comparison::metrics) {
         if let Some((count, error)) = polled::unread(metric, view.samples, (Nanos::MIN, view.end))
-            && told.iter().all(|(probe, _)| *probe != metric.probe.value)
+            && lines.iter().all(|(probe, _)| *probe != metric.probe.value)
         {
             let readings = if count == 1 { "1 reading" } else { &format!("{count} readings") };
-            told.push((
+            lines.push((
                 &metric.probe.value,
                 format!("{readings} of `{}` could not be taken: {error}", metric.probe),
             ));
         }
     }
-    told.into_iter().map(|(_, line)| line).collect()
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// The place of a predicate: from its first comparison to its last.
@@ -182,16 +183,11 @@ fn span(predicate: &Predicate) -> Span {
     predicate.comparisons().iter().fold(Span::NONE, |span, c| span.to(c.span))
 }
 
-/// Makes a limit that is another metric the number that it was over a stretch.
-fn compare_with_other(
-    limit: &mut Limit,
-    comparison: &Comparison,
-    samples: &Samples,
-    stretch: (Nanos, Nanos),
-) {
+/// Makes a limit that is another metric the number that it was over a period.
+fn compare_with_other(limit: &mut Limit, comparison: &Comparison, samples: &Samples, period: (Nanos, Nanos)) {
     if let Bound::Metric { metric, factor, offset } = &comparison.bound {
-        let observations = metric::observations(metric, samples, stretch.1);
-        let number = metric::number(metric, &[stretch], &observations);
+        let observations = metric::observations(metric, samples, period.1);
+        let number = metric::number(metric, &[period], &observations);
         limit.other(comparison, number, *factor, *offset);
     }
 }

@@ -159,9 +159,9 @@ fn hypothesis(record: &Record) -> (Verdict, Vec<String>) {
     if !failed.is_empty() {
         return (Verdict::Failed, failed);
     }
-    let untold = doubts(record);
-    if !untold.is_empty() {
-        return (Verdict::Inconclusive, untold);
+    let doubts = doubts(record);
+    if !doubts.is_empty() {
+        return (Verdict::Inconclusive, doubts);
     }
     let n = record.expectations.len();
     let why = match n {

@@ -1,9 +1,9 @@
-//! Claims made of others, and the level that each is held against.
+//! Claims made of others, and the confidence that each is judged with.
 
 use std::collections::VecDeque;
 
 use super::finding::Finding;
-use super::{course::Course, requests, statistic::Case, temporal};
+use super::{requests, statistic::Case, temporal, timeline::RunTimeline};
 use crate::model::{Claim, Correction, Experiment};
 use crate::verdict::{
     Confidence, Outcome,
@@ -12,51 +12,54 @@ use crate::verdict::{
 };
 
 /// Judges all claims of an experiment, one after another.
-pub(super) struct Bench<'a> {
-    course: &'a Course<'a>,
-    /// What the statistics still to come that share their chance of error are held against, in their order.
+pub(super) struct ClaimJudge<'a> {
+    timeline: &'a RunTimeline<'a>,
+    /// The confidence of each statistic still to be judged that shares its chance of error with others, in their order.
     levels: VecDeque<Confidence>,
 }
 
-impl<'a> Bench<'a> {
-    pub(super) fn new(course: &'a Course<'a>) -> Self {
-        let levels = match course.experiment.correction {
+impl<'a> ClaimJudge<'a> {
+    pub(super) fn new(timeline: &'a RunTimeline<'a>) -> Self {
+        let levels = match timeline.experiment.correction {
             Correction::None => VecDeque::new(),
-            Correction::Holm => shared(course),
+            Correction::Holm => shared_confidence(timeline),
         };
-        Bench { course, levels }
+        ClaimJudge { timeline, levels }
     }
 
     /// Judges a claim; returns a finding for each elementary claim in it.
     pub(super) fn judge(&mut self, claim: &Claim) -> (Outcome, Vec<Finding>) {
         let mut findings = Vec::new();
-        let outcome = self.claimed(claim, &mut findings);
+        let outcome = self.outcome(claim, &mut findings);
         (outcome, findings)
     }
 
-    fn claimed(&mut self, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
+    fn outcome(&mut self, claim: &Claim, findings: &mut Vec<Finding>) -> Outcome {
         let mut finding = match claim {
             Claim::All(all) => {
-                return all.iter().fold(Outcome::Passed, |o, c| o.and(self.claimed(c, findings)));
+                return all.iter().fold(Outcome::Passed, |o, c| o.and(self.outcome(c, findings)));
             }
             Claim::Any(any) => {
-                return any.iter().fold(Outcome::Failed, |o, c| o.or(self.claimed(c, findings)));
+                return any.iter().fold(Outcome::Failed, |o, c| o.or(self.outcome(c, findings)));
             }
             Claim::Given { condition, claim } => return self.given(condition, claim, findings),
             Claim::Each { variable, keys, claim, .. } => return self.each(variable, keys, claim, findings),
             Claim::Statistic { comparison, during, observed, confidence } => {
-                let case = Case::new(self.course, comparison, during, *observed);
+                let case = Case::new(self.timeline, comparison, during, *observed);
                 let level = match confidence {
                     Some(own) => Confidence::of(*own),
-                    None if !case.is_inferred() => asked(self.course.experiment),
-                    None => self.levels.pop_front().unwrap_or_else(|| asked(self.course.experiment)),
+                    None if !case.is_inferred() => default_confidence(self.timeline.experiment),
+                    None => self
+                        .levels
+                        .pop_front()
+                        .unwrap_or_else(|| default_confidence(self.timeline.experiment)),
                 };
                 case.finding(level)
             }
             Claim::Completes { probe, within, open_at } => {
-                requests::judge(self.course, probe, *within, open_at)
+                requests::judge(self.timeline, probe, *within, open_at)
             }
-            temporal => temporal::judge(self.course, temporal),
+            temporal => temporal::judge(self.timeline, temporal),
         };
         finding.claim = claim.to_string();
         let outcome = finding.outcome.clone();
@@ -125,14 +128,14 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// How close the closest of them is.
+/// Returns the smallest margin of the findings, as a share of what was allowed.
 fn closeness(findings: &[Finding]) -> f64 {
     let margins = findings.iter().filter(|f| !f.precondition).filter_map(|f| f.normalised);
     margins.fold(f64::INFINITY, f64::min)
 }
 
-/// The confidence that an experiment asks of its expectations.
-fn asked(experiment: &Experiment) -> Confidence {
+/// Returns the confidence that an experiment asks of its expectations.
+fn default_confidence(experiment: &Experiment) -> Confidence {
     if experiment.confidence.is_finite() {
         Confidence::of(experiment.confidence)
     } else {
@@ -140,26 +143,26 @@ fn asked(experiment: &Experiment) -> Confidence {
     }
 }
 
-/// Holds the statistics against levels at which all that pass are sure together, and so are all that fail.
+/// Returns a confidence for each statistic such that all passes hold together, and so do all failures (Holm).
 ///
 /// Two families, since each claim is one test that it holds and one that it does not. What has a confidence of its own, is
 /// taken as observed or is judged over time belongs to neither.
-fn shared(course: &Course<'_>) -> VecDeque<Confidence> {
+fn shared_confidence(timeline: &RunTimeline<'_>) -> VecDeque<Confidence> {
     let mut claims = Vec::new();
-    for expectation in &course.experiment.expectations {
+    for expectation in &timeline.experiment.expectations {
         statistics(&expectation.claim, &mut claims);
     }
     let cases: Vec<Case<'_>> = claims
         .iter()
         .filter_map(|claim| match claim {
             Claim::Statistic { comparison, during, observed, confidence: None } => {
-                Some(Case::new(course, comparison, during, *observed))
+                Some(Case::new(timeline, comparison, during, *observed))
             }
             _ => None,
         })
         .filter(Case::is_inferred)
         .collect();
-    let alpha = asked(course.experiment).alpha;
+    let alpha = default_confidence(timeline.experiment).alpha;
     let family = |wanted: &Outcome| {
         step_down(cases.len(), alpha, |test, alpha| {
             cases[test].judged(Confidence { alpha }).outcome == *wanted

@@ -87,7 +87,7 @@ impl Guard for Confident {
             Answer::NotRun | Answer::Unread => return,
         };
         let until = *self.until.get_or_insert_with(|| seen.completed.div_euclid(TICK) * TICK + TICK);
-        // Each measurement belongs to the tick in which it ended; one told late, to the one under way.
+        // Each measurement belongs to the tick in which it ended; one reported late, to the one under way.
         if seen.completed >= until {
             self.weigh(until);
             self.until = Some(seen.completed.div_euclid(TICK) * TICK + TICK);

@@ -1,9 +1,9 @@
 //! The watch as a second baseline: phases come one after another, so that what drifts on its own looks like an effect.
 
 use super::{
-    course::Course,
     metric,
     show::{difference_unit, show},
+    timeline::RunTimeline,
 };
 use crate::model::{Function, Metric, Phase};
 use crate::verdict::{
@@ -14,16 +14,16 @@ use crate::verdict::{
 /// Says that the second half of the watch differs from the baseline by more than chance explains, where it does.
 ///
 /// The first half is left to the recovery. Both ends of the difference's interval count, so each has half the chance of error.
-pub(super) fn remark(course: &Course<'_>, metric: &Metric, confidence: Confidence) -> Option<String> {
-    let before = course.baseline()?;
-    let (start, end) = course.stretches(&Phase::Watch).last().copied()?;
+pub(super) fn remark(timeline: &RunTimeline<'_>, metric: &Metric, confidence: Confidence) -> Option<String> {
+    let before = timeline.baseline()?;
+    let (start, end) = timeline.periods(&Phase::Watch).last().copied()?;
     let after = (start.midpoint(end), end);
-    let estimate = |stretch| -> Option<Estimate> {
+    let estimate = |period| -> Option<Estimate> {
         let tail = confidence.alpha / 2.0;
         match metric.function {
-            Function::Quantile(q) => course.values(metric, &[stretch]).estimate(q, tail),
+            Function::Quantile(q) => timeline.values(metric, &[period]).estimate(q, tail),
             Function::Success | Function::Errors => {
-                metric::outcomes(metric, &course.seen(metric, &[stretch])).wilson(tail)
+                metric::outcomes(metric, &timeline.within(metric, &[period])).wilson(tail)
             }
             _ => None,
         }

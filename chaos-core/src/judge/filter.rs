@@ -1,6 +1,6 @@
 //! Which samples the filter of a metric lets through, and what to say where it is none.
 
-use super::Stretch;
+use super::Period;
 use crate::{
     judge::view::Samples,
     model::{Metric, metric::Filter},
@@ -21,10 +21,10 @@ pub(super) fn matches(filter: &Filter, sample: &Sample) -> bool {
     found != filter.negated
 }
 
-/// Says that none of the samples in the stretches matched the metric's filter, though there were some, and what the first
+/// Says that none of the samples in the periods matched the metric's filter, though there were some, and what the first
 /// label that matched none of them was instead: a filter that can match nothing is more often a mistake than a finding.
-pub(super) fn unmatched(metric: &Metric, samples: &Samples, stretches: &[Stretch]) -> Option<String> {
-    let inside = |s: &&Sample| stretches.iter().any(|(start, end)| (*start..*end).contains(&s.intended));
+pub(super) fn unmatched(metric: &Metric, samples: &Samples, periods: &[Period]) -> Option<String> {
+    let inside = |s: &&Sample| periods.iter().any(|(start, end)| (*start..*end).contains(&s.intended));
     let all: Vec<&Sample> = samples.get(&metric.probe.value)?.iter().filter(inside).collect();
     if all.is_empty() || all.iter().any(|s| metric.filter.iter().all(|filter| matches(filter, s))) {
         return None;

@@ -1,6 +1,6 @@
 //! What a comparison allows, as a number.
 
-use super::{Stretch, metric, show::show};
+use super::{Period, metric, show::show};
 use crate::verdict::{
     Interval,
     confidence::Reason,
@@ -37,14 +37,14 @@ impl Limit {
     pub(super) fn of(
         comparison: &Comparison,
         samples: &Samples,
-        baseline: Option<Stretch>,
+        baseline: Option<Period>,
         length: Option<Nanos>,
     ) -> Self {
         let number = match comparison.bound {
             Bound::Constant(_) | Bound::Metric { .. } => None,
-            Bound::Baseline { .. } => baseline.and_then(|stretch| {
+            Bound::Baseline { .. } => baseline.and_then(|period| {
                 let window = comparison.metric.over.map(nanos).or(length);
-                metric::baseline_number(&comparison.metric, samples, stretch, window)
+                metric::baseline_number(&comparison.metric, samples, period, window)
             }),
         };
         Self::from_baseline(comparison, number)

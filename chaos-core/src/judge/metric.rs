@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Stretch, filter::matches, polled};
+use super::{Period, filter::matches, polled};
 use crate::verdict::{
     Interval,
     proportion::Trials,
@@ -69,12 +69,12 @@ pub(super) fn looks_at_times(function: Function) -> bool {
     matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last)
 }
 
-/// Says that the metric asks for a time and every measurement in the stretches failed, so that none has one.
-pub(super) fn failed(metric: &Metric, seen: &[Observation], stretches: &[Stretch]) -> Option<String> {
+/// Says that the metric asks for a time and every measurement in the periods failed, so that none has one.
+pub(super) fn failed(metric: &Metric, seen: &[Observation], periods: &[Period]) -> Option<String> {
     if !looks_at_times(metric.function) || metric.field.is_read() {
         return None;
     }
-    let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
+    let inside = |o: &&Observation| periods.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
     let made: Vec<&Observation> = seen.iter().filter(inside).collect();
     let all = !made.is_empty() && made.iter().all(|o| matches!(o.answer, Answer::Failed));
     all.then(|| {
@@ -102,12 +102,12 @@ pub(super) fn statistic(function: Function) -> Statistic {
     }
 }
 
-/// Returns the observations within any of the stretches, each once, in order.
-pub(super) fn during<'o>(stretches: &[Stretch], observations: &'o [Observation]) -> Cow<'o, [Observation]> {
-    if let [(start, end)] = stretches {
+/// Returns the observations within any of the periods, each once, in order.
+pub(super) fn during<'o>(periods: &[Period], observations: &'o [Observation]) -> Cow<'o, [Observation]> {
+    if let [(start, end)] = periods {
         return Cow::Borrowed(within(observations, *start, *end));
     }
-    let inside = |o: &&Observation| stretches.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
+    let inside = |o: &&Observation| periods.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
     observations.iter().filter(inside).copied().collect()
 }
 
@@ -117,13 +117,9 @@ pub(super) fn outcomes(metric: &Metric, observations: &[Observation]) -> Trials 
     if metric.function == Function::Errors { trials.inverted() } else { trials }
 }
 
-/// Returns the metric over whole stretches as it was observed; none with fewer samples than give it a meaning.
-pub(super) fn number(
-    metric: &Metric,
-    stretches: &[Stretch],
-    observations: &[Observation],
-) -> Option<Interval> {
-    let seen = during(stretches, observations);
+/// Returns the metric over whole periods as it was observed; none with fewer samples than give it a meaning.
+pub(super) fn number(metric: &Metric, periods: &[Period], observations: &[Observation]) -> Option<Interval> {
+    let seen = during(periods, observations);
     let counts = || {
         let unknown = seen.iter().filter(|o| o.answer.is_unknown()).count();
         ((seen.len() - unknown) as f64, seen.len() as f64)
@@ -141,8 +137,7 @@ pub(super) fn number(
         }
         Function::Rate => {
             let (made, all) = counts();
-            let seconds =
-                stretches.iter().map(|(s, e)| e.saturating_sub(*s).max(0) as f64 / 1e9).sum::<f64>();
+            let seconds = periods.iter().map(|(s, e)| e.saturating_sub(*s).max(0) as f64 / 1e9).sum::<f64>();
             (seconds > 0.0).then(|| Interval::new(made / seconds, all / seconds))
         }
         Function::Quantile(q) => ranked(&|len| rank(q, len)),
@@ -166,11 +161,11 @@ fn order_statistic(seen: &[Observation], rank: &dyn Fn(usize) -> usize) -> Optio
 /// Returns the metric over the baseline as one number, or `None` if there is no such number: too few samples, or a quantile
 /// beyond the timeout. Measurements that could not be taken do not count.
 ///
-/// What is read at instants has its median there. A count grows with time, so it is that of an average stretch as long as `window`, what it will be compared with.
+/// What is read at instants has its median there. A count grows with time, so it is that of an average period as long as `window`, what it will be compared with.
 pub(super) fn baseline_number(
     metric: &Metric,
     samples: &Samples,
-    baseline: Stretch,
+    baseline: Period,
     window: Option<Nanos>,
 ) -> Option<f64> {
     number_before(metric, &observations(metric, samples, baseline.1), baseline, window)
@@ -180,7 +175,7 @@ pub(super) fn baseline_number(
 pub(super) fn number_before(
     metric: &Metric,
     seen: &[Observation],
-    baseline: Stretch,
+    baseline: Period,
     window: Option<Nanos>,
 ) -> Option<f64> {
     let mut seen = during(std::slice::from_ref(&baseline), seen);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::finding::Finding;
 use super::{
     About,
-    course::Course,
     show::{late, time},
+    timeline::RunTimeline,
     wording::why,
 };
 use crate::verdict::{
@@ -42,20 +42,20 @@ pub(super) struct Open {
 
 /// Judges that every request under way at the event succeeds within this time after it.
 pub(super) fn judge(
-    course: &Course<'_>,
+    timeline: &RunTimeline<'_>,
     probe: &Spanned<String>,
     within: Duration,
     event: &Event,
 ) -> Finding {
-    let instants = course.instants(event);
-    let samples = course.view.samples.get(&probe.value).map_or(&[][..], Vec::as_slice);
+    let instants = timeline.instants(event);
+    let samples = timeline.view.samples.get(&probe.value).map_or(&[][..], Vec::as_slice);
     let within = nanos(within);
     let mut seen = Open::default();
     for at in &instants {
-        samples.iter().for_each(|sample| seen.take(sample, *at, within, course.view.aborted));
+        samples.iter().for_each(|sample| seen.take(sample, *at, within, timeline.view.aborted));
     }
     let outcome = if instants.is_empty() {
-        course.absent()
+        timeline.absent()
     } else if seen.open == 0 {
         Verdict::inconclusive(Leaning::None, Reason::NotExercised, None)
     } else if seen.failed + seen.late > 0 {
@@ -66,7 +66,7 @@ pub(super) fn judge(
         Verdict::Passed
     };
     let nothing_open = !instants.is_empty() && seen.open == 0;
-    let (outcome, mut reasons) = course.tested(outcome, About::Event(event), false);
+    let (outcome, mut reasons) = timeline.tested(outcome, About::Event(event), false);
     if nothing_open {
         let never = format!("not exercised: {event} never came");
         reasons.retain(|reason| *reason != never);

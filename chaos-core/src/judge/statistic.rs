@@ -4,12 +4,12 @@ use std::{cell::OnceCell, rc::Rc};
 
 use super::finding::Finding;
 use super::{
-    About, Stretch,
-    course::Course,
-    drift, layers,
+    About, Period, breakdown,
+    cache::Selected,
+    drift,
     limit::{Limit, relation},
     metric, pair,
-    seen::Seen,
+    timeline::RunTimeline,
     wording,
 };
 use crate::verdict::{
@@ -26,42 +26,42 @@ use crate::{
 
 /// One number of a phase with what was seen of it, to be judged at whatever confidence.
 pub(super) struct Case<'a> {
-    course: &'a Course<'a>,
+    timeline: &'a RunTimeline<'a>,
     comparison: &'a Comparison,
     phase: &'a Phase,
     observed: bool,
     /// The phase as it was, up to an abort.
-    stretches: Vec<Stretch>,
+    periods: Vec<Period>,
     absent: bool,
     cut: bool,
     limit: Limit,
-    seen: Seen,
+    seen: Selected,
     values: OnceCell<Rc<Distribution>>,
     trials: OnceCell<Trials>,
 }
 
 impl<'a> Case<'a> {
     pub(super) fn new(
-        course: &'a Course<'a>,
+        timeline: &'a RunTimeline<'a>,
         comparison: &'a Comparison,
         phase: &'a Phase,
         observed: bool,
     ) -> Self {
-        let whole = course.stretches(phase);
-        let cut = whole.iter().any(|stretch| course.cut(phase, *stretch).is_some());
+        let whole = timeline.periods(phase);
+        let cut = whole.iter().any(|period| timeline.cut(phase, *period).is_some());
         // After an abort the rest of the phase is unknown.
-        let stretches: Vec<Stretch> = whole
+        let periods: Vec<Period> = whole
             .iter()
-            .map(|(start, end)| (*start, course.cut(phase, (*start, *end)).map_or(*end, |at| at.min(*end))))
+            .map(|(start, end)| (*start, timeline.cut(phase, (*start, *end)).map_or(*end, |at| at.min(*end))))
             .collect();
-        let mut limit = course.limit(comparison, Some(length(&stretches)));
-        let seen = course.seen(&comparison.metric, &stretches);
+        let mut limit = timeline.limit(comparison, Some(length(&periods)));
+        let seen = timeline.within(&comparison.metric, &periods);
         if let Bound::Metric { metric, factor, offset } = &comparison.bound {
-            let other = course.seen(metric, &stretches);
-            limit.other(comparison, metric::number(metric, &stretches, &other), *factor, *offset);
+            let other = timeline.within(metric, &periods);
+            limit.other(comparison, metric::number(metric, &periods, &other), *factor, *offset);
         }
         let (absent, values, trials) = (whole.is_empty(), OnceCell::new(), OnceCell::new());
-        Case { course, comparison, phase, observed, stretches, absent, cut, limit, seen, values, trials }
+        Case { timeline, comparison, phase, observed, periods, absent, cut, limit, seen, values, trials }
     }
 
     /// Whether a theory stands behind the number, so that it is judged with confidence; a count, a rate, an extreme or the
@@ -73,7 +73,7 @@ impl<'a> Case<'a> {
     /// Judges the number: with confidence unless `observed`, or where nothing but the observed number has a meaning.
     pub(super) fn judged(&self, confidence: Confidence) -> Judged {
         let mut judged = if self.absent {
-            Judged { outcome: self.course.absent(), ..self.nothing(Reason::NotExercised) }
+            Judged { outcome: self.timeline.absent(), ..self.nothing(Reason::NotExercised) }
         } else if self.observed {
             self.as_observed(self.number())
         } else {
@@ -92,7 +92,7 @@ impl<'a> Case<'a> {
         let own = judged.estimate.filter(|_| !relative);
         let estimate = own.or_else(|| self.estimate(confidence));
         let (comparison, phase, limit) = (self.comparison, self.phase, &self.limit);
-        let (outcome, reasons) = self.course.tested(judged.outcome, About::Phase(phase), self.cut);
+        let (outcome, reasons) = self.timeline.tested(judged.outcome, About::Phase(phase), self.cut);
         let mut finding = Finding::of(outcome, comparison.metric.unit());
         finding.confidence = self.is_inferred().then_some(1.0 - confidence.alpha);
         finding.estimate = estimate;
@@ -105,7 +105,7 @@ impl<'a> Case<'a> {
             Some(normalised(raw, value, limit.scale)).filter(|share| share.is_finite())
         });
         finding.reasons = reasons;
-        let seconds = length(&self.stretches) as f64 / 1e9;
+        let seconds = length(&self.periods) as f64 / 1e9;
         let per_second = self.made() as f64 / seconds.max(1e-9);
         finding.need = wording::need(&finding.outcome, comparison, phase, per_second);
         if !finding.outcome.is_decided()
@@ -115,14 +115,14 @@ impl<'a> Case<'a> {
             (finding.reasons, finding.need) = (vec![line], None);
         }
         if let Bound::Baseline { .. } = comparison.bound {
-            finding.remarks.extend(drift::remark(self.course, &comparison.metric, confidence));
+            finding.remarks.extend(drift::remark(self.timeline, &comparison.metric, confidence));
         }
         finding.sentence = wording::statistic(&finding, comparison, phase);
         let baseline =
-            self.course.baseline().filter(|_| *phase != Phase::Baseline && layers::is_near(&finding));
-        let samples = self.course.view.samples;
-        if let Some(grown) =
-            baseline.and_then(|before| layers::blame(&comparison.metric, samples, before, &self.stretches))
+            self.timeline.baseline().filter(|_| *phase != Phase::Baseline && breakdown::is_near(&finding));
+        let samples = self.timeline.view.samples;
+        if let Some(grown) = baseline
+            .and_then(|before| breakdown::grown_part(&comparison.metric, samples, before, &self.periods))
         {
             finding.sentence.push_str(&format!(" ({grown})"));
         }
@@ -133,20 +133,20 @@ impl<'a> Case<'a> {
     fn unmatched(&self) -> Option<String> {
         let metric = &self.comparison.metric;
         let open = self.seen.is_empty() && !self.absent && !metric.filter.is_empty();
-        open.then(|| super::filter::unmatched(metric, self.course.view.samples, &self.stretches)).flatten()
+        open.then(|| super::filter::unmatched(metric, self.timeline.view.samples, &self.periods)).flatten()
     }
 
     /// Says that every measurement failed, if that is why a time has no value.
     fn failed(&self) -> Option<String> {
-        metric::failed(&self.comparison.metric, &self.seen, &self.stretches)
+        metric::failed(&self.comparison.metric, &self.seen, &self.periods)
     }
 
     fn number(&self) -> Option<Interval> {
-        metric::number(&self.comparison.metric, &self.stretches, &self.seen)
+        metric::number(&self.comparison.metric, &self.periods, &self.seen)
     }
 
     fn values(&self) -> &Distribution {
-        self.values.get_or_init(|| self.course.values(&self.comparison.metric, &self.stretches))
+        self.values.get_or_init(|| self.timeline.values(&self.comparison.metric, &self.periods))
     }
 
     fn relation(&self) -> Relation {
@@ -178,10 +178,10 @@ impl<'a> Case<'a> {
                 judge_share(self.trials(), relation, limit.value, confidence)
             }
             (Function::Quantile(q), Bound::Baseline { factor, offset }) => {
-                let Some(before) = self.course.baseline() else {
+                let Some(before) = self.timeline.baseline() else {
                     return self.nothing(Reason::BaselineUnhealthy);
                 };
-                let (phase, before) = (self.values(), self.course.values(metric, &[before]));
+                let (phase, before) = (self.values(), self.timeline.values(metric, &[before]));
                 match allowance(*factor, *offset) {
                     Some(allowance) => judge_against_baseline(
                         phase,
@@ -198,10 +198,10 @@ impl<'a> Case<'a> {
                 }
             }
             (Function::Success | Function::Errors, Bound::Baseline { factor, offset }) => {
-                let Some(before) = self.course.baseline() else {
+                let Some(before) = self.timeline.baseline() else {
                     return self.nothing(Reason::BaselineUnhealthy);
                 };
-                let before = metric::outcomes(metric, &self.course.seen(metric, &[before]));
+                let before = metric::outcomes(metric, &self.timeline.within(metric, &[before]));
                 let phase = self.trials();
                 match allowance(*factor, *offset) {
                     Some(allowance) => {
@@ -213,8 +213,8 @@ impl<'a> Case<'a> {
             (_, Bound::Metric { metric: other, factor, offset }) if is_inferred(self.comparison) => {
                 pair::judge(
                     (metric, &self.seen),
-                    (other, &self.course.seen(other, &self.stretches)),
-                    length(&self.stretches) as f64 / 1e9,
+                    (other, &self.timeline.within(other, &self.periods)),
+                    length(&self.periods) as f64 / 1e9,
                     (relation, *factor, *offset),
                     confidence,
                 )
@@ -274,8 +274,8 @@ pub(super) fn is_inferred(comparison: &Comparison) -> bool {
     }
 }
 
-fn length(stretches: &[Stretch]) -> Nanos {
-    stretches.iter().map(|(start, end)| end.saturating_sub(*start)).fold(0, i64::saturating_add)
+fn length(periods: &[Period]) -> Nanos {
+    periods.iter().map(|(start, end)| end.saturating_sub(*start)).fold(0, i64::saturating_add)
 }
 
 /// Returns the bound as one of the two that have a theory; `None` if it has both parts.

@@ -2,10 +2,9 @@
 
 use super::finding::{Closest, Finding};
 use super::{
-    About, Stretch,
-    course::Course,
-    layers,
+    About, Period, breakdown,
     limit::{Limit, relation},
+    timeline::RunTimeline,
     wording,
 };
 use crate::verdict::{
@@ -22,26 +21,26 @@ use crate::{
 };
 
 /// Judges a claim that is not a statistic and not made of others.
-pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
+pub(super) fn judge(timeline: &RunTimeline<'_>, claim: &Claim) -> Finding {
     let (predicates, about) = (claim.predicates(), about(claim));
-    let scene = Scene::new(course, &predicates);
+    let scene = Scene::new(timeline, &predicates);
     let cases = scene.cases(claim);
     let cut = match about {
         About::Phase(phase) => {
             // What is only counted from the start of a phase is judged by its own deadline.
             !matches!(claim, Claim::Eventually { .. })
-                && course.stretches(phase).iter().any(|stretch| course.cut(phase, *stretch).is_some())
+                && timeline.periods(phase).iter().any(|period| timeline.cut(phase, *period).is_some())
         }
         About::Event(_) => false,
     };
     let decisions: Vec<(Nanos, Decision)> =
         cases.iter().map(|case| (case.origin, decide(&case.claim, &scene.trace(case)))).collect();
     let outcome = if decisions.is_empty() {
-        course.absent()
+        timeline.absent()
     } else {
         Outcome::all(decisions.iter().map(|(_, d)| d.outcome.clone()))
     };
-    let (outcome, reasons) = course.tested(outcome, about, cut);
+    let (outcome, reasons) = timeline.tested(outcome, about, cut);
     let mut finding = Finding::of(outcome, scene.unit());
     finding.reasons = reasons;
     if let [limit] = scene.limits.as_slice() {
@@ -78,8 +77,8 @@ pub(super) fn judge(course: &Course<'_>, claim: &Claim) -> Finding {
         grown = decision.closest.filter(|_| finding.outcome != Outcome::Passed).and_then(|call| {
             let metric = &scene.comparisons.get(call.atom as usize)?.metric;
             let window = nanos(metric.over?);
-            let stretch = (shifted(call.at, 1 - window), shifted(call.at, 1));
-            layers::blame(metric, course.view.samples, course.baseline()?, &[stretch])
+            let period = (shifted(call.at, 1 - window), shifted(call.at, 1));
+            breakdown::grown_part(metric, timeline.view.samples, timeline.baseline()?, &[period])
         });
         finding.normalised = finding.closest.as_ref().map(|c| c.normalised);
         finding.time_margin = decision.time_margin;
@@ -114,7 +113,7 @@ struct Case {
 /// Predicates over the signals of their comparisons; comparison `i` looks at signal `i`, and those that are compared with
 /// another metric look at one behind all of these.
 struct Scene<'a> {
-    course: &'a Course<'a>,
+    timeline: &'a RunTimeline<'a>,
     comparisons: Vec<&'a Comparison>,
     limits: Vec<Limit>,
     formulas: Vec<Formula>,
@@ -123,9 +122,9 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn new(course: &'a Course<'a>, predicates: &[&'a Predicate]) -> Self {
+    fn new(timeline: &'a RunTimeline<'a>, predicates: &[&'a Predicate]) -> Self {
         let comparisons: Vec<&Comparison> = predicates.iter().flat_map(|p| p.comparisons()).collect();
-        let mut limits: Vec<Limit> = comparisons.iter().map(|c| course.limit(c, None)).collect();
+        let mut limits: Vec<Limit> = comparisons.iter().map(|c| timeline.limit(c, None)).collect();
         let mut signals = comparisons.len();
         for (limit, comparison) in limits.iter_mut().zip(&comparisons) {
             if let Bound::Metric { .. } = comparison.bound {
@@ -138,7 +137,7 @@ impl<'a> Scene<'a> {
         let windows = comparisons.iter().flat_map(|c| c.metrics()).filter_map(|m| m.over).map(nanos);
         let memory = formulas.iter().map(lookback).max().unwrap_or(0);
         let warm_up = windows.max().unwrap_or(0).saturating_add(memory);
-        Scene { course, comparisons, limits, formulas, warm_up }
+        Scene { timeline, comparisons, limits, formulas, warm_up }
     }
 
     fn unit(&self) -> Unit {
@@ -149,13 +148,13 @@ impl<'a> Scene<'a> {
     fn cases(&self, claim: &Claim) -> Vec<Case> {
         let part = |index: usize| self.formulas.get(index).cloned().unwrap_or(Formula::And(Vec::new()));
         let body = || part(0);
-        let end = Some(self.course.view.end);
+        let end = Some(self.timeline.view.end);
         let each = |instants: Vec<Nanos>, core: &dyn Fn(Events) -> monitor::Claim| -> Vec<Case> {
             instants.into_iter().map(|at| self.after(at, core(Events::once(at)))).collect()
         };
         match claim {
             Claim::Always { during, .. } | Claim::Never { during, .. } => {
-                let pieces = self.course.pieces(during);
+                let pieces = self.timeline.pieces(during);
                 let Some((origin, _)) = pieces.first().copied() else { return Vec::new() };
                 let spans =
                     pieces.iter().map(|(start, end)| Span { start: *start, end: Some(*end) }).collect();
@@ -164,10 +163,10 @@ impl<'a> Scene<'a> {
                     _ => monitor::Claim::Always { body: body(), spans, warm_up: self.warm_up },
                 };
                 // What came after the fault was taken away is known again.
-                let whole = self.course.stretches(during);
-                let cut = whole.iter().find_map(|stretch| self.course.cut(during, *stretch));
+                let whole = self.timeline.periods(during);
+                let cut = whole.iter().find_map(|period| self.timeline.cut(during, *period));
                 let resumed = |at: Nanos| {
-                    let ends = self.course.stretches(&crate::model::Phase::Fault(None)).into_iter();
+                    let ends = self.timeline.periods(&crate::model::Phase::Fault(None)).into_iter();
                     ends.map(|(_, end)| end).find(|end| *end > at).unwrap_or(at.saturating_add(1))
                 };
                 let mut edges: Vec<Nanos> = pieces.iter().map(|(start, _)| *start).collect();
@@ -176,7 +175,7 @@ impl<'a> Scene<'a> {
             }
             // What must hold until it is released is owed from where its windows are full.
             Claim::Unless { during, .. } => {
-                let case = |(start, stop): Stretch| {
+                let case = |(start, stop): Period| {
                     let first = shifted(start, self.warm_up);
                     let core = monitor::Claim::Unless {
                         left: body(),
@@ -185,27 +184,27 @@ impl<'a> Scene<'a> {
                         after: Events::once(first),
                         end: Some(stop),
                     };
-                    let cut = self.course.cut(during, (start, stop)).map(|at| (at, stop));
+                    let cut = self.timeline.cut(during, (start, stop)).map(|at| (at, stop));
                     Case { claim: core, edges: vec![start], blank: cut, origin: start }
                 };
-                self.course.stretches(during).into_iter().map(case).collect()
+                self.timeline.periods(during).into_iter().map(case).collect()
             }
             Claim::Eventually { within, during, .. } => {
-                let starts = self.course.stretches(during).into_iter().map(|(start, _)| start).collect();
+                let starts = self.timeline.periods(during).into_iter().map(|(start, _)| start).collect();
                 each(starts, &|after| monitor::Claim::Within { body: body(), within: nanos(*within), after })
             }
-            Claim::Within { within, after: event, .. } => each(self.course.instants(event), &|after| {
+            Claim::Within { within, after: event, .. } => each(self.timeline.instants(event), &|after| {
                 monitor::Claim::Within { body: body(), within: nanos(*within), after }
             }),
-            Claim::Stops { within, after: event, .. } => each(self.course.instants(event), &|after| {
+            Claim::Stops { within, after: event, .. } => each(self.timeline.instants(event), &|after| {
                 monitor::Claim::Stops { body: body(), within: nanos(*within), after, end }
             }),
-            Claim::Stays { lasting, after: event, .. } => each(self.course.instants(event), &|after| {
+            Claim::Stays { lasting, after: event, .. } => each(self.timeline.instants(event), &|after| {
                 let lasting = nanos(*lasting);
                 monitor::Claim::Stays { body: body(), lasting, warm_up: self.warm_up, after }
             }),
             Claim::Settles { within, lasting, after: event, .. } => {
-                each(self.course.instants(event), &|after| {
+                each(self.timeline.instants(event), &|after| {
                     let (within, lasting) = (nanos(*within), lasting.map(nanos));
                     monitor::Claim::Settles { body: body(), within, lasting, after, end }
                 })
@@ -217,13 +216,13 @@ impl<'a> Scene<'a> {
     /// A claim counted from one instant; what an abort later than that left undone is unknown, for good.
     fn after(&self, at: Nanos, claim: monitor::Claim) -> Case {
         let blank =
-            self.course.view.aborted.filter(|aborted| at < *aborted).map(|aborted| (aborted, FOREVER));
+            self.timeline.view.aborted.filter(|aborted| at < *aborted).map(|aborted| (aborted, FOREVER));
         Case { claim, edges: vec![at], blank, origin: at }
     }
 
     fn trace(&self, case: &Case) -> Trace {
         let signal = |metric: &Metric| {
-            let signal = self.course.signal(metric, &case.edges);
+            let signal = self.timeline.signal(metric, &case.edges);
             match case.blank {
                 Some((from, to)) => signal.blanked(from, to, Blank::Aborted),
                 None => signal,

@@ -13,13 +13,13 @@ use crate::{
     probe::{Observation, Sample},
 };
 
-mod course;
 mod forms;
 mod holm;
 mod properties;
 mod statistic;
 mod steady;
 mod temporal;
+mod timeline;
 
 /// Seconds as nanoseconds.
 pub(super) fn at(seconds: f64) -> Nanos {
@@ -87,7 +87,7 @@ pub(super) fn starts() -> Event {
 }
 
 impl Run {
-    /// A run with a measurement every 10 ms, answered by `serve`, which is told the second of the run.
+    /// A run with a measurement every 10 ms, answered by `serve`, which gets the second of the run.
     pub(super) fn new(serve: impl Fn(f64) -> Reply) -> Run {
         Run::every(0.01, serve)
     }

@@ -13,7 +13,7 @@ use crate::{
 /// The samples of every probe, by its name, in the order of their intended starts.
 pub type Samples = BTreeMap<String, Vec<Sample>>;
 
-/// A stretch that formulas speak of, as it really was: `[start, end)`.
+/// A period that formulas speak of, as it really was: `[start, end)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PhaseSpan {
     /// Which.
@@ -51,7 +51,7 @@ pub struct RunView<'a> {
 }
 
 impl RunView<'_> {
-    /// Finds the stretch of a phase.
+    /// Finds the period of a phase.
     pub fn phase(&self, phase: &Phase) -> Option<&PhaseSpan> {
         self.phases.iter().find(|p| p.phase == *phase)
     }

@@ -35,8 +35,10 @@ pub struct Closest {
 pub(super) fn closest(record: &Record) -> Option<Closest> {
     let all = record.expectations.iter().flat_map(|e| e.findings.iter().map(move |f| (e.name.as_str(), f)));
     // What only had to hold for another claim to mean anything turns no verdict.
-    let told = all.filter(|(_, finding)| !finding.precondition);
-    told.filter_map(|(name, finding)| of(name, finding)).min_by(|a, b| a.normalised.total_cmp(&b.normalised))
+    let deciding = all.filter(|(_, finding)| !finding.precondition);
+    deciding
+        .filter_map(|(name, finding)| of(name, finding))
+        .min_by(|a, b| a.normalised.total_cmp(&b.normalised))
 }
 
 fn of(expectation: &str, finding: &Finding) -> Option<Closest> {

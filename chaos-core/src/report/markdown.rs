@@ -154,7 +154,7 @@ fn steady(out: &mut String, record: &Record) {
     table(out, ["", "when", "predicate", "measured"], rows);
 }
 
-/// What does not hold or cannot be told, where the scenario says it.
+/// What does not hold or is undecided, where the scenario says it.
 fn places(out: &mut String, record: &Record) {
     let places: Vec<(String, String)> = underlines(record)
         .into_iter()

@@ -64,13 +64,13 @@ fn it_never_believes_a_share_at_its_limit_and_sees_an_outage_at_once() {
 }
 
 #[test]
-fn its_delay_can_be_told_beforehand() {
+fn its_delay_is_known_beforehand() {
     let delay = |share| typical_delay(0.05, 600, 20.0, share);
     assert_eq!(delay(0.05), None);
     let medians = [(0.10, 25.0), (0.20, 6.0), (0.50, 2.0), (1.0, 1.0)];
     for (share, median) in medians {
-        let told = delay(share).unwrap();
-        assert!((told - median).abs() <= 0.1 * median + 1.0, "{share}: {told} is not about {median}");
+        let measured = delay(share).unwrap();
+        assert!((measured - median).abs() <= 0.1 * median + 1.0, "{share}: {measured} is not about {median}");
     }
     assert_eq!(planned_ticks(&experiment(599)), 600);
 }

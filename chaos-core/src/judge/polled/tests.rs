@@ -106,11 +106,11 @@ fn an_open_claim_says_why_nothing_was_read() {
         other => panic!("{other:?}"),
     };
     let gap = "nothing was measured for some of the time that matters";
-    let told = "20 readings of `get` could not be taken: bad_data: parse error";
+    let measured = "20 readings of `get` could not be taken: bad_data: parse error";
     let blind = mistaken(101.0);
     assert_eq!(
         reasons(&blind, Claim::Always { predicate: value(Op::AtMost, 10.0), during: Phase::WholeRun }),
-        [gap, told]
+        [gap, measured]
     );
     // What was read is enough here; that later readings fail is not a reason.
     passed(&blind.finding(always(value(Op::AtMost, 10.0))));
@@ -168,11 +168,11 @@ fn the_baseline_of_a_reading_is_its_median() {
 fn an_alert_that_nobody_can_be_asked_about_is_not_quiet() {
     let from = |start: f64| run(move |t| if t < start { Poll::Quiet } else { Poll::Firing });
     let within = |seconds| Claim::Within { predicate: fires(), within: secs(seconds), after: starts() };
-    let told = from(14.0).finding(within(5));
-    passed(&told);
-    assert_eq!(told.sentence, "came 4s after lossy starts: 999ms to spare");
+    let measured = from(14.0).finding(within(5));
+    passed(&measured);
+    assert_eq!(measured.sentence, "came 4s after lossy starts: 999ms to spare");
     assert_eq!(
-        (told.claim.as_str(), told.margin),
+        (measured.claim.as_str(), measured.margin),
         ("alert \"Slow\" fires within 5s after lossy starts", None)
     );
     let late = from(16.0).finding(within(5));
@@ -186,7 +186,7 @@ fn an_alert_that_nobody_can_be_asked_about_is_not_quiet() {
 }
 
 #[test]
-fn a_guard_acts_on_what_it_was_told_as_long_as_it_is_fresh() {
+fn a_guard_acts_on_its_last_reading_while_it_is_fresh() {
     let experiment = run(|_| Poll::Quiet).experiment;
     let mut guard = Watcher::new(&value(Op::Greater, 10.0), &experiment);
     assert_eq!(guard.evaluate(at(0.5)), Truth::Unknown);

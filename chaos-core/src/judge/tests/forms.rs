@@ -288,7 +288,7 @@ fn a_baseline_that_drifted_is_remarked() {
 }
 
 #[test]
-fn what_every_sample_shows_is_told_however_alike_they_are() {
+fn enough_samples_that_all_meet_the_limit_pass_however_correlated() {
     // 300 answers near 21 ms, slower and slower, against a limit of 6 ms: neighbours are so alike that they are worth few.
     let samples: Vec<Sample> = (0..300_u32)
         .filter_map(|n| Reply::Ok(20.0 + f64::from(n) / 150.0).sample(at(FAULT + f64::from(n) * 0.1)))

@@ -20,12 +20,12 @@ fn recovering(steps: &'static [(f64, f64)]) -> Run {
     })
 }
 
-/// A run that fails in a stretch of time.
+/// A run that fails in a period of time.
 fn down(from: f64, to: f64) -> Run {
     Run::new(move |t| if (from..to).contains(&t) { Reply::Failed } else { Reply::Ok(1.0) })
 }
 
-/// A run without measurements in a stretch of time.
+/// A run without measurements in a period of time.
 fn silent(from: f64, to: f64) -> Run {
     Run::new(move |t| if (from..to).contains(&t) { Reply::Nothing } else { Reply::Ok(1.0) })
 }
@@ -249,7 +249,7 @@ fn limits_from_the_baseline() {
 fn the_whole_run_has_the_edges_of_its_phases() {
     let claim = || Claim::Always { predicate: healthy(), during: Phase::WholeRun };
     passed(&down(200.0, 200.0).finding(claim()));
-    for stretch in [5.0, 20.0, 60.0, 120.0] {
-        failed(&down(stretch, stretch + 0.5).finding(claim()));
+    for period in [5.0, 20.0, 60.0, 120.0] {
+        failed(&down(period, period + 0.5).finding(claim()));
     }
 }

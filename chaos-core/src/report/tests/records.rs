@@ -48,7 +48,7 @@ pub(crate) fn failed() -> Record {
     record
 }
 
-/// One expectation cannot be told.
+/// One expectation is undecided.
 pub(crate) fn inconclusive() -> Record {
     let mut record = passed();
     let all = experiment().expectations;

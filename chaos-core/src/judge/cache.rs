@@ -1,12 +1,11 @@
-//! What claims look at, made once for all that look at the same.
+//! A cache of what claims look at, so that two claims on the same samples share one selection.
 //!
-//! Samples of a long run are many, so that going over them costs more than judging what they say. What is made of them is kept
-//! while one run is judged, up to a bound.
+//! Selecting from the samples of a long run costs more than judging them. Selections are kept while one run is judged, up to a bound.
 
 use std::{cell::RefCell, collections::BTreeMap, ops::Deref, ops::Range, rc::Rc};
 
 use super::{
-    Stretch,
+    Period,
     metric::{self, during},
 };
 use crate::verdict::{
@@ -23,14 +22,14 @@ use crate::{
 /// The most observations, and as many values of distributions, that are kept beside the latest ones.
 const MOST_KEPT: usize = 4_000_000;
 
-/// Observations within stretches of a run, in the order of intended starts.
+/// Observations within periods of a run, in the order of intended starts.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct Selected {
     of: Rc<Vec<Observation>>,
     place: Range<usize>,
 }
 
-impl Deref for Seen {
+impl Deref for Selected {
     type Target = [Observation];
 
     fn deref(&self) -> &[Observation] {
@@ -38,45 +37,40 @@ impl Deref for Seen {
     }
 }
 
-/// What has been made for each key, the oldest first.
-type Made<K, V> = Vec<(K, Rc<V>)>;
+/// The entries of one cache by key, the oldest first.
+type Entries<K, V> = Vec<(K, Rc<V>)>;
 
-/// What has been made of the samples of one run.
+/// What was selected from the samples of one run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
-    observations: RefCell<Made<Look, Vec<Observation>>>,
-    values: RefCell<Made<(Look, Vec<Stretch>), Distribution>>,
+pub(super) struct Cache {
+    observations: RefCell<Entries<Selection, Vec<Observation>>>,
+    values: RefCell<Entries<(Selection, Vec<Period>), Distribution>>,
     taken: RefCell<BTreeMap<String, Rc<Vec<Nanos>>>>,
 }
 
-impl Kept {
+impl Cache {
     /// Returns what the metric looks at of the whole run.
     pub(super) fn observations(&self, metric: &Metric, view: &RunView<'_>) -> Rc<Vec<Observation>> {
         let make = || metric::observations(metric, view.samples, view.end);
-        kept(&self.observations, Look::of(metric), make, Vec::len)
+        kept(&self.observations, Selection::of(metric), make, Vec::len)
     }
 
-    /// Returns what the metric looks at of some stretches.
-    pub(super) fn seen(&self, metric: &Metric, stretches: &[Stretch], view: &RunView<'_>) -> Seen {
+    /// Returns what the metric looks at of some periods.
+    pub(super) fn within(&self, metric: &Metric, periods: &[Period], view: &RunView<'_>) -> Selected {
         let of = self.observations(metric, view);
-        if let [(start, end)] = stretches {
+        if let [(start, end)] = periods {
             let first = of.partition_point(|o| o.intended < *start);
             let last = of.partition_point(|o| o.intended < *end).max(first);
-            return Seen { of, place: first..last };
+            return Selected { of, place: first..last };
         }
-        let of = during(stretches, &of).into_owned();
-        Seen { place: 0..of.len(), of: Rc::new(of) }
+        let of = during(periods, &of).into_owned();
+        Selected { place: 0..of.len(), of: Rc::new(of) }
     }
 
-    /// Returns the distribution of what the metric looks at of some stretches.
-    pub(super) fn values(
-        &self,
-        metric: &Metric,
-        stretches: &[Stretch],
-        view: &RunView<'_>,
-    ) -> Rc<Distribution> {
-        let make = || distribution(&self.seen(metric, stretches, view));
-        kept(&self.values, (Look::of(metric), stretches.to_vec()), make, Distribution::len)
+    /// Returns the distribution of what the metric looks at of some periods.
+    pub(super) fn values(&self, metric: &Metric, periods: &[Period], view: &RunView<'_>) -> Rc<Distribution> {
+        let make = || distribution(&self.within(metric, periods, view));
+        kept(&self.values, (Selection::of(metric), periods.to_vec()), make, Distribution::len)
     }
 
     /// Returns when the measurements of a probe that were taken were meant to start, in order.
@@ -96,7 +90,7 @@ impl Kept {
 
 /// Returns what is kept for a key, or makes it; the oldest make room.
 fn kept<K: PartialEq, V>(
-    all: &RefCell<Made<K, V>>,
+    all: &RefCell<Entries<K, V>>,
     key: K,
     make: impl FnOnce() -> V,
     size: fn(&V) -> usize,
@@ -113,9 +107,9 @@ fn kept<K: PartialEq, V>(
     made
 }
 
-/// What of a metric decides which observations it looks at; two metrics that agree in it have the same.
+/// The parts of a metric that decide which observations it looks at; metrics that agree in them share a selection.
 #[derive(Clone, Debug, PartialEq)]
-struct Look {
+struct Selection {
     probe: String,
     field: Field,
     /// Whether the parts of a latency are looked at, which not every sample has.
@@ -123,11 +117,11 @@ struct Look {
     filter: Vec<(String, Vec<String>, bool)>,
 }
 
-impl Look {
+impl Selection {
     fn of(metric: &Metric) -> Self {
         let parts = metric.field != Field::Latency && !metric.field.is_read();
         let filter = metric.filter.iter().map(|f| (f.label.value.clone(), f.values.clone(), f.negated));
-        Look {
+        Selection {
             probe: metric.probe.value.clone(),
             field: metric.field,
             times: parts && metric::looks_at_times(metric.function),
@@ -144,12 +138,12 @@ mod tests {
     #[test]
     fn metrics_that_look_at_the_same_share_it() {
         let (success, slow) = (Metric::success("get"), Metric::latency("get", 0.99));
-        assert_eq!(Look::of(&success), Look::of(&slow));
-        assert_ne!(Look::of(&success), Look::of(&Metric::success("put")));
+        assert_eq!(Selection::of(&success), Selection::of(&slow));
+        assert_ne!(Selection::of(&success), Selection::of(&Metric::success("put")));
         let part = |function| Metric { function, field: Field::Connect, ..slow.clone() };
         // Of a share every sample counts, of the time to connect only those that have one.
-        assert_ne!(Look::of(&part(Function::Quantile(0.99))), Look::of(&part(Function::Success)));
-        assert_eq!(Look::of(&part(Function::Quantile(0.99))), Look::of(&part(Function::Max)));
+        assert_ne!(Selection::of(&part(Function::Quantile(0.99))), Selection::of(&part(Function::Success)));
+        assert_eq!(Selection::of(&part(Function::Quantile(0.99))), Selection::of(&part(Function::Max)));
     }
 
     #[test]

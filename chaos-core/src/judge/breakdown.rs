@@ -1,4 +1,4 @@
-//! Which layer made a latency grow: the same statistic of each part of it, beside that of the baseline.
+//! The breakdown of a latency: which part of it (DNS, connect, TLS, first byte, rest) grew most since the baseline.
 //!
 //! It explains a verdict and never decides one: the parts of a quantile are not the quantiles of the parts, so what is reported is
 //! which part moved most, not a sum. A part that a measurement did without, such as connecting where a connection was kept,
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use super::show::show;
-use super::{Stretch, filter::matches};
+use super::{Period, filter::matches};
 use crate::verdict::Outcome as Verdict;
 use crate::{
     judge::view::Samples,
@@ -47,11 +47,11 @@ fn rest(sample: &Sample) -> Duration {
 }
 
 /// Says which layer grew most, as in `of +103ms, connect grew 101ms`; `None` if the latency did not grow, or none stands out.
-pub(super) fn blame(
+pub(super) fn grown_part(
     metric: &Metric,
     samples: &Samples,
-    baseline: Stretch,
-    stretches: &[Stretch],
+    baseline: Period,
+    periods: &[Period],
 ) -> Option<String> {
     let timed =
         matches!(metric.function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last);
@@ -59,13 +59,13 @@ pub(super) fn blame(
         return None;
     }
     let samples = samples.get(&metric.probe.value)?;
-    let within = |stretches: &[Stretch]| -> Vec<&Sample> {
-        let inside = |s: &&Sample| stretches.iter().any(|(start, end)| (*start..*end).contains(&s.intended));
+    let within = |periods: &[Period]| -> Vec<&Sample> {
+        let inside = |s: &&Sample| periods.iter().any(|(start, end)| (*start..*end).contains(&s.intended));
         let counts = |s: &&Sample| s.observation.outcome == Outcome::Ok;
         let chosen = |s: &&Sample| metric.filter.iter().all(|filter| matches(filter, s));
         samples.iter().filter(counts).filter(inside).filter(chosen).collect()
     };
-    let (before, after) = (within(&[baseline]), within(stretches));
+    let (before, after) = (within(&[baseline]), within(periods));
     let growth = |part: fn(&Sample) -> Duration| -> Option<f64> {
         Some(statistic(metric.function, &after, part)? - statistic(metric.function, &before, part)?)
     };
@@ -117,7 +117,7 @@ mod tests {
         Run::with((0..1310).map(sampled).collect(), 10.0)
     }
 
-    fn told(parts: impl Fn(f64) -> [u64; 5]) -> String {
+    fn sentence(parts: impl Fn(f64) -> [u64; 5]) -> String {
         let finding = run(parts).finding(during(latency(Function::Quantile(0.5), Op::AtMost, 50.0), lossy()));
         failed(&finding);
         finding.sentence
@@ -129,17 +129,17 @@ mod tests {
 
     #[test]
     fn the_layer_that_grew_most_is_named() {
-        let connect = told(|t| if faulty(t) { [1, 103, 4, 9, 0] } else { [1, 2, 4, 8, 0] });
+        let connect = sentence(|t| if faulty(t) { [1, 103, 4, 9, 0] } else { [1, 2, 4, 8, 0] });
         assert!(connect.ends_with("too much (of +102ms, connect grew 101ms)"), "{connect}");
-        let ttfb = told(|t| if faulty(t) { [0, 0, 0, 80, 1] } else { [0, 0, 0, 10, 1] });
+        let ttfb = sentence(|t| if faulty(t) { [0, 0, 0, 80, 1] } else { [0, 0, 0, 10, 1] });
         assert!(ttfb.ends_with("(of +70ms, ttfb grew 70ms)"), "{ttfb}");
-        let rest = told(|t| if faulty(t) { [0, 0, 0, 10, 91] } else { [0, 0, 0, 10, 1] });
+        let rest = sentence(|t| if faulty(t) { [0, 0, 0, 10, 91] } else { [0, 0, 0, 10, 1] });
         assert!(rest.ends_with("(of +90ms, the rest of the answer grew 90ms)"), "{rest}");
     }
 
     #[test]
     fn what_was_slow_before_names_nobody() {
-        let slow = told(|_| [1, 100, 4, 9, 0]);
+        let slow = sentence(|_| [1, 100, 4, 9, 0]);
         assert!(slow.ends_with("too much"), "{slow}");
         let unknown = Run::new(|t| Reply::Ok(if faulty(t) { 100.0 } else { 1.0 }));
         let unknown = unknown.finding(during(latency(Function::Quantile(0.5), Op::AtMost, 50.0), lossy()));
@@ -160,10 +160,10 @@ mod tests {
     fn other_metrics_have_no_layers() {
         let baseline = (0, at(FAULT));
         let none = Samples::new();
-        assert_eq!(blame(&metric(Function::Success, None), &none, baseline, &[]), None);
+        assert_eq!(grown_part(&metric(Function::Success, None), &none, baseline, &[]), None);
         let connect = Metric { field: Field::Connect, ..metric(Function::Quantile(0.5), None) };
         assert_eq!(
-            blame(&connect, &run(|_| [1, 1, 1, 1, 1]).samples, baseline, &[(at(10.0), at(40.0))]),
+            grown_part(&connect, &run(|_| [1, 1, 1, 1, 1]).samples, baseline, &[(at(10.0), at(40.0))]),
             None
         );
     }

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use super::{
-    About, Stretch,
+    About, Period,
+    cache::{Cache, Selected},
     limit::Limit,
-    metric, polled,
-    seen::{Kept, Seen},
-    wording,
+    metric, polled, wording,
 };
 use crate::verdict::{
     Leaning, Outcome,
@@ -23,7 +22,7 @@ use crate::{
     time::{Nanos, nanos},
 };
 
-/// The most values that a signal is made of, so that no course of time, however long, exhausts the memory.
+/// The most values that a signal is made of, so that no run, however long, exhausts the memory.
 const MOST_TICKS: i64 = 100_000;
 /// The finest grid of a signal.
 const FINEST: Nanos = 10_000_000;
@@ -31,20 +30,20 @@ const FINEST: Nanos = 10_000_000;
 const COARSEST: Nanos = 1_000_000_000;
 
 /// One run to be judged.
-pub(super) struct Course<'a> {
+pub(super) struct RunTimeline<'a> {
     pub(super) experiment: &'a Experiment,
     pub(super) view: &'a RunView<'a>,
-    kept: Kept,
+    cache: Cache,
 }
 
-impl<'a> Course<'a> {
+impl<'a> RunTimeline<'a> {
     pub(super) fn new(experiment: &'a Experiment, view: &'a RunView<'a>) -> Self {
-        Course { experiment, view, kept: Kept::default() }
+        RunTimeline { experiment, view, cache: Cache::default() }
     }
 
     /// Returns what a metric looks at of the whole run, in the order of intended starts.
     pub(super) fn observations(&self, metric: &Metric) -> Rc<Vec<Observation>> {
-        self.kept.observations(metric, self.view)
+        self.cache.observations(metric, self.view)
     }
 
     /// Returns the metric over a sliding window; windows restart at `edges`, in the order of time, and everything meant to
@@ -65,73 +64,73 @@ impl<'a> Course<'a> {
         let seen = self.observations(metric);
         let mut signal = metric::windowed(metric, window).signal(&seen, edges, tick, settled);
         let every = experiment.probe(&metric.probe).map_or(0.0, |p| 2.5e9 / p.rate.max(1e-9)) as Nanos;
-        let hush = window.max(every);
+        let patience = window.max(every);
         let taken = self.taken(&metric.probe.value);
         let inside = taken.iter().copied().skip(taken.partition_point(|at| *at < first));
-        let mut heard = first;
+        let mut last = first;
         for instant in inside.take_while(|at| *at < end).chain([end]) {
-            if instant.saturating_sub(heard) > hush {
-                signal = signal.blanked(shifted(heard, hush), instant, Blank::Gap);
+            if instant.saturating_sub(last) > patience {
+                signal = signal.blanked(shifted(last, patience), instant, Blank::Gap);
             }
-            heard = instant;
+            last = instant;
         }
         signal
     }
 
-    /// Returns what a metric looks at of some stretches, each observation once, in order.
-    pub(super) fn seen(&self, metric: &Metric, stretches: &[Stretch]) -> Seen {
-        self.kept.seen(metric, stretches, self.view)
+    /// Returns what a metric looks at of some periods, each observation once, in order.
+    pub(super) fn within(&self, metric: &Metric, periods: &[Period]) -> Selected {
+        self.cache.within(metric, periods, self.view)
     }
 
-    /// Returns the distribution of what a metric looks at of some stretches.
-    pub(super) fn values(&self, metric: &Metric, stretches: &[Stretch]) -> Rc<Distribution> {
-        self.kept.values(metric, stretches, self.view)
+    /// Returns the distribution of what a metric looks at of some periods.
+    pub(super) fn values(&self, metric: &Metric, periods: &[Period]) -> Rc<Distribution> {
+        self.cache.values(metric, periods, self.view)
     }
 
     /// Returns when the measurements of a probe that were taken were meant to start, in order.
     pub(super) fn taken(&self, probe: &str) -> Rc<Vec<Nanos>> {
-        self.kept.taken(probe, self.view)
+        self.cache.taken(probe, self.view)
     }
 
     /// Resolves a comparison's right side as [`Limit::of`] does.
     pub(super) fn limit(&self, comparison: &Comparison, length: Option<Nanos>) -> Limit {
         let baseline = self.baseline().filter(|_| matches!(comparison.bound, Bound::Baseline { .. }));
-        let number = baseline.and_then(|stretch| {
+        let number = baseline.and_then(|period| {
             let metric = &comparison.metric;
-            let seen = self.seen(metric, &[stretch]);
-            metric::number_before(metric, &seen, stretch, metric.over.map(nanos).or(length))
+            let seen = self.within(metric, &[period]);
+            metric::number_before(metric, &seen, period, metric.over.map(nanos).or(length))
         });
         Limit::from_baseline(comparison, number)
     }
 
     /// Returns each time that a phase took place, up to the end, in the order of time.
-    pub(super) fn stretches(&self, phase: &Phase) -> Vec<Stretch> {
+    pub(super) fn periods(&self, phase: &Phase) -> Vec<Period> {
         let spans = self.view.phases.iter().filter(|span| span.phase == *phase);
-        let mut stretches: Vec<Stretch> =
+        let mut periods: Vec<Period> =
             spans.map(|span| (span.start, span.end.min(self.view.end).max(span.start))).collect();
-        stretches.sort_unstable();
-        stretches
+        periods.sort_unstable();
+        periods
     }
 
     /// Returns the baseline.
-    pub(super) fn baseline(&self) -> Option<Stretch> {
-        self.stretches(&Phase::Baseline).first().copied()
+    pub(super) fn baseline(&self) -> Option<Period> {
+        self.periods(&Phase::Baseline).first().copied()
     }
 
     /// Returns the phase cut at its edges, where windows restart: the whole run has those of all its phases.
-    pub(super) fn pieces(&self, phase: &Phase) -> Vec<Stretch> {
-        let whole = self.stretches(phase);
+    pub(super) fn pieces(&self, phase: &Phase) -> Vec<Period> {
+        let whole = self.periods(phase);
         if *phase != Phase::WholeRun {
             return whole;
         }
         let mut edges: Vec<Nanos> = [Phase::Baseline, Phase::Fault(None), Phase::Watch]
             .iter()
-            .flat_map(|phase| self.stretches(phase))
+            .flat_map(|phase| self.periods(phase))
             .flat_map(|(start, end)| [start, end])
             .collect();
         edges.sort_unstable();
         edges.dedup();
-        let cut = |(start, end): Stretch| {
+        let cut = |(start, end): Period| {
             let inside = edges.iter().copied().filter(move |edge| start < *edge && *edge < end);
             let starts: Vec<Nanos> = std::iter::once(start).chain(inside).collect();
             let ends: Vec<Nanos> = starts.iter().skip(1).copied().chain([end]).collect();
@@ -149,8 +148,8 @@ impl<'a> Course<'a> {
         instants
     }
 
-    /// Returns the abort that cut a stretch of this phase short.
-    pub(super) fn cut(&self, phase: &Phase, (start, end): Stretch) -> Option<Nanos> {
+    /// Returns the abort that cut a period of this phase short.
+    pub(super) fn cut(&self, phase: &Phase, (start, end): Period) -> Option<Nanos> {
         let at = self.view.aborted?;
         // Faults are taken away at the very instant of the abort where nothing takes time.
         let inside = if *phase == Phase::Baseline { at < end } else { at <= end };
@@ -170,7 +169,7 @@ impl<'a> Course<'a> {
         idle.map(|(name, _)| name.as_str()).filter(|name| only.is_none_or(|only| only == name)).collect()
     }
 
-    /// Returns the verdict with what the course of the run adds: a claim that passed while a fault met nothing, or over a
+    /// Returns the verdict with what happened in the run adds: a claim that passed while a fault met nothing, or over a
     /// phase that was cut short, was not tested. A claim that failed has failed.
     pub(super) fn tested(&self, outcome: Outcome, about: About<'_>, cut: bool) -> (Outcome, Vec<String>) {
         let idle = self.idle(about);
