@@ -31,10 +31,11 @@ mod timeline;
 pub mod view;
 mod wording;
 
+pub(crate) use self::metric::informs;
 pub use self::view::Samples;
 
 use self::finding::Finding;
-use self::{limit::Limit, timeline::RunTimeline, wording::Measured};
+use self::{limit::Limit, metric::Least, timeline::RunTimeline, wording::Measured};
 use crate::verdict::{Interval, Outcome, Truth, confidence::Reason};
 use crate::{
     judge::{
@@ -112,7 +113,7 @@ impl Judge for Standard {
         let mut limit = Limit::of(condition, view.samples, baseline, Some(end.saturating_sub(start)));
         compare_with_other(&mut limit, condition, view.samples, (start, end));
         let observations = metric::observations(&condition.metric, view.samples, end);
-        let value = metric::number(&condition.metric, &[(start, end)], &observations)?;
+        let value = metric::number(&condition.metric, &[(start, end)], &observations, Least::Meaningful)?;
         match limit::relation(condition.op).truth(value, Interval::exactly(limit.value?)) {
             Truth::True => Some(true),
             Truth::False => Some(false),
@@ -187,7 +188,7 @@ fn span(predicate: &Predicate) -> Span {
 fn compare_with_other(limit: &mut Limit, comparison: &Comparison, samples: &Samples, period: (Nanos, Nanos)) {
     if let Bound::Metric { metric, factor, offset } = &comparison.bound {
         let observations = metric::observations(metric, samples, period.1);
-        let number = metric::number(metric, &[period], &observations);
+        let number = metric::number(metric, &[period], &observations, Least::Meaningful);
         limit.other(comparison, number, *factor, *offset);
     }
 }
@@ -211,7 +212,7 @@ fn steadily(predicate: &Predicate, samples: &Samples, from: Nanos, to: Nanos) ->
                 polled::extent(&comparison.metric, samples, (from, to))
             } else {
                 let observations = metric::observations(&comparison.metric, samples, to);
-                metric::number(&comparison.metric, &[(from, to)], &observations)
+                metric::number(&comparison.metric, &[(from, to)], &observations, Least::Meaningful)
             };
             let truth = match (value, limit.value) {
                 (Some(value), Some(limit)) => {
@@ -224,6 +225,10 @@ fn steadily(predicate: &Predicate, samples: &Samples, from: Nanos, to: Nanos) ->
                 && let Some((_, error)) = polled::unread(&comparison.metric, samples, (from, to))
             {
                 said = format!("{said}: {error}");
+            } else if value.is_none() && !comparison.metric.is_gauge() {
+                let observations = metric::observations(&comparison.metric, samples, to);
+                let failed = metric::failed(&comparison.metric, &observations, &[(from, to)]);
+                said.extend(failed.map(|failed| format!(": {failed}")));
             }
             (truth, vec![said])
         }

@@ -17,6 +17,7 @@ pub(super) fn metric(metric: &Metric) -> String {
     let probe = &metric.probe;
     let field = match metric.field {
         Field::Latency => "latency",
+        Field::Duration => "time to an answer or a failure",
         Field::Dns => "name lookup time",
         Field::Connect => "connect time",
         Field::Tls => "time of the TLS handshake",

@@ -35,7 +35,7 @@ pub(super) fn observations(metric: &Metric, samples: &Samples, until: Nanos) -> 
 /// Returns what the metric looks at of one sample, or `None` if it does not count.
 ///
 /// A sample that has no value of the field, such as the time to connect over a connection that was reused, does not count.
-/// Of a timeout only the latency is bounded; its other times are unknown.
+/// A failure has a duration and no latency. Of a timeout only these two are bounded; its other times are unknown.
 pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observation> {
     if !metric.filter.iter().all(|filter| matches(filter, sample)) {
         return None;
@@ -48,15 +48,18 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
         _ if metric.field.is_read() => seen.value.filter(|v| !v.is_nan()).map_or(Answer::Unread, Answer::Ok),
         Outcome::Ok if !times => Answer::Ok(latency),
         Outcome::Ok => Answer::Ok(match metric.field {
-            Field::Latency => latency,
+            Field::Latency | Field::Duration => latency,
             Field::Dns => seen.dns?.as_secs_f64(),
             Field::Connect => seen.connect?.as_secs_f64(),
             Field::Tls => seen.tls?.as_secs_f64(),
             Field::Ttfb => seen.ttfb?.as_secs_f64(),
             Field::Value(_) | Field::DaysLeft => seen.value?,
         }),
+        Outcome::Failed if times && metric.field == Field::Duration => Answer::Ok(latency),
         Outcome::Failed => Answer::Failed,
-        Outcome::TimedOut if metric.field == Field::Latency => Answer::TimedOut(latency),
+        Outcome::TimedOut if matches!(metric.field, Field::Latency | Field::Duration) => {
+            Answer::TimedOut(latency)
+        }
         Outcome::TimedOut => Answer::TimedOut(0.0),
         Outcome::NotRun => Answer::NotRun,
     };
@@ -64,27 +67,61 @@ pub(super) fn observation(metric: &Metric, sample: &Sample) -> Option<Observatio
     Some(Observation { intended: sample.intended, completed, answer })
 }
 
+/// Returns whether a measurement says anything about the metric.
+///
+/// One that the filter leaves out does not, nor does a failure about a time that failures do not have. That nothing matches
+/// is an answer where measurements are counted, and a success that did without a part, such as connecting, took no time
+/// for it.
+pub(crate) fn informs(metric: &Metric, sample: &Sample) -> bool {
+    let outcome = sample.observation.outcome;
+    match metric.function {
+        Function::Fires => outcome == Outcome::Ok,
+        _ if metric.field.is_read() => sample.observation.value.is_some_and(|value| !value.is_nan()),
+        Function::Rate | Function::Count => outcome != Outcome::NotRun,
+        Function::Success
+        | Function::Errors
+        | Function::Quantile(_)
+        | Function::Min
+        | Function::Max
+        | Function::Last
+        | Function::Value => {
+            let without_time = looks_at_times(metric.function) && metric.field != Field::Duration;
+            outcome != Outcome::NotRun
+                && !(outcome == Outcome::Failed && without_time)
+                && metric.filter.iter().all(|filter| matches(filter, sample))
+        }
+    }
+}
+
 /// Returns whether the function is about how long something took, rather than about its outcome.
 pub(super) fn looks_at_times(function: Function) -> bool {
     matches!(function, Function::Quantile(_) | Function::Min | Function::Max | Function::Last)
 }
 
-/// Says that the metric asks for a time and every measurement in the periods failed, so that none has one.
+/// Says how many measurements in the periods failed, where the metric asks for a time that failed ones do not have and they
+/// are so many that the others decide nothing.
 pub(super) fn failed(metric: &Metric, seen: &[Observation], periods: &[Period]) -> Option<String> {
     if !looks_at_times(metric.function) || metric.field.is_read() {
         return None;
     }
-    let inside = |o: &&Observation| periods.iter().any(|(start, end)| (*start..*end).contains(&o.intended));
-    let made: Vec<&Observation> = seen.iter().filter(inside).collect();
-    let all = !made.is_empty() && made.iter().all(|o| matches!(o.answer, Answer::Failed));
-    all.then(|| {
-        let probe = &metric.probe;
-        format!(
-            "all {} measurements failed, and a failed one has no latency: use `success({probe})`, or say in `ok when` what \
-             succeeds",
-            made.len()
-        )
-    })
+    let made = during(periods, seen);
+    let failed = made.iter().filter(|o| matches!(o.answer, Answer::Failed)).count();
+    let (all, others) = (made.len(), made.len() - failed);
+    // A window may lack answers that the whole time has enough of.
+    let least = if metric.over.is_some() { all } else { statistic(metric.function).least_samples() };
+    if failed == 0 || others >= least || all < least {
+        return None;
+    }
+    let which = if others == 0 {
+        format!("all {all} requests failed")
+    } else {
+        format!("{failed} of {all} requests failed")
+    };
+    let (probe, field, function) = (&metric.probe, metric.field.name(), metric.function);
+    Some(format!(
+        "{which}, and failed requests have no {field}: use `success({probe})`, `{function}({probe}.duration)` for the time to an \
+         answer or a failure, or say in `ok when` what succeeds"
+    ))
 }
 
 /// Returns how the function is computed over a window.
@@ -117,8 +154,22 @@ pub(super) fn outcomes(metric: &Metric, observations: &[Observation]) -> Trials 
     if metric.function == Function::Errors { trials.inverted() } else { trials }
 }
 
-/// Returns the metric over whole periods as it was observed; none with fewer samples than give it a meaning.
-pub(super) fn number(metric: &Metric, periods: &[Period], observations: &[Observation]) -> Option<Interval> {
+/// How many samples a number is made of at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Least {
+    /// As many as give it a meaning beyond them: for a quantile, those that bound it.
+    Meaningful,
+    /// One: the number is about these samples and no others.
+    One,
+}
+
+/// Returns the metric over whole periods as it was observed; none with fewer samples than `least` asks for.
+pub(super) fn number(
+    metric: &Metric,
+    periods: &[Period],
+    observations: &[Observation],
+    least: Least,
+) -> Option<Interval> {
     let seen = during(periods, observations);
     let counts = || {
         let unknown = seen.iter().filter(|o| o.answer.is_unknown()).count();
@@ -126,7 +177,11 @@ pub(super) fn number(metric: &Metric, periods: &[Period], observations: &[Observ
     };
     let ranked = |rank: &dyn Fn(usize) -> usize| -> Option<Interval> {
         let known = seen.iter().filter(|o| !o.answer.is_unknown() && o.value().is_some()).count();
-        if known < statistic(metric.function).least_samples() { None } else { order_statistic(&seen, rank) }
+        let least = match least {
+            Least::Meaningful => statistic(metric.function).least_samples(),
+            Least::One => 1,
+        };
+        if known < least { None } else { order_statistic(&seen, rank) }
     };
     match metric.function {
         Function::Success => trials(&seen).share(),
@@ -168,7 +223,7 @@ pub(super) fn baseline_number(
     baseline: Period,
     window: Option<Nanos>,
 ) -> Option<f64> {
-    number_before(metric, &observations(metric, samples, baseline.1), baseline, window)
+    number_before(metric, &observations(metric, samples, baseline.1), baseline, window, Least::Meaningful)
 }
 
 /// Returns what [`baseline_number`] does of what the metric looks at.
@@ -177,6 +232,7 @@ pub(super) fn number_before(
     seen: &[Observation],
     baseline: Period,
     window: Option<Nanos>,
+    least: Least,
 ) -> Option<f64> {
     let mut seen = during(std::slice::from_ref(&baseline), seen);
     if seen.iter().any(|o| o.answer.is_unknown()) {
@@ -184,7 +240,7 @@ pub(super) fn number_before(
     }
     let median = Metric { function: Function::Quantile(0.5), ..metric.clone() };
     let metric = if metric.function == Function::Value { &median } else { metric };
-    let value = number(metric, &[baseline], &seen).filter(|v| v.is_exact() && v.lo.is_finite())?.lo;
+    let value = number(metric, &[baseline], &seen, least).filter(|v| v.is_exact() && v.lo.is_finite())?.lo;
     let length = baseline.1.saturating_sub(baseline.0);
     match (metric.function, window) {
         (Function::Count, _) if length <= 0 => None,

@@ -8,7 +8,8 @@ use super::{
     cache::Selected,
     drift,
     limit::{Limit, relation},
-    metric, pair,
+    metric::{self, Least},
+    pair,
     timeline::RunTimeline,
     wording,
 };
@@ -54,11 +55,12 @@ impl<'a> Case<'a> {
             .iter()
             .map(|(start, end)| (*start, timeline.cut(phase, (*start, *end)).map_or(*end, |at| at.min(*end))))
             .collect();
-        let mut limit = timeline.limit(comparison, Some(length(&periods)));
+        let least = if observed { Least::One } else { Least::Meaningful };
+        let mut limit = timeline.limit(comparison, Some(length(&periods)), least);
         let seen = timeline.within(&comparison.metric, &periods);
         if let Bound::Metric { metric, factor, offset } = &comparison.bound {
             let other = timeline.within(metric, &periods);
-            limit.other(comparison, metric::number(metric, &periods, &other), *factor, *offset);
+            limit.other(comparison, metric::number(metric, &periods, &other, least), *factor, *offset);
         }
         let (absent, values, trials) = (whole.is_empty(), OnceCell::new(), OnceCell::new());
         Case { timeline, comparison, phase, observed, periods, absent, cut, limit, seen, values, trials }
@@ -136,13 +138,25 @@ impl<'a> Case<'a> {
         open.then(|| super::filter::unmatched(metric, self.timeline.view.samples, &self.periods)).flatten()
     }
 
-    /// Says that every measurement failed, if that is why a time has no value.
+    /// Says that requests failed, if that is why a time has no value.
     fn failed(&self) -> Option<String> {
-        metric::failed(&self.comparison.metric, &self.seen, &self.periods)
+        let metric = &self.comparison.metric;
+        metric::failed(metric, &self.seen, &self.periods).or_else(|| match &self.comparison.bound {
+            Bound::Constant(_) => None,
+            Bound::Baseline { .. } => {
+                let before = [self.timeline.baseline()?];
+                let line = metric::failed(metric, &self.timeline.within(metric, &before), &before)?;
+                Some(format!("in the baseline, {line}"))
+            }
+            Bound::Metric { metric, .. } => {
+                metric::failed(metric, &self.timeline.within(metric, &self.periods), &self.periods)
+            }
+        })
     }
 
     fn number(&self) -> Option<Interval> {
-        metric::number(&self.comparison.metric, &self.periods, &self.seen)
+        let least = if self.observed { Least::One } else { Least::Meaningful };
+        metric::number(&self.comparison.metric, &self.periods, &self.seen, least)
     }
 
     fn values(&self) -> &Distribution {

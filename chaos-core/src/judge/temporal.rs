@@ -4,11 +4,12 @@ use super::finding::{Closest, Finding};
 use super::{
     About, Period, breakdown,
     limit::{Limit, relation},
+    metric::{self, Least},
     timeline::RunTimeline,
     wording,
 };
 use crate::verdict::{
-    Outcome,
+    Outcome, Reason,
     monitor::{
         self, Atom, Decision, Events, Formula, Operand, SignalId, Span, Subject, Trace, decide, lookback,
     },
@@ -40,7 +41,21 @@ pub(super) fn judge(timeline: &RunTimeline<'_>, claim: &Claim) -> Finding {
     } else {
         Outcome::all(decisions.iter().map(|(_, d)| d.outcome.clone()))
     };
-    let (outcome, reasons) = timeline.tested(outcome, about, cut);
+    let (outcome, mut reasons) = timeline.tested(outcome, about, cut);
+    if let Outcome::Inconclusive { reasons: why, .. } = &outcome
+        && [Reason::Gap, Reason::TooFewSamples].iter().any(|reason| why.contains(reason))
+    {
+        let periods = match about {
+            About::Phase(phase) => timeline.periods(phase),
+            About::Event(event) => {
+                timeline.instants(event).into_iter().map(|at| (at, timeline.view.end)).collect()
+            }
+        };
+        let mut metrics = scene.comparisons.iter().flat_map(|comparison| comparison.metrics());
+        reasons.extend(
+            metrics.find_map(|metric| metric::failed(metric, &timeline.within(metric, &periods), &periods)),
+        );
+    }
     let mut finding = Finding::of(outcome, scene.unit());
     finding.reasons = reasons;
     if let [limit] = scene.limits.as_slice() {
@@ -124,7 +139,8 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn new(timeline: &'a RunTimeline<'a>, predicates: &[&'a Predicate]) -> Self {
         let comparisons: Vec<&Comparison> = predicates.iter().flat_map(|p| p.comparisons()).collect();
-        let mut limits: Vec<Limit> = comparisons.iter().map(|c| timeline.limit(c, None)).collect();
+        let mut limits: Vec<Limit> =
+            comparisons.iter().map(|c| timeline.limit(c, None, Least::Meaningful)).collect();
         let mut signals = comparisons.len();
         for (limit, comparison) in limits.iter_mut().zip(&comparisons) {
             if let Bound::Metric { .. } = comparison.bound {

@@ -6,7 +6,8 @@ use super::{
     About, Period,
     cache::{Cache, Selected},
     limit::Limit,
-    metric, polled, wording,
+    metric::{self, Least},
+    polled, wording,
 };
 use crate::verdict::{
     Leaning, Outcome,
@@ -92,13 +93,13 @@ impl<'a> RunTimeline<'a> {
         self.cache.taken(probe, self.view)
     }
 
-    /// Resolves a comparison's right side as [`Limit::of`] does.
-    pub(super) fn limit(&self, comparison: &Comparison, length: Option<Nanos>) -> Limit {
+    /// Resolves a comparison's right side as [`Limit::of`] does, from at least so many samples of the baseline.
+    pub(super) fn limit(&self, comparison: &Comparison, length: Option<Nanos>, least: Least) -> Limit {
         let baseline = self.baseline().filter(|_| matches!(comparison.bound, Bound::Baseline { .. }));
         let number = baseline.and_then(|period| {
             let metric = &comparison.metric;
             let seen = self.within(metric, &[period]);
-            metric::number_before(metric, &seen, period, metric.over.map(nanos).or(length))
+            metric::number_before(metric, &seen, period, metric.over.map(nanos).or(length), least)
         });
         Limit::from_baseline(comparison, number)
     }

@@ -60,6 +60,8 @@ pub enum Field {
     /// From the intended start to the end.
     #[default]
     Latency,
+    /// From the intended start to the answer or the failure, whichever it was: failed requests have one, unlike a latency.
+    Duration,
     /// Finding the address.
     Dns,
     /// Opening the connection.
@@ -79,6 +81,7 @@ impl Field {
     pub fn name(self) -> &'static str {
         match self {
             Field::Latency => "latency",
+            Field::Duration => "duration",
             Field::Dns => "dns",
             Field::Connect => "connect",
             Field::Tls => "tls",
@@ -91,9 +94,13 @@ impl Field {
     /// Returns its unit.
     pub fn unit(self) -> Unit {
         match self {
-            Field::Latency | Field::Dns | Field::Connect | Field::Tls | Field::Ttfb | Field::DaysLeft => {
-                Unit::Seconds
-            }
+            Field::Latency
+            | Field::Duration
+            | Field::Dns
+            | Field::Connect
+            | Field::Tls
+            | Field::Ttfb
+            | Field::DaysLeft => Unit::Seconds,
             Field::Value(unit) => unit,
         }
     }

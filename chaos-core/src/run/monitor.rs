@@ -13,6 +13,7 @@ use super::{
 };
 use crate::judge::{
     border::{Guard, Judge},
+    informs,
     view::Samples,
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
 const RECENT: Duration = Duration::from_secs(5);
 /// The most measurements that progress looks back on; more would make it dear at high rates and no better.
 const MOST_RECENT: usize = 2048;
-/// The least time without a word after which an abort condition counts as blind.
+/// The least time without a measurement of use after which an abort condition counts as blind.
 const BLIND: Duration = Duration::from_secs(30);
 
 /// The measurements of a run while it lasts.
@@ -49,6 +50,8 @@ struct Watched {
     name: String,
     samples: Vec<Sample>,
     recent: VecDeque<(Nanos, Outcome, Duration)>,
+    /// When a measurement was last taken.
+    taken: Nanos,
     /// The longest silence that is still normal.
     patience: Duration,
     /// Which guards look at it.
@@ -60,43 +63,29 @@ struct Watch {
     guard: Box<dyn Guard>,
     condition: String,
     span: Span,
-    ears: Vec<Ear>,
+    needs: Vec<Need>,
 }
 
-/// What a condition hears of one metric.
-struct Ear {
+/// A metric that a condition needs.
+struct Need {
     probe: usize,
-    hears: Hears,
-    /// When something was last heard.
-    heard: Nanos,
+    metric: Metric,
+    /// When a measurement last said anything about it.
+    informed: Nanos,
 }
 
-/// Which measurements say something of a metric; one that could not be taken says nothing of any.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hears {
-    /// All: a failure is an answer too.
-    Measurements,
-    /// Those that read a number: where the system that is asked for it does not answer, nothing was read.
-    Readings,
-    /// The measurements that know which alerts fire.
-    Alerts,
-}
-
-impl Hears {
-    fn of(metric: &Metric) -> Self {
-        match metric.function {
-            Function::Fires => Hears::Alerts,
-            _ if metric.field.is_read() => Hears::Readings,
-            _ => Hears::Measurements,
-        }
-    }
-
-    fn hears(self, sample: &Sample) -> bool {
-        let seen = &sample.observation;
-        match self {
-            Hears::Measurements => seen.outcome != Outcome::NotRun,
-            Hears::Readings => seen.value.is_some_and(|value| !value.is_nan()),
-            Hears::Alerts => seen.outcome == Outcome::Ok,
+impl Need {
+    /// Says what is missing: `nothing was heard of probe `get``.
+    fn missing(&self, probe: &Watched, silent: bool) -> String {
+        let (name, metric) = (&probe.name, &self.metric);
+        if metric.function == Function::Fires {
+            format!("probe `{name}` got no answer about which alerts fire")
+        } else if metric.field.is_read() {
+            format!("probe `{name}` read nothing")
+        } else if silent {
+            format!("nothing was heard of probe `{name}`")
+        } else {
+            format!("no measurement of probe `{name}` counted for `{metric}`")
         }
     }
 }
@@ -110,6 +99,7 @@ impl Monitor {
                 name: p.name.value.clone(),
                 samples: Vec::new(),
                 recent: VecDeque::new(),
+                taken: 0,
                 patience: BLIND
                     .max(Duration::from_secs_f64(3.0 / p.rate.max(1e-9)).saturating_add(p.timeout)),
                 guards: Vec::new(),
@@ -125,19 +115,16 @@ impl Monitor {
                 }
                 Abort::Never(_) => continue,
             };
-            let mut ears: Vec<Ear> = Vec::new();
+            let mut needs: Vec<Need> = Vec::new();
             for metric in comparisons.iter().flat_map(|c| c.metrics()) {
                 let Some(probe) = probes.iter().position(|p| p.name == metric.probe.value) else { continue };
-                let hears = Hears::of(metric);
-                if ears.iter().all(|ear| ear.probe != probe) {
+                if needs.iter().all(|need| need.probe != probe) {
                     probes[probe].guards.push(guards.len());
                 }
-                if ears.iter().all(|ear| (ear.probe, ear.hears) != (probe, hears)) {
-                    ears.push(Ear { probe, hears, heard: 0 });
-                }
+                needs.push(Need { probe, metric: metric.clone(), informed: 0 });
             }
             let span = comparisons.iter().fold(Span::NONE, |span, c| span.to(c.span));
-            guards.push(Watch { guard, condition, span, ears });
+            guards.push(Watch { guard, condition, span, needs });
         }
         Monitor { inner: Mutex::new(Inner { probes, guards, armed: false, latest: 0 }), interrupt }
     }
@@ -153,18 +140,20 @@ impl Monitor {
             watched.recent.pop_front();
         }
         watched.recent.push_back((now, sample.observation.outcome, sample.latency));
+        if sample.observation.outcome != Outcome::NotRun {
+            watched.taken = now;
+        }
         for index in &watched.guards {
             let watch = &mut guards[*index];
-            for ear in watch.ears.iter_mut().filter(|ear| ear.probe == probe && ear.hears.hears(&sample)) {
-                ear.heard = now;
-            }
+            let needs = watch.needs.iter_mut().filter(|need| need.probe == probe);
+            needs.filter(|need| informs(&need.metric, &sample)).for_each(|need| need.informed = now);
             watch.guard.observe(&watched.name, &sample);
             self.check(watch, *armed, now);
         }
         watched.samples.push(sample);
     }
 
-    /// Judges every abort condition at an instant without a measurement, and whether it still hears anything.
+    /// Judges every abort condition at an instant without a measurement, and whether anything still informs it.
     pub(crate) fn tick(&self, now: Nanos) {
         let mut inner = self.lock();
         let now = inner.latest.max(now);
@@ -172,16 +161,15 @@ impl Monitor {
         let Inner { probes, guards, armed, .. } = &mut *inner;
         for watch in guards {
             self.check(watch, *armed, now);
-            let silent = |ear: &&Ear| duration(now - ear.heard) > probes[ear.probe].patience;
-            let Some(ear) = watch.ears.iter().find(silent) else { continue };
+            let too_long =
+                |since: Nanos, probe: usize| duration(now.saturating_sub(since)) > probes[probe].patience;
+            let Some(need) = watch.needs.iter().find(|need| too_long(need.informed, need.probe)) else {
+                continue;
+            };
             if *armed {
-                let silence = format_seconds(duration(now - ear.heard).as_secs_f64());
-                let probe = &probes[ear.probe].name;
-                let nothing = match ear.hears {
-                    Hears::Measurements => format!("nothing was heard of probe `{probe}`"),
-                    Hears::Readings => format!("probe `{probe}` read nothing"),
-                    Hears::Alerts => format!("probe `{probe}` got no answer about which alerts fire"),
-                };
+                let silence = format_seconds(duration(now - need.informed).as_secs_f64());
+                let probe = &probes[need.probe];
+                let nothing = need.missing(probe, too_long(probe.taken, need.probe));
                 self.interrupt.trip(&AbortCause {
                     kind: AbortKind::Blind,
                     at: now,
@@ -209,7 +197,9 @@ impl Monitor {
 
     /// Begins to listen: silence counts from now.
     pub(crate) fn begin(&self, now: Nanos) {
-        self.lock().guards.iter_mut().flat_map(|watch| &mut watch.ears).for_each(|ear| ear.heard = now);
+        let mut inner = self.lock();
+        inner.probes.iter_mut().for_each(|probe| probe.taken = now);
+        inner.guards.iter_mut().flat_map(|watch| &mut watch.needs).for_each(|need| need.informed = now);
     }
 
     /// Lets abort conditions end the run, or not any more.

@@ -1,21 +1,30 @@
 //! A metric that its probe never feeds: a probe that is never sent, a time that it does not take, a label that it does not
-//! have.
+//! have, a value of a label that nothing can have.
 
-use super::{Finding, Kind, comparisons};
-use crate::model::{Experiment, Function, Metric, Probe, metric::ALERT};
+use std::collections::BTreeSet;
+
+use super::{
+    Finding, Kind, comparisons,
+    hosts::{Hosts, called, programs, servers},
+};
+use crate::model::{
+    Experiment, Function, Metric, Probe, Program,
+    metric::{ALERT, Filter},
+    probe::LabelSource,
+};
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for (about, comparison) in comparisons(experiment) {
         for metric in comparison.metrics() {
             let Some(probe) = experiment.probe(&metric.probe) else { continue };
-            if let Some((message, help)) = unfed(metric, probe) {
+            if let Some((message, help)) = unfed(experiment, metric, probe) {
                 out.push(Finding::new(Kind::Undecidable, about.clone(), metric.span, message, help));
             }
         }
     }
 }
 
-fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
+fn unfed(experiment: &Experiment, metric: &Metric, probe: &Probe) -> Option<(String, String)> {
     if probe.rate.is_nan() || probe.rate <= 0.0 {
         let message =
             format!("`{}` is sent {} times a second, so `{metric}` is never known", probe.name, probe.rate);
@@ -37,7 +46,69 @@ fn unfed(metric: &Metric, probe: &Probe) -> Option<(String, String)> {
     let known = |label: &str| {
         matches!(label, "from" | "status" | ALERT) || probe.labels.iter().any(|l| l.name.value == label)
     };
-    let stray = metric.filter.iter().find(|f| !known(&f.label))?;
-    let message = format!("`{}` has no label `{}`, so `{metric}` is never known", probe.name, stray.label);
-    Some((message, format!("add `label {}` to the probe, or filter by `from` or `status`", stray.label)))
+    if let Some(stray) = metric.filter.iter().find(|f| !known(&f.label)) {
+        let message =
+            format!("`{}` has no label `{}`, so `{metric}` is never known", probe.name, stray.label);
+        return Some((
+            message,
+            format!("add `label {}` to the probe, or filter by `from` or `status`", stray.label),
+        ));
+    }
+    metric.filter.iter().find_map(|filter| impossible(experiment, metric, probe, filter))
+}
+
+/// Says that a filter asks for a value that no measurement can have.
+fn impossible(
+    experiment: &Experiment,
+    metric: &Metric,
+    probe: &Probe,
+    filter: &Filter,
+) -> Option<(String, String)> {
+    let label = filter.label.as_str();
+    let source = probe.labels.iter().find(|l| l.name.value == label).map(|l| &l.source);
+    if matches!((label, source), ("status", None) | (_, Some(LabelSource::Status))) {
+        let status = |value: &&String| value.parse::<u16>().is_ok_and(|n| (100..1000).contains(&n));
+        let value = filter.values.iter().find(|value| !status(value))?;
+        let message = format!("no answer has the status `{value}` that `{metric}` asks for");
+        return Some((message, "write a status such as 200 or 503".into()));
+    }
+    let possible = match (label, source) {
+        ("from", _) => {
+            Hosts::of(experiment, experiment.lab()?, probe.from.as_ref()?).map(|hosts| hosts.names)
+        }
+        (_, Some(LabelSource::Peer)) => servers(experiment.lab()?, probe),
+        (_, Some(LabelSource::Header(header))) if header.eq_ignore_ascii_case("x-served-by") => {
+            served_by(experiment, probe)
+        }
+        _ => None,
+    };
+    let possible = possible.filter(|possible| !possible.is_empty())?;
+    let value = filter.values.iter().find(|value| !possible.contains(*value))?;
+    let named: Vec<String> = possible.iter().take(5).map(|value| format!("`{value}`")).collect();
+    let more = if possible.len() > 5 { ", …" } else { "" };
+    Some((
+        format!("no measurement of `{}` has the `{label}` `{value}` that `{metric}` asks for", probe.name),
+        format!("there is {}{more}", named.join(", ")),
+    ))
+}
+
+/// Returns the hosts that answers can name in `x-served-by`; `None` where a program of somebody else may write it.
+fn served_by(experiment: &Experiment, probe: &Probe) -> Option<BTreeSet<String>> {
+    let lab = experiment.lab()?;
+    let (mut seen, mut next) = (BTreeSet::new(), vec![servers(lab, probe)?]);
+    while let Some(at) = next.pop() {
+        let new: BTreeSet<String> = at.difference(&seen).cloned().collect();
+        if new.is_empty() {
+            continue;
+        }
+        for program in programs(experiment, lab, &new)? {
+            match program {
+                Program::Gateway { upstream, .. } => next.push(called(lab, upstream)),
+                Program::Http { .. } | Program::Dns => {}
+                Program::Command { .. } => return None,
+            }
+        }
+        seen.extend(new);
+    }
+    Some(seen)
 }

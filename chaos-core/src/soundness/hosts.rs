@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Experiment, Lab, Selector, target::glob};
+use crate::model::{Action, Experiment, Lab, Probe, Program, Selector, target::glob};
 
 /// Hosts of a lab, of which this many at most are meant.
 pub(super) struct Hosts {
@@ -37,4 +37,34 @@ pub(super) fn called(lab: &Lab, pattern: &str) -> BTreeSet<String> {
         return host.names().into_iter().collect();
     }
     lab.names().into_iter().filter(|name| glob(pattern, name)).collect()
+}
+
+/// Returns the hosts that a probe's requests go to first; `None` where they do not go to one server.
+pub(super) fn servers(lab: &Lab, probe: &Probe) -> Option<BTreeSet<String>> {
+    let to = probe.kind.server()?;
+    let name = to.rsplit_once(':').map_or(to, |(host, _)| host);
+    Some(called(lab, name.strip_suffix(".lab").unwrap_or(name)))
+}
+
+/// Returns everything that runs on some hosts at any time of a run, also after a change; `None` if that is not known.
+pub(super) fn programs<'a>(
+    experiment: &'a Experiment,
+    lab: &'a Lab,
+    names: &BTreeSet<String>,
+) -> Option<Vec<&'a Program>> {
+    let hosts = lab.hosts.iter().filter(|host| host.names().iter().any(|name| names.contains(name)));
+    let mut all: Vec<&Program> =
+        hosts.flat_map(|host| &host.programs).map(|program| &program.value).collect();
+    for change in &experiment.changes {
+        let on = Hosts::of(experiment, lab, &change.on);
+        if on.is_some_and(|on| on.names.is_disjoint(names)) {
+            continue;
+        }
+        match &change.action {
+            Action::Packets(_) => {}
+            Action::Program(program) => all.push(program),
+            Action::Custom(_) => return None,
+        }
+    }
+    Some(all)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Finding, Kind, claims,
-    hosts::{Hosts, called},
+    hosts::{Hosts, called, programs, servers},
 };
 use crate::{
     model::{
@@ -71,10 +71,12 @@ fn still(
         with_article(function),
         percent(1.0 - q)
     );
-    let help = format!(
-        "claim a percentile above p{}, filter by those that are hit, or hit more",
-        ((1.0 - met) * 1e4).round() / 1e2
-    );
+    let help = if met < 1e-6 {
+        "aim the fault at hosts that these requests pass, or claim something of those that it hits".to_owned()
+    } else {
+        let beyond = ((1.0 - met) * 1e4).round() / 1e2;
+        format!("claim a percentile above p{beyond}, filter by those that are hit, or hit more")
+    };
     Some(Finding::new(Kind::Odd, about, comparison.span, message, help))
 }
 
@@ -117,11 +119,15 @@ pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
     }
 }
 
-/// The quantile of a comparison that looks at the latency of all requests of a probe.
+/// The quantile of a comparison that looks at how long all requests of a probe took.
 fn latency(comparison: &Comparison) -> Option<f64> {
     let metric = &comparison.metric;
     match metric.function {
-        Function::Quantile(q) if metric.field == Field::Latency && metric.filter.is_empty() => Some(q),
+        Function::Quantile(q)
+            if matches!(metric.field, Field::Latency | Field::Duration) && metric.filter.is_empty() =>
+        {
+            Some(q)
+        }
         _ => None,
     }
 }
@@ -207,26 +213,33 @@ impl Spread {
     }
 }
 
-/// From whom to whom a probe's requests go, hop by hop.
+/// From whom to whom a probe's requests go, hop by hop; `None` where a program that may pass them on hides that.
 fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread, Spread)>> {
-    let to = probe.kind.server()?;
-    let name = to.rsplit_once(':').map_or(to, |(host, _)| host);
-    let name = name.strip_suffix(".lab").unwrap_or(name);
     let spread = |hosts| Spread { hosts, connections: None };
     let from = Hosts::of(experiment, lab, probe.from.as_ref()?)?.names;
-    let first = called(lab, name);
-    if first.is_empty() {
-        return None;
-    }
+    let first = servers(lab, probe).filter(|first| !first.is_empty())?;
     let connections = match probe.connections {
         Connections::Reuse(n) if first.len() > 1 => Some(n),
         _ => None,
     };
     let mut hops = vec![(spread(from), Spread { hosts: first.clone(), connections })];
-    let host = lab.hosts.iter().find(|h| h.names().iter().any(|n| first.contains(n)))?;
-    for program in &host.programs {
-        if let Program::Gateway { upstream, .. } = &program.value {
-            hops.push((spread(first.clone()), spread(called(lab, upstream))));
+    // Gateways pass requests on, each to its upstream, which may be one as well.
+    let (mut seen, mut next) = (BTreeSet::new(), vec![first]);
+    while let Some(at) = next.pop() {
+        if !seen.insert(at.clone()) {
+            continue;
+        }
+        for program in programs(experiment, lab, &at)? {
+            match program {
+                Program::Gateway { upstream, .. } => {
+                    let upstream = called(lab, upstream);
+                    hops.push((spread(at.clone()), spread(upstream.clone())));
+                    next.push(upstream);
+                }
+                Program::Http { .. } | Program::Dns => {}
+                // It may forward requests to anybody.
+                Program::Command { .. } => return None,
+            }
         }
     }
     Some(hops)

@@ -17,7 +17,7 @@ use crate::{
 pub const FUNCTIONS: &[&str] = &[
     "success", "errors", "rate", "count", "p50", "p90", "p95", "p99", "p99.9", "min", "max", "last", "value",
 ];
-const FIELDS: &[&str] = &["latency", "dns", "connect", "tls", "ttfb"];
+const FIELDS: &[&str] = &["latency", "duration", "dns", "connect", "tls", "ttfb"];
 
 impl Checker {
     /// Checks a call, which says of what it makes its number.
@@ -65,6 +65,7 @@ impl Checker {
                 return None;
             }
             (Some("latency"), true) => Field::Latency,
+            (Some("duration"), true) => Field::Duration,
             (Some("dns"), true) => Field::Dns,
             (Some("connect"), true) => Field::Connect,
             (Some("tls"), true) => Field::Tls,

@@ -158,7 +158,7 @@ fn latency_is_that_of_answers_and_timeouts() {
 }
 
 #[test]
-fn too_few_samples_tell_nothing() {
+fn too_few_samples_decide_nothing() {
     let run = Run::every(0.6, |_| Reply::Ok(1.0));
     let quantile = run.finding(during(latency(Function::Quantile(0.95), Op::AtMost, 100.0), lossy()));
     open(&quantile, &[Reason::TooFewSamples], Leaning::Passed);
@@ -179,12 +179,14 @@ fn too_few_samples_tell_nothing() {
     assert_eq!(finding.need, None);
     assert_eq!(
         finding.sentence,
-        "p95(get.latency) is undecided: all 3000 measurements failed, and a failed one has no latency: use `success(get)`, or \
-         say in `ok when` what succeeds"
+        "p95(get.latency) is undecided: all 3000 requests failed, and failed requests have no latency: use `success(get)`, \
+         `p95(get.duration)` for the time to an answer or a failure, or say in `ok when` what succeeds"
     );
     // A baseline without answers is nothing to compare with.
     let blind = Run::new(|t| if t < FAULT { Reply::Failed } else { Reply::Ok(1.0) });
-    open(&blind.finding(more(10.0)), &[Reason::BaselineUnhealthy], Leaning::None);
+    let finding = blind.finding(more(10.0));
+    open(&finding, &[Reason::BaselineUnhealthy], Leaning::None);
+    assert!(finding.reasons[0].starts_with("in the baseline, all 1000 requests failed"), "{finding:?}");
 }
 
 #[test]
@@ -321,4 +323,98 @@ fn a_filter_that_nothing_matches_says_what_there_was() {
     assert_eq!(finding.need, None);
     let finding = run.finding(of("whom"));
     assert_eq!(finding.reasons, ["none of 3000 measurements matched: none had a label `whom`"]);
+}
+
+/// A claim that is decided by what was observed.
+fn observed(comparison: Comparison) -> Claim {
+    Claim::Statistic { comparison, during: lossy(), observed: true, confidence: None }
+}
+
+#[test]
+fn what_was_observed_always_decides() {
+    // 30 measurements in the fault, 10 in the baseline.
+    let run = |milliseconds: f64| {
+        Run::every(1.0, move |t| Reply::Ok(if (FAULT..40.0).contains(&t) { milliseconds } else { 1.0 }))
+    };
+    let quantile = |q: f64| latency(Function::Quantile(q), Op::AtMost, 10.0);
+    for q in [0.5, 0.95, 0.99, 0.999] {
+        failed(&run(19.0).finding(observed(quantile(q))));
+        passed(&run(9.0).finding(observed(quantile(q))));
+        let one = Run::every(131.0, |_| Reply::Ok(1.0));
+        let finding = one.finding(Claim::Statistic {
+            comparison: quantile(q),
+            during: Phase::Baseline,
+            observed: true,
+            confidence: None,
+        });
+        passed(&finding);
+    }
+    let relative = |offset: f64| {
+        let bound = Bound::Baseline { factor: 1.0, offset };
+        observed(compare(metric(Function::Quantile(0.99), None), Op::AtMost, bound))
+    };
+    failed(&run(19.0).finding(relative(0.01)));
+    passed(&run(9.0).finding(relative(0.01)));
+    let other = |factor: f64| {
+        let metric = |q| Box::new(metric(Function::Quantile(q), None));
+        let bound = Bound::Metric { metric: metric(0.5), factor, offset: 0.0 };
+        observed(compare(*metric(0.99), Op::AtMost, bound))
+    };
+    failed(&run(19.0).finding(other(0.9)));
+    passed(&run(19.0).finding(other(1.0)));
+    let shares = |share| observed(success(None, Op::AtLeast, share));
+    passed(&run(1.0).finding(shares(1.0)));
+    let every_second = Run::every(1.0, |t| if t % 2.0 < 1.0 { Reply::Failed } else { Reply::Ok(1.0) });
+    failed(&every_second.finding(shares(0.51)));
+    passed(&every_second.finding(shares(0.5)));
+    // Nothing at all decides nothing.
+    open(
+        &Run::every(1.0, |_| Reply::Nothing).finding(observed(quantile(0.5))),
+        &[Reason::TooFewSamples],
+        Leaning::None,
+    );
+}
+
+#[test]
+fn failed_requests_have_no_latency_and_the_report_says_so() {
+    let down = Run::every(0.1, |t| if (FAULT..40.0).contains(&t) { Reply::Failed } else { Reply::Ok(1.0) });
+    let advice = "and failed requests have no latency: use `success(get)`, `p95(get.duration)` for the time to an answer or \
+                  a failure, or say in `ok when` what succeeds";
+    let claim = || during(latency(Function::Quantile(0.95), Op::AtMost, 10.0), lossy());
+    let finding = down.finding(claim());
+    open(&finding, &[Reason::TooFewSamples], Leaning::None);
+    assert_eq!(finding.reasons, [format!("all 300 requests failed, {advice}")]);
+    assert_eq!(finding.need, None);
+    assert!(finding.sentence.ends_with(advice), "{}", finding.sentence);
+    // Few answers among many failures are no better.
+    let mostly = Run::every(0.1, |t| match (FAULT..40.0).contains(&t) {
+        true if t.fract() > 0.05 => Reply::Failed,
+        _ => Reply::Ok(1.0),
+    });
+    let finding = mostly.finding(claim());
+    assert_eq!(finding.reasons, [format!("270 of 300 requests failed, {advice}")]);
+    // Where more requests would help, that is what is said.
+    let short = Run::every(1.0, |_| Reply::Ok(1.0)).finding(claim());
+    assert_eq!(short.need.as_deref(), Some("29 more samples like these (29s at this rate)"));
+}
+
+#[test]
+fn how_long_a_failure_took_can_be_claimed() {
+    let duration = |function| {
+        let metric = Metric { field: Field::Duration, ..metric(function, None) };
+        during(compare(metric, Op::AtMost, constant(0.01, Unit::Seconds)), lossy())
+    };
+    let faulty = |t: f64| (FAULT..40.0).contains(&t);
+    // A failure takes 1 ms here, a timeout 1 s.
+    let fast = Run::new(move |t| if faulty(t) { Reply::Failed } else { Reply::Ok(50.0) });
+    passed(&fast.finding(duration(Function::Quantile(0.95))));
+    passed(&fast.finding(duration(Function::Max)));
+    let slow = Run::new(move |t| if faulty(t) { Reply::TimedOut } else { Reply::Ok(1.0) });
+    failed(&slow.finding(duration(Function::Quantile(0.95))));
+    let answered = Run::new(move |t| Reply::Ok(if faulty(t) { 50.0 } else { 1.0 }));
+    failed(&answered.finding(duration(Function::Quantile(0.95))));
+    // That it failed fast makes it no success.
+    failed(&fast.finding(during(success(None, Op::AtLeast, 0.5), lossy())));
+    let both = Metric { field: Field::Duration, ..metric(Function::Success, None) };
+    failed(&fast.finding(during(compare(both, Op::AtLeast, constant(0.5, Unit::Ratio)), lossy())));
 }

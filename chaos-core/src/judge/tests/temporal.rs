@@ -111,6 +111,17 @@ fn a_window_with_too_few_samples_is_unknown() {
 }
 
 #[test]
+fn a_window_without_latencies_says_how_many_requests_failed() {
+    let run = Run::new(|t| if (20.0..25.0).contains(&t) { Reply::Failed } else { Reply::Ok(0.5) });
+    let metric = metric(Function::Quantile(0.95), Some(secs(1)));
+    let slow = Predicate::Compare(compare(metric, Op::AtMost, constant(1.0, Unit::Seconds)));
+    let finding = run.finding(always(slow));
+    assert!(!finding.outcome.is_decided());
+    let said = "500 of 3000 requests failed, and failed requests have no latency";
+    assert!(finding.sentence.contains(said), "{}", finding.sentence);
+}
+
+#[test]
 fn a_condition_that_lasts() {
     let bad = Predicate::Not(Box::new(healthy()));
     let lasting = |seconds| Predicate::For { predicate: Box::new(bad.clone()), lasting: secs(seconds) };

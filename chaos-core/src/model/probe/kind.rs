@@ -32,7 +32,7 @@ impl ProbeKind {
     /// Returns whether its measurements have a part of this name.
     pub fn takes(&self, field: Field) -> bool {
         match (self, field) {
-            (ProbeKind::Custom { .. }, _) | (_, Field::Latency | Field::Dns) => true,
+            (ProbeKind::Custom { .. }, _) | (_, Field::Latency | Field::Duration | Field::Dns) => true,
             (_, Field::Value(_) | Field::DaysLeft) => self.reads() == Some(field),
             (
                 ProbeKind::Http { .. }

@@ -6,6 +6,7 @@ use crate::{
     model::{
         Abort, Event, Field, Function, Metric, Quantity, Step, Unit,
         formula::{Bound, Op},
+        metric::Filter,
     },
     probe::Observation,
     run::{Completion, record::AbortKind},
@@ -145,4 +146,74 @@ async fn alerts_that_cannot_be_asked_for_are_silence_too() {
     once_injected(&stage, Reply::ok(seconds(0)), Reply::ok(seconds(10)));
     let (reason, _) = blind(&stage).await;
     assert!(reason.starts_with("probe `get` got no answer about which alerts fire for 30"), "{reason}");
+}
+
+/// Of an outage nothing bears the label that answers have.
+#[tokio::test(start_paused = true)]
+async fn a_label_that_no_measurement_has_any_more_leaves_a_condition_blind() {
+    let of_backend = |comparison: Comparison| {
+        let filter =
+            Filter { label: "backend".into(), values: vec!["api".into()], variable: None, negated: false };
+        Comparison { metric: Metric { filter: vec![filter], ..comparison.metric }, ..comparison }
+    };
+    let answer = || {
+        let labels = vec![("backend".into(), "api".into())];
+        Reply { observation: Observation { labels, ..Observation::ok() }, ..Reply::ok(seconds(0)) }
+    };
+    for abort in [literal, confident] {
+        let stage = stage(120, |comparison| abort(of_backend(comparison)));
+        once_injected(&stage, answer(), Reply::failed(seconds(0)));
+        let (reason, after) = blind(&stage).await;
+        assert!(
+            reason.starts_with("no measurement of probe `get` counted for `success(get where backend"),
+            "{reason}"
+        );
+        assert!((29..32).contains(&after.as_secs()), "{after:?}");
+    }
+    // Whatever else can be seen, each condition must see something itself.
+    let mut stage = stage(120, |comparison| literal(of_backend(comparison)));
+    let Abort::When(Predicate::Compare(success)) = stage.experiment.aborts[0].clone() else { panic!() };
+    let many = Bound::Constant(Quantity::new(1e6, Unit::Count));
+    let whole = Metric { function: Function::Count, filter: Vec::new(), ..success.metric.clone() };
+    let whole = Comparison { metric: whole, op: Op::Greater, bound: many, ..success };
+    stage.experiment.aborts.insert(0, literal(whole));
+    once_injected(&stage, answer(), Reply::failed(seconds(0)));
+    blind(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_without_a_latency_leave_a_condition_on_latency_blind() {
+    let slow = |field: Field| {
+        move |comparison: Comparison| {
+            let metric = Metric { function: Function::Quantile(0.5), field, ..comparison.metric };
+            let bound = Bound::Constant(Quantity::new(1.0, Unit::Seconds));
+            literal(Comparison { metric, op: Op::Greater, bound, ..comparison })
+        }
+    };
+    let latency = stage(120, slow(Field::Latency));
+    once_injected(&latency, Reply::ok(seconds(0)), Reply::failed(seconds(0)));
+    let (reason, _) = blind(&latency).await;
+    assert!(
+        reason.starts_with("no measurement of probe `get` counted for `p50(get.latency, over "),
+        "{reason}"
+    );
+    // How long a failure took is known, and so is that a kept connection took no time to open.
+    let duration = stage(120, slow(Field::Duration));
+    once_injected(&duration, Reply::ok(seconds(0)), Reply::failed(seconds(0)));
+    assert_eq!(duration.run().await.record.abort, None);
+    let connect = stage(120, slow(Field::Connect));
+    assert_eq!(connect.run().await.record.abort, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_nothing_matches_is_a_count_of_none() {
+    let of_status = |comparison: Comparison| {
+        let filter =
+            Filter { label: "status".into(), values: vec!["503".into()], variable: None, negated: false };
+        let metric = Metric { function: Function::Count, filter: vec![filter], ..comparison.metric };
+        let bound = Bound::Constant(Quantity::new(5.0, Unit::Count));
+        literal(Comparison { metric, op: Op::Greater, bound, ..comparison })
+    };
+    let stage = stage(120, of_status);
+    assert_eq!(stage.run().await.record.abort, None);
 }
