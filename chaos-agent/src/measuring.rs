@@ -41,7 +41,7 @@ pub(crate) struct Measuring {
     feeds: BTreeMap<u64, Feed>,
 }
 
-/// One probe, opened; measured once it is told to.
+/// One probe, opened; measured from [`Measuring::start`] on.
 struct Feed {
     prober: Arc<dyn Prober>,
     /// How many samples may be sent before the runner has taken in others.
@@ -89,24 +89,30 @@ impl Measuring {
         handle.ok_or_else(|| Trouble::unable("the agent's measuring thread has ended"))
     }
 
-    /// Opens a probe under a number.
-    pub(crate) async fn open(
+    /// Returns what opens a probe, which may take a while.
+    pub(crate) fn opening(
         &mut self,
-        number: u64,
         probing: Probing,
         probers: Arc<dyn Probers>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<impl Future<Output = Result<Arc<dyn Prober>, Trouble>> + use<>, Trouble> {
         let Probing { probe, place } = probing;
         // On the measuring runtime, to which sockets are bound.
         let opening = self.handle()?.spawn(async move { probers.open(&probe, &place).await });
-        let opened =
-            opening.await.map_err(|error| Trouble::internal(format!("opening the probe failed: {error}")))?;
-        let Opened::Each(prober) = opened? else {
-            return Err(Trouble::unable("an agent does not measure through another agent"));
-        };
+        Ok(async move {
+            let opened = opening.await;
+            let opened =
+                opened.map_err(|error| Trouble::internal(format!("opening the probe failed: {error}")))?;
+            match opened? {
+                Opened::Each(prober) => Ok(prober),
+                Opened::Feed(_) => Err(Trouble::unable("an agent does not measure through another agent")),
+            }
+        })
+    }
+
+    /// Keeps a probe that was opened, under a number.
+    pub(crate) fn keep(&mut self, number: u64, prober: Arc<dyn Prober>) {
         let feed = Feed { prober, credit: Arc::new(Semaphore::new(WINDOW)), stop: watch::Sender::new(false) };
         self.feeds.insert(number, feed);
-        Ok(())
     }
 
     /// Starts to measure; times are on this clock.

@@ -6,7 +6,10 @@ mod thread;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chaos_core::trouble::Trouble;
+use chaos_core::{
+    place::{OutOfReach, Site},
+    trouble::Trouble,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::{child::ChildProcess, thread::OwnThread};
@@ -24,12 +27,12 @@ use crate::protocol::SILENCE;
 /// leave alone.
 ///
 /// # Errors
-/// `start` fails when no agent can be started there. What an agent that was started does afterwards is seen on its
+/// `start` fails when no agent can be started there, and never starts one elsewhere instead. What an agent that was started does afterwards is seen on its
 /// streams.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Starts one.
-    async fn start(&self) -> Result<Started, Trouble>;
+    /// Starts one at a site: the runner's own, where one agent serves every namespace, or a place that only an agent reaches.
+    async fn start(&self, site: &Site) -> Result<Started, Trouble>;
 
     /// Returns after which silence either side should act on its own; the agent answers within bounds of its own.
     ///
@@ -41,6 +44,13 @@ pub trait Transport: Send + Sync {
 
     /// Returns what it starts, for people.
     fn describe(&self) -> String;
+}
+
+/// Refuses what is not this machine, for transports that start agents here alone.
+fn here(site: &Site) -> Result<(), Trouble> {
+    let out_of_reach = |error: OutOfReach| Trouble::unable(error.to_string());
+    let help = "give the runner a transport that starts agents there";
+    site.entry().map(drop).map_err(|error| out_of_reach(error).with_help(help))
 }
 
 /// An agent that was started.

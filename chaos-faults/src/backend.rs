@@ -8,13 +8,15 @@
 mod abilities;
 pub(crate) mod forwarder;
 pub(crate) mod ground;
-pub(crate) mod holds;
 pub(crate) mod layers;
 pub(crate) mod nft;
+pub(crate) mod programs;
 pub(crate) mod tcx;
 pub(crate) mod tree;
 
 use std::fmt;
+
+use chaos_core::trouble::Trouble;
 
 pub use abilities::Abilities;
 
@@ -65,4 +67,9 @@ pub enum Holding {
     Agent,
     /// The kernel only: the agent would die together with its runner.
     KernelOnly,
+}
+
+/// Says that a mechanism cannot express what is asked of it.
+pub(crate) fn inexpressible(why: impl ToString) -> Trouble {
+    Trouble::unable(why.to_string())
 }

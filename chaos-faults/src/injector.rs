@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backend::{Holding, ground::Ground},
     evidence,
-    machine::{Machine, NAME},
+    namespaces::{NAME, Namespaces},
 };
 
 /// How often the forwarders are looked after.
@@ -57,7 +57,7 @@ impl Settings {
 /// that outlives the runner.
 pub struct NetworkInjector {
     only: Which<String>,
-    machine: tokio::sync::Mutex<Machine>,
+    namespaces: Namespaces,
     /// What reverted faults did; they are asked for it afterwards.
     done: Mutex<BTreeMap<String, Measured>>,
 }
@@ -82,11 +82,7 @@ impl NetworkInjector {
 
     /// Makes one with these settings; `holding` says what may end its faults if everything else fails.
     pub fn with(settings: Settings, holding: Holding) -> Self {
-        NetworkInjector {
-            only: settings.only,
-            machine: tokio::sync::Mutex::new(Machine::new(holding)),
-            done: Mutex::default(),
-        }
+        NetworkInjector { only: settings.only, namespaces: Namespaces::new(holding), done: Mutex::default() }
     }
 
     fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
@@ -105,7 +101,7 @@ impl Injector for NetworkInjector {
     }
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        self.machine.lock().await.offer(ask, &self.only).await
+        self.namespaces.offer(ask, &self.only).await
     }
 
     async fn prepare(
@@ -115,20 +111,20 @@ impl Injector for NetworkInjector {
         place: &Place,
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
-        self.machine.lock().await.prepare(id, offer, place, deadline).await
+        self.namespaces.prepare(id, offer, place, deadline).await
     }
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         self.done().remove(&undo.id);
-        self.machine.lock().await.inject(undo).await
+        self.namespaces.inject(undo).await
     }
 
     async fn release(&self, undos: &[Undo]) {
-        self.machine.lock().await.release(undos.iter().map(|undo| undo.id.as_str()));
+        self.namespaces.release(undos.iter().map(|undo| undo.id.as_str())).await;
     }
 
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
-        let effect = self.machine.lock().await.revert(undo).await?;
+        let effect = self.namespaces.revert(undo).await?;
         let mut done = self.done();
         if done.len() >= REMEMBERED {
             done.pop_first();
@@ -142,13 +138,13 @@ impl Injector for NetworkInjector {
         if let Some(effect) = self.done().get(&undo.id) {
             return Ok(effect.clone());
         }
-        self.machine.lock().await.effect(undo).await
+        self.namespaces.effect(undo).await
     }
 
     async fn lost(&self) -> Lost {
         loop {
             tokio::time::sleep(ROUND).await;
-            let ids = self.machine.lock().await.broken();
+            let ids = self.namespaces.broken();
             if !ids.is_empty() {
                 return Lost { ids, reason: "the thread that holds its packets ended".into() };
             }
@@ -156,7 +152,7 @@ impl Injector for NetworkInjector {
     }
 
     async fn evidence(&self, place: &Place) -> Vec<String> {
-        let collected = match Ground::open(&place.site).await {
+        let collected = match Ground::open(&place.site, |_| None).await {
             Ok(ground) => evidence::collect(&ground).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use chaos_agent::{ChildProcess, Transport, transport::Started};
 use chaos_core::{
-    place::{Namespace as Entered, ObjectId, Place},
+    place::{Namespace as Entered, ObjectId, Place, Site},
     trouble::Trouble,
 };
 use chaos_netns::Namespace;
@@ -110,7 +110,7 @@ impl Two {
 
 #[async_trait]
 impl Transport for Entering {
-    async fn start(&self) -> Result<Started, Trouble> {
+    async fn start(&self, site: &Site) -> Result<Started, Trouble> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         // `exec` keeps the number.
@@ -121,7 +121,7 @@ impl Transport for Entering {
             env!("CARGO_BIN_EXE_chaos-agent")
         );
         let Started { input, output, grip } =
-            ChildProcess::new("/bin/sh", ["-c".to_owned(), line]).start().await?;
+            ChildProcess::new("/bin/sh", ["-c".to_owned(), line]).start(site).await?;
         let written = || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
         while !written() {
             tokio::time::sleep(Duration::from_millis(5)).await;

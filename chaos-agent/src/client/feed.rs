@@ -38,7 +38,7 @@ impl AgentProbers {
 #[async_trait]
 impl Probers for AgentProbers {
     async fn open(&self, probe: &Probe, place: &Place) -> Result<Opened, Trouble> {
-        let session = self.agents.session().await?;
+        let session = self.agents.session(&place.site).await?;
         let number = session.number();
         let news = Mutex::new(session.listen(number));
         // From here on it is closed when it is dropped.

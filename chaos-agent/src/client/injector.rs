@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use chaos_core::{
     injector::{Ask, Injector, Lost, Measured, Offer, Undo},
     model::Action,
-    place::Place,
+    place::{Place, Site},
     trouble::Trouble,
 };
 use tokio::sync::{Mutex, mpsc};
 
-use super::{Agents, unexpected};
+use super::{Agents, Seat, unexpected};
 use crate::protocol::{Answer, Request};
 
 /// One injector of the agents, as the runner sees it.
@@ -49,7 +49,7 @@ impl Injector for AgentInjector {
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
         let request = Request::Offer { injector: self.name.clone(), ask: ask.clone() };
-        match self.agents.call(request).await? {
+        match self.agents.call(&Site::Runner, request).await? {
             Answer::Offers(offers) => Ok(offers),
             other => Err(unexpected(&other)),
         }
@@ -70,7 +70,7 @@ impl Injector for AgentInjector {
             deadline,
         };
         // Preparing touches nothing, and all that it finds out is in the record.
-        match self.agents.call_any(request).await? {
+        match self.agents.call_any(&place.site, request).await? {
             Answer::Prepared(undo) => Ok(*undo),
             other => Err(unexpected(&other)),
         }
@@ -78,8 +78,8 @@ impl Injector for AgentInjector {
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         let known = &self.agents.known;
-        known.put(undo);
-        let injected = self.agents.call(Request::Inject { undo: undo.clone() }).await;
+        known.put(undo, Seat::of(&undo.site)?);
+        let injected = self.agents.call(&undo.site, Request::Inject { undo: undo.clone() }).await;
         if injected.is_err() {
             known.taken(&undo.id);
         }
@@ -90,12 +90,12 @@ impl Injector for AgentInjector {
     }
 
     async fn release(&self, undos: &[Undo]) {
-        self.agents.release(undos.iter().map(|undo| undo.id.clone()).collect()).await;
+        self.agents.release(undos).await;
     }
 
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
         self.agents.known.taken(&undo.id);
-        match self.agents.call_any(Request::Revert { undo: undo.clone() }).await? {
+        match self.agents.call_any(&undo.site, Request::Revert { undo: undo.clone() }).await? {
             Answer::Reverted(effect) => {
                 if let Some(effect) = effect {
                     self.agents.known.reverted(&undo.id, effect);
@@ -113,7 +113,7 @@ impl Injector for AgentInjector {
         {
             return Ok(effect);
         }
-        match self.agents.call(Request::Effect { undo: undo.clone() }).await? {
+        match self.agents.call(&undo.site, Request::Effect { undo: undo.clone() }).await? {
             Answer::Effect(effect) => {
                 known.measured(&undo.id, effect.clone());
                 Ok(effect)
@@ -132,7 +132,7 @@ impl Injector for AgentInjector {
 
     async fn evidence(&self, place: &Place) -> Vec<String> {
         let request = Request::Evidence { injector: self.name.clone(), place: place.clone() };
-        match self.agents.call(request).await {
+        match self.agents.call(&place.site, request).await {
             Ok(Answer::Evidence(lines)) => lines,
             Ok(other) => vec![unexpected(&other).to_string()],
             Err(error) => vec![format!("no evidence of {}: {error}", place.object)],

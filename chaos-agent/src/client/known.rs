@@ -8,18 +8,28 @@ use std::{
 use chaos_core::injector::{Lost, Measured, Undo};
 use tokio::sync::mpsc;
 
+use super::Seat;
+
 /// What is in place, what it did, and who wants to know when it is lost; shared by all injectors of one set of agents.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The injector of each fault that should be in place, by the id of its record.
-    injected: Mutex<BTreeMap<String, String>>,
+    /// Where each fault that should be in place is held, by the id of its record.
+    injected: Mutex<BTreeMap<String, Held>>,
     effects: Mutex<BTreeMap<String, Measured>>,
     /// Who hears of the losses of an injector, by its name.
     listeners: Mutex<BTreeMap<String, mpsc::UnboundedSender<Lost>>>,
 }
 
+/// Who holds a fault.
+struct Held {
+    /// The injector's name.
+    injector: String,
+    /// Where the agent runs that hosts it.
+    seat: Seat,
+}
+
 impl Known {
-    fn injected(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn injected(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.injected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -36,8 +46,8 @@ impl Known {
     }
 
     /// Takes note that a fault is being put in place: an agent that dies over it is a loss as well.
-    pub(super) fn put(&self, undo: &Undo) {
-        self.injected().insert(undo.id.clone(), undo.injector.clone());
+    pub(super) fn put(&self, undo: &Undo, seat: Seat) {
+        self.injected().insert(undo.id.clone(), Held { injector: undo.injector.clone(), seat });
     }
 
     /// Takes note that a fault is not in place any more, or never was, and that this is as it should be.
@@ -73,7 +83,7 @@ impl Known {
         if let Some(effect) = effect {
             self.measured(id, effect);
         }
-        let Some(injector) = self.injected().remove(id) else { return };
+        let Some(Held { injector, .. }) = self.injected().remove(id) else { return };
         let outcome = match failure {
             None => "the agent took it back".into(),
             Some(failure) => format!("the agent could not take it back: {failure}"),
@@ -81,10 +91,10 @@ impl Known {
         self.lose(&injector, vec![id.to_owned()], format!("`{id}` ended early: {reason}; {outcome}"));
     }
 
-    /// Takes note that an agent is gone, and with it what it held.
-    pub(super) fn agent_gone(&self, why: &str) {
+    /// Takes note that the agent at a seat is gone, and with it what it held; what others hold stays.
+    pub(super) fn agent_gone(&self, at: &Seat, why: &str) {
         let mut held = BTreeMap::<String, Vec<String>>::new();
-        for (id, injector) in std::mem::take(&mut *self.injected()) {
+        for (id, Held { injector, .. }) in self.injected().extract_if(.., |_, held| held.seat == *at) {
             held.entry(injector).or_default().push(id);
         }
         for (injector, ids) in held {

@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::codec::{FramedRead, FramedWrite};
 
 use super::{
+    Seat,
     alignment::{Alignment, Offset},
     known::Known,
 };
@@ -38,6 +39,8 @@ const START: Duration = Duration::from_secs(10);
 
 /// A conversation with one agent; over for good once the agent is dead.
 pub(super) struct Session {
+    /// Where the agent runs.
+    seat: Seat,
     next: AtomicU64,
     says: mpsc::UnboundedSender<Call>,
     waiting: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
@@ -66,12 +69,14 @@ impl Session {
     /// Starts an agent and greets it.
     pub(super) async fn start(
         transport: &dyn Transport,
+        seat: Seat,
         settings: Settings,
         known: Arc<Known>,
     ) -> Result<Arc<Self>, Trouble> {
-        let started = transport.start().await?;
+        let started = transport.start(&seat.site()).await?;
         let (says, to_say) = mpsc::unbounded_channel();
         let session = Arc::new(Session {
+            seat,
             next: AtomicU64::new(0),
             says,
             waiting: Mutex::default(),
@@ -368,7 +373,7 @@ async fn watch_over(
         };
         // In this order: whoever acts on the loss must get a new agent.
         session.over.send_replace(Some(end.clone()));
-        session.known.agent_gone(&end);
+        session.known.agent_gone(&session.seat, &end);
         session.waiting().clear();
     }
 }

@@ -1,19 +1,29 @@
 //! An agent with a scripted injector, on a paused clock.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use chaos_core::{
-    injector::{Ask, Hold, Offer, Work},
+    injector::{Ask, Hold, Offer, Undo, Work},
     model::Custom,
     place::{ObjectId, Site},
     testing::{Door, Mishap, World},
     time::nanos,
 };
+use futures_util::{SinkExt, StreamExt};
+use tokio_util::codec::{FramedRead, FramedWrite};
 
 use super::*;
+use crate::protocol::{self, Message};
 
 fn undo(deadline: Duration) -> Undo {
+    undo_of("slow", deadline)
+}
+
+fn undo_of(fault: &str, deadline: Duration) -> Undo {
     let ask = Ask {
-        fault: "slow".into(),
-        object: ObjectId::here(),
+        fault: fault.into(),
+        object: ObjectId::host(fault),
         work: Work::Custom(Custom::new("scripted")),
         seed: 0,
     };
@@ -26,7 +36,7 @@ fn undo(deadline: Duration) -> Undo {
         because: vec![],
     };
     Undo {
-        id: "slow/here/1".into(),
+        id: format!("{fault}/here/1"),
         injector: "scripted".into(),
         offer,
         site: Site::Runner,
@@ -76,5 +86,93 @@ async fn a_deadline_does_not_wait_for_calls_that_keep_coming() {
     };
     assert!(reason.contains("its deadline of 1s passed"), "{reason}");
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(world.is_pristine());
+}
+
+/// Asks an agent everything at once, and returns when it answered each; then it ends.
+async fn asked(host: Host, requests: Vec<Request>) -> (BTreeMap<u64, Duration>, Stop) {
+    let (runner, agent) = tokio::io::duplex(1 << 20);
+    let (input, output) = tokio::io::split(agent);
+    let (hears, says) = tokio::io::split(runner);
+    let mut answers = FramedRead::new(hears, protocol::frames());
+    let mut calls = FramedWrite::new(says, protocol::frames());
+    let begun = Instant::now();
+    let runner = async {
+        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let count = requests.len();
+        for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
+            let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
+            SinkExt::<Bytes>::send(&mut calls, frame).await.unwrap();
+        }
+        let mut times = BTreeMap::new();
+        while times.len() <= count {
+            let frame = answers.next().await.unwrap().unwrap();
+            if let Message::Answer { number, .. } = protocol::decode(&frame).unwrap() {
+                times.insert(number, begun.elapsed());
+            }
+        }
+        drop((calls, answers));
+        times
+    };
+    let serving = serve(input, output, |_: &Settings| Ok(host), std::future::pending());
+    tokio::join!(runner, serving)
+}
+
+const SLOW: Duration = Duration::from_millis(300);
+
+#[tokio::test(start_paused = true)]
+async fn faults_are_put_in_place_at_the_same_time() {
+    let world = World::new();
+    world.mishap(Door::Inject, 0..u32::MAX, Mishap::Late(SLOW));
+    let inject = |number| Request::Inject { undo: undo_of(&format!("f{number}"), Duration::from_secs(60)) };
+    let (times, stop) = asked(Host::new().injector(world.clone()), (0..20).map(inject).collect()).await;
+    assert!(times.values().all(|time| *time < 2 * SLOW), "{times:?}");
+    assert_eq!(stop.left, Vec::<String>::new());
+    assert!(world.is_pristine());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_worked_on_at_once_than_there_is_room_for() {
+    let world = World::new();
+    world.mishap(Door::Inject, 0..u32::MAX, Mishap::Late(SLOW));
+    let inject = |number| Request::Inject { undo: undo_of(&format!("f{number}"), Duration::from_secs(60)) };
+    let (times, _) = asked(Host::new().injector(world.clone()), (0..65).map(inject).collect()).await;
+    assert_eq!(times.values().filter(|time| **time < 2 * SLOW).count(), 1 + 64);
+    assert!(world.is_pristine());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_about_one_fault_is_done_in_order() {
+    let world = World::new();
+    world.mishap(Door::Inject, 0..u32::MAX, Mishap::Late(SLOW));
+    let undo = undo(Duration::from_secs(60));
+    let (inject, revert) = (Request::Inject { undo: undo.clone() }, Request::Revert { undo });
+    let other = Request::Effect { undo: undo_of("other", Duration::from_secs(60)) };
+    let (times, _) = asked(Host::new().injector(world.clone()), vec![inject, revert, other]).await;
+    assert!(times[&2] >= times[&1] && times[&3] < SLOW, "{times:?}");
+    assert!(world.is_pristine());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_is_being_put_in_place_when_the_runner_goes_is_taken_back() {
+    let world = World::new();
+    world.mishap(Door::Inject, 0..u32::MAX, Mishap::Late(SLOW));
+    let (runner, agent) = tokio::io::duplex(1 << 20);
+    let (input, output) = tokio::io::split(agent);
+    let mut calls = FramedWrite::new(runner, protocol::frames());
+    let host = Host::new().injector(world.clone());
+    let goes = async {
+        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let inject = Request::Inject { undo: undo(Duration::from_secs(60)) };
+        for (number, request) in (0..).zip([hello, inject]) {
+            let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
+            SinkExt::<Bytes>::send(&mut calls, frame).await.unwrap();
+        }
+        tokio::time::sleep(SLOW / 3).await;
+        drop(calls);
+    };
+    let serving = serve(input, output, |_: &Settings| Ok(host), std::future::pending());
+    let ((), stop) = tokio::join!(goes, serving);
+    assert_eq!(stop.left, Vec::<String>::new());
     assert!(world.is_pristine());
 }

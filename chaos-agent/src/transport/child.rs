@@ -3,7 +3,10 @@
 use std::{ffi::OsString, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chaos_core::trouble::{Kind, Trouble};
+use chaos_core::{
+    place::Site,
+    trouble::{Kind, Trouble},
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -35,7 +38,8 @@ impl ChildProcess {
 
 #[async_trait]
 impl Transport for ChildProcess {
-    async fn start(&self) -> Result<Started, Trouble> {
+    async fn start(&self, site: &Site) -> Result<Started, Trouble> {
+        super::here(site)?;
         let mut child = Command::new(&self.executable)
             .args(&self.arguments)
             .stdin(Stdio::piped())

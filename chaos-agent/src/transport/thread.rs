@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chaos_core::trouble::Trouble;
+use chaos_core::{place::Site, trouble::Trouble};
 
 use super::{Grip, Started, Transport};
 use crate::{
@@ -30,7 +30,8 @@ impl OwnThread {
 
 #[async_trait]
 impl Transport for OwnThread {
-    async fn start(&self) -> Result<Started, Trouble> {
+    async fn start(&self, site: &Site) -> Result<Started, Trouble> {
+        super::here(site)?;
         const BUFFER: usize = 64 * 1024;
         let (input, agent_input) = tokio::io::duplex(BUFFER);
         let (agent_output, output) = tokio::io::duplex(BUFFER);

@@ -15,9 +15,10 @@ use chaos_core::{
 };
 
 use super::{
-    ground::{Ground, Interface, State, bpf_failed, failed, packets},
-    holds::Holds,
+    ground::{Ground, Interface, State, failed, packets},
+    inexpressible,
     layers::Portion,
+    programs::Programs,
 };
 use crate::{
     bpf::{Deadline, Device},
@@ -96,7 +97,7 @@ impl Forwarders {
         &mut self,
         undo: &Undo,
         ground: &Ground,
-        holds: &mut Holds,
+        programs: &mut Programs,
         portions: &[(Interface, Direction, Vec<Portion>)],
     ) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
@@ -112,14 +113,13 @@ impl Forwarders {
             let device = ground.device(interface.index).await?;
             // The newest rule is asked first, so the one for all the rest comes first.
             for portion in portions.iter().rev() {
-                let mut shape = shape::shape(specs).map_err(Trouble::unable)?;
+                let mut shape = shape::shape(specs)?;
                 shape.delay += portion.below;
                 seed = seed.wrapping_add(1);
                 let running = match undo.offer.hold {
                     Hold::Kernel => {
-                        let key =
-                            holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
-                        let hold = holds.get(key).ok_or_else(|| Trouble::unable("the program is gone"))?;
+                        let key = programs.open(device.clone(), *direction).await?;
+                        let hold = programs.get(key).ok_or_else(|| Trouble::unable("the program is gone"))?;
                         let steering = TcxSteering::new(hold, portion.matches.clone(), Some(until));
                         let forwarder =
                             start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
@@ -151,8 +151,7 @@ impl Forwarders {
                             slot: Some(slot),
                             counted: Counters::default(),
                         });
-                        let rules = filter::compile(&portion.matches, *direction)
-                            .map_err(|error| Trouble::unable(error.to_string()))?;
+                        let rules = filter::compile(&portion.matches, *direction).map_err(inexpressible)?;
                         let connection = &ground.connection;
                         connection.ensure_clsact(interface.index).await.map_err(failed)?;
                         connection
@@ -193,7 +192,7 @@ impl Forwarders {
         undo: &Undo,
         state: &State,
         ground: Option<&Ground>,
-        holds: &mut Holds,
+        programs: &mut Programs,
     ) -> Result<Measured, Trouble> {
         let mut all = self.active.remove(&undo.id);
         let mut failure = None;
@@ -239,7 +238,7 @@ impl Forwarders {
             return Err(failure);
         }
         let known = all.is_some();
-        holds.tidy();
+        programs.tidy().await;
         if let Some(ground) = ground.filter(|_| !known) {
             own_pair::sweep(&ground.connection).await.map_err(failed)?;
         }

@@ -122,9 +122,14 @@ fn namespace_of(site: &Site) -> Result<Result<Namespace, NamespaceError>, Troubl
 }
 
 impl Ground {
-    /// Opens the namespace of a site.
-    pub(crate) async fn open(site: &Site) -> Result<Self, Trouble> {
-        Self::enter(namespace_of(site)?.map_err(unopened)?).await
+    /// Opens the namespace of a site, or takes what is open already by the namespace's number.
+    pub(crate) async fn open(site: &Site, known: impl FnOnce(u64) -> Option<Self>) -> Result<Self, Trouble> {
+        let namespace = namespace_of(site)?.map_err(unopened)?;
+        match known(namespace.inode()) {
+            // As long as it is open, nothing else has its number.
+            Some(ground) => Ok(ground),
+            None => Self::enter(namespace).await,
+        }
     }
 
     async fn enter(namespace: Namespace) -> Result<Self, Trouble> {

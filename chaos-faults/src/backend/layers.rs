@@ -15,11 +15,10 @@ use chaos_core::{
 
 use super::Mechanism;
 
-/// A fault that holds packets, on one device and direction.
+/// A fault that holds packets, on one device and direction of a namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     pub(crate) id: String,
-    pub(crate) namespace: u64,
     pub(crate) index: u32,
     pub(crate) direction: Direction,
     pub(crate) matches: PacketMatch,
@@ -46,8 +45,7 @@ pub(crate) fn plain_delay(specs: &[FaultSpec]) -> Option<Duration> {
 /// Splits the packets of a fault by what is below; of several portions that a packet is in, the first one counts.
 pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Portion>, Trouble> {
     let same = |layer: &&Layer| {
-        (layer.namespace, layer.index, layer.direction) == (upper.namespace, upper.index, upper.direction)
-            && layer.id != upper.id
+        (layer.index, layer.direction) == (upper.index, upper.direction) && layer.id != upper.id
     };
     let mut portions: Vec<Portion> = Vec::new();
     let refuse = |lower: &Layer, why: &str| {
@@ -112,7 +110,6 @@ mod tests {
     fn layer(id: &str, mechanism: Mechanism, peers: Which<Peer>, plain: Option<u64>) -> Layer {
         Layer {
             id: id.into(),
-            namespace: 1,
             index: 2,
             direction: Direction::Egress,
             matches: PacketMatch { peers, ..PacketMatch::default() },

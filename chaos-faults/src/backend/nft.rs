@@ -1,4 +1,4 @@
-//! Refusals that tell the sender, by an own nf_tables table.
+//! Refusals with an answer to the sender, by an own nf_tables table.
 //!
 //! The table belongs to the socket that made it, so the kernel takes it away with the agent, however that dies (Linux
 //! 5.12 and later, which the trial finds out).
@@ -15,7 +15,10 @@ use chaos_core::{
 use chaos_netns::Namespace;
 
 use self::message::Table;
-use super::ground::{Ground, packets};
+use super::{
+    ground::{Ground, packets},
+    inexpressible,
+};
 use crate::netlink::filter;
 
 /// The faults that this process holds by tables.
@@ -97,9 +100,9 @@ fn name(id: &str) -> String {
     format!("chaos_{plain}")
 }
 
-/// How a refused sender is told.
+/// How the sender of a refused packet is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Answer {
     /// By a reset; for TCP only.
     Reset(Blocked),
     /// By an ICMP or ICMPv6 "port unreachable"; for all but TCP.
@@ -111,7 +114,7 @@ pub(crate) enum Told {
 pub(crate) struct Refusal {
     pub(crate) direction: Direction,
     pub(crate) packets: filter::Rule,
-    pub(crate) told: Told,
+    pub(crate) answer: Answer,
 }
 
 /// Without connections there are none to tell apart, so of `new` and `established` only TCP is meant.
@@ -122,13 +125,12 @@ fn compile(
 ) -> Result<Vec<Refusal>, Trouble> {
     let mut rules = Vec::new();
     for direction in directions {
-        let packets =
-            filter::compile(matches, *direction).map_err(|error| Trouble::unable(error.to_string()))?;
+        let packets = filter::compile(matches, *direction).map_err(inexpressible)?;
         for packets in packets {
-            let rule = |told| Refusal { direction: *direction, packets: packets.clone(), told };
-            rules.push(rule(Told::Reset(connections)));
+            let rule = |answer| Refusal { direction: *direction, packets: packets.clone(), answer };
+            rules.push(rule(Answer::Reset(connections)));
             if connections == Blocked::All {
-                rules.push(rule(Told::Unreachable));
+                rules.push(rule(Answer::Unreachable));
             }
         }
     }

@@ -13,7 +13,8 @@ use chaos_core::{
 
 use super::{
     ground::{Ground, State, bpf_failed, packets},
-    holds::{Holds, Key},
+    inexpressible,
+    programs::{Key, Programs},
 };
 use crate::{
     bpf::{Action, Counters, Deadline, Loss, Rule, RuleId},
@@ -21,18 +22,18 @@ use crate::{
 };
 
 /// Returns a fault as the action of a program on the interface.
-pub(crate) fn action(spec: &FaultSpec) -> Result<Action, String> {
-    let share = |ratio| Share::new(ratio).map_err(|error| error.to_string());
+pub(crate) fn action(spec: &FaultSpec) -> Result<Action, Trouble> {
+    let share = |ratio| Share::new(ratio).map_err(inexpressible);
     match *spec {
         FaultSpec::Loss { ratio, burst: None } => Ok(Action::Drop(Loss::Independent(share(ratio)?))),
         FaultSpec::Loss { ratio, burst: Some(length) } => {
             let bursts = Bursts::of_length(share(ratio)?, length.into());
-            Ok(Action::Drop(Loss::Bursts(bursts.map_err(|error| error.to_string())?)))
+            Ok(Action::Drop(Loss::Bursts(bursts.map_err(inexpressible)?)))
         }
         FaultSpec::Duplicate { ratio } => Ok(Action::Duplicate(share(ratio)?)),
         FaultSpec::Corrupt { ratio } => Ok(Action::Corrupt(share(ratio)?)),
         FaultSpec::Block { answer: Refusal::Reject, .. } => {
-            Err("a program on the interface cannot answer the sender".into())
+            Err(inexpressible("a program on the interface cannot answer the sender"))
         }
         FaultSpec::Block { connections, answer: Refusal::Drop } => Ok(match connections {
             Blocked::All => Action::Drop(Loss::Independent(Share::ALL)),
@@ -41,7 +42,7 @@ pub(crate) fn action(spec: &FaultSpec) -> Result<Action, String> {
         }),
         FaultSpec::Partition => Ok(Action::Drop(Loss::Independent(Share::ALL))),
         FaultSpec::Delay { .. } | FaultSpec::Reorder { .. } | FaultSpec::Bandwidth { .. } => {
-            Err("a program on an interface cannot hold packets".into())
+            Err(inexpressible("a program on an interface cannot hold packets"))
         }
     }
 }
@@ -59,7 +60,7 @@ struct Active {
     placed: Vec<Placed>,
     /// Where rules were, whose programs stay until the fault is reverted.
     lifted: Vec<Key>,
-    /// What those rules met.
+    /// What those rules matched.
     met: BTreeMap<usize, Counters>,
 }
 
@@ -79,7 +80,7 @@ impl Tcx {
         undo: &Undo,
         state: &State,
         ground: &Ground,
-        holds: &mut Holds,
+        programs: &mut Programs,
     ) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
             return Ok(());
@@ -90,13 +91,13 @@ impl Tcx {
         for interface in &state.interfaces {
             let device = ground.device(interface.index).await?;
             for direction in &packets.directions {
-                let key = holds.open(ground.inode(), device.clone(), *direction).map_err(bpf_failed)?;
+                let key = programs.open(device.clone(), *direction).await?;
                 for (spec, asked) in packets.specs.iter().enumerate() {
-                    let action = action(asked).map_err(Trouble::unable)?;
+                    let action = action(asked)?;
                     let rule = Rule { matching: packets.matches.clone(), action, deadline: Some(until) };
-                    let rule = holds.add(key, rule).map_err(bpf_failed)?;
+                    let rule = programs.add(key, rule).map_err(bpf_failed)?;
                     // The kernel confirms by the counters that the rule is there.
-                    holds.counters(key, rule).map_err(bpf_failed)?;
+                    programs.counters(key, rule).map_err(bpf_failed)?;
                     placed.push(Placed { key, rule, spec });
                 }
             }
@@ -105,11 +106,11 @@ impl Tcx {
     }
 
     /// Takes the rules off; programs stay, as long as the fault is not reverted.
-    pub(crate) fn release(&mut self, id: &str, holds: &mut Holds) -> Result<(), Trouble> {
+    pub(crate) fn release(&mut self, id: &str, programs: &mut Programs) -> Result<(), Trouble> {
         let Some(Active { placed, lifted, met }) = self.active.get_mut(id) else { return Ok(()) };
         while let Some(last) = placed.last().copied() {
-            add(met, last.spec, holds.remove(last.key, last.rule).map_err(bpf_failed)?);
-            holds.keep(last.key);
+            add(met, last.spec, programs.remove(last.key, last.rule).map_err(bpf_failed)?);
+            programs.keep(last.key);
             lifted.push(last.key);
             placed.pop();
         }
@@ -117,26 +118,26 @@ impl Tcx {
     }
 
     /// Takes the rules off; a program without rules goes as a whole.
-    pub(crate) fn revert(&mut self, undo: &Undo, holds: &mut Holds) -> Result<Measured, Trouble> {
-        self.release(&undo.id, holds)?;
+    pub(crate) async fn revert(&mut self, undo: &Undo, programs: &mut Programs) -> Result<Measured, Trouble> {
+        self.release(&undo.id, programs)?;
         let Active { lifted, met, .. } = self.active.remove(&undo.id).unwrap_or_default();
         for key in lifted {
-            holds.let_go(key);
+            programs.let_go(key);
         }
-        holds.tidy();
+        programs.tidy().await;
         // What is reverted stays reverted, whatever can be said of it.
         let specs = packets(undo).map_or(&[][..], |packets| &packets.specs);
         Ok(effect(specs, &met))
     }
 
     /// Reads the counters.
-    pub(crate) fn effect(&self, undo: &Undo, holds: &Holds) -> Result<Measured, Trouble> {
+    pub(crate) fn effect(&self, undo: &Undo, programs: &Programs) -> Result<Measured, Trouble> {
         let Some(Active { placed, met, .. }) = self.active.get(&undo.id) else {
             return Ok(effect(&[], &BTreeMap::new()));
         };
         let mut met = met.clone();
         for placed in placed {
-            add(&mut met, placed.spec, holds.counters(placed.key, placed.rule).map_err(bpf_failed)?);
+            add(&mut met, placed.spec, programs.counters(placed.key, placed.rule).map_err(bpf_failed)?);
         }
         Ok(effect(&packets(undo)?.specs, &met))
     }

@@ -14,6 +14,7 @@ use self::qdisc::Counted;
 use super::{
     Mechanism,
     ground::{Ground, Interface, State, failed, list, packets},
+    inexpressible,
     layers::Portion,
 };
 use crate::netlink::{
@@ -21,11 +22,11 @@ use crate::netlink::{
     tree::{Branch, MOST_BRANCHES, Root, Tree},
 };
 
-/// The own roots that this process made.
+/// The own roots that this process made in one namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Trees {
-    /// By namespace and interface; newest fault first, as of several branches that match the first one counts.
-    standing: BTreeMap<(u64, u32), Vec<Grown>>,
+    /// By interface; newest fault first, as of several branches that match the first one counts.
+    standing: BTreeMap<u32, Vec<Grown>>,
 }
 
 /// What a fault has in a tree.
@@ -68,11 +69,10 @@ impl Trees {
     ) -> Result<(), Trouble> {
         let (ask, packets) = (&undo.offer.ask, packets(undo)?);
         for (interface, portions) in portions {
-            let key = (ground.inode(), interface.index);
+            let key = interface.index;
             let mut branches = Vec::new();
             for Portion { matches, below } in portions {
-                let qdisc = qdisc::of(mechanism, &packets.specs, *below, ask.seed, interface.mtu)
-                    .map_err(Trouble::unable)?;
+                let qdisc = qdisc::of(mechanism, &packets.specs, *below, ask.seed, interface.mtu)?;
                 branches.push(Branch { matches: matches.clone(), qdisc });
             }
             let before = self.standing.get(&key).cloned().unwrap_or_default();
@@ -123,7 +123,7 @@ impl Trees {
         };
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
-            let key = (ground.inode(), interface.index);
+            let key = interface.index;
             if ground.link(interface.index).await?.is_none() {
                 self.standing.remove(&key);
                 continue;
@@ -162,7 +162,7 @@ impl Trees {
     ) -> Result<Measured, Trouble> {
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
-            let Some(grown) = self.standing.get(&(ground.inode(), interface.index)) else { continue };
+            let Some(grown) = self.standing.get(&interface.index) else { continue };
             let counted = self.counted(ground, interface.index, grown.clone()).await?;
             for grown in counted.iter().filter(|grown| grown.id == undo.id) {
                 add(&mut sum, &grown.counted);
@@ -249,8 +249,8 @@ fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Measured {
 }
 
 /// Says whether the root's filters can tell these packets; some matches only a program can express.
-pub(crate) fn can_match(matches: &PacketMatch) -> Result<(), String> {
+pub(crate) fn can_match(matches: &PacketMatch) -> Result<(), Trouble> {
     crate::netlink::filter::compile(matches, chaos_core::injector::Direction::Egress)
         .map(drop)
-        .map_err(|error| error.to_string())
+        .map_err(inexpressible)
 }

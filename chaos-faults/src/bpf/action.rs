@@ -106,7 +106,7 @@ pub(super) const WORDS: usize = 3;
 pub(super) const MARK_DONE: u32 = 0x7c00;
 /// `tc_index` of a copy made by a rule, plus the rule's number: it goes on behind that rule.
 pub(super) const MARK_COPY: u32 = 0x7800;
-/// How many rules can be told apart by a copy's mark.
+/// How many rules a copy's mark distinguishes.
 pub(super) const MARK_COPIES: u32 = 0x400;
 
 /// More places on the stack, below those of [`super::matching`].

@@ -104,7 +104,7 @@ impl Words {
             .pointer(16, value.as_mut_ptr().cast_const())
             .call(Command::MapLookup)
             .map_err(|source| BpfError::MapAccess { source })?;
-        // The kernel wrote through an address the compiler was not told about.
+        // The kernel wrote through an address the compiler does not know of.
         Ok(std::hint::black_box(value))
     }
 

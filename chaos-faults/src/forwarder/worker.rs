@@ -142,7 +142,7 @@ impl Worker {
         Ok((worker, near))
     }
 
-    /// Holds packets until told to stop, then sends what is left in the order it was due and removes the pair.
+    /// Holds packets until it is asked to stop, then sends what is left in the order it was due and removes the pair.
     pub(super) fn run(mut self) {
         let mut buffer = Vec::new();
         loop {

@@ -29,7 +29,7 @@ use crate::netlink::{Connection, Handle, NetlinkError, QdiscOptions, qdisc};
 /// start at 49152, so ours come before them and after the few that ask for the very front.
 pub const OWN_PRIORITY: u16 = 0x0c40;
 
-/// How many sets of filters can be told apart on one hook.
+/// How many sets of filters one hook distinguishes.
 pub const SLOTS: u16 = 64;
 
 const ETH_P_IP: u16 = 0x0800;

@@ -142,7 +142,7 @@ impl Choice<'_> {
             Mechanism::Forwarder => shape::shape(specs).map(drop),
             Mechanism::Nft => Ok(()),
         };
-        expressed.map_err(cannot)?;
+        expressed?;
         if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf)
             && self.packets.directions.contains(&Direction::Ingress)
         {

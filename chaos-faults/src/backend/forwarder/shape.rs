@@ -1,20 +1,23 @@
 //! What a fault is to a forwarder.
 
-use chaos_core::model::{
-    FaultSpec,
-    packets::{Blocked, Refusal},
+use chaos_core::{
+    model::{
+        FaultSpec,
+        packets::{Blocked, Refusal},
+    },
+    trouble::Trouble,
 };
 
 use crate::{
-    backend::{tcx, tree::qdisc::QUEUEING},
+    backend::{inexpressible, tcx, tree::qdisc::QUEUEING},
     bpf::{Action, Loss},
     forwarder::{Rate, Shape},
     share::Share,
 };
 
 /// Returns several faults as what a forwarder does.
-pub(crate) fn shape(specs: &[FaultSpec]) -> Result<Shape, String> {
-    let share = |ratio| Share::new(ratio).map_err(|error| error.to_string());
+pub(crate) fn shape(specs: &[FaultSpec]) -> Result<Shape, Trouble> {
+    let share = |ratio| Share::new(ratio).map_err(inexpressible);
     let mut shape = Shape::default();
     for spec in specs {
         match *spec {
@@ -41,16 +44,16 @@ pub(crate) fn shape(specs: &[FaultSpec]) -> Result<Shape, String> {
                 shape.rate = Some(Rate { bits_per_second: rate, burst_bytes: burst, longest_wait: QUEUEING });
             }
             FaultSpec::Block { answer: Refusal::Reject, .. } => {
-                return Err("it cannot answer the sender".into());
+                return Err(inexpressible("it cannot answer the sender"));
             }
             FaultSpec::Block { connections: Blocked::New | Blocked::Established, .. } => {
-                return Err("it cannot tell new connections from established ones".into());
+                return Err(inexpressible("it cannot tell new connections from established ones"));
             }
             FaultSpec::Block { connections: Blocked::All, answer: Refusal::Drop } | FaultSpec::Partition => {
                 shape.loss = Some(Loss::Independent(Share::ALL));
             }
         }
     }
-    shape.validate().map_err(|error| error.to_string())?;
+    shape.validate().map_err(inexpressible)?;
     Ok(shape)
 }

@@ -6,7 +6,7 @@ use chaos_core::{injector::Direction, model::packets::Blocked};
 use chaos_netns::Namespace;
 use socket2::Socket;
 
-use super::{Refusal, Told};
+use super::{Answer, Refusal};
 use crate::netlink::{
     attribute,
     filter::Family,
@@ -122,13 +122,13 @@ fn new_rule(table: &str, chain: &str, rule: &Refusal) -> Vec<u8> {
     meta(&mut expressions, 15);
     compare(&mut expressions, true, &[protocol]);
     meta(&mut expressions, 16);
-    compare(&mut expressions, matches!(rule.told, Told::Reset(_)), &[TCP]);
+    compare(&mut expressions, matches!(rule.answer, Answer::Reset(_)), &[TCP]);
     for key in &rule.packets.keys {
         payload(&mut expressions, 1, key.offset.cast_unsigned(), 4);
         mask(&mut expressions, &key.mask.to_be_bytes());
         compare(&mut expressions, true, &key.value.to_be_bytes());
     }
-    if let Told::Reset(connections @ (Blocked::New | Blocked::Established)) = rule.told {
+    if let Answer::Reset(connections @ (Blocked::New | Blocked::Established)) = rule.answer {
         const FLAGS: u32 = 13;
         payload(&mut expressions, 2, FLAGS, 1);
         mask(&mut expressions, &[0x12]);
@@ -136,9 +136,9 @@ fn new_rule(table: &str, chain: &str, rule: &Refusal) -> Vec<u8> {
     }
     expression(&mut expressions, "counter", &[]);
     let mut reject = Vec::new();
-    match rule.told {
-        Told::Reset(_) => number(&mut reject, 1, 1),
-        Told::Unreachable => {
+    match rule.answer {
+        Answer::Reset(_) => number(&mut reject, 1, 1),
+        Answer::Unreachable => {
             number(&mut reject, 1, 2);
             attribute::push(&mut reject, 2, &[1]);
         }

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use chaos_core::model::{
-    self, FaultSpec,
-    packets::{Blocked, Refusal},
+use chaos_core::{
+    model::{
+        self, FaultSpec,
+        packets::{Blocked, Refusal},
+    },
+    trouble::Trouble,
 };
 
 use super::Mechanism;
 use crate::{
+    backend::inexpressible,
     netlink::{
         Distribution, Loss, Netem, Probability, QdiscOptions, Tbf,
         netem::{Rate, Reorder},
@@ -26,7 +30,7 @@ pub(super) fn of(
     below: Duration,
     seed: u64,
     mtu: u32,
-) -> Result<QdiscOptions, String> {
+) -> Result<QdiscOptions, Trouble> {
     if mechanism == Mechanism::Tbf && below.is_zero() {
         return token_bucket(specs, mtu).map(QdiscOptions::Tbf);
     }
@@ -36,14 +40,14 @@ pub(super) fn of(
 }
 
 /// Returns several faults as one network emulator, with a queue long enough for what it holds.
-pub(crate) fn netem(specs: &[FaultSpec], seed: u64) -> Result<Netem, String> {
-    let share = |ratio| Share::new(ratio).map_err(|error| error.to_string());
+pub(crate) fn netem(specs: &[FaultSpec], seed: u64) -> Result<Netem, Trouble> {
+    let share = |ratio| Share::new(ratio).map_err(inexpressible);
     let mut netem = Netem { seed: Some(seed), ..Netem::default() };
     for spec in specs {
         match *spec {
             FaultSpec::Delay { delay, jitter, correlation, distribution } => {
                 if jitter > Netem::LARGEST_JITTER {
-                    return Err(format!("it cuts a jitter at {:?}", Netem::LARGEST_JITTER));
+                    return Err(inexpressible(format!("it cuts a jitter at {:?}", Netem::LARGEST_JITTER)));
                 }
                 netem.delay += delay;
                 netem.jitter = jitter;
@@ -57,7 +61,7 @@ pub(crate) fn netem(specs: &[FaultSpec], seed: u64) -> Result<Netem, String> {
             FaultSpec::Loss { ratio, burst: None } => netem.loss = Loss::random(share(ratio)?),
             FaultSpec::Loss { ratio, burst: Some(length) } => {
                 let bursts = Bursts::of_length(share(ratio)?, length.into());
-                netem.loss = bursts.map_err(|error| error.to_string())?.into();
+                netem.loss = bursts.map_err(inexpressible)?.into();
             }
             FaultSpec::Duplicate { ratio } => netem.duplicate = Probability::of(share(ratio)?),
             FaultSpec::Corrupt { ratio } => netem.corrupt = Probability::of(share(ratio)?),
@@ -74,26 +78,26 @@ pub(crate) fn netem(specs: &[FaultSpec], seed: u64) -> Result<Netem, String> {
                 netem.rate = Some(Rate { bytes_per_second: (rate / 8).max(1), ..Rate::default() });
             }
             FaultSpec::Block { answer: Refusal::Reject, .. } => {
-                return Err("it cannot answer the sender".into());
+                return Err(inexpressible("it cannot answer the sender"));
             }
             FaultSpec::Block { connections: Blocked::New | Blocked::Established, .. } => {
-                return Err("it cannot tell new connections from established ones".into());
+                return Err(inexpressible("it cannot tell new connections from established ones"));
             }
             FaultSpec::Block { connections: Blocked::All, answer: Refusal::Drop } => {
                 netem.loss = Loss::random(Share::ALL);
             }
-            FaultSpec::Partition => return Err("it sees only what is sent".into()),
+            FaultSpec::Partition => return Err(inexpressible("it sees only what is sent")),
         }
     }
     Ok(netem.with_sufficient_limit())
 }
 
 /// Returns a fault as a token bucket on an interface with this MTU.
-pub(crate) fn token_bucket(specs: &[FaultSpec], mtu: u32) -> Result<Tbf, String> {
+pub(crate) fn token_bucket(specs: &[FaultSpec], mtu: u32) -> Result<Tbf, Trouble> {
     let [FaultSpec::Bandwidth { rate, burst }] = *specs else {
-        return Err("it does nothing but limit a rate".into());
+        return Err(inexpressible("it does nothing but limit a rate"));
     };
-    let burst = u32::try_from(burst).map_err(|_| "its bursts are below 4 GiB".to_owned())?;
+    let burst = u32::try_from(burst).map_err(|_| inexpressible("its bursts are below 4 GiB"))?;
     let default = Tbf::for_rate((rate / 8).max(1), mtu, QUEUEING);
     // A bucket smaller than a packet would let none pass, ever.
     let smallest = mtu.saturating_add(18);

@@ -1,0 +1,285 @@
+//! The network faults of this process, by the namespaces they are in.
+//!
+//! What is done in one namespace comes one after another, in several at once. While a fault stands in a namespace, so does one
+//! connection to it, and with it the namespace itself: its number cannot become another's, and what was put there can be taken off
+//! although its last process has ended.
+
+mod faults;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chaos_core::{
+    injector::{Ask, Measured, Offer, Undo},
+    place::{Place, Site},
+    trouble::Trouble,
+    which::Which,
+};
+use tokio::sync::OnceCell;
+
+use self::faults::Faults;
+use crate::{
+    backend::{
+        Abilities, Holding, Mechanism, forwarder,
+        ground::{Ground, State},
+        tree,
+    },
+    network,
+};
+
+/// The name under which undo records of network faults find their injector.
+pub const NAME: &str = "network";
+
+/// All namespaces in which this process has faults, and what it can do.
+#[derive(Debug)]
+pub(crate) struct Namespaces {
+    holding: Holding,
+    abilities: OnceCell<Abilities>,
+    registry: Mutex<Registry>,
+}
+
+/// Which fault is where, from its preparation until it is reverted.
+#[derive(Debug, Default)]
+struct Registry {
+    /// By the number of the namespace.
+    occupied: BTreeMap<u64, Occupied>,
+    /// The number of each fault's namespace, by the id of its record.
+    faults: BTreeMap<String, u64>,
+}
+
+#[derive(Debug)]
+struct Occupied {
+    namespace: Arc<Occupation>,
+    /// How many faults are there.
+    faults: usize,
+}
+
+/// A namespace with faults of this process; without a ground it is gone.
+#[derive(Debug)]
+struct Occupation {
+    ground: Option<Ground>,
+    faults: tokio::sync::Mutex<Faults>,
+}
+
+impl Occupation {
+    fn on(ground: Option<Ground>) -> Arc<Self> {
+        Arc::new(Occupation { ground, faults: tokio::sync::Mutex::default() })
+    }
+}
+
+impl Registry {
+    /// Counts a fault in at a namespace that was opened, unless somebody was faster.
+    fn enter(&mut self, ground: Ground, id: &str) -> Arc<Occupation> {
+        let inode = ground.inode();
+        let occupied = self
+            .occupied
+            .entry(inode)
+            .or_insert_with(|| Occupied { namespace: Occupation::on(Some(ground)), faults: 0 });
+        let namespace = Arc::clone(&occupied.namespace);
+        if self.faults.insert(id.to_owned(), inode) != Some(inode) {
+            occupied.faults += 1;
+        }
+        namespace
+    }
+
+    /// Counts a fault out; with the last one goes the connection.
+    fn leave(&mut self, id: &str) {
+        let Some(inode) = self.faults.remove(id) else { return };
+        if let Some(occupied) = self.occupied.get_mut(&inode) {
+            occupied.faults = occupied.faults.saturating_sub(1);
+            if occupied.faults == 0 {
+                self.occupied.remove(&inode);
+            }
+        }
+    }
+
+    fn find(&self, inode: u64) -> Option<&Arc<Occupation>> {
+        self.occupied.get(&inode).map(|occupied| &occupied.namespace)
+    }
+}
+
+fn mechanism_of(offer: &Offer) -> Result<Mechanism, Trouble> {
+    Mechanism::named(&offer.backend).ok_or_else(|| {
+        Trouble::unable(format!("there is no backend `{}` in this version", offer.backend))
+            .with_help("use the version of `chaos` that made the record")
+    })
+}
+
+impl Namespaces {
+    pub(crate) fn new(holding: Holding) -> Self {
+        Namespaces { holding, abilities: OnceCell::new(), registry: Mutex::default() }
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what this kernel and this user can do, tried once.
+    pub(crate) async fn abilities(&self) -> &Abilities {
+        self.abilities.get_or_init(Abilities::probe).await
+    }
+
+    pub(crate) async fn offer(&self, ask: &Ask, only: &Which<String>) -> Result<Vec<Offer>, Trouble> {
+        network::choose(ask, self.abilities().await, self.holding, only)
+    }
+
+    /// Opens the namespace of a site for a fault, by the connection that is there already where one is.
+    async fn enter(&self, site: &Site, id: &str) -> Result<Ground, Trouble> {
+        let known = |inode| self.registry().find(inode).and_then(|found| found.ground.clone());
+        let ground = Ground::open(site, known).await?;
+        self.registry().enter(ground.clone(), id);
+        Ok(ground)
+    }
+
+    /// Finds the namespace of an undo record again.
+    async fn find(&self, undo: &Undo, state: &State) -> Result<Arc<Occupation>, Trouble> {
+        if let Some(known) = self.registry().find(state.inode) {
+            return Ok(Arc::clone(known));
+        }
+        Ok(match Ground::find(&undo.site, state).await? {
+            Some(ground) => self.registry().enter(ground, &undo.id),
+            None => Occupation::on(None),
+        })
+    }
+
+    pub(crate) async fn prepare(
+        &self,
+        id: &str,
+        offer: &Offer,
+        place: &Place,
+        deadline: Duration,
+    ) -> Result<Undo, Trouble> {
+        let ground = self.enter(&place.site, id).await?;
+        let prepared = self.undo(id, offer, place, deadline, &ground).await;
+        if prepared.is_err() {
+            self.registry().leave(id);
+        }
+        prepared
+    }
+
+    async fn undo(
+        &self,
+        id: &str,
+        offer: &Offer,
+        place: &Place,
+        deadline: Duration,
+        ground: &Ground,
+    ) -> Result<Undo, Trouble> {
+        let mechanism = mechanism_of(offer)?;
+        let ask = &offer.ask;
+        let packets =
+            ask.work.packets().ok_or_else(|| Trouble::unable(format!("`{id}` is not about packets")))?;
+        let interfaces = ground.interfaces(&place.site, &packets.matches.peers).await?;
+        match mechanism {
+            Mechanism::Tcx => {}
+            Mechanism::Nft => tree::can_match(&packets.matches)?,
+            Mechanism::Netem | Mechanism::Tbf => {
+                tree::check(mechanism, &interfaces)?;
+                tree::can_match(&packets.matches)?;
+            }
+            Mechanism::Forwarder => forwarder::check(&interfaces)?,
+        }
+        let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
+        let state = State { inode: ground.inode(), interfaces };
+        let unwritable =
+            |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
+        Ok(Undo {
+            id: id.into(),
+            injector: NAME.into(),
+            offer: offer.clone(),
+            site: place.site.clone(),
+            deadline,
+            state: serde_json::to_value(&state).map_err(unwritable)?,
+            line: format!(
+                "take `{}` off {} of {} ({mechanism}, {})",
+                ask.work,
+                names.join(", "),
+                ask.object,
+                offer.hold
+            ),
+        })
+    }
+
+    pub(crate) async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
+        let state = State::of(undo)?;
+        let namespace = self.find(undo, &state).await?;
+        let Some(ground) = &namespace.ground else {
+            let gone = format!("the network namespace of {} is gone", undo.offer.ask.object);
+            return Err(Trouble::unable(gone).with_help("its last process ended; plan anew"));
+        };
+        let root = self.abilities().await.root;
+        namespace.faults.lock().await.inject(undo, &state, ground, root).await
+    }
+
+    /// Lets traffic pass at once, where that takes no time.
+    pub(crate) async fn release<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+        for id in ids {
+            let namespace = {
+                let registry = self.registry();
+                registry.faults.get(id).and_then(|inode| registry.find(*inode)).cloned()
+            };
+            if let Some(namespace) = namespace {
+                namespace.faults.lock().await.release(id);
+            }
+        }
+    }
+
+    pub(crate) async fn revert(&self, undo: &Undo) -> Result<Measured, Trouble> {
+        let state = State::of(undo)?;
+        let namespace = self.find(undo, &state).await?;
+        let root = self.abilities.get().and_then(|abilities| abilities.root);
+        let effect =
+            namespace.faults.lock().await.revert(undo, &state, namespace.ground.as_ref(), root).await?;
+        self.registry().leave(&undo.id);
+        Ok(effect)
+    }
+
+    pub(crate) async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
+        let state = State::of(undo)?;
+        let known = self.registry().find(state.inode).cloned();
+        let namespace = known.unwrap_or_else(|| Occupation::on(None));
+        namespace.faults.lock().await.effect(undo, &state, namespace.ground.as_ref()).await
+    }
+
+    /// Returns the faults that broke, but for namespaces in which something is being done right now.
+    pub(crate) fn broken(&self) -> Vec<String> {
+        let all: Vec<_> =
+            self.registry().occupied.values().map(|occupied| Arc::clone(&occupied.namespace)).collect();
+        let broken = |namespace: &Arc<Occupation>| Some(namespace.faults.try_lock().ok()?.broken());
+        all.iter().filter_map(broken).flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_netns::Namespace;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_connection_serves_all_faults_in_a_namespace_and_goes_with_the_last() {
+        let namespace = match Namespace::create() {
+            Ok(namespace) => namespace,
+            Err(error) => return println!("skipped: no network namespace can be made: {error}"),
+        };
+        let namespaces = Namespaces::new(Holding::Agent);
+        let site = Site::from(chaos_core::place::Namespace::new(namespace.path()));
+        for id in ["a", "b", "a"] {
+            namespaces.enter(&site, id).await.unwrap();
+        }
+        let inode = namespace.inode();
+        let first = namespaces.registry().find(inode).cloned().unwrap();
+        namespaces.registry().leave("a");
+        namespaces.enter(&site, "c").await.unwrap();
+        assert!(Arc::ptr_eq(&first, namespaces.registry().find(inode).unwrap()));
+        for id in ["b", "c"] {
+            assert!(namespaces.registry().find(inode).is_some());
+            namespaces.registry().leave(id);
+        }
+        namespaces.registry().leave("c");
+        assert!(namespaces.registry().occupied.is_empty() && namespaces.registry().faults.is_empty());
+    }
+}
