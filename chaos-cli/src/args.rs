@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use chaos_core::report::{FORMATS, Format};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 
 /// Chaos experiments as code: check, plan, run and judge `.chaos` files
 #[derive(Debug, Parser)]
@@ -19,7 +23,8 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes, mildest first; for several files the worst one:
-  0 passed   3 inconclusive   1 failed   4 aborted   5 refused   2 bad input   6 not permitted   7 not restored";
+  0 passed   3 inconclusive   5 not kept   1 failed   4 aborted   5 refused   2 bad input   6 not permitted
+  7 not restored";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -192,18 +197,12 @@ pub(crate) struct Plan {
     pub(crate) format: Shape,
 }
 
-/// What `run` prints to standard output when a run has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A verdict you can read in five seconds
-    #[default]
-    Text,
-    /// The whole record
-    Json,
-    /// A test suite for CI systems
-    Junit,
-    /// A report to paste into a pull request
-    Markdown,
+/// Reads a format of reports by its name: those of the table, each with its help.
+fn report_format() -> impl TypedValueParser<Value = &'static Format> {
+    let names = FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.about));
+    PossibleValuesParser::new(names).map(|name| {
+        Format::named(&name).unwrap_or_else(|| unreachable!("invariant: every name is one of the table"))
+    })
 }
 
 /// `chaos run`
@@ -221,8 +220,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,
     /// What to print to standard output
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
+    #[arg(long, value_parser = report_format(), default_value = FORMATS[0].name)]
+    pub(crate) format: &'static Format,
     /// Show no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -243,8 +242,8 @@ pub(crate) struct Judge {
     #[arg(long, value_name = "DIR", default_value = ".chaos/runs", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,
     /// What to print to standard output
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
+    #[arg(long, value_parser = report_format(), default_value = FORMATS[0].name)]
+    pub(crate) format: &'static Format,
 }
 
 /// `chaos restore`

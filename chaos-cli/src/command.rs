@@ -31,7 +31,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
             state::warn_of_leftovers(&state);
         }
     }
-    match cli.command {
+    render::printed(match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Explain(args) => explain::run(&args),
@@ -48,7 +48,7 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Command::Agent => agent::agent(),
         Command::LabInit { .. } => chaos_lab::init::main(),
         Command::Serve { args } => agent::serve(args),
-    }
+    })
 }
 
 /// Sends traces to standard error where `CHAOS_LOG` asks for them.

@@ -9,6 +9,8 @@ pub(crate) enum Exit {
     Passed,
     /// 3: nothing failed, and the data does not decide.
     Inconclusive,
+    /// 5: the run went well, but what shows it could not be kept or printed.
+    NotKept,
     /// 1: a hypothesis failed.
     Failed,
     /// 4: an abort condition, or a person, ended a run early.
@@ -25,13 +27,18 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every code with its meaning, for the documentation and `--help`.
-    pub(crate) const ALL: [(Exit, u8, &str); 8] = [
+    pub(crate) const ALL: [(Exit, u8, &str); 9] = [
         (Exit::Passed, 0, "passed: every expectation held, everything restored"),
         (Exit::Failed, 1, "failed: an expectation did not hold"),
         (Exit::BadInput, 2, "bad input: errors in a file or on the command line"),
         (Exit::Inconclusive, 3, "inconclusive: nothing failed, and the data does not decide"),
         (Exit::Aborted, 4, "aborted: an abort condition or a person ended the run early"),
         (Exit::Refused, 5, "refused: nothing was injected (steady state, blast radius, environment)"),
+        (
+            Exit::NotKept,
+            5,
+            "not kept: the evidence could not be written (a full disk, a folder that vanished)",
+        ),
         (Exit::NotPermitted, 6, "not permitted: a right is missing"),
         (
             Exit::NotRestored,
@@ -58,8 +65,14 @@ mod tests {
 
     #[test]
     fn codes_are_distinct_and_the_worst_outranks() {
-        let codes: std::collections::BTreeSet<u8> = Exit::ALL.iter().map(|(_, code, _)| *code).collect();
-        assert_eq!(codes.len(), Exit::ALL.len());
+        // What is not kept shares its code with what is refused: neither shows anything, and both can be tried again.
+        let own = Exit::ALL.iter().filter(|(exit, ..)| *exit != Exit::NotKept);
+        let codes: std::collections::BTreeSet<u8> = own.map(|(_, code, _)| *code).collect();
+        assert_eq!(codes.len(), Exit::ALL.len() - 1);
+        assert_eq!(Exit::NotKept.code(), Exit::Refused.code());
+        // Evidence is missed where something went well; a failure stays one.
+        assert_eq!([Exit::Passed, Exit::NotKept, Exit::Inconclusive].into_iter().max(), Some(Exit::NotKept));
+        assert_eq!([Exit::Failed, Exit::NotKept].into_iter().max(), Some(Exit::Failed));
         let mixed = [Exit::Passed, Exit::Failed, Exit::NotRestored, Exit::Aborted];
         assert_eq!(mixed.into_iter().max().map(Exit::code), Some(7));
         assert_eq!([Exit::Inconclusive, Exit::Passed, Exit::Failed].into_iter().max(), Some(Exit::Failed));

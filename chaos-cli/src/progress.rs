@@ -1,13 +1,13 @@
 //! How a run is doing, on standard error: a line that is kept up to date on a terminal, else one line for each step.
 
 use std::{
-    io::IsTerminal as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chaos_core::{
     model::quantity::{Quantity, format_seconds},
+    report::harmless,
     run::{
         EventSink,
         event::{ProbeProgress, What},
@@ -23,7 +23,7 @@ const QUIET_EVERY: Duration = Duration::from_secs(10);
 
 /// Makes the sink that shows progress.
 pub(crate) fn sink() -> EventSink {
-    let show: Mutex<Show> = Mutex::new(if std::io::stderr().is_terminal() {
+    let show: Mutex<Show> = Mutex::new(if render::moves(&std::io::stderr()) {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
@@ -105,7 +105,7 @@ impl Show {
         let faults = if active.is_empty() { "none".into() } else { active.join(", ") };
         text.push_str(&format!("  faults: {faults}"));
         match self {
-            Show::Terminal { bar, stage } => bar.set_message(format!("{stage}: {text}")),
+            Show::Terminal { bar, stage } => bar.set_message(harmless::line(&format!("{stage}: {text}"))),
             Show::Lines { last, stage } => {
                 if last.elapsed() >= QUIET_EVERY {
                     *last = Instant::now();

@@ -2,52 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use chaos_core::{explain, fingerprint, model::Experiment};
-use chaos_dsl::Compiled;
+use chaos::Scenario;
+use chaos_core::model::Experiment;
 
 use crate::{exit_code::Exit, render};
-
-/// A file without errors.
-pub(crate) struct Scenario {
-    /// Its path as given.
-    pub(crate) path: PathBuf,
-    /// What it was compiled to.
-    pub(crate) compiled: Compiled,
-}
-
-impl Scenario {
-    /// Returns a fingerprint of the file, of all that it uses, and of what the command line sets.
-    pub(crate) fn fingerprint(&self, set: &[String]) -> String {
-        let texts = self.compiled.sources.files().map(|(_, file)| file.text.as_str());
-        let parts = texts.chain(set.iter().map(String::as_str));
-        fingerprint::text(parts.flat_map(|part| part.bytes().chain([0])))
-    }
-
-    /// Returns what the file as a whole does, where it holds more than one run.
-    pub(crate) fn series(&self) -> Option<String> {
-        let question = self.compiled.search.as_ref().map(|asked| &asked.question);
-        explain::series(&self.compiled.experiments, question)
-    }
-
-    /// Returns whether the file, or one that it uses, is no longer what was compiled.
-    pub(crate) fn changed(&self) -> bool {
-        let now = chaos_dsl::compile_file(&self.path, &[]);
-        let texts = |compiled: &Compiled| -> Vec<String> {
-            compiled.sources.files().map(|(_, file)| file.text.to_string()).collect()
-        };
-        texts(&now) != texts(&self.compiled)
-    }
-}
 
 /// Compiles every file; prints all there is to say of all of them, and stops if there is an error anywhere.
 pub(crate) fn compile(files: &[PathBuf], set: &[String]) -> Result<Vec<Scenario>, Exit> {
     let mut good = true;
     let mut scenarios = Vec::new();
     for path in files {
-        let compiled = chaos_dsl::compile_file(path, set);
-        render::diagnostics(&compiled.diagnostics, &compiled.sources);
-        good &= compiled.is_ok();
-        scenarios.push(Scenario { path: path.clone(), compiled });
+        let scenario = Scenario::read(path, set);
+        render::diagnostics(&scenario.compiled.diagnostics, &scenario.compiled.sources);
+        good &= scenario.compiled.is_ok();
+        scenarios.push(scenario);
     }
     if good { Ok(scenarios) } else { Err(Exit::BadInput) }
 }

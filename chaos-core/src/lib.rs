@@ -5,7 +5,8 @@
 //! 3. [`plan`] resolves it: what exactly is touched, with what, how it is undone; [`soundness`] refuses what shows nothing.
 //! 4. [`run`] carries a plan out, with a [`journal`] of what it owes, and [`judge`] judges with the mathematics of [`verdict`].
 //! 5. [`outcome`] ranks how a run ended, [`report`] writes it down, [`bundle`] keeps everything of it in a folder, and
-//!    [`recorded`] judges it again; [`search`] looks for the intensity at which an experiment breaks.
+//!    [`recorded`] judges it again; [`search`] looks for the intensity at which an experiment breaks, and [`series`] makes
+//!    the many runs that this and a matrix take.
 //! 6. [`explain`] says an experiment in plain English, before anything is run.
 
 pub mod bundle;
@@ -29,6 +30,7 @@ pub mod report;
 pub mod restore;
 pub mod run;
 pub mod search;
+pub mod series;
 pub mod soundness;
 pub mod source;
 pub mod span;

@@ -5,16 +5,18 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 mod closest;
+mod not_run;
 
 use crate::{
     judge::view,
     run::{
         Completion, Record, Restoration,
-        record::{AbortKind, SteadyWhen},
+        record::{AbortKind, Refusal, SteadyWhen},
     },
 };
 pub use closest::Closest;
 pub(crate) use closest::remarks;
+pub use not_run::{NotRun, Ran};
 
 /// What came of a run; ordered from the best to the worst.
 #[derive(
@@ -137,6 +139,12 @@ pub fn result(record: &Record) -> Overall {
         closest: closest::closest(record),
         confidence: closest::confidence(record),
     }
+}
+
+/// Returns whether a person ended the run, or kept it from injecting.
+pub fn was_stopped(record: &Record) -> bool {
+    matches!(record.completion, Completion::Refused { by: Refusal::Stopped, .. })
+        || record.abort.as_ref().is_some_and(|cause| cause.kind == AbortKind::Stopped)
 }
 
 /// What came of the experiment itself, whatever is left behind.

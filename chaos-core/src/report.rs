@@ -5,11 +5,15 @@
 //! 3. [`json`] is everything, with a schema; [`junit`] is for continuous integration; [`markdown`] is for a pull request.
 //! 4. [`mod@line`] are styled lines: text and colour are folds of the same pieces.
 //! 5. [`search`] and [`matrix`] report the results of many runs of one file.
-//! 6. [`underline`] is what a renderer of the scenario underlines, and [`mod@excerpt`] such a place in plain text.
+//! 6. [`format`](mod@format) is the table of all formats; whoever writes reports picks from it.
+//! 7. [`harmless`] makes text of any origin into text that does nothing but be read.
+//! 8. [`underline`] is what a renderer of the scenario underlines, and [`mod@excerpt`] such a place in plain text.
 //!
 //! Nothing here prints.
 
 pub mod excerpt;
+pub mod format;
+pub mod harmless;
 pub mod json;
 pub mod junit;
 pub mod line;
@@ -23,6 +27,7 @@ pub mod underline;
 mod fault;
 
 pub use excerpt::excerpt;
+pub use format::{FORMATS, Format, Reported, Reports, Subject};
 pub use line::{Line, Piece, Style};
 pub use underline::underlines;
 

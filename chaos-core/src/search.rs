@@ -37,7 +37,7 @@ mod question;
 mod record;
 
 pub use conclusion::Conclusion;
-pub use outcome::{EndedBy, Outcome};
+pub use outcome::Outcome;
 pub use posterior::Posterior;
 pub use question::{LEAST_TOLERANCE, MOST_TOLERANCE, MOST_TRIALS, Question, QuestionError};
 pub use record::{Entry, Header, SCHEMA_VERSION, SearchRecord, Trial, UnreadableJournal};

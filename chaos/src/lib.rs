@@ -5,6 +5,8 @@
 //!    measures. [`WorldBuilder`] adds a harness's own parts and changes the usual ones.
 //! 3. [`World::plan`] says what would be touched, [`World::run`] runs the plan and puts everything back.
 //! 4. [`Restorers`] is the same list of injectors for finishing what a killed run left behind.
+//! 5. [`Worlds`] carries out many runs, for the matrices and searches of [`core::series`]; `Scenario` is a `.chaos` file that is
+//!    searched.
 //!
 //! The libraries themselves are re-exported as [`core`], [`agent`], [`faults`], `lab`, `probes` and `dsl`; the last three are
 //! behind the features `lab`, `probes` and `language`.
@@ -22,6 +24,9 @@
 
 mod machine;
 mod roles;
+#[cfg(feature = "language")]
+mod scenario;
+mod series;
 mod world;
 
 pub use chaos_agent as agent;
@@ -38,4 +43,7 @@ pub use machine::Restorers;
 #[cfg(feature = "lab")]
 pub use roles::become_able;
 pub use roles::{play, serve_agent};
+#[cfg(feature = "language")]
+pub use scenario::{NoExperiment, Scenario};
+pub use series::Worlds;
 pub use world::{World, WorldBuilder};

@@ -6,6 +6,8 @@
 //! 4. `bin/lab.rs` runs one in a lab, and `bin/compiled.rs` one from `.chaos` text; the first line of their
 //!    `main` lets the executable also be the lab's processes and the agent.
 //! 5. `tests/embedded.rs` does it in a `#[tokio::test]`.
+//! 6. [`queue`] is a fault and a probe of the harness's own: `tests/custom.rs` names them in a text, and `tests/series.rs` makes
+//!    the many runs of a matrix and of a search with them.
 //!
 //! `docs/embedding.md` explains them:
 //!
@@ -13,3 +15,4 @@
 
 pub mod doors;
 pub mod pair;
+pub mod queue;

@@ -34,7 +34,9 @@ fn beside() -> PathBuf {
         .expect("cargo puts tests two folders below the target")
         .to_owned();
     let program = profile.join("chaos");
-    let newest = newest(&repository().join("crates"));
+    // Each crate is a folder of the repository.
+    let crates = std::fs::read_dir(repository()).into_iter().flatten().flatten();
+    let newest = crates.filter_map(|folder| newest(&folder.path().join("src"))).max();
     let fresh = |built: SystemTime| newest.is_none_or(|newest| built >= newest);
     if program.metadata().and_then(|m| m.modified()).is_ok_and(fresh) {
         return program;

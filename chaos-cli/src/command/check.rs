@@ -56,9 +56,7 @@ pub(crate) fn run(args: &Check) -> Exit {
         }
     }
     if args.format == Shape::Json {
-        // These are plain structures of text and numbers, which always have a JSON form.
-        let json = serde_json::to_string_pretty(&checked).unwrap_or_default();
-        render::print(&format!("{json}\n"));
+        render::json(&checked);
     }
     exit
 }

@@ -10,7 +10,7 @@ use crate::{args::Cli, exit_code::Exit, render};
 pub(crate) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut for_people(), "chaos", &mut script);
-    render::print(&String::from_utf8_lossy(&script));
+    render::raw(&String::from_utf8_lossy(&script));
     Exit::Passed
 }
 

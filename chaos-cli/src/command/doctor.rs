@@ -80,11 +80,7 @@ pub(crate) fn run(args: &Doctor) -> Exit {
         capabilities: abilities.capabilities().iter().map(capability).collect(),
     };
     match args.format {
-        Shape::Json => {
-            // Plain structures of text, which always have a JSON form.
-            let json = serde_json::to_string_pretty(&findings).unwrap_or_default();
-            render::print(&format!("{json}\n"));
-        }
+        Shape::Json => render::json(&findings),
         Shape::Text => render::print(&text(&findings)),
     }
     if findings.lab.works && findings.backends.iter().any(|b| b.works) { Exit::Passed } else { Exit::Refused }

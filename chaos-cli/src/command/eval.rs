@@ -35,7 +35,11 @@ fn evaluate(args: &Eval) -> Result<Exit, Exit> {
         comparisons: &question.comparisons,
         decision,
     };
-    render::print(&if args.json { answer.json() } else { answer.text() });
+    if args.json {
+        render::json_line(&answer.json());
+    } else {
+        render::lines(&answer.lines());
+    }
     Ok(match answer.decision.outcome {
         Outcome::Passed => Exit::Passed,
         Outcome::Failed => Exit::Failed,

@@ -40,7 +40,7 @@ fn format_file(path: &Path, check: bool) -> Exit {
         if check {
             return if formatted == text { Exit::Passed } else { Exit::Failed };
         }
-        render::print(&formatted);
+        render::raw(&formatted);
         return Exit::Passed;
     }
     if formatted == text {

@@ -2,23 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use chaos::Scenario;
 use chaos_core::{
     bundle,
     judge::Standard,
     model::Experiment,
-    outcome::{self, Verdict},
-    recorded, report,
+    outcome, recorded,
+    report::{self, Reported, Subject},
     run::{Completion, Finished, Record},
 };
 use chaos_dsl::SourceMap;
 
-use super::run::{exit_of, json, junit, shown};
-use crate::{
-    args::{Format, Judge},
-    exit_code::Exit,
-    render,
-    scenario::{self, Scenario},
-};
+use super::run::{alone, exit_of, shown};
+use crate::{args::Judge, exit_code::Exit, render, scenario};
 
 /// The word for the run that was begun last.
 const LATEST: &str = "latest";
@@ -119,29 +115,24 @@ fn experiment<'a>(scenario: &'a Scenario, finished: &Finished) -> Result<&'a Exp
 /// Prints the report of a run that was judged again, and returns its exit code.
 fn print_report(args: &Judge, finished: &Finished, folder: &Path, scenario: Option<&Scenario>) -> Exit {
     let record = &finished.record;
-    match args.format {
-        Format::Text => {
-            render::print(&render::styled(&report::text::lines(record)));
-            let sources = SourceMap::from(record.scenario.clone());
-            for underline in report::underlines(record) {
-                // Records of before did not hold the files.
-                if sources.file(underline.span.file).is_some() {
-                    render::at(&sources, &underline);
-                }
+    if args.format.live {
+        render::lines(&report::text::lines(record));
+        let sources = SourceMap::from(record.scenario.clone());
+        for underline in report::underlines(record) {
+            // Records of before did not hold the files.
+            if sources.file(underline.span.file).is_some() {
+                render::at(&sources, &underline);
             }
-            let by = match scenario {
-                Some(scenario) => format!(" by the expectations of {}", scenario.path.display()),
-                None => String::new(),
-            };
-            render::print(&format!("\njudged again{by}, from {}\n", shown(folder)));
         }
-        Format::Json => render::print(&json(finished)),
-        Format::Junit => render::print(&junit([record])),
-        Format::Markdown => {
-            let file = args.with.as_deref().map(Path::to_string_lossy);
-            render::print(&report::markdown::render(record, file.as_deref()));
-        }
+        let by = match scenario {
+            Some(scenario) => format!(" by the expectations of {}", scenario.path.display()),
+            None => String::new(),
+        };
+        render::print(&format!("\njudged again{by}, from {}\n", shown(folder)));
+    } else {
+        let file = args.with.as_deref().map(Path::to_string_lossy);
+        let reported = Reported { subject: Subject::Run(record), file: file.as_deref() };
+        render::document(args.format, &alone(reported));
     }
-    let verdict: Verdict = outcome::result(record).verdict;
-    exit_of(verdict)
+    exit_of(outcome::result(record).verdict)
 }

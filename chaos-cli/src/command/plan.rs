@@ -42,11 +42,7 @@ pub(crate) fn run(args: &Plan) -> Exit {
                 render::print(&report::plan::render(plan));
             }
         }
-        Shape::Json => {
-            // A plan has no maps with keys other than text, so it always has a JSON form.
-            let json = serde_json::to_string_pretty(&plans).unwrap_or_default();
-            render::print(&format!("{json}\n"));
-        }
+        Shape::Json => render::json(&plans),
     }
     exit
 }

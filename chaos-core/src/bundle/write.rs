@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use crate::{
@@ -27,6 +27,8 @@ pub fn keep(folder: &Path, reports: &[(&str, String)]) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// The first event that could not be written down.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Folder {
@@ -42,7 +44,7 @@ impl Folder {
             fs::write(path.join("scenario").join(name), &file.text)?;
         }
         fs::write(path.join("plan.json"), serde_json::to_vec_pretty(plan)?)?;
-        Ok(Folder { path })
+        Ok(Folder { path, lost: Arc::default() })
     }
 
     /// Returns where it is.
@@ -55,8 +57,10 @@ impl Folder {
         self.path.join("journal.jsonl")
     }
 
-    /// Returns what keeps every event but the progress; a full disk loses lines and nothing else.
+    /// Returns what keeps every event but the progress. A full disk loses lines, which [`keep`](Folder::keep) then says, and ends
+    /// no run.
     pub fn events(&self) -> io::Result<EventSink> {
+        let lost = self.lost.clone();
         let file = Mutex::new(BufWriter::new(File::create(self.path.join("events.jsonl"))?));
         Ok(Arc::new(move |event| {
             if matches!(event.what, What::Progress { .. }) {
@@ -66,11 +70,15 @@ impl Folder {
             let written = serde_json::to_writer(&mut *file, event).map_err(io::Error::from);
             if let Err(error) = written.and_then(|()| file.write_all(b"\n")).and_then(|()| file.flush()) {
                 tracing::warn!(%error, "an event was not written down");
+                let _ = lost.set(error.to_string());
             }
         }))
     }
 
     /// Keeps what a run leaves; tries every file, and returns the first error.
+    ///
+    /// # Errors
+    /// A file could not be written, or what was written while the run went on is no longer whole.
     pub fn keep(&self, finished: &Finished, reports: &[(&str, String)]) -> io::Result<()> {
         let mut result = Ok(());
         let mut step = |done: io::Result<()>| {
@@ -78,6 +86,7 @@ impl Folder {
                 result = done;
             }
         };
+        step(self.whole());
         for (name, text) in reports {
             step(fs::write(self.path.join(name), text));
         }
@@ -85,6 +94,19 @@ impl Folder {
         step(self.kernel(&finished.record));
         step(self.logs(&finished.record));
         result
+    }
+
+    /// Makes sure that what was written before the end is still there.
+    fn whole(&self) -> io::Result<()> {
+        for name in ["plan.json", "journal.jsonl", "events.jsonl", "scenario"] {
+            fs::symlink_metadata(self.path.join(name)).map_err(|error| {
+                io::Error::new(error.kind(), format!("`{}` is gone: {error}", self.path.join(name).display()))
+            })?;
+        }
+        match self.lost.get() {
+            Some(error) => Err(io::Error::other(format!("`events.jsonl` has gaps: {error}"))),
+            None => Ok(()),
+        }
     }
 
     fn samples(&self, all: &Samples) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::line::clean;
+use super::harmless;
 use crate::{run::Record, span::Span};
 
 /// The most lines of a place that are shown.
@@ -26,10 +26,10 @@ pub fn excerpt(record: &Record, span: Span) -> Option<String> {
         // A further line may be too long to be shown whole, too.
         let part = file.clip(Span::new(span.file, part.start as u32, part.end as u32));
         let shown = file.shown(&part);
-        let width = |text: &str| clean(text).width();
+        let width = |text: &str| harmless::line(text).width();
         let before = width(&file.text[shown.start..part.start]);
         let under = width(file.text[part.clone()].trim_end()).max(1);
-        lines.push((file.position(start as u32).line, clean(&file.text[shown]), before, under));
+        lines.push((file.position(start as u32).line, harmless::line(&file.text[shown]), before, under));
         if line.end >= all.end {
             break false;
         }
@@ -39,7 +39,7 @@ pub fn excerpt(record: &Record, span: Span) -> Option<String> {
         start = line.end + 1;
     };
     let gutter = lines.last().map_or(1, |(number, ..)| number.to_string().len());
-    let mut out = format!("{:gutter$}--> {}:{}:{}", "", clean(&file.name), at.line, at.column);
+    let mut out = format!("{:gutter$}--> {}:{}:{}", "", harmless::line(&file.name), at.line, at.column);
     for (number, text, before, under) in lines {
         // An empty line between others has nothing to underline.
         let marks = if text.trim().is_empty() { String::new() } else { "^".repeat(under) };

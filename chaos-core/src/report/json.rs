@@ -34,8 +34,14 @@ struct View<'a> {
 }
 
 /// Writes a run as one JSON object, indented.
-pub fn write(record: &Record, mut out: impl io::Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, &View { result: result(record), record })?;
+pub fn write(record: &Record, out: impl io::Write) -> io::Result<()> {
+    object(&View { result: result(record), record }, out)
+}
+
+/// Writes anything as JSON, indented, with a line feed behind it.
+pub(super) fn object(value: &impl Serialize, mut out: impl io::Write) -> io::Result<()> {
+    let text = super::harmless::json(&serde_json::to_string_pretty(value)?);
+    out.write_all(text.as_bytes())?;
     out.write_all(b"\n")
 }
 

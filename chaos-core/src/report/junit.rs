@@ -14,7 +14,7 @@ use super::{
     fault::{counted, restored},
     text,
 };
-use crate::outcome::{Overall, Verdict, remarks, result};
+use crate::outcome::{NotRun, Overall, Verdict, remarks, result};
 use crate::{
     judge::view::{self, Judged},
     run::{
@@ -27,17 +27,54 @@ use crate::{
 
 /// Writes runs as one JUnit report.
 pub fn write<'a>(records: impl IntoIterator<Item = &'a Record>, out: impl io::Write) -> io::Result<()> {
+    write_suites(records.into_iter().map(suite), out)
+}
+
+/// Writes suites as one JUnit report.
+pub(super) fn write_suites(
+    suites: impl IntoIterator<Item = TestSuite>,
+    out: impl io::Write,
+) -> io::Result<()> {
     let mut report = Report::new("chaos");
     let mut time = std::time::Duration::ZERO;
-    for record in records {
-        time += duration(record.ended);
-        report.add_test_suite(suite(record));
+    for suite in suites {
+        time += suite.time.unwrap_or_default();
+        report.add_test_suite(suite);
     }
     report.set_time(time);
     report.serialize(out).map_err(io::Error::other)
 }
 
-fn suite(record: &Record) -> TestSuite {
+/// Folds an experiment that was not run to a suite with one `error`: what is missing must not look like success.
+pub(super) fn not_run(not_run: &NotRun) -> TestSuite {
+    let name = xml(&not_run.experiment);
+    let mut suite = TestSuite::new(name.clone());
+    suite.set_time(std::time::Duration::ZERO);
+    suite.add_property(Property::new("verdict", xml(not_run.verdict.words())));
+    let why = std::iter::once(&not_run.reason).chain(&not_run.help).map(String::as_str);
+    let text = why.collect::<Vec<_>>().join("\n");
+    let of_type = of_type(not_run.verdict);
+    let mut case = red("run completed", NonSuccessKind::Error, of_type, &not_run.reason, text);
+    case.set_classname(name).set_time(std::time::Duration::ZERO);
+    suite.add_test_case(case);
+    suite
+}
+
+/// Returns the `type` that stands for a verdict.
+pub(super) fn of_type(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Failed => "failed",
+        Verdict::Aborted => "aborted",
+        Verdict::Refused => "refused",
+        Verdict::NotPermitted => "not-permitted",
+        Verdict::NotRestored => "not-restored",
+    }
+}
+
+/// Folds a run to a suite.
+pub(super) fn suite(record: &Record) -> TestSuite {
     let overall = result(record);
     let name = xml(record.plan.experiment.title());
     let mut suite = TestSuite::new(name.clone());
@@ -82,9 +119,9 @@ fn suite(record: &Record) -> TestSuite {
     suite
 }
 
-/// Leaves out what no XML document may hold; control characters fall in [`XmlString`] itself.
+/// Leaves out what no XML document may hold, and what would do more than be read.
 pub(super) fn xml(text: impl AsRef<str>) -> XmlString {
-    XmlString::new(text.as_ref().replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
+    XmlString::new(super::harmless::lines(text.as_ref()).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
 fn passed(name: &str) -> TestCase {
@@ -94,7 +131,7 @@ fn passed(name: &str) -> TestCase {
 fn red(name: &str, kind: NonSuccessKind, of_type: &str, message: &str, text: impl AsRef<str>) -> TestCase {
     let mut status = TestCaseStatus::non_success(kind);
     // A message is an attribute, which cannot hold more than one line.
-    status.set_type(of_type).set_message(xml(super::line::clean(message))).set_description(xml(text));
+    status.set_type(of_type).set_message(xml(super::harmless::line(message))).set_description(xml(text));
     TestCase::new(xml(name), status)
 }
 

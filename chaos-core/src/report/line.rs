@@ -4,6 +4,8 @@ use std::fmt;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use super::harmless;
+
 /// The widest line of a report, in columns.
 pub const WIDTH: usize = 100;
 
@@ -71,7 +73,7 @@ impl Line {
     /// Appends a piece; control characters become spaces, so that measured text cannot steer a terminal.
     #[must_use]
     pub fn piece(mut self, style: Style, text: impl AsRef<str>) -> Line {
-        let text = clean(text.as_ref());
+        let text = harmless::line(text.as_ref());
         if !text.is_empty() {
             self.pieces.push(Piece { text, style });
         }
@@ -146,15 +148,6 @@ pub fn wrap(lines: Vec<Line>, width: usize) -> Vec<Line> {
 /// Folds lines to plain text, each ended by a line feed.
 pub fn plain(lines: &[Line]) -> String {
     lines.iter().map(|l| format!("{l}\n")).collect()
-}
-
-/// Replaces what could steer a terminal or turn the direction of text.
-pub(crate) fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
-    };
-    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
 /// What no break may come into, with the spaces before it.

@@ -11,7 +11,7 @@ use super::{
     text::steady_title,
     underline::underlines,
 };
-use crate::outcome::{Overall, Verdict, remarks, result};
+use crate::outcome::{NotRun, Overall, Verdict, remarks, result};
 use crate::{
     judge::view,
     model::{Quantity, Scope},
@@ -36,6 +36,18 @@ pub fn render(record: &Record, file: Option<&str>) -> String {
     list(&mut out, "Warnings", record.plan.warnings.iter().map(|w| &w.message).chain(&record.warnings));
     environment(&mut out, record);
     repeat(&mut out, record, file.unwrap_or("FILE"));
+    out
+}
+
+/// Folds an experiment that was not run to Markdown.
+pub(super) fn not_run(not_run: &NotRun) -> String {
+    let sign = if not_run.verdict == Verdict::NotPermitted { "❌" } else { "❔" };
+    let mut out =
+        format!("## {sign} {}: {}\n\n", not_run.verdict.words().to_uppercase(), text(&not_run.experiment));
+    for line in std::iter::once(&not_run.reason).chain(&not_run.help) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "- {}", prose(line));
+    }
     out
 }
 
@@ -282,5 +294,5 @@ pub(super) fn shell(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", super::line::clean(word).replace('\'', r"'\''"))
+    format!("'{}'", super::harmless::line(word).replace('\'', r"'\''"))
 }

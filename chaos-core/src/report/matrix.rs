@@ -209,9 +209,8 @@ pub fn markdown(matrix: &Matrix, file: &str) -> String {
 }
 
 /// Writes a matrix as one JSON object, indented.
-pub fn json(matrix: &Matrix, mut out: impl io::Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, matrix)?;
-    out.write_all(b"\n")
+pub fn json(matrix: &Matrix, out: impl io::Write) -> io::Result<()> {
+    super::json::object(matrix, out)
 }
 
 /// Returns the JSON schema of what [`json()`] writes (draft 2020-12).

@@ -9,10 +9,10 @@ use std::io;
 use super::line::{Line, Style, WIDTH, plain, wrap};
 use crate::{
     model::quantity::format_seconds,
-    search::{Conclusion, EndedBy, Outcome, SearchRecord},
+    search::{Conclusion, Outcome, SearchRecord},
 };
 
-pub use junit::write as junit;
+pub(super) use junit::suite;
 pub use markdown::render as markdown;
 pub use plot::plot;
 
@@ -60,9 +60,8 @@ pub fn lines(record: &SearchRecord) -> Vec<Line> {
 }
 
 /// Writes a search as one JSON object, indented.
-pub fn json(record: &SearchRecord, mut out: impl io::Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, record)?;
-    out.write_all(b"\n")
+pub fn json(record: &SearchRecord, out: impl io::Write) -> io::Result<()> {
+    super::json::object(record, out)
 }
 
 /// Returns the JSON schema of what [`json()`] writes (draft 2020-12).
@@ -83,9 +82,7 @@ fn headline(record: &SearchRecord) -> (Style, &'static str) {
             (Style::Unsure, "inconclusive")
         }
         Some(Conclusion::NotMonotone { .. }) => (Style::Unsure, "no single number"),
-        Some(Conclusion::Ended { by: EndedBy::Refused, .. }) => (Style::Unsure, "refused"),
-        Some(Conclusion::Ended { by: EndedBy::NotPermitted, .. }) => (Style::Bad, "not permitted"),
-        Some(Conclusion::Ended { by: EndedBy::NotRestored, .. }) => (Style::Bad, "not restored"),
+        Some(Conclusion::Ended { by, .. }) => (super::text::style(*by), by.words()),
         None => (Style::Unsure, "stopped"),
     }
 }

@@ -6,6 +6,7 @@ pub(super) mod schema;
 mod closest;
 mod document;
 mod excerpt;
+mod hostile;
 mod junit;
 mod markdown;
 mod matrix;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::EndedBy;
-use crate::model::Quantity;
+use crate::{model::Quantity, outcome::Verdict};
 
 /// What a search found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -61,14 +60,26 @@ pub enum Conclusion {
     Ended {
         /// The level.
         at: Quantity,
-        /// What ended it.
-        by: EndedBy,
+        /// What ended it: refused, not permitted or not restored.
+        by: Verdict,
         /// Why, one line for people.
         reason: String,
     },
 }
 
 impl Conclusion {
+    /// Ranks it among the verdicts of runs: an answer is what was asked for, and only what fails everywhere has failed.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Conclusion::Found { enough: true, .. } | Conclusion::NotFound { .. } => Verdict::Passed,
+            Conclusion::AlreadyFails { .. } => Verdict::Failed,
+            Conclusion::Found { .. } | Conclusion::NotMonotone { .. } | Conclusion::Undecided { .. } => {
+                Verdict::Inconclusive
+            }
+            Conclusion::Ended { by, .. } => *by,
+        }
+    }
+
     /// Returns whether it answers the question.
     pub fn is_answer(&self) -> bool {
         matches!(

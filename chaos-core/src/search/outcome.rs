@@ -1,15 +1,10 @@
 //! What came of one trial, as a search sees it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    outcome::{Verdict, result},
-    run::{
-        Completion, Record,
-        record::{AbortKind, Refusal},
-    },
+    outcome::{Verdict, result, was_stopped},
+    run::{Record, record::AbortKind},
 };
 
 /// The result of one trial.
@@ -26,33 +21,11 @@ pub enum Outcome {
     Interrupted,
     /// The run did not take place, or left something behind; the search ends.
     Ended {
-        /// The outcome of the run.
-        by: EndedBy,
+        /// The verdict on the run: refused, not permitted or not restored.
+        by: Verdict,
         /// Why, one line for people.
         reason: String,
     },
-}
-
-/// What ends a search at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndedBy {
-    /// Nothing was injected.
-    Refused,
-    /// A right is missing.
-    NotPermitted,
-    /// Something is still in place.
-    NotRestored,
-}
-
-impl fmt::Display for EndedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            EndedBy::Refused => "refused",
-            EndedBy::NotPermitted => "not permitted",
-            EndedBy::NotRestored => "not restored",
-        })
-    }
 }
 
 impl Outcome {
@@ -62,21 +35,18 @@ impl Outcome {
     /// measurements. An abort because the environment, an agent or the runner failed says nothing about the system.
     pub fn of(record: &Record) -> Outcome {
         let overall = result(record);
-        let ended = |by| Outcome::Ended { by, reason: overall.reasons.first().cloned().unwrap_or_default() };
-        let stopped = matches!(record.completion, Completion::Refused { by: Refusal::Stopped, .. });
         match overall.verdict {
             Verdict::Passed => Outcome::Held,
             Verdict::Failed => Outcome::NotHeld,
             Verdict::Inconclusive => Outcome::Inconclusive,
+            Verdict::Aborted | Verdict::Refused if was_stopped(record) => Outcome::Interrupted,
             Verdict::Aborted => match record.abort.as_ref().map(|cause| cause.kind) {
                 Some(AbortKind::Condition | AbortKind::Blind) => Outcome::NotHeld,
-                Some(AbortKind::Stopped) => Outcome::Interrupted,
                 _ => Outcome::Inconclusive,
             },
-            Verdict::Refused if stopped => Outcome::Interrupted,
-            Verdict::Refused => ended(EndedBy::Refused),
-            Verdict::NotPermitted => ended(EndedBy::NotPermitted),
-            Verdict::NotRestored => ended(EndedBy::NotRestored),
+            by @ (Verdict::Refused | Verdict::NotPermitted | Verdict::NotRestored) => {
+                Outcome::Ended { by, reason: overall.reasons.into_iter().next().unwrap_or_default() }
+            }
         }
     }
 

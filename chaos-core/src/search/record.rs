@@ -179,6 +179,17 @@ impl SearchRecord {
         search
     }
 
+    /// Ranks it among the verdicts of runs; one that is not over was aborted.
+    pub fn verdict(&self) -> Verdict {
+        self.conclusion.as_ref().map_or(Verdict::Aborted, Conclusion::verdict)
+    }
+
+    /// Returns whether going on with it can only lead to what is known.
+    pub fn is_over(&self) -> bool {
+        let open = |c: &Conclusion| matches!(c, Conclusion::Ended { .. } | Conclusion::Undecided { .. });
+        self.conclusion.as_ref().is_some_and(|conclusion| !open(conclusion))
+    }
+
     /// Counts the trials with an outcome of some kind.
     pub fn count(&self, of: impl Fn(&Outcome) -> bool) -> usize {
         self.trials.iter().filter(|trial| of(&trial.outcome)).count()

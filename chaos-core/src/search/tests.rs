@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{model::Unit, plan::seed};
+use crate::{model::Unit, outcome::Verdict, plan::seed};
 
 fn seconds(value: f64) -> Quantity {
     Quantity::new(value, Unit::Seconds)
@@ -192,7 +192,7 @@ fn an_inconclusive_level_is_tried_three_times_and_teaches_nothing() {
 
 #[test]
 fn what_did_not_take_place_ends_it_until_it_is_taken_up_again() {
-    for by in [EndedBy::Refused, EndedBy::NotPermitted, EndedBy::NotRestored] {
+    for by in [Verdict::Refused, Verdict::NotPermitted, Verdict::NotRestored] {
         let ended = Outcome::Ended { by, reason: "why".into() };
         let mut search = Search::new(question(), 1);
         search.learn(seconds(0.04), Outcome::Held);

@@ -10,8 +10,6 @@ use chaos_core::{
 use chaos_dsl::eval::Comparison;
 use serde_json::{Value, json};
 
-use crate::render;
-
 /// How many steps are shown to people.
 const SHOWN: usize = 24;
 
@@ -85,7 +83,7 @@ impl Answer<'_> {
     }
 
     /// One object for programs.
-    pub(super) fn json(&self) -> String {
+    pub(super) fn json(&self) -> Value {
         let decision = &self.decision;
         let boolean: Vec<Value> = steps(&self.readings, |reading| reading.truth)
             .into_iter()
@@ -103,7 +101,7 @@ impl Answer<'_> {
                 "normalised": finite(call.normalised),
             })
         });
-        let answer = json!({
+        json!({
             "verdict": verdict(&decision.outcome),
             "leaning": leaning(decision.outcome.leaning()),
             "reasons": reasons(&decision.outcome),
@@ -116,12 +114,11 @@ impl Answer<'_> {
             "known_until": Some(self.heard).filter(|heard| heard.abs() < Nanos::MAX / 2).map(seconds),
             "boolean": boolean,
             "margin": margin,
-        });
-        format!("{answer}\n")
+        })
     }
 
     /// Lines for people.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn lines(&self) -> Vec<Line> {
         let mut lines = vec![self.headline()];
         let mut named = |name: &str, text: String| {
             lines.push(Line::at(2).hang(11).dim(format!("{name:<11}")).plain(text));
@@ -165,7 +162,7 @@ impl Answer<'_> {
         }
         lines.push(Line::blank());
         self.table(&mut lines);
-        render::styled(&lines)
+        lines
     }
 
     fn headline(&self) -> Line {

@@ -1,57 +1,39 @@
 //! All cells of an `each`, and one report for them.
 
 use chaos_core::{
-    bundle,
-    report::{self, matrix::Matrix},
-    run::{Finished, new_id},
+    report,
+    run::new_id,
+    series::{Series, matrix},
 };
 
-use super::{Session, experiments, in_memory, junit, shown};
-use crate::{args::Format, exit_code::Exit, render};
+use super::{Over, Session, shown};
+use crate::render;
 
-/// Runs every cell of a file, each in a folder of its own below that of the matrix; returns whether somebody stopped it.
-pub(super) fn run(session: &Session<'_>) -> (Exit, bool) {
-    let id = new_id();
-    let out = session.out.join(&id);
-    let planned = session.scenario.compiled.experiments.len();
-    let file = session.scenario.path.display().to_string();
+/// Runs every cell of a file, each in a folder of its own below that of the matrix.
+pub(super) async fn run(session: &Session<'_>) -> Over {
+    let folder = session.args.out.join(new_id());
+    let experiments = &session.scenario.compiled.experiments;
+    let file = session.file();
     if !session.args.quiet {
-        render::say(&format!("{file}: {planned} runs, kept in {}\n", out.display()));
+        let planned = experiments.len();
+        render::say(&format!("{file}: {planned} runs, kept in {}\n", folder.display()));
     }
-    let cells = Session { out: out.clone(), alone: false, ..*session };
-    let (exit, runs, stopped) = experiments(&cells);
-    let records = || runs.iter().map(|finished: &Finished| &finished.record);
-    let matrix = Matrix::of(&id, planned, records());
-    let reports = [
-        ("matrix.json", in_memory("JSON", |out| report::matrix::json(&matrix, out))),
-        ("verdict.txt", report::matrix::render(&matrix)),
-        ("report.md", report::matrix::markdown(&matrix, &file)),
-        ("junit.xml", junit(records())),
-    ];
-    if let Err(error) = bundle::keep(&out, &reports) {
-        render::warning(&format!("the folder of the runs is not complete: {error}"), None);
+    let (matrix, runs, kept) = matrix(experiments, &folder, session.seed, Some(&file), session).await;
+    if let Err(error) = kept {
+        session.lost("the folder of the runs", &error);
     }
-    match session.args.format {
-        Format::Text => {
-            render::print(&render::styled(&report::matrix::lines(&matrix)));
-            render::print(&format!("\nkept in {}, each run in a folder of its own\n", shown(&out)));
-            let set: String =
-                session.args.planning.settings.set.iter().map(|s| format!(" --set {s}")).collect();
-            render::print(&format!("again:   chaos run {file}{set} --seed {}\n", session.seed));
-            if let Some(worst) = matrix.cells.iter().max_by_key(|cell| cell.verdict) {
-                let run = out.join(&worst.run).join("verdict.txt");
-                render::print(&format!("next:    less {}\n", shown(&run)));
-            }
-        }
-        Format::Json | Format::Junit | Format::Markdown => {
-            let name = match session.args.format {
-                Format::Json => "matrix.json",
-                Format::Junit => "junit.xml",
-                Format::Text | Format::Markdown => "report.md",
-            };
-            let text = reports.iter().find(|(file, _)| *file == name).map_or("", |(_, text)| text);
-            render::print(text);
+    if session.args.format.live {
+        render::lines(&report::matrix::lines(&matrix));
+        render::print(&format!("\nkept in {}, each run in a folder of its own\n", shown(&folder)));
+        render::print(&format!("again:   chaos run {file}{} --seed {}\n", session.set(), session.seed));
+        if let Some(worst) = matrix.cells.iter().max_by_key(|cell| cell.verdict) {
+            let run = folder.join(&worst.run).join("verdict.txt");
+            render::print(&format!("next:    less {}\n", shown(&run)));
         }
     }
-    (exit, stopped)
+    Over {
+        exit: session.exit(),
+        series: Some(Series::Matrix(Box::new(matrix), runs.ran)),
+        ended_early: runs.ended_early,
+    }
 }

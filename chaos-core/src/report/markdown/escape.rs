@@ -1,6 +1,6 @@
 //! Text that Markdown must not take for markup, also in the cell of a table.
 
-use crate::report::line::clean;
+use crate::report::harmless;
 
 /// What means something to GitHub's Markdown, in the middle of a line.
 const MARKUP: &str = r"\`*_[]<>|~&#$";
@@ -12,7 +12,7 @@ pub(super) fn text(text: &str) -> String {
 
 fn escaped(text: &str, starts_a_line: bool) -> String {
     let mut out = String::with_capacity(text.len());
-    let text = clean(text);
+    let text = harmless::line(text);
     for (i, c) in text.trim().char_indices() {
         // These begin a list, a heading or a rule, but only at the start of a line.
         let begins = starts_a_line && i == 0 && matches!(c, '-' | '+' | '=' | '!' | ':');
@@ -37,7 +37,7 @@ pub(super) fn prose(message: &str) -> String {
     }
     let mut out = String::new();
     for (i, piece) in pieces.iter().enumerate() {
-        let inner = clean(piece);
+        let inner = harmless::line(piece);
         // Space at the edges belongs to the sentence, and `text` and `code` take it away.
         let (before, after) = (inner.starts_with(' '), inner.len() > 1 && inner.ends_with(' '));
         let written = if i % 2 == 1 { code(&inner) } else { escaped(&inner, i == 0) };
@@ -53,7 +53,7 @@ pub(super) fn prose(message: &str) -> String {
 /// A pipe in a table is escaped also in code, a backslash before it cannot be, and backticks end it: text with those is
 /// written in HTML.
 pub(super) fn code(text: &str) -> String {
-    let text = clean(text);
+    let text = harmless::line(text);
     let text = text.trim();
     if text.is_empty() {
         return String::new();
@@ -74,6 +74,7 @@ pub(super) fn code(text: &str) -> String {
 
 /// Writes lines as a block of code of a language, with a fence longer than any in it.
 pub(super) fn block(language: &str, text: &str) -> String {
+    let text = harmless::lines(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}{language}\n{text}\n{fence}")

@@ -1,20 +1,19 @@
 //! A search as JUnit XML: one suite, with a case for the answer and one for each trial.
 
-use std::io;
-
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
 use super::{counted, found};
 use crate::{
-    report::junit::xml,
-    search::{Conclusion, EndedBy, Outcome, SearchRecord},
+    outcome::Verdict,
+    report::junit::{of_type, xml},
+    search::{Outcome, SearchRecord},
 };
 
-/// Writes a search as one JUnit report.
+/// Folds a search to a suite.
 ///
 /// The case of the answer is green where there is one, a `failure` where the mildest level already fails, else an `error`. A trial
 /// that did not hold is not a failure: it is what was looked for. One that ended the search is an `error`.
-pub fn write(record: &SearchRecord, out: impl io::Write) -> io::Result<()> {
+pub(crate) fn suite(record: &SearchRecord) -> TestSuite {
     let question = &record.header.question;
     let name = xml(format!("{} of {}", question.param(), record.header.experiment));
     let mut suite = TestSuite::new(name.clone());
@@ -51,10 +50,7 @@ pub fn write(record: &SearchRecord, out: impl io::Write) -> io::Result<()> {
     }
     suite.set_time(time);
     suite.set_system_out(xml(super::render(record)));
-    let mut report = Report::new("chaos");
-    report.add_test_suite(suite);
-    report.set_time(time);
-    report.serialize(out).map_err(io::Error::other)
+    suite
 }
 
 fn answer(record: &SearchRecord) -> TestCase {
@@ -65,23 +61,13 @@ fn answer(record: &SearchRecord) -> TestCase {
         status.set_type(of_type).set_message(xml(&found)).set_description(xml(counted(record)));
         TestCase::new(xml(&name), status)
     };
-    match &record.conclusion {
-        Some(Conclusion::Found { enough: true, .. } | Conclusion::NotFound { .. }) => {
+    match record.verdict() {
+        Verdict::Passed => {
             let mut case = TestCase::new(xml(&name), TestCaseStatus::success());
             case.set_system_out(xml(&found));
             case
         }
-        Some(Conclusion::AlreadyFails { .. }) => red(NonSuccessKind::Failure, "failed"),
-        Some(Conclusion::Ended { by, .. }) => red(NonSuccessKind::Error, of_type(*by)),
-        Some(_) => red(NonSuccessKind::Error, "inconclusive"),
-        None => red(NonSuccessKind::Error, "aborted"),
-    }
-}
-
-fn of_type(by: EndedBy) -> &'static str {
-    match by {
-        EndedBy::Refused => "refused",
-        EndedBy::NotPermitted => "not-permitted",
-        EndedBy::NotRestored => "not-restored",
+        Verdict::Failed => red(NonSuccessKind::Failure, of_type(Verdict::Failed)),
+        verdict => red(NonSuccessKind::Error, of_type(verdict)),
     }
 }

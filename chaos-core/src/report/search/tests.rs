@@ -4,7 +4,7 @@ use crate::{
     model::{Quantity, Unit},
     outcome::Verdict,
     report::{line::WIDTH, search as report, tests::schema::assert_documented},
-    search::{EndedBy, Header, Next, Outcome, Question, SCHEMA_VERSION, SearchRecord, Trial},
+    search::{Header, Next, Outcome, Question, SCHEMA_VERSION, SearchRecord, Trial},
 };
 
 /// A search of a system that answers by a rule, stopped after this many trials.
@@ -47,7 +47,7 @@ fn edge(level: f64, _: usize) -> Outcome {
 
 fn ended(level: f64, number: usize) -> Outcome {
     match number {
-        3 => Outcome::Ended { by: EndedBy::Refused, reason: "the steady state does not hold".into() },
+        3 => Outcome::Ended { by: Verdict::Refused, reason: "the steady state does not hold".into() },
         _ => edge(level, number),
     }
 }
@@ -69,7 +69,7 @@ fn as_people_read_it() {
 fn as_continuous_integration_reads_it() {
     let written = |record: &SearchRecord| {
         let mut out = Vec::new();
-        report::junit(record, &mut out).unwrap();
+        crate::report::junit::write_suites([report::suite(record)], &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
     let found = searched(200, edge);

@@ -1,0 +1,146 @@
+//! Many runs of one file, and one report for them.
+//!
+//! 1. A [`Carrier`] is what a harness brings: it carries one experiment out, from its plan to the folder of its run.
+//! 2. [`each`] carries experiments out one after another; [`matrix()`] keeps one table for all of them.
+//! 3. A [`Search`] makes the trials of a [search](crate::search), each written down before the next begins, so that it can be
+//!    taken up again after it was stopped or killed.
+//! 4. [`Series`] holds what came of any of them, ready for every [format](crate::report::Format).
+
+mod matrix;
+mod search;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use crate::{
+    model::Experiment,
+    outcome::{NotRun, Ran, was_stopped},
+    report::{Reported, Subject, matrix::Matrix},
+    run::{Record, Restoration, new_id},
+    search::SearchRecord,
+};
+
+pub use matrix::matrix;
+pub use search::{JOURNAL, Search};
+
+/// One run to carry out.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// The run's id, and the name of its folder.
+    pub run: &'a str,
+    /// The folder in which the run gets its own.
+    pub out: &'a Path,
+    /// What fixes every random choice.
+    pub seed: u64,
+    /// What it is part of.
+    pub part: Part,
+}
+
+/// What a run is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing: it was asked for.
+    Alone,
+    /// A matrix.
+    Cell,
+    /// A search.
+    Trial,
+}
+
+impl Order<'_> {
+    /// Returns what the reports in the folder of the run are about.
+    pub fn subject<'r>(&self, record: &'r Record) -> Subject<'r> {
+        match self.part {
+            Part::Alone | Part::Cell => Subject::Run(record),
+            Part::Trial => Subject::Trial(record),
+        }
+    }
+}
+
+/// Carries out one experiment: plans it, runs the plan, and keeps what is left of it.
+///
+/// # Guarantees
+/// When it returns, nothing goes on, and the record says whether everything is put back.
+///
+/// # Assumptions
+/// One order is carried out at a time.
+///
+/// # Errors
+/// There was no run: nothing was touched.
+#[async_trait]
+pub trait Carrier: Send + Sync {
+    /// Carries out an order.
+    async fn carry_out(&self, order: &Order<'_>) -> Result<Record, NotRun>;
+}
+
+/// What came of several experiments.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// Each that was come to, in order.
+    pub ran: Vec<Ran>,
+    /// Whether the rest was left out: somebody stopped a run, or one is not restored.
+    pub ended_early: bool,
+}
+
+/// Carries experiments out, one after another.
+///
+/// Whoever stops a run does not want the next one, and nothing runs on a world that is not restored.
+pub async fn each(
+    experiments: &[Experiment],
+    out: &Path,
+    seed: u64,
+    part: Part,
+    carrier: &dyn Carrier,
+) -> Runs {
+    let mut runs = Runs::default();
+    for experiment in experiments {
+        let run = new_id();
+        let order = Order { experiment, run: &run, out, seed, part };
+        match carrier.carry_out(&order).await {
+            Ok(record) => {
+                runs.ended_early = was_stopped(&record) || record.restoration != Restoration::Restored;
+                runs.ran.push(Ran::Run(Box::new(record)));
+            }
+            Err(not_run) => runs.ran.push(Ran::Not(not_run)),
+        }
+        if runs.ended_early {
+            break;
+        }
+    }
+    runs
+}
+
+/// What came of a file.
+#[derive(Debug)]
+pub enum Series {
+    /// Its experiments, each for itself.
+    Each(Vec<Ran>),
+    /// The cells of its `each`.
+    Matrix(Box<Matrix>, Vec<Ran>),
+    /// Its search.
+    Search(Box<SearchRecord>),
+}
+
+impl Series {
+    /// Returns what there is to report, one after another; `file` is the scenario's path.
+    pub fn reported<'a>(&'a self, file: Option<&'a str>) -> Vec<Reported<'a>> {
+        let subjects = match self {
+            Series::Each(ran) => ran
+                .iter()
+                .map(|ran| match ran {
+                    Ran::Run(record) => Subject::Run(record),
+                    Ran::Not(not_run) => Subject::NotRun(not_run),
+                })
+                .collect(),
+            Series::Matrix(matrix, cells) => vec![Subject::Matrix(matrix, cells)],
+            Series::Search(record) => vec![Subject::Search(record)],
+        };
+        subjects.into_iter().map(|subject| Reported { subject, file }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
