@@ -173,7 +173,7 @@ async fn many(count: usize, claims: &Claims, spec: FaultSpec, backend: &str) -> 
     Ok(closed?)
 }
 
-/// The same as a run does it: a wave is prepared as a whole, then injected, then reverted, so many at a time.
+/// The same as a run does it: a wave is prepared as a whole, then injected, then reverted, a bounded number at a time.
 async fn waves(
     injector: &impl Injector,
     offer: &Offer,
@@ -203,7 +203,7 @@ async fn waves(
     claims.figure(&format!("as a wave, {at_once} at once: prepared"), each(prepared));
     claims.figure("as a wave: in place", each(injected));
     claims.figure("as a wave: traffic passes again", each(released));
-    claims.figure("as a wave: taken back and proven", each(reverted));
+    claims.figure("as a wave: reverted and proven", each(reverted));
     Ok(())
 }
 
@@ -238,7 +238,7 @@ async fn all(
     let count = namespaces.len() as f64;
     let rate = |took: Duration| format!("{}, {} per second", time(took), short(count / took.as_secs_f64()));
     claims.figure("all in place", rate(injected));
-    claims.figure("all taken back and proven", rate(reverted));
+    claims.figure("all reverted and proven", rate(reverted));
     // The agent's work for each must not grow with how many it holds.
     let growth = |all: &[Duration]| {
         let part = (all.len() / 10).max(1);

@@ -110,11 +110,11 @@ pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure
         stop.send_replace(true);
         let (latencies, failed) = driving.await?;
         let at = |q| quantile(&latencies, q).as_secs_f64();
-        let told = json!({
+        let reported = json!({
             "requests": latencies.len(), "failed": failed,
             "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999),
         });
-        println!("{told}");
+        println!("{reported}");
         Ok(())
     })
 }
@@ -174,8 +174,8 @@ fn fixed_rate(
         let p50: Vec<_> = results.iter().map(|r| r.latency[0]).collect();
         let p99: Vec<_> = results.iter().map(|r| r.latency[1]).collect();
         claims.figure(&format!("{}: requests sent per second", tool.name()), rounds(&rate, ""));
-        let told = format!("{}, p99 {}", rounds(&p50, " ms"), rounds(&p99, " ms"));
-        claims.figure(&format!("{}: latency told, median", tool.name()), told);
+        let reported = format!("{}, p99 {}", rounds(&p50, " ms"), rounds(&p99, " ms"));
+        claims.figure(&format!("{}: latency reported, median", tool.name()), reported);
     }
     per_core(claims, &tools, &all)
 }
@@ -232,16 +232,16 @@ fn stalled(
         for (index, (name, q)) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)].into_iter().enumerate() {
             let truth =
                 |stood: &Duration| ((stood.as_secs_f64() - (1.0 - q) * STALLED.as_secs_f64()) * 1e3).max(0.0);
-            let told: Vec<_> = results.iter().map(|(result, _)| result.latency[index]).collect();
+            let reported: Vec<_> = results.iter().map(|(result, _)| result.latency[index]).collect();
             let off: Vec<_> =
                 results.iter().map(|(result, stood)| result.latency[index] - truth(stood)).collect();
             let true_one = middle(&results.iter().map(|(_, stood)| truth(stood)).collect::<Vec<_>>());
-            if told.iter().all(|told| told.is_nan()) {
+            if reported.iter().all(|reported| reported.is_nan()) {
                 continue;
             }
             let figure = format!(
                 "{}, truth {} ms, error {} ms",
-                rounds(&told, " ms"),
+                rounds(&reported, " ms"),
                 short(true_one),
                 short(middle(&off))
             );
@@ -337,22 +337,23 @@ fn go(options: &Options, tool: Tool, url: &str, rate: f64, seconds: u64) -> Resu
 }
 
 fn read_own(result: Told, output: &Output) -> Result<Told, Failure> {
-    let told: Value = serde_json::from_slice(&output.stdout)?;
-    let number =
-        |name: &str| told[name].as_f64().ok_or_else(|| format!("the client told no `{name}`: {told}"));
+    let reported: Value = serde_json::from_slice(&output.stdout)?;
+    let number = |name: &str| {
+        reported[name].as_f64().ok_or_else(|| format!("the client reported no `{name}`: {reported}"))
+    };
     let latency = [number("p50")? * 1e3, number("p99")? * 1e3, number("p99.9")? * 1e3];
     Ok(Told { requests: number("requests")?, failed: number("failed")?, latency, ..result })
 }
 
 fn read_oha(result: Told, output: &Output) -> Result<Told, Failure> {
-    let told: Value = serde_json::from_slice(&output.stdout)?;
+    let reported: Value = serde_json::from_slice(&output.stdout)?;
     let sum = |name: &str| {
-        told[name].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_f64()).sum::<f64>()
+        reported[name].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_f64()).sum::<f64>()
     };
-    let at = |name: &str| told["latencyPercentiles"][name].as_f64().unwrap_or(f64::NAN) * 1e3;
+    let at = |name: &str| reported["latencyPercentiles"][name].as_f64().unwrap_or(f64::NAN) * 1e3;
     let requests = sum("statusCodeDistribution");
     // Those under way when time is up are cut off by design, and are no failures.
-    let failed = told["errorDistribution"]
+    let failed = reported["errorDistribution"]
         .as_object()
         .into_iter()
         .flatten()
@@ -366,8 +367,8 @@ fn read_wrk(result: Told, output: &Output) -> Result<Told, Failure> {
     let text = String::from_utf8_lossy(&output.stdout);
     let field = |label: &str| text.lines().find_map(|line| line.trim().strip_prefix(label)).map(str::trim);
     let at = |label: &str| field(label).and_then(milliseconds).unwrap_or(f64::NAN);
-    let line = text.lines().find(|line| line.contains(" requests in ")).ok_or("wrk told no requests")?;
-    let requests = line.split_whitespace().next().ok_or("wrk told no requests")?.parse()?;
+    let line = text.lines().find(|line| line.contains(" requests in ")).ok_or("wrk reported no requests")?;
+    let requests = line.split_whitespace().next().ok_or("wrk reported no requests")?.parse()?;
     Ok(Told { requests, latency: [at("50%"), at("99%"), f64::NAN], ..result })
 }
 

@@ -65,7 +65,7 @@ fn median(samples: &[Sample]) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn samples_of_an_agent_arrive_in_order_and_without_the_way_to_it() {
     let Some(two) = Two::new() else { return };
-    // 60 ms each way between runner and agent, which is no part of any latency.
+    // 60 ms each way between runner and agent, which does not count in any latency.
     let way = Duration::from_millis(60);
     let (stop, taken, stream, running, _) = start(&two, way).await;
     tokio::time::sleep(Duration::from_secs(4)).await;

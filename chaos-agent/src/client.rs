@@ -106,7 +106,7 @@ impl Agents {
     /// Takes back what is still in place, and ends the agents, all at once.
     ///
     /// # Errors
-    /// Something could not be taken back; every agent was asked all the same.
+    /// Something could not be reverted; every agent was asked all the same.
     pub async fn close(&self) -> Result<(), Trouble> {
         let slots = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
         let closed = join_all(slots.into_values().map(|slot| async move {

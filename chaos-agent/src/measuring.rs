@@ -142,7 +142,7 @@ impl Measuring {
         Ok(())
     }
 
-    /// Takes in that the runner has taken in so many samples.
+    /// Notes how many samples the runner has received.
     pub(crate) fn taken(&self, number: u64, count: u32) {
         if let Some(feed) = self.feeds.get(&number) {
             // More than was ever sent is a mistake of the runner's, which must not panic the agent.

@@ -4,7 +4,7 @@
 //! runner speaks first, with [`Request::Hello`]; the agent answers every [`Call`] with a [`Message::Answer`] of the same
 //! number, in any order, and says of its own accord when it ended a fault, and what it measured.
 //!
-//! Every call says when it was sent, on the runner's clock: an old one that arrives late is no sign of life. The answer to a
+//! Every call says when it was sent, on the runner's clock: an old one that arrives late is not a sign of life. The answer to a
 //! ping says when it was given, on the agent's clock, by which samples of the agent are put on the runner's axis.
 
 use std::time::Duration;
@@ -89,7 +89,7 @@ pub enum Request {
         offer: Offer,
         /// Where.
         place: Place,
-        /// How long after injection the fault ends by itself.
+        /// How long after injection the agent reverts the fault unasked.
         deadline: Duration,
     },
     /// Asks to put a prepared fault in place.
@@ -133,7 +133,7 @@ pub enum Request {
         /// The schedule, on the agent's clock.
         stream: Stream,
     },
-    /// Says that the runner has taken in so many samples of a probe, so that as many more may be sent.
+    /// Says how many samples of a probe the runner has received, so that as many more may be sent.
     Taken {
         /// Its number.
         feed: u64,
@@ -180,7 +180,7 @@ pub enum Message {
         id: String,
         /// Why the agent ended it, or what happened to it.
         reason: String,
-        /// Why it could not be taken back; none when it was.
+        /// Why it could not be reverted; none when it was.
         failure: Option<String>,
         /// What it did until then.
         effect: Option<Measured>,

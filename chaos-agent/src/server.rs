@@ -247,7 +247,7 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     }
 }
 
-/// Says why to end where something failed that must not: what it leaves half done is taken back with all the rest.
+/// Says why to end where something failed that must not: what it leaves half done is reverted with all the rest.
 fn panicked(done: Result<(), JoinError>) -> Option<String> {
     done.err().filter(JoinError::is_panic).map(|error| format!("a request failed within the agent: {error}"))
 }

@@ -25,7 +25,7 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { exit_code::Exit::BadInput } else { exit_code::Exit::Passed };
-            // Nothing can be told where standard error is gone.
+            // Nothing can be reported where standard error is gone.
             let _ = error.print();
             return exit.into();
         }

@@ -6,12 +6,12 @@ use chaos_core::journal::Registry;
 
 use crate::render;
 
-/// Returns where runs are registered: as told, else in the runtime directory of the user.
+/// Returns where runs are registered: as asked, else in the runtime directory of the user.
 ///
 /// Decided before a user namespace is entered, in which every user looks like root.
-pub(crate) fn directory(told: Option<PathBuf>) -> PathBuf {
-    if let Some(told) = told {
-        return told;
+pub(crate) fn directory(asked: Option<PathBuf>) -> PathBuf {
+    if let Some(asked) = asked {
+        return asked;
     }
     let user = nix::unistd::geteuid();
     if user.is_root() {

@@ -264,7 +264,7 @@ fn correction(experiment: &Experiment, page: &mut Page) {
     });
 }
 
-/// Phases come one after another: what drifts by itself looks like an effect, the more the longer they take.
+/// Phases come one after another: what drifts anyway looks like an effect, the more the longer they take.
 fn drift(experiment: &Experiment, page: &mut Page) {
     const LONG: Duration = Duration::from_secs(10 * 60);
     let timeline = &experiment.timeline;

@@ -1,7 +1,7 @@
 //! The model, planning, running, judging and reporting of chaos experiments, without I/O on any target.
 //!
 //! 1. [`model`] is a checked experiment, from the language or built in code.
-//! 2. [`inventory`], [`environment`], [`injector`] and [`probe`] are the doors to the world.
+//! 2. [`inventory`], [`environment`], [`injector`] and [`probe`] are the traits through which core reaches the world.
 //! 3. [`plan`] resolves it: what exactly is touched, with what, how it is undone; [`soundness`] refuses what shows nothing.
 //! 4. [`run`] carries a plan out, with a [`journal`] of what it owes, and [`judge`] judges with the mathematics of [`verdict`].
 //! 5. [`outcome`] ranks how a run ended, [`report`] writes it down, [`bundle`] keeps everything of it in a folder, and

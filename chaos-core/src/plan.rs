@@ -32,10 +32,10 @@ use crate::{
 /// The longest that a fault may be in place.
 pub const LONGEST_FAULT: Duration = Duration::from_secs(30 * 60);
 
-/// How much longer than its planned time a fault may live before it ends by itself.
+/// How much longer than its planned time a fault may live before it is ended.
 pub const DEADLINE_MARGIN: Duration = Duration::from_secs(15);
 
-/// How much longer than twice the planned run a change may live before it ends by itself.
+/// How much longer than twice the planned run a change may live before it is ended.
 pub const CHANGE_MARGIN: Duration = Duration::from_secs(10 * 60);
 
 /// What exactly a run will do; all of its random choices are made.
@@ -54,7 +54,7 @@ pub struct Plan {
     /// The changes that the timeline makes, in the order of the file.
     #[serde(default)]
     pub changes: Vec<PlannedFault>,
-    /// What is put in place before the baseline and taken back last: the delays of a lab's links.
+    /// What is put in place before the baseline and removed last: the delays of a lab's links.
     pub background: Vec<Part>,
     /// What is touched, against the limits.
     pub radius: radius::Radius,
@@ -104,7 +104,7 @@ impl Origin {
 pub struct PlannedFault {
     /// The fault's name.
     pub name: String,
-    /// What is injected, in this order; taken back in reverse.
+    /// What is injected, in this order; reverted in reverse order.
     pub parts: Vec<Part>,
     /// After which it ends by itself, whatever happens.
     pub deadline: Duration,

@@ -7,7 +7,7 @@
 //!
 //! It stands beside [`crate::verdict`] rather than in it, because verdicts know no text. A value holds until the next row,
 //! the last row is known at its own instant and everything after it is unknown. What is not a number, such as NaN, counts as
-//! unknown, and a [`Recording`] remembers that to have it told.
+//! unknown, and a [`Recording`] remembers that, so that it is reported.
 
 mod column;
 mod csv;

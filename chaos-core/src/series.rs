@@ -4,7 +4,7 @@
 //! 2. [`each`] carries experiments out one after another; [`matrix()`] keeps one table for all of them.
 //! 3. A [`Search`] makes the trials of a [search](crate::search), each written down before the next begins, so that it can be
 //!    taken up again after it was stopped or killed.
-//! 4. [`Series`] holds what came of any of them, ready for every [format](crate::report::Format).
+//! 4. [`Series`] holds the result of any of them, ready for every [format](crate::report::Format).
 
 mod matrix;
 mod search;
@@ -116,7 +116,7 @@ pub async fn each(
 /// What came of a file.
 #[derive(Debug)]
 pub enum Series {
-    /// Its experiments, each for itself.
+    /// Its experiments, each on its own.
     Each(Vec<Ran>),
     /// The cells of its `each`.
     Matrix(Box<Matrix>, Vec<Ran>),

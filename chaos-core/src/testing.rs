@@ -117,7 +117,7 @@ struct Inner {
     service: Service,
 }
 
-/// How a scripted service answers; it is told what is in place.
+/// How a scripted service answers; it is given what is in place.
 type Service = Arc<dyn Fn(&[String]) -> Reply + Send + Sync>;
 
 /// One answer of the scripted service.
@@ -179,7 +179,7 @@ impl World {
         self.lock().script.clear();
     }
 
-    /// Sets how the service answers; the closure is told the ids of the parts in place.
+    /// Sets how the service answers; the closure is given the ids of the parts in place.
     pub fn serve(&self, service: impl Fn(&[String]) -> Reply + Send + Sync + 'static) {
         self.lock().service = Arc::new(service);
     }

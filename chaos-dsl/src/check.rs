@@ -180,7 +180,7 @@ fn check(
             let defaults: Vec<_> = checker.params.all();
             for (number, cell) in group.cells().into_iter().enumerate() {
                 cell.iter().for_each(|(name, value)| checker.params.vary(name, *value));
-                let told = checker.out.len();
+                let before = checker.out.len();
                 for statement in &group.experiments {
                     let Some(mut experiment) = checker.experiment(statement, &shared) else { continue };
                     experiment.varied = group.axes.iter().map(|axis| axis.name.value.clone()).collect();
@@ -195,7 +195,7 @@ fn check(
                     experiments.push(experiment);
                 }
                 if number > 0 {
-                    checker.forget_repeated(told);
+                    checker.forget_repeated(before);
                 }
             }
             defaults.iter().for_each(|param| checker.params.vary(&param.name, param.value));
@@ -205,15 +205,15 @@ fn check(
             groups.iter().flat_map(|g| &g.experiments).collect::<Vec<_>>().as_slice(),
             experiments.as_slice(),
         ) {
-            // What goes wrong at the harshest level only is told before anything runs.
-            let told = checker.out.len();
+            // What goes wrong at the harshest level only is reported before anything runs.
+            let before = checker.out.len();
             checker.params.vary(asked.question.param(), asked.question.high());
             if let Some(mut harshest) = checker.experiment(statement, &shared) {
                 harshest.varied = mildest.varied.clone();
                 checker.depends(asked, mildest, &harshest);
             }
             checker.params.vary(asked.question.param(), asked.question.start());
-            checker.forget_repeated(told);
+            checker.forget_repeated(before);
         }
         let written = &groups;
         if written.is_empty() && !out.iter().chain(&checker.out).any(Diagnostic::is_error) {
@@ -230,11 +230,11 @@ fn check(
         out.retain(|d| !d.place().is_some_and(|place| checker.strange.iter().any(|s| s.covers(place))));
         out.append(&mut checker.out);
     }
-    // In the order of the text, at one place errors before warnings; a place is told once.
+    // In the order of the text, at one place errors before warnings; a place is reported once.
     out.sort_by_key(|d| (d.place().map(|span| (span.file, span.start)), !d.is_error()));
     out.dedup();
     echo::silence(&mut out, &sources);
-    // Warnings give way: an error behind many of them would go untold, and its statement unread.
+    // Warnings give way: an error behind many of them would go unreported, and its statement unread.
     let mut warnings = MAX_DIAGNOSTICS.saturating_sub(out.iter().filter(|d| d.is_error()).count());
     out.retain(|d| {
         let room = warnings > 0;
@@ -329,11 +329,11 @@ impl Checker {
         Some(asked)
     }
 
-    /// Forgets what was told after `told` and had been told before of the same place: it is the same mistake, seen again with
+    /// Forgets what was reported after `before` and had been reported earlier of the same place: it is the same mistake, seen again with
     /// other values.
-    fn forget_repeated(&mut self, told: usize) {
+    fn forget_repeated(&mut self, before: usize) {
         let key = |d: &Diagnostic| (d.code, d.place());
-        let again = self.out.split_off(told);
+        let again = self.out.split_off(before);
         for diagnostic in again {
             if !self.out.iter().any(|d| key(d) == key(&diagnostic)) {
                 self.out.push(diagnostic);
@@ -341,8 +341,8 @@ impl Checker {
         }
     }
 
-    /// Returns whether a mistake was already told within a place.
-    fn told_within(&self, place: Span) -> bool {
+    /// Returns whether a mistake was already reported within a place.
+    fn reported_within(&self, place: Span) -> bool {
         let errors = self.out.iter().filter(|d| d.is_error());
         errors
             .filter_map(|d| d.place())

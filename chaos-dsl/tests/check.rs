@@ -33,7 +33,7 @@ fn settings(snapshots: &str) -> insta::Settings {
 }
 
 #[test]
-fn each_mistake_is_told_once_with_place_and_fix() {
+fn each_mistake_is_reported_once_with_place_and_fix() {
     let wrong = RefCell::new(Vec::new());
     settings("../../tests/corpus/check/snapshots").bind(|| {
         insta::glob!("../../tests/corpus/check", "*.chaos", |path| {
@@ -45,7 +45,7 @@ fn each_mistake_is_told_once_with_place_and_fix() {
                 wrong.push(format!("{name} compiles"));
             }
             if compiled.diagnostics.len() > 1 && !name.starts_with("several") {
-                wrong.push(format!("{name} has one mistake, told {} times", compiled.diagnostics.len()));
+                wrong.push(format!("{name} has one mistake, reported {} times", compiled.diagnostics.len()));
             }
             if compiled.diagnostics.iter().any(|d| d.place().is_none() || d.help.is_none()) {
                 wrong.push(format!("{name} has a diagnostic without place or help"));
@@ -64,7 +64,7 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::BadSetting, "stands on the command line, in no file; `settings_are_checked` below"),
     (
         Code::Unsound,
-        "no mistake, a remark; `what_hardly_shows_what_is_meant_is_told_once_and_refuses_nothing` below",
+        "no mistake, a remark; `what_hardly_shows_what_is_meant_is_reported_once_and_refuses_nothing` below",
     ),
 ];
 
@@ -166,7 +166,7 @@ fn scenarios_compile_and_are_laid_out_canonically() {
 }
 
 #[test]
-fn what_hardly_shows_what_is_meant_is_told_once_and_refuses_nothing() {
+fn what_hardly_shows_what_is_meant_is_reported_once_and_refuses_nothing() {
     let text = r#"
 each extra in [20ms, 40ms] {
   experiment "too little to tell" {
@@ -189,8 +189,12 @@ each extra in [20ms, 40ms] {
     let compiled = chaos_dsl::compile("few.chaos", text, &[]);
     assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
     let remarks = compiled.remarks();
-    let told: Vec<String> = remarks.iter().map(|r| format!("{} {}", r.code, r.message)).collect();
-    assert_eq!(told.iter().filter(|t| t.starts_with("W0002") && t.contains("59")).count(), 1, "{told:#?}");
+    let reported: Vec<String> = remarks.iter().map(|r| format!("{} {}", r.code, r.message)).collect();
+    assert_eq!(
+        reported.iter().filter(|t| t.starts_with("W0002") && t.contains("59")).count(),
+        1,
+        "{reported:#?}"
+    );
     assert!(remarks.iter().all(|r| !r.is_error() && r.help.is_some() && r.place().is_some()));
 }
 
@@ -219,7 +223,7 @@ fn a_reading_that_may_miss_what_a_claim_looks_at_is_remarked() {
 "#;
     let compiled = chaos_dsl::compile("seldom.chaos", text, &[]);
     assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
-    let told: Vec<String> = compiled
+    let reported: Vec<String> = compiled
         .remarks()
         .iter()
         .map(|r| {
@@ -227,15 +231,15 @@ fn a_reading_that_may_miss_what_a_claim_looks_at_is_remarked() {
             format!("{} {place}: {} ({})", r.code, r.message, r.help.as_deref().unwrap())
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(reported.join("\n"));
 }
 
 #[test]
 fn the_scenarios_of_the_project_leave_nothing_to_remark() {
     for file in std::fs::read_dir("../scenarios").unwrap() {
         let path = file.unwrap().path();
-        let told: Vec<String> =
+        let reported: Vec<String> =
             compile_file(&path, &[]).remarks().into_iter().map(|r| r.remark.message).collect();
-        assert!(told.is_empty(), "{}: {told:#?}", path.display());
+        assert!(reported.is_empty(), "{}: {reported:#?}", path.display());
     }
 }

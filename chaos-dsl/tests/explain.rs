@@ -278,8 +278,11 @@ fn what_is_explained_can_be_evaluated() {
                 read += 1;
             }
             // One number of a phase, and what is measured against the baseline of a run, is more than recorded signals say.
-            Err(told) => {
-                assert!(formula.contains("baseline") || !formula.contains("over "), "{formula}: {told:#?}")
+            Err(diagnostics) => {
+                assert!(
+                    formula.contains("baseline") || !formula.contains("over "),
+                    "{formula}: {diagnostics:#?}"
+                )
             }
         }
     }

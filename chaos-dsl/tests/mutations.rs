@@ -148,9 +148,9 @@ proptest! {
         prop_assert_eq!(compiled.experiments.is_empty(), errors > 0, "{}\n{:#?}", text, compiled.diagnostics);
         prop_assert_eq!(compiled.is_ok(), errors == 0);
         // Reading alone: what cannot be read is not laid out anew either.
-        if let Err(told) = format(&text) {
-            prop_assert!(told.iter().any(Diagnostic::is_error), "{}\n{:#?}", text, told);
-            prop_assert!(errors > 0, "{}\n{:#?}", text, told);
+        if let Err(diagnostics) = format(&text) {
+            prop_assert!(diagnostics.iter().any(Diagnostic::is_error), "{}\n{:#?}", text, diagnostics);
+            prop_assert!(errors > 0, "{}\n{:#?}", text, diagnostics);
         }
     }
 
@@ -167,8 +167,8 @@ proptest! {
         let mut tokens = FORMULAS[text.index(FORMULAS.len())].clone();
         tokens.insert(at.index(tokens.len() + 1), stray.to_owned());
         let text = mutate(&tokens, &changes);
-        if let Err(told) = eval::compile(&text, &setting) {
-            prop_assert!(told.iter().any(Diagnostic::is_error), "{}\n{:#?}", text, told);
+        if let Err(diagnostics) = eval::compile(&text, &setting) {
+            prop_assert!(diagnostics.iter().any(Diagnostic::is_error), "{}\n{:#?}", text, diagnostics);
         }
     }
 }
@@ -263,16 +263,16 @@ fn slips(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn one_slip_is_told_once() {
+fn one_slip_is_reported_once() {
     let text = std::fs::read_to_string("../scenarios/loss.chaos").unwrap();
     assert!(compile("loss.chaos", &text, &[]).is_ok());
     let slips = slips(&text);
     let mut often = Vec::new();
     for (what, text) in &slips {
-        let told: Vec<String> =
+        let diagnostics: Vec<String> =
             compile("loss.chaos", text, &[]).diagnostics.into_iter().map(|d| d.remark.message).collect();
-        if told.len() > 1 {
-            often.push(format!("{what}: {told:#?}"));
+        if diagnostics.len() > 1 {
+            often.push(format!("{what}: {diagnostics:#?}"));
         }
     }
     // A brace in the wrong place may well look like two mistakes.

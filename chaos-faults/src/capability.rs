@@ -3,7 +3,7 @@
 //! 1. [`bench`] is where things are tried: in a throw-away network namespace without a name or a process, so that nothing of
 //!    the machine's own network is touched; where none may be made, as in a container, on a pair of interfaces of our own
 //!    in the namespace this process is in, which is taken away again.
-//! 2. [`traffic_control`] tries the kernel's queues and filters, [`user_space`] the doors by which packets reach a process.
+//! 2. [`traffic_control`] tries the kernel's queues and filters, [`user_space`] the ways in which packets reach a process.
 //!
 //! The kernel may load modules while being asked, as for any request.
 

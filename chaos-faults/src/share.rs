@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(f64);
 
-/// A number that is no share.
+/// A number that is not a share.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("a share is `{0}`, but must be a fraction from 0 to 1")]
 pub struct NoShare(pub f64);

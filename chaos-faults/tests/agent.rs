@@ -21,7 +21,7 @@ mod pair;
 #[path = "agent/priority.rs"]
 mod priority;
 
-/// The agent that the tests start: this very program, told to be one.
+/// The agent that the tests start: this very program, started as one.
 #[test]
 #[ignore = "is started by the other tests"]
 fn agent_process() {

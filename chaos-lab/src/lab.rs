@@ -181,7 +181,7 @@ impl Lab {
         match holder.first().await? {
             Frame::Up(up) => Self::opened(layout, up, holder, events, declaration.links.clone()),
             Frame::Failed(reason) => {
-                // The caller is told only when nothing is left.
+                // The caller gets its answer only when nothing is left.
                 let _ = holder.end().await;
                 Err(reason.into())
             }

@@ -199,7 +199,7 @@ impl Injector for LabPrograms {
         let Ok(lab) = self.lab() else { return gone(undo) };
         let host = &undo.offer.ask.object.name;
         if let Err(error) = self.effect(undo).await {
-            // What was told last stays.
+            // What was reported last stays.
             tracing::debug!(%error, "the last look at a program that is replaced");
         }
         match lab.put_back(host, place, &before).await {

@@ -1,4 +1,4 @@
-//! The built-in servers: small, fast and honest about what they are told to be.
+//! The built-in servers: small, fast and honest about how they are configured.
 //!
 //! Each is a process of its own on its host, started as `KIND CONFIGURATION`, where the configuration is a JSON object
 //! or the path of a file with one. The lab starts them by the executable it was given, so a harness that only makes labs

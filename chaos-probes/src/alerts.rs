@@ -39,7 +39,7 @@ impl AlertsProber {
 
     async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
         let mut firing: Vec<String> = match self.source {
-            // What is silenced or inhibited fires all the same; nobody is told.
+            // What is silenced or inhibited fires all the same; nobody is notified.
             AlertSource::Alertmanager => {
                 let all: Vec<Alert> = self.api.ask("/api/v2/alerts", &[], seen).await?;
                 all.into_iter().map(|alert| alert.labels.alertname).collect()
@@ -78,7 +78,7 @@ struct Alerts {
 #[derive(Deserialize)]
 struct Alert {
     labels: Labels,
-    /// `firing` or `pending`; Alertmanager, which is only told of those that fire, has no such field.
+    /// `firing` or `pending`; Alertmanager, which only hears of those that fire, has no such field.
     state: Option<String>,
 }
 

@@ -63,7 +63,7 @@ impl Restorers {
     /// Ends the agent.
     ///
     /// # Errors
-    /// Something that it held could not be taken back.
+    /// Something that it held could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
         self.network.close().await
     }

@@ -111,7 +111,7 @@ impl World {
     /// Takes back whatever is still in place, and ends the agent.
     ///
     /// # Errors
-    /// Something could not be taken back.
+    /// Something could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
         self.network.close().await
     }

@@ -1,4 +1,4 @@
-//! The doors between chaos and this harness: three small traits.
+//! The three traits through which chaos reaches this harness.
 
 use std::{
     net::UdpSocket,

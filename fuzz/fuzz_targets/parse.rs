@@ -1,4 +1,4 @@
-//! Any text is told apart into an experiment and mistakes, without a panic; what parses is formatted without loss.
+//! Any text becomes an experiment or mistakes, without a panic; what parses is formatted without loss.
 
 #![no_main]
 
@@ -24,8 +24,8 @@ fuzz_target!(|text: &str| {
         }
     }
     // Drawing is slow beside all the rest, and one mistake is drawn like the other.
-    let told = &compiled.diagnostics;
-    for diagnostic in told.first().into_iter().chain(told.get(1..).and_then(<[_]>::last)) {
+    let found = &compiled.diagnostics;
+    for diagnostic in found.first().into_iter().chain(found.get(1..).and_then(<[_]>::last)) {
         let drawn = screen.render_report(&mut shown, &Report::new(diagnostic, &compiled.sources));
         assert!(drawn.is_ok(), "{diagnostic:?} cannot be shown");
     }

@@ -16,10 +16,10 @@ pub fn repository() -> &'static Path {
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("CHAOS_BIN") {
-        Some(told) => {
-            let told = PathBuf::from(told);
-            assert!(told.is_file(), "CHAOS_BIN={} is not a file", told.display());
-            told
+        Some(given) => {
+            let given = PathBuf::from(given);
+            assert!(given.is_file(), "CHAOS_BIN={} is not a file", given.display());
+            given
         }
         None => beside(),
     })

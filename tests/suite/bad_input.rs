@@ -8,7 +8,7 @@ use chaos_tests::{
 };
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     let chaos = Chaos::new();
     for (what, changes, place, words) in [
         ("an unknown host", ("on api to client", "on apy to client"), "on apy", "did you mean `api`"),
@@ -37,7 +37,7 @@ fn mistakes_are_told_with_their_place() {
 }
 
 #[test]
-fn all_mistakes_of_all_files_are_told_at_once() {
+fn all_mistakes_of_all_files_are_reported_at_once() {
     let chaos = Chaos::new();
     let one = chaos.file(
         "one.chaos",

@@ -165,7 +165,10 @@ fn a_disk_that_becomes_full_under_the_fault_loses_no_rollback() {
     scene.assert_as_before();
     assert!(matches!(ended.code, Some(0 | 4)), "{ended}");
     assert!(ended.said("everything is as it was"), "{ended}");
-    assert!(ended.said("not complete") && ended.said("No space left on device"), "nobody is told: {ended}");
+    assert!(
+        ended.said("not complete") && ended.said("No space left on device"),
+        "nothing is reported: {ended}"
+    );
     disk.empty();
     let _ = scene.call(&["restore"]).exits(0);
     scene.call(&["restore"]).exits(0).says("nothing to do");

@@ -130,7 +130,7 @@ fn every_form_of_file_says_the_same() {
 }
 
 #[test]
-fn bad_input_is_told_with_its_place() {
+fn bad_input_is_reported_with_its_place() {
     let chaos = recorded();
     for (formula, more, words) in [
         ("alwys[0s,1s] (x <= 5)", &[][..], "did you mean `always`"),

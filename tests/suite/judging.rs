@@ -39,13 +39,13 @@ fn a_recorded_run_is_judged_again_without_running_anything() {
     assert!(again.stderr.contains(&format!("other.chaos:{line}:")), "the clause is not underlined: {again}");
     // The reports for other programs underline it, too, each in its own file.
     for format in ["junit", "markdown"] {
-        let told = chaos.call(&["judge", run, "--with", &other, "--format", format]).exits(1).stdout;
-        let told = told.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-        let (_, lines) = told.split_once(&format!("--> other.chaos:{line}:5\n")).expect(&told);
-        let [clause, marks] = lines.lines().take(2).collect::<Vec<_>>()[..] else { panic!("{told}") };
+        let output = chaos.call(&["judge", run, "--with", &other, "--format", format]).exits(1).stdout;
+        let output = output.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+        let (_, lines) = output.split_once(&format!("--> other.chaos:{line}:5\n")).expect(&output);
+        let [clause, marks] = lines.lines().take(2).collect::<Vec<_>>()[..] else { panic!("{output}") };
         let (before, width) = (marks.find('^').unwrap(), marks.matches('^').count());
         let underlined = "\"the way is far\":  p50(get.latency) <= 15ms during far observed";
-        assert_eq!(&clause[before..before + width], underlined, "{told}");
+        assert_eq!(&clause[before..before + width], underlined, "{output}");
     }
     assert_eq!(fs::read_to_string(folder.join("record.json")).unwrap(), record, "judging changed the record");
 

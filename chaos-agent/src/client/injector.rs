@@ -31,7 +31,7 @@ impl AgentInjector {
     /// Takes back what is still in place, and ends the agents; other injectors of the same agents go with it.
     ///
     /// # Errors
-    /// Something could not be taken back.
+    /// Something could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
         self.agents.close().await
     }

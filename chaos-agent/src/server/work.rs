@@ -92,7 +92,7 @@ impl Work {
         self.says.send(Message::Answer { number, answer }).ok();
     }
 
-    /// Returns what carries a request out and says what came of it. Its place among those about the same fault or probe is
+    /// Returns what carries a request out and reports the result. Its place among those about the same fault or probe is
     /// taken at once.
     pub(super) fn answer(
         self: &Arc<Self>,

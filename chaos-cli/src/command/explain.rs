@@ -13,11 +13,11 @@ pub(crate) fn run(args: &Explain) -> Exit {
     if let Some(series) = scenario.series() {
         render::print(&series);
     }
-    // The cells of an `each` differ in their values only, which the list of the runs has told.
-    let mut told: Vec<&str> = Vec::new();
+    // The cells of an `each` differ in their values only, which the list of the runs shows.
+    let mut explained: Vec<&str> = Vec::new();
     for experiment in &scenario.compiled.experiments {
-        if !told.contains(&experiment.name.value.as_str()) {
-            told.push(&experiment.name.value);
+        if !explained.contains(&experiment.name.value.as_str()) {
+            explained.push(&experiment.name.value);
             render::print(&explain(experiment, &Policy::default()));
         }
     }

@@ -1,4 +1,4 @@
-//! `chaos run`: each experiment of a file for itself, all cells of an `each` ([`matrix`]), or a [`search`].
+//! `chaos run`: each experiment of a file on its own, all cells of an `each` ([`matrix`]), or a [`search`].
 //!
 //! [`carry`] carries out one experiment for all of them. What goes on over many runs is in [`chaos_core::series`].
 
@@ -98,7 +98,7 @@ struct Over {
     ended_early: bool,
 }
 
-/// Runs the experiments of a file, each for itself.
+/// Runs the experiments of a file, each on its own.
 async fn plainly(session: &Session<'_>) -> Over {
     let experiments = &session.scenario.compiled.experiments;
     let runs = each(experiments, &session.args.out, session.seed, Part::Alone, session).await;

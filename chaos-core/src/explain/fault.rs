@@ -25,7 +25,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
         .iter()
         .partition(|fault| experiment.timeline.steps.iter().any(|step| injects(&step.value, fault)));
     for fault in injected {
-        // Nothing is said of how it goes on: it is the same until it is taken back.
+        // Nothing is said of how it goes on: it stays the same until it is removed.
         let Course::Steady = fault.course;
         page.item(&format!("{}: {}", fault.name, short(&fault.action, &fault.on)));
         page.detail(&detail(experiment, &fault.action, &fault.on));
@@ -42,7 +42,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     }
 }
 
-/// Says what every change does, which is no fault.
+/// Says what every change does, which is not a fault.
 pub(super) fn changes(experiment: &Experiment, page: &mut Page) {
     if experiment.changes.is_empty() {
         return;

@@ -93,7 +93,7 @@ impl<'a> RunTimeline<'a> {
         self.cache.taken(probe, self.view)
     }
 
-    /// Resolves a comparison's right side as [`Limit::of`] does, from at least so many samples of the baseline.
+    /// Resolves a comparison's right side as [`Limit::of`] does, from at least this number of samples of the baseline.
     pub(super) fn limit(&self, comparison: &Comparison, length: Option<Nanos>, least: Least) -> Limit {
         let baseline = self.baseline().filter(|_| matches!(comparison.bound, Bound::Baseline { .. }));
         let number = baseline.and_then(|period| {

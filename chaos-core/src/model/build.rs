@@ -99,7 +99,7 @@ impl Experiment {
         self
     }
 
-    /// Refuses to touch more than so many hosts, namespaces or machines.
+    /// Refuses to touch more than this number of hosts, namespaces or machines.
     #[must_use]
     pub fn at_most_hosts(mut self, count: u32) -> Self {
         let limit = RadiusLimit { at_most: Amount::Count(count), of: RadiusUnit::Hosts, span: Span::NONE };
@@ -163,7 +163,7 @@ impl Host {
         Host { name: name.into(), copies: None, programs: Vec::new() }
     }
 
-    /// Makes so many copies of it: `api-1`, `api-2`, …
+    /// Makes this number of copies of it: `api-1`, `api-2`, …
     #[must_use]
     pub fn copies(mut self, count: u32) -> Self {
         self.copies = Some(count);
@@ -249,7 +249,7 @@ impl Probe {
         self
     }
 
-    /// Keeps up to so many connections, and uses them again.
+    /// Keeps up to this number of connections, and uses them again.
     #[must_use]
     pub fn reusing_connections(mut self, count: u32) -> Self {
         self.connections = Connections::Reuse(count);

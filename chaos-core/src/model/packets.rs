@@ -60,7 +60,7 @@ pub enum FaultSpec {
     Block {
         /// Which connections.
         connections: Blocked,
-        /// Whether the sender is told.
+        /// Whether the sender gets an answer.
         answer: Refusal,
     },
     /// Nothing passes either way.
@@ -80,7 +80,7 @@ pub enum Blocked {
     Established,
 }
 
-/// Whether a blocked sender is told.
+/// Whether a blocked sender gets an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
@@ -153,7 +153,7 @@ impl FaultSpec {
         }
     }
 
-    /// Returns which share of requests of so many packets it leaves as fast as they were.
+    /// Returns which share of requests of this number of packets it leaves as fast as they were.
     pub fn leaves_alone(&self, packets: i32) -> f64 {
         match self {
             FaultSpec::Loss { ratio, .. } | FaultSpec::Corrupt { ratio } => (1.0 - ratio).powi(packets),

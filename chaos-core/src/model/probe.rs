@@ -210,7 +210,7 @@ pub enum HeaderValue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Connections {
-    /// Up to so many are kept and used again.
+    /// Up to this number are kept and used again.
     Reuse(u32),
     /// Each measurement opens its own.
     Fresh,
@@ -228,7 +228,7 @@ pub enum Condition {
     Header(String, String),
     /// One of the answers is this text (an address or a name).
     Answer(String),
-    /// The server's certificate is valid for at least so many seconds.
+    /// The server's certificate is valid for at least this number of seconds.
     DaysLeft(f64),
     /// The command ended with this code.
     Exit(i32),

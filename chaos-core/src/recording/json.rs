@@ -10,14 +10,14 @@ pub(super) fn read(text: &str) -> Result<Recording, Error> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
-        let mut told = Error::new(format!("this is not JSON: {message}"));
-        told.place = Some((error.line() as u64, Some(error.column() as u64)));
+        let mut mistake = Error::new(format!("this is not JSON: {message}"));
+        mistake.place = Some((error.line() as u64, Some(error.column() as u64)));
         let rest = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
         let near: String = rest.chars().skip(error.column().saturating_sub(3)).take(6).collect();
         if ["NaN", "Inf"].iter().any(|word| near.contains(word)) {
-            told = told.help("JSON has no NaN: write `null` where nothing is known");
+            mistake = mistake.help("JSON has no NaN: write `null` where nothing is known");
         }
-        told
+        mistake
     })?;
     match value {
         Value::Object(object) if object.contains_key("status") && !object.contains_key("time") => {

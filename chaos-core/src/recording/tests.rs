@@ -2,7 +2,7 @@ use super::*;
 
 const S: Nanos = 1_000_000_000;
 
-fn told(text: &str) -> (String, Option<u64>) {
+fn mistake(text: &str) -> (String, Option<u64>) {
     let error = read(text.as_bytes()).expect_err(text);
     let help = error.help.as_ref().map_or_else(String::new, |help| format!(" / {help}"));
     (format!("{}{help}", error.message), error.place.map(|(line, _)| line))
@@ -32,7 +32,7 @@ fn the_same_signals_in_every_form() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_line() {
+fn mistakes_are_reported_with_their_line() {
     for (text, line, words) in [
         ("", None, "empty"),
         ("  \n\n", None, "empty"),
@@ -67,7 +67,7 @@ fn mistakes_are_told_with_their_line() {
         ("{\"status\": \"error\", \"error\": \"timeout\"}", None, "Prometheus answered `error`: timeout"),
         ("{\"status\": \"success\", \"data\": {\"resultType\": \"vector\"}}", None, "query_range"),
     ] {
-        let (message, found) = told(text);
+        let (message, found) = mistake(text);
         assert!(message.contains(words), "{text:?}: {message}");
         assert_eq!(found, line, "{text:?}: {message}");
     }
@@ -75,7 +75,7 @@ fn mistakes_are_told_with_their_line() {
 }
 
 #[test]
-fn what_is_not_finite_counts_as_unknown_and_is_told() {
+fn what_is_not_finite_counts_as_unknown_and_is_reported() {
     let recording = read(b"time,x\n0,1\n1,NaN\n2,inf\n3,2\n").unwrap();
     let column = recording.column("x").unwrap();
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_value_outside_of_its_range_is_an_error() {
 }
 
 #[test]
-fn dates_begin_at_the_first_unless_told_otherwise() {
+fn dates_begin_at_the_first_unless_asked_otherwise() {
     let text = b"time,x\n2026-01-31T12:00:00Z,1\n2026-01-31T12:00:01.5Z,2\n";
     let later = b"time,y\n2026-01-31T12:00:10Z,1\n";
     let mut both = [read(text).unwrap(), read(later).unwrap()];

@@ -64,7 +64,7 @@ pub(super) fn effect(record: &Record, part: &PartRecord) -> (Style, String) {
     (Style::Plain, text)
 }
 
-/// Says whether a part is taken back, and what proves it.
+/// Says whether a part was reverted, and what proves it.
 pub(super) fn restored(part: &PartRecord) -> (Style, String) {
     let attempts = match part.attempts {
         0 | 1 => String::new(),

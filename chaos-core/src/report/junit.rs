@@ -234,8 +234,8 @@ fn expectations(record: &Record) -> Vec<TestCase> {
 fn expectation(record: &Record, judged: &Judged) -> TestCase {
     let text = |reasons: &[String]| {
         let more = reasons.iter().filter(|r| !judged.measured.contains(r.as_str()));
-        let told = [&judged.claim, &judged.measured].into_iter().chain(more).map(String::as_str);
-        let lines: Vec<&str> = told.chain(remarks(&judged.findings)).collect();
+        let texts = [&judged.claim, &judged.measured].into_iter().chain(more).map(String::as_str);
+        let lines: Vec<&str> = texts.chain(remarks(&judged.findings)).collect();
         lines.join("\n")
     };
     match &judged.verdict {

@@ -101,9 +101,9 @@ fn head(out: &mut String, record: &Record, overall: &Overall) {
     let name = text(&record.plan.experiment.title());
     let _ = write!(out, "## {sign} {}: {name}\n\n", overall.verdict.words().to_uppercase());
     let _ = writeln!(out, "> {}\n", text(&record.plan.experiment.hypothesis));
-    // What is still in place is told below, thing by thing.
-    let told = usize::from(overall.verdict == Verdict::NotRestored);
-    for reason in overall.reasons.iter().skip(told) {
+    // What is still in place is listed below, thing by thing.
+    let listed = usize::from(overall.verdict == Verdict::NotRestored);
+    for reason in overall.reasons.iter().skip(listed) {
         let _ = writeln!(out, "- {}", prose(reason));
     }
     if let Some(closest) = &overall.closest {
@@ -209,11 +209,11 @@ fn faults(out: &mut String, record: &Record) {
         ]
     };
     table(out, ["fault", "on", "what", "backend", "effect", "restored"], record.parts.iter().map(row));
-    let mut told: Vec<(&str, &String)> = Vec::new();
+    let mut listed: Vec<(&str, &String)> = Vec::new();
     for part in &record.parts {
         for why in offer(&record.plan, &part.id).iter().flat_map(|o| &o.because) {
-            if !told.contains(&(&part.backend, why)) {
-                told.push((&part.backend, why));
+            if !listed.contains(&(&part.backend, why)) {
+                listed.push((&part.backend, why));
                 let _ = write!(out, "\n{}, {}\n", text(&part.backend), prose(why));
             }
         }

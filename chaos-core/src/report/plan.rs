@@ -90,7 +90,7 @@ fn timeline(plan: &Plan) -> Vec<Line> {
     let indent = TIMES + 2;
     let mut out = Vec::new();
     let mut offset = Duration::ZERO;
-    let mut told: Vec<&str> = Vec::new();
+    let mut listed: Vec<&str> = Vec::new();
     if !plan.background.is_empty() {
         out.push(at(offset, "set up the delays of the lab's links"));
         for part in &plan.background {
@@ -128,10 +128,10 @@ fn timeline(plan: &Plan) -> Vec<Line> {
             }
             Step::Inject(name) => {
                 out.push(at(offset, "inject ").strong(name.as_str()));
-                if told.contains(&name.as_str()) {
+                if listed.contains(&name.as_str()) {
                     continue;
                 }
-                told.push(name);
+                listed.push(name);
                 if let Some(fault) = plan.faults.iter().find(|f| f.name == name.value) {
                     out.extend(inject(fault, indent));
                 }

@@ -85,8 +85,8 @@ fn verdict(record: &Record, overall: &Overall) -> Vec<Line> {
         );
     }
     // What is not restored was reported above.
-    let told = usize::from(overall.verdict == Verdict::NotRestored);
-    for reason in overall.reasons.iter().skip(told) {
+    let listed = usize::from(overall.verdict == Verdict::NotRestored);
+    for reason in overall.reasons.iter().skip(listed) {
         let cause = record.abort.as_ref().filter(|c| c.reason == *reason);
         let when = cause.map(|c| format!(", {} into the run", moment(c.at))).unwrap_or_default();
         out.push(Line::at(2).plain(reason).plain(when));
@@ -206,7 +206,7 @@ fn steady_line(steady: &SteadyResult) -> Line {
 
 fn faults(record: &Record) -> Vec<Line> {
     let mut out = Vec::new();
-    // Of a run that injected nothing the first lines have told so.
+    // Of a run that injected nothing the first lines have said so.
     let began = !matches!(record.completion, Completion::Refused { .. });
     for part in
         record.parts.iter().filter(|p| p.role != Role::Background && (began || p.state != PartState::Planned))

@@ -391,13 +391,13 @@ impl Director {
         self.watchers.spawn(async move {
             let mut ticks = tokio::time::interval(ctx.policy.tick);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut told = 0;
+            let mut reported = 0;
             loop {
                 ticks.tick().await;
                 let now = ctx.now();
                 ctx.monitor.tick(now);
-                if now - told >= nanos(ctx.policy.progress) {
-                    told = now;
+                if now - reported >= nanos(ctx.policy.progress) {
+                    reported = now;
                     let probes = ctx.monitor.progress(now);
                     ctx.emit(What::Progress {
                         probes,

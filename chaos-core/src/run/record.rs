@@ -170,7 +170,7 @@ pub enum AbortKind {
     Inject,
     /// A fault could not be injected for want of a right.
     Denied,
-    /// A fault could not be taken back when the timeline asked for it.
+    /// A fault could not be reverted when the timeline asked for it.
     Revert,
     /// A fault was in place, but nothing proved that it met traffic; the expectations are inconclusive.
     Unproven,

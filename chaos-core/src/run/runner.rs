@@ -100,7 +100,7 @@ impl RunnerBuilder {
         self
     }
 
-    /// Adds someone to be told of every event.
+    /// Adds an event sink.
     pub fn on_event(mut self, sink: EventSink) -> Self {
         self.sinks.push(sink);
         self

@@ -128,11 +128,11 @@ impl Stage {
 
     /// Runs to the end, which must come within an hour of the world's time.
     pub(super) async fn run(&self) -> Finished {
-        self.run_told(|_| {}).await
+        self.run_watched(|_| {}).await
     }
 
-    /// Runs, telling every event also to `told`.
-    pub(super) async fn run_told(&self, told: impl Fn(&RunEvent) + Send + Sync + 'static) -> Finished {
+    /// Runs, telling every event also to `sink`.
+    pub(super) async fn run_watched(&self, sink: impl Fn(&RunEvent) + Send + Sync + 'static) -> Finished {
         let plan = testing::plan(&self.experiment, &self.world).await.unwrap();
         let events = self.events.clone();
         let runner = Runner::builder()
@@ -145,7 +145,7 @@ impl Stage {
             .id("r1")
             .on_event(Arc::new(move |event: &RunEvent| {
                 events.lock().unwrap().push(event.clone());
-                told(event);
+                sink(event);
             }))
             .build()
             .unwrap();

@@ -9,7 +9,7 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
         .flat_map(|(about, _, claim)| claim.comparisons().into_iter().map(move |c| (about.clone(), c)))
         .collect();
     let counted = |m: &Metric| matches!(m.function, Function::Success | Function::Errors);
-    let mut told: Vec<&str> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
     for (about, comparison) in &all {
         let metric = &comparison.metric;
         let fast = matches!(metric.function, Function::Quantile(_) | Function::Max)
@@ -17,8 +17,8 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
             && comparison.op.is_upper_bound();
         let probe = metric.probe.value.as_str();
         let beside = all.iter().flat_map(|(_, c)| c.metrics()).any(|m| counted(m) && m.probe.value == probe);
-        if fast && !beside && !told.contains(&probe) {
-            told.push(probe);
+        if fast && !beside && !named.contains(&probe) {
+            named.push(probe);
             out.push(Finding::new(
                 Kind::Odd,
                 about,

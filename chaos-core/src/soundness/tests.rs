@@ -340,7 +340,7 @@ fn deadlines_windows_and_latencies_that_stand_alone() {
 
 #[test]
 fn a_reading_that_may_miss_what_a_claim_looks_at() {
-    let told = |every: f64, claim: crate::model::Claim| {
+    let findings = |every: f64, claim: crate::model::Claim| {
         let queue = Probe::prometheus("queue", "sum(queue)", "http://10.0.0.1:9090").at_rate(1.0 / every);
         odd(&experiment().with_probe(queue).expect("x", claim))
     };
@@ -350,24 +350,24 @@ fn a_reading_that_may_miss_what_a_claim_looks_at() {
     let during = Phase::Fault(Some("lossy".into()));
     let always = || crate::model::Claim::Always { predicate: queue().into(), during: during.clone() };
     assert_eq!(
-        told(10.0, within()),
+        findings(10.0, within()),
         [
             "`queue` is read once in 10s, and a reading holds for up to 25s: the deadline of 5s may go by without one, and what \
           was read before it decides"
         ]
     );
     // Often enough to be seen, though coarsely; then well.
-    assert_eq!(told(5.0, within()), ["`queue` looks once in 5s, and the deadline is 5s"]);
-    assert_eq!(told(1.0, within()), [""; 0]);
-    assert!(told(21.0, always())[0].contains(": the 20s of lossy may go by without one"));
-    assert_eq!(told(20.0, always()), [""; 0]);
+    assert_eq!(findings(5.0, within()), ["`queue` looks once in 5s, and the deadline is 5s"]);
+    assert_eq!(findings(1.0, within()), [""; 0]);
+    assert!(findings(21.0, always())[0].contains(": the 20s of lossy may go by without one"));
+    assert_eq!(findings(20.0, always()), [""; 0]);
     let stays = |seconds| crate::model::Claim::Stays {
         predicate: queue().into(),
         lasting: s(seconds),
         after: Event::Rollback,
     };
-    assert!(told(6.0, stays(5))[0].contains(": the 5s that it is to stay so may go by"));
-    assert_eq!(told(5.0, stays(5)), [""; 0]);
+    assert!(findings(6.0, stays(5))[0].contains(": the 5s that it is to stay so may go by"));
+    assert_eq!(findings(5.0, stays(5)), [""; 0]);
     // Requests are looked at by windows, which are counted.
     assert_eq!(odd(&experiment()), [""; 0]);
     let mut aborting = experiment()
@@ -392,7 +392,7 @@ fn a_share_of_the_answered_leaves_out_the_others() {
         }],
         ..success()
     };
-    let told = |metric: Metric, whole: bool| {
+    let findings = |metric: Metric, whole: bool| {
         let mut experiment = experiment();
         let label = |name: &str, source| Label { name: name.into(), source };
         experiment.probes[0].labels = vec![
@@ -406,12 +406,12 @@ fn a_share_of_the_answered_leaves_out_the_others() {
         let experiment = experiment.expect("x", metric.at_least(share(0.9)).during(Phase::Fault(None)));
         odd(&experiment).into_iter().filter(|m| m.contains("without an answer")).count()
     };
-    assert_eq!(told(by("backend", false), false), 1);
-    assert_eq!(told(by("status", false), false), 1);
+    assert_eq!(findings(by("backend", false), false), 1);
+    assert_eq!(findings(by("status", false), false), 1);
     // Something counts all of them, or the label is known before there is an answer, or all but some are meant.
-    assert_eq!(told(by("backend", false), true), 0);
-    assert_eq!(told(by("who", false), false), 0);
-    assert_eq!(told(by("backend", true), false), 0);
+    assert_eq!(findings(by("backend", false), true), 0);
+    assert_eq!(findings(by("who", false), false), 0);
+    assert_eq!(findings(by("backend", true), false), 0);
 }
 
 /// A program whose inside nobody knows.

@@ -128,7 +128,7 @@ impl Checker {
         let (hypothesis, steady_state, course) = (parts.hypothesis, parts.steady_state, parts.timeline);
         let complete = hypothesis.is_some() && steady_state.is_some() && course.is_some();
         let (timeline, plain) = course.unzip();
-        // What is missing has been told; what is there is judged without it.
+        // What is missing has been reported; what is there is judged without it.
         let mut experiment = Experiment {
             name,
             owner: parts.owner,
@@ -262,7 +262,7 @@ impl Checker {
                 if let Some(change) = &change
                     && let Some(fault) = names.faults.iter().find(|fault| **fault == change.name)
                 {
-                    // Both are taken back by their names.
+                    // Both are removed by their names.
                     self.duplicate("change", &change.name, fault.span);
                 }
                 parts.changes.extend(change);
@@ -403,7 +403,7 @@ impl Checker {
     /// Reports every required line that is missing.
     fn required(&mut self, written: &[&str], title: Span) {
         let lab = written.contains(&"lab");
-        // A line with a mistake of its own is there: its mistake has been told.
+        // A line with a mistake of its own is there: its mistake has been reported.
         let mut missing = |words: &[&str], what: &str, help: &str| {
             if !words.iter().any(|w| written.contains(w)) {
                 self.error(Code::MissingLine, title, format!("the experiment has no {what}")).help =

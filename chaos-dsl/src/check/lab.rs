@@ -38,7 +38,7 @@ impl Checker {
             match statement.keyword() {
                 "host" => self.host(statement, &mut lab, &mut taken),
                 "link" => {}
-                // The first of them has been told.
+                // The first of them has been reported.
                 "run" if before.is_some_and(|line| line.keyword() == "run") => {}
                 "run" => self.run_without_host(statement, before),
                 word => {

@@ -83,7 +83,7 @@ impl Checker {
         };
         let parsed = (kind.read)(self, &mut cursor, names);
         if parsed.is_none() {
-            // The mistake has been told; go on behind it.
+            // The mistake has been reported; go on behind it.
             while cursor.peek().is_some_and(|i| !i.is_word("from") && !matches!(i.kind, ItemKind::Block(_))) {
                 cursor.take();
             }

@@ -116,7 +116,7 @@ impl Checker {
                 }
             }
         }
-        if group.experiments.is_empty() && groups.len() == before && !self.told_within(statement.span) {
+        if group.experiments.is_empty() && groups.len() == before && !self.reported_within(statement.span) {
             self.error(Code::MissingLine, statement.span, "this `each` holds no experiment").help =
                 Some("write `experiment \"title\" { … }` in it".into());
         }
@@ -295,12 +295,12 @@ impl Checker {
         {
             let Some(value) = self.params.get(&axis.name.value).map(|param| param.value) else { continue };
             let all: Vec<String> = axis.values.iter().map(ToString::to_string).collect();
-            let told =
+            let message =
                 format!("`--set {}={value}`: the file runs `{}` with other values", axis.name, axis.name);
             axis.values.retain(|v| v.value == value);
-            if axis.values.is_empty() && !self.out.iter().any(|d| d.message == told) {
+            if axis.values.is_empty() && !self.out.iter().any(|d| d.message == message) {
                 let help = format!("its values are {}", all.join(", "));
-                self.out.push(Diagnostic::new(Code::BadSetting, told).help(help));
+                self.out.push(Diagnostic::new(Code::BadSetting, message).help(help));
             }
         }
         let runs = |group: &Group<'_, '_>| {

@@ -1,4 +1,4 @@
-//! What an experiment cannot show as it is written, told with the places in its text.
+//! What an experiment cannot show as it is written, reported with the places in its text.
 
 use chaos_core::{
     model::{Experiment, Step, Timeline},
@@ -15,7 +15,7 @@ impl Checker {
         self.unsound(soundness::of_claims(experiment));
         let Some(plain) = plain else { return };
         // What is planned is not known as long as the timeline has mistakes.
-        if self.told_within(experiment.timeline.span) {
+        if self.reported_within(experiment.timeline.span) {
             return;
         }
         if plain {

@@ -15,10 +15,11 @@ fn setting() -> Setting {
 }
 
 fn notation(text: &str) -> String {
-    let told = |diagnostics: Vec<Diagnostic>| panic!("{text}: {diagnostics:#?}");
-    let question = compile(text, &setting()).unwrap_or_else(told);
+    let diagnostics = |diagnostics: Vec<Diagnostic>| panic!("{text}: {diagnostics:#?}");
+    let question = compile(text, &setting()).unwrap_or_else(diagnostics);
     let written = question.notation();
-    let again = compile(&written, &setting()).unwrap_or_else(|told| panic!("{text}: {written}: {told:#?}"));
+    let again = compile(&written, &setting())
+        .unwrap_or_else(|diagnostics| panic!("{text}: {written}: {diagnostics:#?}"));
     assert_eq!(again.notation(), written, "{text}");
     written
 }
@@ -168,7 +169,7 @@ fn judged(text: &str, csv: &str, phases: &str) -> (Outcome, Option<f64>) {
     let known = recording.columns.iter().map(|c| Known { name: c.name.clone(), number: c.first_number });
     let mut setting = Setting::new(known, recording.last.unwrap() + 1);
     setting.add_phases(phases).unwrap();
-    let question = compile(text, &setting).unwrap_or_else(|told| panic!("{text}: {told:#?}"));
+    let question = compile(text, &setting).unwrap_or_else(|diagnostics| panic!("{text}: {diagnostics:#?}"));
     let range = Interval { lo: 0.0, hi: 100.0 };
     let signals =
         question.signals.iter().map(|name| recording.signal(recording.column(name).unwrap(), range).unwrap());
@@ -243,9 +244,9 @@ fn any_core() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn the_notation_of_a_formula_is_the_formula(text in any_core()) {
-        let question = compile(&text, &setting()).unwrap_or_else(|told| panic!("{text}: {told:#?}"));
+        let question = compile(&text, &setting()).unwrap_or_else(|diagnostics| panic!("{text}: {diagnostics:#?}"));
         let written = question.notation();
-        let again = compile(&written, &setting()).unwrap_or_else(|told| panic!("{written}: {told:#?}"));
+        let again = compile(&written, &setting()).unwrap_or_else(|diagnostics| panic!("{written}: {diagnostics:#?}"));
         prop_assert_eq!(&again.statement, &question.statement, "{} / {}", text, written);
         prop_assert_eq!(again.signals, question.signals);
     }

@@ -323,10 +323,10 @@ impl<'a> Cursor<'a> {
         let end = self.previous_end();
         let Some(second) = self.comparison() else { return Ok(()) };
         let last = self.token().start;
-        let told = self.reports.len();
+        let before = self.reports.len();
         let complete = operand(self).is_ok();
         // A mistake in it waits until there is one comparison.
-        self.reports.truncate(told);
+        self.reports.truncate(before);
         let operands = [(start, first.span.start), (middle, end), (last, self.previous_end())];
         let help = if complete {
             let written = operands.map(|(start, end)| {

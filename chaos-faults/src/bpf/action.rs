@@ -20,7 +20,7 @@ fn threshold(share: Share) -> Option<u32> {
 /// Which of the matched packets are lost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Loss {
-    /// Each packet for itself.
+    /// Each packet independently.
     Independent(Share),
     /// In bursts, by a chain of two states, as netem's `loss gemodel`.
     Bursts(Bursts),

@@ -13,7 +13,7 @@ const NETEM_LOSS_GE: u16 = 2;
 /// Which packets netem loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Loss {
-    /// Each packet by itself; with a correlation, each random number leans on the one before by that share.
+    /// Each packet independently; with a correlation, each random number leans on the one before by that share.
     Random {
         /// The share of packets lost.
         probability: Probability,
@@ -44,7 +44,7 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// Loses each packet by itself with the probability `share`.
+    /// Loses each packet independently with the probability `share`.
     pub fn random(share: Share) -> Self {
         Self::Random { probability: Probability::of(share), correlation: Probability::NEVER }
     }

@@ -131,7 +131,7 @@ fn talk(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_and_established_connections_are_told_apart() {
+async fn new_and_established_connections_are_distinguished() {
     let Some(world) = World::new() else { return };
     let listener = pair::inside(&world.pair.b, || TcpListener::bind("10.99.0.2:4003").unwrap());
     std::thread::spawn(move || {
@@ -168,7 +168,7 @@ async fn new_and_established_connections_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rejected_sender_is_told_at_once() {
+async fn a_rejected_sender_gets_an_answer_at_once() {
     let refusal = |connections| FaultSpec::Block { connections, answer: Refusal::Reject };
     let Some(world) = World::with("nft", &[refusal(Blocked::All)]).await else { return };
     let before = (world.dump(), pair::run(&world.pair.a, "nft list ruleset"));
@@ -193,8 +193,8 @@ async fn a_rejected_sender_is_told_at_once() {
         assert_eq!(connect(4006), Ok(()));
         let datagram = world.pair.sender("10.99.0.2", 4005);
         datagram.send(b"x").ok();
-        let told = datagram.send(b"x").is_err() || datagram.send(b"x").is_err();
-        assert_eq!(told, connections == Blocked::All);
+        let refused = datagram.send(b"x").is_err() || datagram.send(b"x").is_err();
+        assert_eq!(refused, connections == Blocked::All);
         assert!(world.injector.effect(&undo).await.unwrap().met >= 1);
         world.injector.revert(&undo).await.unwrap();
         world.injector.revert(&undo).await.unwrap();

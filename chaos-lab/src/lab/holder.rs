@@ -62,9 +62,10 @@ impl Holder {
                 return Err(fail(source));
             }
         };
-        let (told, first) = oneshot::channel();
+        let (sender, first) = oneshot::channel();
         let (waiting, dead) = (Waiting::default(), Dead::default());
-        let ears = Ears { told: Some(told), waiting: Arc::clone(&waiting), dead: Arc::clone(&dead), events };
+        let ears =
+            Ears { sender: Some(sender), waiting: Arc::clone(&waiting), dead: Arc::clone(&dead), events };
         Ok(Holder {
             child: Some(child),
             pid,
@@ -113,8 +114,8 @@ impl Holder {
 
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, LabError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (told, answer) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, told);
+        let (sender, answer) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
         self.send(&Request { id, ask }).await?;
         answer.await.map_err(|_| LabError::Ended(String::new()))?.map_err(Into::into)
     }
@@ -205,7 +206,7 @@ fn inherit_nothing(command: &mut Command) {
 
 /// The side that listens to the lab.
 struct Ears {
-    told: Option<oneshot::Sender<Result<Frame, LabError>>>,
+    sender: Option<oneshot::Sender<Result<Frame, LabError>>>,
     waiting: Waiting,
     dead: Dead,
     events: broadcast::Sender<LabEvent>,
@@ -220,7 +221,7 @@ impl Ears {
                 Err(e) => tracing::warn!("the lab said something unintelligible: {e}"),
             }
         }
-        if let Some(told) = self.told.take() {
+        if let Some(sender) = self.sender.take() {
             // A wrong executable, mostly, and what it says helps to see that.
             let mut said = String::new();
             let _ = tokio::time::timeout(
@@ -230,7 +231,7 @@ impl Ears {
             .await;
             let said = said.trim();
             let reason = if said.is_empty() { String::new() } else { format!(", saying `{said}`") };
-            let _ = told.send(Err(LabError::Ended(reason)));
+            let _ = sender.send(Err(LabError::Ended(reason)));
         }
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let _ = self.events.send(LabEvent::Ended);
@@ -239,12 +240,12 @@ impl Ears {
     fn hear(&mut self, frame: Frame) {
         match frame {
             Frame::Up(_) | Frame::Failed(_) => {
-                if let Some(told) = self.told.take() {
-                    let _ = told.send(Ok(frame));
+                if let Some(sender) = self.sender.take() {
+                    let _ = sender.send(Ok(frame));
                 }
             }
             Frame::Died(death) => {
-                if self.told.is_none() {
+                if self.sender.is_none() {
                     let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
                     dead.push((death.host.clone(), death.program));
                     let _ = self.events.send(LabEvent::ProgramDied(death));
@@ -252,8 +253,8 @@ impl Ears {
             }
             Frame::Answer { id, outcome } => {
                 let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-                if let Some(told) = waiting {
-                    let _ = told.send(outcome);
+                if let Some(sender) = waiting {
+                    let _ = sender.send(outcome);
                 }
             }
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{HostLayout, Layout};
 use crate::resolver::Names;
 
-/// What the HTTP server is told to be.
+/// How the HTTP server behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Http {
     /// The host's name, given in `x-served-by`.
@@ -30,7 +30,7 @@ pub struct Http {
     pub body: Option<String>,
 }
 
-/// What the gateway is told to be.
+/// How the gateway behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
     /// The host's name, given in `x-served-by` where no upstream answered.

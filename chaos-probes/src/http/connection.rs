@@ -60,7 +60,7 @@ impl Connection {
     /// Returns whether the connection can take a request, as far as is known.
     pub(super) fn is_usable(&mut self) -> bool {
         // Nobody is woken if an idle connection closes: it is looked at again before it is used. A task that has
-        // used up its share would be told to come back later, and a good connection would pass for a bad one.
+        // used up its share would be asked to come back later, and a good connection would pass for a bad one.
         let mut look = pin!(unconstrained(poll_fn(|cx| {
             self.drive(cx);
             Poll::Ready(())

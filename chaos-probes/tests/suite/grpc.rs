@@ -127,7 +127,7 @@ async fn connections_are_kept_or_not() {
 }
 
 #[tokio::test]
-async fn it_speaks_tls_where_it_is_told_to() {
+async fn it_speaks_tls_where_it_is_asked_to() {
     let authority = Authority::new();
     let port = serve(Some(authority.server("api.example", 2050, &["h2"])), ALL).await;
     let mut probe = health(port, "ready");

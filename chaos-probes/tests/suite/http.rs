@@ -159,7 +159,7 @@ async fn a_stale_connection_is_replaced_once_where_repeating_is_safe() {
         assert_eq!((again.outcome, again.connect.is_some()), (Outcome::Ok, true), "{again:?}");
         assert_eq!(server.accepted(), 2);
 
-        // Sent twice, a POST might count twice: the failure is told.
+        // Sent twice, a POST might count twice: the failure is reported.
         let server = Server::start(script).await;
         let prober = open(&http("POST", &server.url(), &[]), &here(&[], &[])).await;
         assert_eq!(prober.once().await.outcome, Outcome::Ok);

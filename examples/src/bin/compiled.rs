@@ -62,13 +62,13 @@ fn compiled() -> Result<Vec<Experiment>, Box<dyn Error>> {
     if compiled.is_ok() {
         return Ok(compiled.experiments);
     }
-    let told = compiled.diagnostics.iter().map(|diagnostic| {
+    let diagnostics = compiled.diagnostics.iter().map(|diagnostic| {
         let record = diagnostic.record(&compiled.sources);
         let place = record.primary.and_then(|label| Some((label.file?, label.start?)));
         let place = place.map(|(file, at)| format!("{file}:{}:{}: ", at.line, at.column));
         format!("{}{}", place.unwrap_or_default(), diagnostic.message)
     });
-    Err(told.collect::<Vec<_>>().join("\n").into())
+    Err(diagnostics.collect::<Vec<_>>().join("\n").into())
 }
 
 /// Plans, runs and reports one experiment, and says what happens to the fault meanwhile.

@@ -37,7 +37,7 @@ fn closely_decided() -> Record {
 }
 
 #[test]
-fn the_claim_nearest_to_the_other_verdict_is_told_everywhere() {
+fn the_claim_nearest_to_the_other_verdict_is_reported_everywhere() {
     let record = closely_decided();
     let closest = result(&record).closest.unwrap();
     assert_eq!(

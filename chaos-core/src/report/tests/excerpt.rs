@@ -46,7 +46,7 @@ fn what_stands_in_no_file_has_no_lines() {
 }
 
 proptest::proptest! {
-    /// Whatever the text and wherever the place, it is told without a panic and steers no terminal.
+    /// Whatever the text and wherever the place, it is shown without a panic and steers no terminal.
     #[test]
     fn any_place_of_any_text(text in "(.|\n|\t|\u{1b}|é|日){0,60}", start in 0_u32..80, length in 0_u32..80) {
         let mut record = records::passed();

@@ -54,7 +54,7 @@ async fn a_lost_fault_ends_the_run() {
     let stage = Stage::new();
     let world = stage.world.clone();
     let finished = stage
-        .run_told(move |e| {
+        .run_watched(move |e| {
             if matches!(&e.what, What::StageStarted { stage: RunStage::Hold, .. }) {
                 world.lose("the agent on green died");
             }
@@ -72,7 +72,7 @@ async fn a_broken_environment_ends_the_run_without_a_watch() {
     let stage = Stage::new();
     let world = stage.world.clone();
     let finished = stage
-        .run_told(move |e| {
+        .run_watched(move |e| {
             if matches!(&e.what, What::StageStarted { stage: RunStage::Hold, .. }) {
                 world.break_environment("`redis` on db ended");
             }

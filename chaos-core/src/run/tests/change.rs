@@ -1,4 +1,4 @@
-//! Changes: made by a step, no fault, taken back at the very end.
+//! Changes: made by a step, not a fault, reverted at the very end.
 
 use super::*;
 use crate::{
@@ -73,7 +73,7 @@ async fn an_aborted_run_takes_it_back_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_taken_back_is_owed_and_told() {
+async fn what_cannot_be_reverted_is_owed_and_reported() {
     let stage = changed();
     // The reverts of the faults succeed; from then on none does.
     stage.world.mishap(Door::Revert, 2..10_000, Mishap::Fail);

@@ -146,7 +146,7 @@ async fn a_prober_that_panics_is_a_measurement_that_could_not_be_taken() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_keeps_nothing_in_place() {
     let stage = Stage::new();
-    let finished = stage.run_told(|_| std::panic::resume_unwind(Box::new("the terminal is gone"))).await;
+    let finished = stage.run_watched(|_| std::panic::resume_unwind(Box::new("the terminal is gone"))).await;
     assert_eq!(finished.record.completion, Completion::Completed);
     assert!(stage.world.is_pristine());
 }

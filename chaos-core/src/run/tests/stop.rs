@@ -12,7 +12,7 @@ async fn stopped_in(wanted: RunStage) -> (Stage, Finished) {
     let stage = Stage::new();
     let control = stage.control.clone();
     let finished = stage
-        .run_told(move |e| {
+        .run_watched(move |e| {
             if matches!(&e.what, What::StageStarted { stage, .. } if *stage == wanted) {
                 control.stop_at_least(1);
             }
@@ -57,7 +57,7 @@ async fn a_stop_is_heard_while_an_injection_hangs() {
     stage.world.mishap(Door::Inject, 1..2, Mishap::DoneButHangs);
     let control = stage.control.clone();
     let finished = stage
-        .run_told(move |e| {
+        .run_watched(move |e| {
             if matches!(&e.what, What::Part { id, state: PartState::Injecting, .. } if id == "second/green/1")
             {
                 control.stop_at_least(1);
@@ -73,10 +73,10 @@ async fn a_stop_is_heard_while_an_injection_hangs() {
 async fn a_run_whose_future_is_dropped_is_stopped_and_put_back() {
     let stage = Stage::new();
     let held = Arc::new(tokio::sync::Notify::new());
-    let told = held.clone();
-    let run = stage.run_told(move |e| {
+    let seen = held.clone();
+    let run = stage.run_watched(move |e| {
         if matches!(&e.what, What::StageStarted { stage: RunStage::Hold, .. }) {
-            told.notify_one();
+            seen.notify_one();
         }
     });
     tokio::select! {
@@ -100,7 +100,7 @@ async fn stopped_more(more: u32) -> (Stage, Finished) {
     stage.world.mishap(Door::Revert, 0..u32::MAX, Mishap::Hang);
     let control = stage.control.clone();
     let finished = stage
-        .run_told(move |e| match &e.what {
+        .run_watched(move |e| match &e.what {
             What::StageStarted { stage: RunStage::Hold, .. } => control.stop_at_least(1),
             What::Part { state: PartState::Reverting, .. } => control.stop_at_least(1 + more),
             _ => {}

@@ -145,7 +145,7 @@ async fn a_stop_is_heard_while_a_wave_hangs() {
     stage.world.mishap(Door::Inject, 1..4, Mishap::DoneButHangs);
     let control = stage.control.clone();
     let finished = stage
-        .run_told(move |e| {
+        .run_watched(move |e| {
             if matches!(&e.what, What::Part { id, state: PartState::Injecting, .. } if id == "first/blue-4/4")
             {
                 control.stop_at_least(1);

@@ -185,7 +185,7 @@ fn recovery(points: &[(f64, f64)], lasting: Option<Nanos>) -> Decision {
 }
 
 #[test]
-fn settling_counts_relapses_unless_told_for_how_long() {
+fn settling_counts_relapses_unless_a_time_is_given() {
     let settled = recovery(&[(0.0, 6.0), (5.0, 4.0), (12.0, 2.0), (18.0, 0.8), (40.0, 0.9)], None);
     assert_eq!((settled.outcome, settled.time_margin), (Outcome::Passed, Some(12 * S)));
     assert_eq!(settled.decided_at, Some(90 * S - 1));

@@ -41,7 +41,7 @@ const MAX_RATE: f64 = 100_000.0;
 
 /// What is known of a probe while the lines of its block are read.
 pub(super) struct Draft {
-    /// None where its kind has a mistake, which was told already.
+    /// None where its kind has a mistake, which was reported already.
     pub(super) kind: Option<ProbeKind>,
     pub(super) rate: f64,
     pub(super) timeout: Duration,

@@ -1,4 +1,4 @@
-//! What begins no token: it is told what was likely meant, and reading goes on with that.
+//! What begins no token: the report says what was likely meant, and reading goes on with that.
 
 use chaos_core::span::Span;
 use nom::Parser as _;

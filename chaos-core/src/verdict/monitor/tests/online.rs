@@ -208,7 +208,7 @@ fn a_stretch_to_an_end_keeps_the_steps_of_its_outcome_only() {
     assert_eq!(online.frontier(), super::super::super::steps::FOREVER);
 }
 
-/// Another monitor (rtamt 0.4.10) told of the samples one by one: its value at `t` is the one for `t - h`.
+/// Another monitor (rtamt 0.4.10) given the samples one by one: its value at `t` is the one for `t - h`.
 #[test]
 fn each_sample_makes_final_what_another_monitor_tells_then() {
     let at_least = |limit| compare(0, Comparison::AtLeast, limit);
