@@ -33,7 +33,7 @@ fn settings(snapshots: &str) -> insta::Settings {
 }
 
 #[test]
-fn each_mistake_is_reported_once_with_place_and_fix() {
+fn each_mistake_is_told_once_with_place_and_fix() {
     let wrong = RefCell::new(Vec::new());
     settings("../../tests/corpus/check/snapshots").bind(|| {
         insta::glob!("../../tests/corpus/check", "*.chaos", |path| {

@@ -29,7 +29,7 @@ fn settings() -> insta::Settings {
 }
 
 #[test]
-fn mistakes_are_reported_with_place_and_fix() {
+fn mistakes_are_told_with_place_and_fix() {
     let mut settings = settings();
     settings.set_snapshot_path("../../tests/corpus/parse/snapshots");
     settings.bind(|| {

@@ -7,7 +7,7 @@ use chaos_dsl::{SourceMap, diagnostic::Report};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 #[test]
-fn each_mistake_is_reported_once_with_place_and_fix() {
+fn each_mistake_is_told_once_with_place_and_fix() {
     let mut setting = Setting::new(["latency", "errors"].map(Known::number), 0);
     setting.signals.push(Known::boolean("up"));
     setting.add_phases("baseline=0s..10s,fault=10s..30s,watch=30s..60s").unwrap();
