@@ -20,7 +20,13 @@ use crate::netlink::{Connection, NetlinkError};
 /// Where `ip netns` keeps named namespaces.
 const NAMED: &str = "/run/netns";
 
+/// The network namespace that the runner is in.
+const OWN_NAMESPACE: &str = "/proc/self/ns/net";
+
 /// This machine as it is. Only reads.
+///
+/// Whatever lives in the runner's own network namespace is found as this machine, [`ObjectId::here`], by whichever name it was
+/// asked for: a fault there is one on the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineInventory;
 
@@ -92,7 +98,10 @@ async fn named(name: &str) -> Result<Object, Trouble> {
         );
     }
     let addresses = addresses(&path).await;
-    Ok(ObjectId::netns(name).at(addresses))
+    Ok(match is_own(&path) {
+        true => ObjectId::here().at(addresses),
+        false => ObjectId::netns(name).at(addresses),
+    })
 }
 
 fn named_path(name: &str) -> PathBuf {
@@ -107,7 +116,16 @@ struct Process {
     started: u64,
 }
 
-/// Finds the processes of a name, one object for each namespace they are in.
+/// Returns whether a network namespace is the one that the runner itself is in: whatever else it is called, it is this machine's.
+fn is_own(path: &Path) -> bool {
+    let identity = |path: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    };
+    identity(path).is_some_and(|found| Some(found) == identity(Path::new(OWN_NAMESPACE)))
+}
+
+/// Finds the processes of a name, one object for each namespace they are in; those in the runner's own are this machine.
 async fn processes(name: &str) -> Result<NonEmpty<Object>, Trouble> {
     let mut by_namespace: BTreeMap<u64, Process> = BTreeMap::new();
     let mut unreadable = 0;
@@ -122,9 +140,13 @@ async fn processes(name: &str) -> Result<NonEmpty<Object>, Trouble> {
     let found: BTreeSet<Process> = by_namespace.into_values().collect();
     let mut objects = Vec::new();
     for process in found {
-        let addresses = addresses(&namespace_path(process.pid)).await;
-        let name = format!("{name}[{}@{}]", process.pid, process.started);
-        objects.push(ObjectId::process(name).at(addresses));
+        let path = namespace_path(process.pid);
+        let addresses = addresses(&path).await;
+        let id = match is_own(&path) {
+            true => ObjectId::here(),
+            false => ObjectId::process(format!("{name}[{}@{}]", process.pid, process.started)),
+        };
+        objects.push(id.at(addresses));
     }
     NonEmpty::try_from(objects).map_err(|Empty| {
         if unreadable > 0 {
@@ -251,14 +273,9 @@ mod tests {
         let exe = std::env::current_exe().unwrap();
         let name = exe.file_name().unwrap().to_str().unwrap().to_owned();
         let found = MachineInventory.find(&Selector::Process(name.as_str().into())).await.unwrap();
-        let own = namespace_inode(std::process::id());
-        let places: Vec<_> = found.iter().map(|object| machine_place(&object.id).unwrap()).collect();
-        let inode = |place: &Place| {
-            use std::os::unix::fs::MetadataExt;
-            let Site::Namespace(namespace) = &place.site else { panic!("{place:?}") };
-            std::fs::metadata(&namespace.path).unwrap().ino()
-        };
-        assert!(places.iter().any(|place| Some(inode(place)) == own), "{found:?}");
+        let ids: Vec<_> = found.into_vec().into_iter().map(|object| object.id).collect();
+        assert_eq!(ids, [ObjectId::here()], "it is in the runner's own network namespace");
+        assert_eq!(machine_place(&ids[0]).unwrap().site, Site::Runner);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ mod old_kernel;
 mod oracle;
 mod outcomes;
 mod probes;
+mod reach;
 mod replaced;
 mod requests;
 mod scenarios;

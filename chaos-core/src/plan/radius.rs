@@ -40,22 +40,24 @@ pub async fn measure(
         Scope::Machine => None,
     };
     let mut lines = Vec::new();
+    let mut covered: BTreeSet<&ObjectId> = BTreeSet::new();
     for limit in &experiment.blast_radius {
-        let (count, total, unit) = match &limit.of {
-            RadiusUnit::Hosts => (touched.len(), of.map(|n| n as usize), "hosts".to_owned()),
+        let (counts, total, unit): (Vec<&ObjectId>, _, _) = match &limit.of {
+            RadiusUnit::Hosts => {
+                (touched.iter().copied().collect(), of.map(|n| n as usize), "hosts".to_owned())
+            }
             RadiusUnit::Processes => {
-                let count = touched.iter().filter(|o| o.kind == Kind::PROCESS).count();
-                (count, None, "processes".to_owned())
+                let processes = touched.iter().copied().filter(|o| o.kind == Kind::PROCESS);
+                (processes.collect(), None, "processes".to_owned())
             }
             RadiusUnit::Of(selector) => {
                 let all = everything(objects, selector, experiment).await?;
-                (
-                    all.iter().filter(|o| touched.contains(&o.id)).count(),
-                    Some(all.len()),
-                    format!("of {selector}"),
-                )
+                let found = touched.iter().copied().filter(|id| all.iter().any(|o| o.id == **id));
+                (found.collect(), Some(all.len()), format!("of {selector}"))
             }
         };
+        let count = counts.len();
+        covered.extend(counts);
         let (within, limit_text) = match limit.at_most {
             Amount::Count(n) => (count <= n as usize, format!("{n} {unit}")),
             Amount::Share(fraction) => {
@@ -86,7 +88,25 @@ pub async fn measure(
         }
         lines.push(format!("{counted} touched, at most {limit_text} allowed"));
     }
+    uncovered(experiment, &touched, &covered)?;
     Ok(Radius { touched: touched.into_iter().cloned().collect(), of, lines })
+}
+
+/// Refuses what is touched and counted by none of the limits: a limit that counts something else bounds nothing of it.
+fn uncovered(
+    experiment: &Experiment,
+    touched: &BTreeSet<&ObjectId>,
+    covered: &BTreeSet<&ObjectId>,
+) -> Result<(), PlanError> {
+    let free: Vec<&ObjectId> = touched.difference(covered).copied().collect();
+    let ([first, ..], Some(limit)) = (free.as_slice(), experiment.blast_radius.first()) else {
+        return Ok(());
+    };
+    Err(PlanError::Radius {
+        message: format!("the faults would touch {first}, which no limit of the blast radius counts"),
+        touched: free.iter().map(ToString::to_string).collect(),
+        span: limit.span,
+    })
 }
 
 /// What a share is a share of: all that a selector finds, not only what a target picked of it.
@@ -101,5 +121,84 @@ async fn everything(
             None => objects.find(selector).await,
         },
         _ => objects.find(selector).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        model::{
+            Experiment, RadiusLimit, Selector,
+            scope::{Amount, RadiusUnit},
+        },
+        plan::PlanError,
+        span::Span,
+        testing::{self, World},
+    };
+
+    /// The scripted experiment, with faults on these objects and these limits.
+    async fn planned(
+        on: [Selector; 2],
+        limits: &[(u32, RadiusUnit)],
+    ) -> Result<Vec<String>, (String, String)> {
+        let limit = |(n, of): &(u32, RadiusUnit)| RadiusLimit {
+            at_most: Amount::Count(*n),
+            of: of.clone(),
+            span: Span::NONE,
+        };
+        let mut experiment =
+            Experiment { blast_radius: limits.iter().map(limit).collect(), ..testing::experiment() };
+        for (fault, on) in experiment.faults.iter_mut().zip(on) {
+            fault.on = on;
+        }
+        match testing::plan(&experiment, &World::default()).await {
+            Ok(plan) => Ok(plan.radius.lines),
+            Err(error @ PlanError::Radius { .. }) => {
+                Err((error.to_string(), error.help().unwrap_or_default()))
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn here() -> Selector {
+        Selector::Here(Span::NONE)
+    }
+
+    fn process(name: &str) -> Selector {
+        Selector::Process(name.into())
+    }
+
+    fn netns(name: &str) -> Selector {
+        Selector::Netns(name.into())
+    }
+
+    #[tokio::test]
+    async fn what_no_limit_counts_is_refused() {
+        let of = |selector| RadiusUnit::Of(selector);
+        let uncounted = [
+            ("this machine", here(), vec![(1, RadiusUnit::Processes)]),
+            ("netns blue", netns("blue"), vec![(2, RadiusUnit::Processes)]),
+            ("netns blue", netns("blue"), vec![(1, of(netns("green"))), (1, RadiusUnit::Processes)]),
+            ("this machine", here(), vec![(0, of(netns("blue"))), (1, RadiusUnit::Processes)]),
+        ];
+        for (name, on, limits) in uncounted {
+            let (message, help) = planned([on, process("web")], &limits).await.unwrap_err();
+            let expected =
+                format!("the faults would touch {name}, which no limit of the blast radius counts");
+            assert_eq!(message, expected);
+            assert!(help.contains(name) && !help.contains("process web"), "only what is not counted: {help}");
+        }
+    }
+
+    #[tokio::test]
+    async fn limits_may_share_what_they_count() {
+        let lines = planned([here(), process("web")], &[(2, RadiusUnit::Hosts)]).await.unwrap();
+        assert_eq!(lines, ["2 touched, at most 2 hosts allowed"]);
+        let both = [(1, RadiusUnit::Processes), (1, RadiusUnit::Of(here()))];
+        let lines = planned([here(), process("web")], &both).await.unwrap();
+        assert_eq!(lines[0], "1 touched, at most 1 processes allowed");
+        assert!(lines[1].starts_with("1 of 1 touched"), "{lines:?}");
+        let (message, _) = planned([here(), process("web")], &[(1, RadiusUnit::Hosts)]).await.unwrap_err();
+        assert!(message.contains("at most 1 hosts, and the faults would touch 2"), "{message}");
     }
 }
