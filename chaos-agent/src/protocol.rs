@@ -112,6 +112,11 @@ pub enum Request {
         /// Its record.
         undo: Undo,
     },
+    /// Asks what others changed meanwhile where a reverted fault was.
+    ChangedByOthers {
+        /// Its record.
+        undo: Undo,
+    },
     /// Asks what an injector sees at a place.
     Evidence {
         /// The name of the injector.

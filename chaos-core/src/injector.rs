@@ -356,6 +356,11 @@ pub trait Injector: Send + Sync {
         std::future::pending().await
     }
 
+    /// Says what others changed meanwhile where a reverted fault was, a line each: that is theirs, and stays.
+    async fn changed_by_others(&self, _undo: &Undo) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns what the kernel says of a place (links, qdiscs, filters, BPF links), for the evidence.
     async fn evidence(&self, _place: &Place) -> Vec<String> {
         Vec::new()

@@ -174,6 +174,7 @@ pub async fn pay(
                 Ok(()) => {
                     note(journal, Entry::Reverted { id: undo.id.clone() }).await;
                     parts.push(format!("{}: {}", undo.id, undo.line));
+                    parts.extend(changed_by_others(&undo, injectors, policy.revert).await);
                 }
                 Err(e) => {
                     note(journal, Entry::RevertFailed { id: undo.id.clone(), error: e.message.clone() })
@@ -219,6 +220,14 @@ async fn revert(undo: &Undo, injectors: &[Arc<dyn Injector>], limit: Duration) -
             )))
         }
     }
+}
+
+/// Says what others changed where a fault was; that stays.
+async fn changed_by_others(undo: &Undo, injectors: &[Arc<dyn Injector>], limit: Duration) -> Vec<String> {
+    let Some(injector) = injectors.iter().find(|i| i.name() == undo.injector).cloned() else { return vec![] };
+    let undo = undo.clone();
+    let task = tokio::spawn(async move { injector.changed_by_others(&undo).await });
+    tokio::time::timeout(limit, task).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 async fn note(journal: &dyn Journal, entry: Entry) {

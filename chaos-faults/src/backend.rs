@@ -3,9 +3,10 @@
 //! 1. [`Mechanism`] names them, [`Abilities`] says which are available here.
 //! 2. [`tcx`] loses, doubles and damages in a program on the interface; [`netem`](tree) and tbf queue below an own root;
 //!    [`forwarder`] holds packets in user space, [`nft`] refuses them and answers the sender.
-//! 3. [`ground`] opens the namespace a fault is in, and proves that it is again as it was.
+//! 3. [`ground`] opens the namespace a fault is in; [`absent`] looks there for what is left of it.
 
 mod abilities;
+pub(crate) mod absent;
 pub(crate) mod forwarder;
 pub(crate) mod ground;
 pub(crate) mod layers;

@@ -2,7 +2,8 @@
 //!
 //! 1. [`assembler`] turns mnemonics and labels into instructions.
 //! 2. [`matching`] compiles which packets a rule is about, [`action`] what happens to them.
-//! 3. [`program`] loads instructions and keeps the maps they count in; [`link`] puts a program on an interface.
+//! 3. [`program`] loads instructions and keeps the maps they count in; [`link`] puts a program on an interface,
+//!    [`look`] finds whose rules are on one.
 //! 4. [`hold`] is all of it together: one program per device and direction with every rule on it, replaced as a whole
 //!    whenever a rule comes or goes. Dropping the hold, or the death of its process in whatever way, ends every fault on it.
 //! 5. [`probe`](probe()) finds out by trying whether this kernel and this user can do any of that.
@@ -15,6 +16,7 @@ pub mod device;
 mod error;
 pub mod hold;
 pub mod link;
+pub mod look;
 pub mod matching;
 mod probe;
 pub mod program;

@@ -151,6 +151,10 @@ impl Injector for NetworkInjector {
         }
     }
 
+    async fn changed_by_others(&self, undo: &Undo) -> Vec<String> {
+        self.namespaces.changed_by_others(undo).await.unwrap_or_else(|error| vec![error.to_string()])
+    }
+
     async fn evidence(&self, place: &Place) -> Vec<String> {
         let collected = match Ground::open(&place.site, |_| None).await {
             Ok(ground) => evidence::collect(&ground).await.map_err(|error| error.to_string()),

@@ -180,7 +180,7 @@ fn all_processes() -> Vec<Process> {
     found
 }
 
-fn started(pid: u32) -> Option<u64> {
+pub(crate) fn started(pid: u32) -> Option<u64> {
     parse_started(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 

@@ -28,6 +28,7 @@ pub mod capability;
 mod environment;
 mod evidence;
 pub mod forwarder;
+mod holder;
 mod injector;
 pub mod inventory;
 mod namespaces;

@@ -27,6 +27,7 @@ use crate::{
         ground::{Ground, State},
         tree,
     },
+    holder::Holder,
     network,
 };
 
@@ -183,7 +184,12 @@ impl Namespaces {
             Mechanism::Forwarder => forwarder::check(&interfaces)?,
         }
         let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
-        let state = State { inode: ground.inode(), interfaces };
+        let holder = match self.holding {
+            Holding::Agent => Holder::own(),
+            // It is the runner itself, or a program that does other things, too.
+            Holding::KernelOnly => None,
+        };
+        let state = State { inode: ground.inode(), mark: rand::random(), holder, interfaces };
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         Ok(Undo {
@@ -229,6 +235,10 @@ impl Namespaces {
 
     pub(crate) async fn revert(&self, undo: &Undo) -> Result<Measured, Trouble> {
         let state = State::of(undo)?;
+        // Whoever else holds it must neither keep it nor change anything here later.
+        if let Some(holder) = state.holder {
+            holder.end().await?;
+        }
         let namespace = self.find(undo, &state).await?;
         let root = self.abilities.get().and_then(|abilities| abilities.root);
         let effect =
@@ -242,6 +252,18 @@ impl Namespaces {
         let known = self.registry().find(state.inode).cloned();
         let namespace = known.unwrap_or_else(|| Occupation::on(None));
         namespace.faults.lock().await.effect(undo, &state, namespace.ground.as_ref()).await
+    }
+
+    /// Says what others changed meanwhile where a fault was.
+    pub(crate) async fn changed_by_others(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        let state = State::of(undo)?;
+        match Ground::find(&undo.site, &state).await? {
+            Some(ground) => ground.changed_by_others(&state).await,
+            None => Ok(vec![format!(
+                "the network namespace of {} is gone, and what was in it",
+                undo.offer.ask.object
+            )]),
+        }
     }
 
     /// Returns the faults that broke, but for namespaces in which something is being done right now.

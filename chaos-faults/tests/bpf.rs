@@ -27,7 +27,7 @@ fn assert_share(found: usize, of: u32, share: f64) {
 /// About all datagrams: what the kernel multicasts by itself must not spoil exact counts.
 fn rule(action: Action) -> Rule {
     let matching = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
-    Rule { matching, action, deadline: None }
+    Rule { matching, action, deadline: None, mark: 0 }
 }
 
 fn loss(share: f64) -> Action {
@@ -117,7 +117,8 @@ fn only_matching_packets_are_blocked() {
         all.iter().map(|(host, port)| (pair.sender(host, *port), pair.receiver(host, *port))).collect();
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
     for (matching, blocked) in table {
-        let id = hold.add(Rule { matching: matching.clone(), action: block(), deadline: None }).unwrap();
+        let id =
+            hold.add(Rule { matching: matching.clone(), action: block(), deadline: None, mark: 0 }).unwrap();
         for (end, (sender, receiver)) in all.iter().zip(&sockets) {
             let passed = one(sender, receiver, Duration::from_millis(60)).is_some();
             assert_eq!(passed, !blocked.contains(end), "{end:?} with {matching:?}");
@@ -135,11 +136,13 @@ fn only_matching_packets_are_blocked() {
 fn on_ingress_the_peer_is_the_source() {
     let Some(pair) = Pair::new() else { return };
     let mut hold = Hold::open(pair.vb(), Direction::Ingress).unwrap();
-    let id =
-        hold.add(Rule { matching: peer("10.99.0.2", 32, None), action: block(), deadline: None }).unwrap();
+    let id = hold
+        .add(Rule { matching: peer("10.99.0.2", 32, None), action: block(), deadline: None, mark: 0 })
+        .unwrap();
     assert!(pair.exchange("10.99.0.2", 7001).is_some());
     hold.remove(id).unwrap();
-    hold.add(Rule { matching: peer("10.99.0.1", 32, None), action: block(), deadline: None }).unwrap();
+    hold.add(Rule { matching: peer("10.99.0.1", 32, None), action: block(), deadline: None, mark: 0 })
+        .unwrap();
     assert!(pair.exchange("10.99.0.2", 7001).is_none());
     assert!(pair.exchange("fd00::2", 7001).is_some());
 }
@@ -148,7 +151,7 @@ fn on_ingress_the_peer_is_the_source() {
 fn a_full_block_leaves_neighbour_resolution_alone() {
     let Some(pair) = Pair::new() else { return };
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-    hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline: None }).unwrap();
+    hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline: None, mark: 0 }).unwrap();
     pair.ip_a("neigh flush all");
     assert!(!pair.ip_a("neigh show").contains("lladdr"));
     for host in ["10.99.0.2", "fd00::2"] {
@@ -164,7 +167,7 @@ fn icmp_is_matched_in_both_families() {
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
     let peers = both(("10.99.0.2", 32, None), ("fd00::2", 128, None));
     let matching = PacketMatch { peers, protocol: Some(Protocol::Icmp), ..PacketMatch::default() };
-    let id = hold.add(Rule { matching, action: loss(0.0), deadline: None }).unwrap();
+    let id = hold.add(Rule { matching, action: loss(0.0), deadline: None, mark: 0 }).unwrap();
     for host in ["10.99.0.2", "fd00::2"] {
         pair::run(&pair.a, &format!("ping -q -c 3 -i 0.01 {host}"));
     }
@@ -180,7 +183,8 @@ fn later_fragments_match_by_address_but_not_by_port() {
         receiver.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let prefix = if host.contains(':') { 128 } else { 32 };
         let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-        let mut count = |matching| hold.add(Rule { matching, action: loss(0.0), deadline: None }).unwrap();
+        let mut count =
+            |matching| hold.add(Rule { matching, action: loss(0.0), deadline: None, mark: 0 }).unwrap();
         let (by_address, by_port) = (count(peer(host, prefix, None)), count(peer(host, prefix, Some(7001))));
         let by_protocol = count(PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() });
         sender.send(&[7; 4000]).unwrap();
@@ -264,7 +268,7 @@ fn dropping_openings_spares_established_connections() {
     let (mut served, _) = listener.accept().unwrap();
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
     let matching = PacketMatch { ports: Which::one(7200), ..PacketMatch::default() };
-    let id = hold.add(Rule { matching, action: Action::DropOpening, deadline: None }).unwrap();
+    let id = hold.add(Rule { matching, action: Action::DropOpening, deadline: None, mark: 0 }).unwrap();
     assert_eq!(connect().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
     established.write_all(b"still here").unwrap();
     served.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -282,7 +286,7 @@ fn rules_come_and_go_without_losing_a_packet_or_a_count() {
     let swapping = std::thread::spawn(move || {
         for _ in 0..50 {
             let matching = peer("10.99.0.3", 32, None);
-            let id = hold.add(Rule { matching, action: block(), deadline: None }).unwrap();
+            let id = hold.add(Rule { matching, action: block(), deadline: None, mark: 0 }).unwrap();
             std::thread::sleep(Duration::from_millis(1));
             hold.remove(id).unwrap();
         }
@@ -300,7 +304,7 @@ fn the_program_ends_its_rule_at_the_deadline() {
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
     let start = Instant::now();
     let deadline = Some(Deadline::after(Duration::from_millis(800)));
-    hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline }).unwrap();
+    hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline, mark: 0 }).unwrap();
     assert!(pair.exchange("10.99.0.2", 7001).is_none());
     let back = recovery(&pair, start);
     println!("back after {back:?}");
@@ -378,7 +382,7 @@ fn holder() {
     pair::hold(|device, task| {
         let deadline = task.contains("until").then(|| Deadline::after(Duration::from_millis(1500)));
         let mut hold = Hold::open(device, Direction::Egress).unwrap();
-        hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline }).unwrap();
+        hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline, mark: 0 }).unwrap();
         Box::new(hold)
     });
 }

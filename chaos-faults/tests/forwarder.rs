@@ -30,7 +30,7 @@ fn start_for(
     deadline: Option<Deadline>,
 ) -> Forwarder {
     let hold = Arc::new(Mutex::new(Hold::open(device.clone(), direction).unwrap()));
-    let steering = TcxSteering::new(hold, matching, deadline);
+    let steering = TcxSteering::new(hold, matching, deadline, 0);
     Forwarder::start(device, direction, shape, Box::new(steering), 42).unwrap()
 }
 

@@ -24,6 +24,7 @@ mod probes;
 mod reach;
 mod replaced;
 mod requests;
+mod restored;
 mod scenarios;
 mod series;
 mod stopping;

@@ -130,6 +130,14 @@ impl Injector for AgentInjector {
         }
     }
 
+    async fn changed_by_others(&self, undo: &Undo) -> Vec<String> {
+        match self.agents.call_any(&undo.site, Request::ChangedByOthers { undo: undo.clone() }).await {
+            Ok(Answer::Evidence(lines)) => lines,
+            Ok(other) => vec![unexpected(&other).to_string()],
+            Err(error) => vec![format!("what others changed where `{}` was is unknown: {error}", undo.id)],
+        }
+    }
+
     async fn evidence(&self, place: &Place) -> Vec<String> {
         let request = Request::Evidence { injector: self.name.clone(), place: place.clone() };
         match self.agents.call(&place.site, request).await {

@@ -140,6 +140,9 @@ impl Work {
             }
             Request::Revert { undo } => Answer::Reverted(self.revert(&undo).await?),
             Request::Effect { undo } => Answer::Effect(self.named(&undo.injector)?.effect(&undo).await?),
+            Request::ChangedByOthers { undo } => {
+                Answer::Evidence(self.named(&undo.injector)?.changed_by_others(&undo).await)
+            }
             Request::Evidence { injector, place } => {
                 Answer::Evidence(self.named(&injector)?.evidence(&place).await)
             }
@@ -313,6 +316,7 @@ fn about(request: &Request) -> Option<String> {
         | Request::Ping
         | Request::Offer { .. }
         | Request::Release { .. }
+        | Request::ChangedByOthers { .. }
         | Request::Evidence { .. }
         | Request::Bye => None,
     }

@@ -73,6 +73,16 @@ impl Context {
         self.emit(What::Warning { line });
     }
 
+    /// Keeps and tells lines that were not told before.
+    pub(crate) fn warn_once(&self, lines: Vec<String>) {
+        for line in lines {
+            let known = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).contains(&line);
+            if !known {
+                self.warn(line);
+            }
+        }
+    }
+
     /// Makes a cause of this moment.
     pub(crate) fn cause(&self, kind: AbortKind, reason: impl Into<String>) -> AbortCause {
         AbortCause::new(kind, self.now(), reason)

@@ -80,6 +80,7 @@ impl Context {
         self.scribe.note(Entry::Reverting { id: undo.id.clone() });
         let result = {
             let undo = undo.clone();
+            let (undo, injector) = (undo, injector.clone());
             let call =
                 self.call("reverting", self.policy.revert, async move { injector.revert(&undo).await });
             tokio::pin!(call);
@@ -95,6 +96,10 @@ impl Context {
             Ok(()) => {
                 self.parts.step(index, Step::Reverted, self.now(), &undo.line);
                 self.scribe.note(Entry::Reverted { id: undo.id.clone() });
+                let look = async move { Ok(injector.changed_by_others(&undo).await) };
+                // That it cannot be found out leaves nothing in place.
+                let changed = self.call("looking", self.policy.release, look).await.unwrap_or_default();
+                self.warn_once(changed);
             }
             Err(e) => {
                 self.parts.step(index, Step::RevertFailed, self.now(), &e.message);

@@ -96,6 +96,7 @@ impl Forwarders {
     pub(crate) async fn inject(
         &mut self,
         undo: &Undo,
+        mark: u32,
         ground: &Ground,
         programs: &mut Programs,
         portions: &[(Interface, Direction, Vec<Portion>)],
@@ -120,7 +121,7 @@ impl Forwarders {
                     Hold::Kernel => {
                         let key = programs.open(device.clone(), *direction).await?;
                         let hold = programs.get(key).ok_or_else(|| Trouble::unable("the program is gone"))?;
-                        let steering = TcxSteering::new(hold, portion.matches.clone(), Some(until));
+                        let steering = TcxSteering::new(hold, portion.matches.clone(), Some(until), mark);
                         let forwarder =
                             start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
                         Running {

@@ -1,4 +1,4 @@
-//! The network namespace a fault is in: opened, looked at, and proven to be again as it was.
+//! The network namespace a fault is in: opened, and looked at.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -16,7 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bpf,
-    netlink::{Connection, Handle, Link, NetlinkError},
+    holder::Holder,
+    netlink::{
+        Connection, Handle, Link, NetlinkError,
+        filter::{self, Hook},
+    },
 };
 
 /// An open namespace.
@@ -65,6 +69,10 @@ impl Standing {
 pub(crate) struct State {
     /// The inode of the network namespace, so that another one at the same path is not mistaken for it.
     pub(crate) inode: u64,
+    /// A number of the fault's own, which what it puts into the kernel bears.
+    pub(crate) mark: u32,
+    /// The process of its own that holds it, where one does.
+    pub(crate) holder: Option<Holder>,
     /// The interfaces it is on, as they were.
     pub(crate) interfaces: Vec<Interface>,
 }
@@ -257,25 +265,46 @@ impl Ground {
         Ok(standing)
     }
 
-    /// Proves that the interfaces of a record are again as they were, as far as no other fault of ours is on them.
-    pub(crate) async fn prove(&self, state: &State) -> Result<(), Trouble> {
+    /// Returns whether own filters lead packets of an interface elsewhere.
+    async fn steers(&self, index: u32) -> bool {
+        for hook in [Hook::Ingress, Hook::Egress] {
+            // Without the qdisc a hook belongs to, asking for its filters is an error.
+            let filters = self.connection.filters(index, hook).await.unwrap_or_default();
+            if filters.iter().any(filter::Filter::is_own) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Says what others changed on the interfaces of a record since it was made, a line each; that is theirs, and stays.
+    pub(crate) async fn changed_by_others(&self, state: &State) -> Result<Vec<String>, Trouble> {
+        let mut lines = Vec::new();
         for before in &state.interfaces {
             if self.link(before.index).await?.is_none() {
+                lines.push(format!("interface `{}` is gone, and what was on it", before.name));
                 continue;
             }
-            let now = self.standing(before.index).await?;
-            if now.iter().chain(&before.qdiscs).any(Standing::is_own) || now == before.qdiscs {
-                continue;
+            let foreign = |standing: &Vec<Standing>| {
+                let foreign = standing.iter().filter(|standing| !standing.is_own() && !standing.is_default());
+                foreign.cloned().collect::<Vec<_>>()
+            };
+            let (mut now, before_it) =
+                (foreign(&self.standing(before.index).await?), foreign(&before.qdiscs));
+            if self.steers(before.index).await {
+                // Another fault of ours still leads packets there.
+                now.retain(|standing| standing.kind != "clsact" || before_it.contains(standing));
             }
-            return Err(Trouble::unable(format!(
-                "interface `{}` does not have the qdiscs it had before: now {}, before {}",
-                before.name,
-                list(&now),
-                list(&before.qdiscs)
-            ))
-            .with_help("somebody else changed them meanwhile; compare with `tc qdisc show`"));
+            if now != before_it {
+                lines.push(format!(
+                    "interface `{}` has other qdiscs of others than before: now {}, before {}; they were left alone",
+                    before.name,
+                    list(&now),
+                    list(&before_it)
+                ));
+            }
         }
-        Ok(())
+        Ok(lines)
     }
 }
 

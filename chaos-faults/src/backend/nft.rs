@@ -14,7 +14,7 @@ use chaos_core::{
 };
 use chaos_netns::Namespace;
 
-use self::message::Table;
+use self::message::{Found, Table};
 use super::{
     ground::{Ground, packets},
     inexpressible,
@@ -29,7 +29,7 @@ pub(crate) struct Nft {
 
 impl Nft {
     /// Makes the fault's table, and reads its rules back.
-    pub(crate) fn inject(&mut self, undo: &Undo, ground: &Ground) -> Result<(), Trouble> {
+    pub(crate) fn inject(&mut self, undo: &Undo, mark: u32, ground: &Ground) -> Result<(), Trouble> {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
@@ -41,7 +41,8 @@ impl Nft {
             };
             rules.extend(compile(&packets.matches, &packets.directions, *connections)?);
         }
-        let table = Table::make(ground.connection.namespace(), &name(&undo.id), &rules).map_err(refused)?;
+        let table =
+            Table::make(ground.connection.namespace(), &name(&undo.id, mark), &rules).map_err(refused)?;
         let there = table.counted().map_err(refused)?.len();
         if there != rules.len() {
             return Err(Trouble::unable(format!("the kernel has {there} of {} rules", rules.len())));
@@ -50,18 +51,10 @@ impl Nft {
         Ok(())
     }
 
-    /// Removes the fault's table; one of an agent that is dead is gone already.
-    pub(crate) fn revert(&mut self, undo: &Undo, ground: Option<&Ground>) -> Result<Measured, Trouble> {
-        let Some(table) = self.active.remove(&undo.id) else { return Ok(effect(0)) };
-        let met = table.counted().map(|counted| counted.iter().sum()).unwrap_or(0);
-        let namespace = ground.map(|ground| ground.connection.namespace().clone());
-        drop(table);
-        if let Some(namespace) = namespace
-            && message::exists(&namespace, &name(&undo.id)).map_err(refused)?
-        {
-            return Err(Trouble::unable(format!("the table `{}` is still there", name(&undo.id))));
-        }
-        Ok(effect(met))
+    /// Removes the fault's table, where this process made it; one of an agent that is dead is gone already.
+    pub(crate) fn revert(&mut self, undo: &Undo) -> Measured {
+        let Some(table) = self.active.remove(&undo.id) else { return effect(0) };
+        effect(table.counted().map(|counted| counted.iter().sum()).unwrap_or(0))
     }
 
     /// Reads the counters.
@@ -93,11 +86,24 @@ fn effect(met: u64) -> Measured {
     Measured { unit: Unit::Packets, seen: Some(met), met, changed: met, delay: None, line }
 }
 
+/// Finds the table of a fault, whoever made it: its name, and the process that holds it, as far as that can be seen.
+pub(crate) fn standing(
+    ground: &Ground,
+    undo: &Undo,
+    mark: u32,
+) -> Result<Option<(String, Option<u32>)>, Trouble> {
+    let (namespace, name) = (ground.connection.namespace(), name(&undo.id, mark));
+    Ok(match message::find(namespace, &name).map_err(refused)? {
+        Found::Absent => None,
+        Found::Standing { owner } => Some((name, owner.and_then(|port| message::process(namespace, port)))),
+    })
+}
+
 /// Makes a name that the `nft` program can print.
-fn name(id: &str) -> String {
+fn name(id: &str, mark: u32) -> String {
     let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
     let plain: String = id.chars().map(plain).take(200).collect();
-    format!("chaos_{plain}")
+    format!("chaos_{mark:08x}_{plain}")
 }
 
 /// How the sender of a refused packet is answered.

@@ -94,7 +94,12 @@ impl Tcx {
                 let key = programs.open(device.clone(), *direction).await?;
                 for (spec, asked) in packets.specs.iter().enumerate() {
                     let action = action(asked)?;
-                    let rule = Rule { matching: packets.matches.clone(), action, deadline: Some(until) };
+                    let rule = Rule {
+                        matching: packets.matches.clone(),
+                        action,
+                        deadline: Some(until),
+                        mark: state.mark,
+                    };
                     let rule = programs.add(key, rule).map_err(bpf_failed)?;
                     // The kernel confirms by the counters that the rule is there.
                     programs.counters(key, rule).map_err(bpf_failed)?;

@@ -153,6 +153,26 @@ impl Trees {
         Ok(effect(&packets(undo)?.specs, &sum))
     }
 
+    /// Looks whether an own root stands on an interface where this process has none.
+    pub(crate) async fn prove(&self, state: &State, ground: &Ground) -> Result<(), Trouble> {
+        for interface in &state.interfaces {
+            let known = self.standing.contains_key(&interface.index);
+            let before = interface.qdiscs.iter().any(super::ground::Standing::is_own);
+            if known || before || ground.link(interface.index).await?.is_none() {
+                continue;
+            }
+            let now = ground.standing(interface.index).await?;
+            if now.iter().any(super::ground::Standing::is_own) {
+                let (name, now) = (&interface.name, list(&now));
+                return Err(Trouble::unable(format!(
+                    "interface `{name}` still has queues of a fault: {now}"
+                ))
+                .with_help(format!("`tc qdisc del dev {name} root` removes them in its namespace")));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what passed through the fault's branches.
     pub(crate) async fn effect(
         &self,

@@ -69,7 +69,7 @@ impl Heartbeat {
     /// # Errors
     /// The kernel refuses the map.
     pub fn new() -> Result<Self, BpfError> {
-        Words::new(1).map(|words| Self(Arc::new(words)))
+        Words::new(1, 0).map(|words| Self(Arc::new(words)))
     }
 
     /// Gives a sign of life.

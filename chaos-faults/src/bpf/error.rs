@@ -80,6 +80,11 @@ pub enum BpfError {
 }
 
 impl BpfError {
+    /// Returns whether the interface is gone, and everything on it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.raw_os_error(), Some(libc::ENODEV | libc::ENOLINK))
+    }
+
     /// Returns the kernel's error number, where the kernel was the one to refuse.
     pub fn raw_os_error(&self) -> Option<i32> {
         match self {

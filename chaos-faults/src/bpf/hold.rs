@@ -28,6 +28,8 @@ pub struct Rule {
     pub action: Action,
     /// When the program itself stops applying it, even if nobody is left to take it off.
     pub deadline: Option<Deadline>,
+    /// Whose it is: a number of the fault's own, by which its rules are found in the kernel.
+    pub mark: u32,
 }
 
 /// A moment of `CLOCK_MONOTONIC`, as the kernel outside of any time namespace has it.
@@ -106,7 +108,8 @@ impl Hold {
     /// The kernel refuses; the present rules stay as they are.
     pub fn add(&mut self, rule: Rule) -> Result<RuleId, BpfError> {
         let id = RuleId(self.next);
-        self.rules.insert(id, Installed { rule, words: Words::new(WORDS)? });
+        let words = Words::new(WORDS, rule.mark)?;
+        self.rules.insert(id, Installed { rule, words });
         if let Err(error) = self.swap() {
             self.rules.remove(&id);
             return Err(error);
@@ -121,9 +124,14 @@ impl Hold {
     /// There is no such rule, or the kernel refuses; the present rules stay as they are then.
     pub fn remove(&mut self, id: RuleId) -> Result<Counters, BpfError> {
         let installed = self.rules.remove(&id).ok_or(BpfError::NoSuchRule(id.0))?;
-        if let Err(error) = self.swap() {
-            self.rules.insert(id, installed);
-            return Err(error);
+        match self.swap() {
+            // With the interface went every program on it.
+            Err(error) if error.is_gone() => {}
+            Err(error) => {
+                self.rules.insert(id, installed);
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         read_counters(&installed.words)
     }

@@ -63,6 +63,11 @@ fn verifier_log(attributes: Attributes) -> String {
     lines[lines.len().saturating_sub(6)..].join(" | ")
 }
 
+/// Returns the name of the maps that bear a mark.
+pub(super) fn map_name(mark: u32) -> String {
+    format!("chaos_{mark:08x}")
+}
+
 /// An array map with one value of some 64-bit words, shared between a program and this process.
 #[derive(Debug)]
 pub struct Words {
@@ -71,11 +76,11 @@ pub struct Words {
 }
 
 impl Words {
-    /// Creates a map of `count` words, all zero.
+    /// Creates a map of `count` words, all zero, which [`look`](super::look) finds by its mark.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn new(count: usize) -> Result<Self, BpfError> {
+    pub fn new(count: usize, mark: u32) -> Result<Self, BpfError> {
         const ARRAY: u32 = 2;
         let size = u32::try_from(count * 8).map_err(|_| BpfError::OutOfRange {
             what: "the number of words of a map",
@@ -87,7 +92,7 @@ impl Words {
             .u32(4, 4)
             .u32(8, size)
             .u32(12, 1)
-            .name(28, "chaos")
+            .name(28, &map_name(mark))
             .open(Command::MapCreate)
             .map(|fd| Self { fd, count })
             .map_err(|source| BpfError::Map { source })

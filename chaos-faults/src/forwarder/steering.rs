@@ -50,15 +50,16 @@ pub struct TcxSteering {
     hold: Arc<Mutex<Hold>>,
     matching: PacketMatch,
     deadline: Option<Deadline>,
+    mark: u32,
     rule: Option<RuleId>,
     back: Option<Link>,
     last: Arc<Mutex<Counters>>,
 }
 
 impl TcxSteering {
-    /// Steers packets that match, by a rule added to the hold of the device and direction.
-    pub fn new(hold: Arc<Mutex<Hold>>, matching: PacketMatch, deadline: Option<Deadline>) -> Self {
-        Self { hold, matching, deadline, rule: None, back: None, last: Arc::default() }
+    /// Steers packets that match, by a rule with this mark added to the hold of the device and direction.
+    pub fn new(hold: Arc<Mutex<Hold>>, matching: PacketMatch, deadline: Option<Deadline>, mark: u32) -> Self {
+        Self { hold, matching, deadline, mark, rule: None, back: None, last: Arc::default() }
     }
 
     fn remove(&mut self) -> Result<(), BpfError> {
@@ -83,7 +84,7 @@ impl Steering for TcxSteering {
         }
         let heartbeat = entry.heartbeat.clone().ok_or("a forwarder without a heartbeat")?;
         let action = Action::Redirect { to: entry.near.index(), heartbeat };
-        let rule = Rule { matching: self.matching.clone(), action, deadline: self.deadline };
+        let rule = Rule { matching: self.matching.clone(), action, deadline: self.deadline, mark: self.mark };
         self.rule = Some(self.hold.lock().unwrap_or_else(PoisonError::into_inner).add(rule)?);
         Ok(())
     }

@@ -10,7 +10,7 @@ use chaos_core::{
 use super::mechanism_of;
 use crate::{
     backend::{
-        Mechanism,
+        Mechanism, absent,
         forwarder::Forwarders,
         ground::{Ground, State, packets},
         layers::{self, Layer},
@@ -50,7 +50,7 @@ impl Faults {
             return self.tcx.inject(undo, state, ground, &mut self.programs).await;
         }
         if mechanism == Mechanism::Nft {
-            return self.nft.inject(undo, ground);
+            return self.nft.inject(undo, state.mark, ground);
         }
         let packets = packets(undo)?;
         let mut all = Vec::new();
@@ -72,7 +72,7 @@ impl Faults {
         if mechanism == Mechanism::Forwarder {
             let portions: Vec<_> =
                 all.into_iter().map(|(interface, way, portions, _)| (interface, way, portions)).collect();
-            return self.forwarders.inject(undo, ground, &mut self.programs, &portions).await;
+            return self.forwarders.inject(undo, state.mark, ground, &mut self.programs, &portions).await;
         }
         let root = root.ok_or_else(|| {
             Trouble::unable("this kernel has neither `prio` nor `htb` to steer packets below a root qdisc")
@@ -91,8 +91,8 @@ impl Faults {
         }
     }
 
-    /// Takes a fault off, and proves that its interfaces are again as they were; without a ground the namespace is gone, and
-    /// everything in it.
+    /// Takes a fault off, and looks whether its parts are absent, whoever held them; without a ground the namespace is gone,
+    /// and everything in it.
     pub(super) async fn revert(
         &mut self,
         undo: &Undo,
@@ -102,7 +102,7 @@ impl Faults {
     ) -> Result<Measured, Trouble> {
         let effect = match mechanism_of(&undo.offer)? {
             Mechanism::Tcx => self.tcx.revert(undo, &mut self.programs).await?,
-            Mechanism::Nft => self.nft.revert(undo, ground)?,
+            Mechanism::Nft => self.nft.revert(undo),
             Mechanism::Netem | Mechanism::Tbf => {
                 self.trees.revert(undo, state, ground, root.unwrap_or(Root::Prio)).await?
             }
@@ -110,7 +110,8 @@ impl Faults {
         };
         self.layers.retain(|layer| layer.id != undo.id);
         if let Some(ground) = ground {
-            ground.prove(state).await?;
+            absent::prove(undo, state, ground).await?;
+            self.trees.prove(state, ground).await?;
         }
         Ok(effect)
     }

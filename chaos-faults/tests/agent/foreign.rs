@@ -2,6 +2,10 @@
 
 use chaos_core::{
     injector::{Direction, Injector},
+    model::{
+        FaultSpec,
+        packets::{Blocked, Refusal},
+    },
     place::Namespace,
 };
 
@@ -36,10 +40,73 @@ async fn a_root_that_came_between_is_neither_replaced_nor_removed() {
     assert!(error.message.contains("`tbf` (17:)"), "{error}");
     assert_eq!(world.dump(), before);
     // It is not as it was, and not by our doing: that is said, not put right.
-    let error = world.injector.revert(&undo).await.unwrap_err();
-    assert!(error.message.contains("now `tbf 17:`"), "{error}");
-    pair::run(&world.pair.a, "tc qdisc del dev va root");
     world.injector.revert(&undo).await.unwrap();
+    assert_eq!(world.dump(), before);
+    let changed = world.injector.changed_by_others(&undo).await;
+    assert!(matches!(&changed[..], [line] if line.contains("now `tbf 17:`")), "{changed:?}");
+    pair::run(&world.pair.a, "tc qdisc del dev va root");
+    assert_eq!(world.injector.changed_by_others(&undo).await, [""; 0]);
+}
+
+/// Somebody else's qdisc, the specs that stand there already, and the backend that does them.
+type Meanwhile = (&'static str, &'static str, FaultSpec);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_put_there_meanwhile_is_said_and_neither_fought_nor_removed() {
+    let block = FaultSpec::loss(0.5);
+    let cases: [Meanwhile; 4] = [
+        ("tc qdisc add dev va clsact", "tcx", block),
+        (
+            "tc qdisc add dev va root handle 17: tbf rate 1gbit burst 1mb limit 10mb",
+            "tcx",
+            FaultSpec::loss(0.5),
+        ),
+        ("tc qdisc add dev va clsact", "tbf", bandwidth(1_000_000)),
+        (
+            "tc qdisc replace dev va root handle 17: tbf rate 1gbit burst 1mb limit 10mb",
+            "tbf",
+            bandwidth(1_000_000),
+        ),
+    ];
+    for (command, backend, spec) in cases {
+        let Some(world) = World::with(backend, std::slice::from_ref(&spec)).await else { return };
+        let undos = world.inject("one", std::slice::from_ref(&spec)).await;
+        pair::run(&world.pair.a, command);
+        for undo in &undos {
+            world.injector.revert(undo).await.unwrap();
+        }
+        let changed = world.injector.changed_by_others(&undos[0]).await;
+        assert!(
+            matches!(&changed[..], [line] if line.contains("of others")),
+            "{backend}, {command}: {changed:?}"
+        );
+        assert!(!world.dump().concat().contains("c4a0"), "{backend}, {command}: {:?}", world.dump());
+        let theirs = if command.contains("clsact") { "clsact" } else { "17:" };
+        assert!(world.dump().concat().contains(theirs), "{backend}, {command}: {:?}", world.dump());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_on_an_interface_that_is_gone_is_reverted_at_once() {
+    let block = || FaultSpec::Block { connections: Blocked::All, answer: Refusal::Reject };
+    let cases = [
+        ("tcx", FaultSpec::loss(0.5)),
+        ("tbf", bandwidth(1_000_000)),
+        ("forwarder", delay(20)),
+        ("nft", block()),
+    ];
+    for (backend, spec) in cases {
+        let Some(world) = World::with(backend, std::slice::from_ref(&spec)).await else { return };
+        let undos = world.inject("one", std::slice::from_ref(&spec)).await;
+        pair::run(&world.pair.a, "ip link del va");
+        let begun = std::time::Instant::now();
+        for undo in &undos {
+            world.injector.revert(undo).await.unwrap_or_else(|error| panic!("{backend}: {error}"));
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{backend}: {:?}", begun.elapsed());
+        let changed = world.injector.changed_by_others(&undos[0]).await;
+        assert_eq!(changed, ["interface `va` is gone, and what was on it"], "{backend}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,12 +7,15 @@ use chaos_netns::Namespace;
 use socket2::Socket;
 
 use super::{Answer, Refusal};
-use crate::netlink::{
-    attribute,
-    filter::Family,
-    nftables::{
-        ACK, Batch, DONE, ERROR, EXCLUSIVE, NEW_CHAIN, NEW_TABLE, OWNED, REQUEST, SUBSYSTEM, acknowledged,
-        error_of, message, nested, new_table, number, open, receive, text,
+use crate::{
+    holder,
+    netlink::{
+        attribute,
+        filter::Family,
+        nftables::{
+            Batch, DONE, ERROR, EXCLUSIVE, NEW_CHAIN, NEW_TABLE, OWNED, REQUEST, SUBSYSTEM, error_of,
+            message, nested, new_table, number, open, receive, text,
+        },
     },
 };
 
@@ -86,15 +89,46 @@ impl Table {
     }
 }
 
-/// Whether a table of this name is there.
-pub(super) fn exists(namespace: &Namespace, name: &str) -> io::Result<bool> {
+/// What is known of a table.
+pub(super) enum Found {
+    /// There is none of that name.
+    Absent,
+    /// It is there.
+    Standing {
+        /// The netlink port of the socket that made it and holds it.
+        owner: Option<u32>,
+    },
+}
+
+/// Looks for a table by name.
+pub(super) fn find(namespace: &Namespace, name: &str) -> io::Result<Found> {
+    const OWNER: u16 = 7;
     let socket = open(namespace)?;
-    socket.send(&message(SUBSYSTEM | GET_TABLE, REQUEST | ACK, INET, &text(1, name)))?;
-    match acknowledged(&socket, 1) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
+    socket.send(&message(SUBSYSTEM | GET_TABLE, REQUEST, INET, &text(1, name)))?;
+    let answer = receive(&socket)?.into_iter().next();
+    let (kind, content) = answer.ok_or_else(|| io::Error::other("the kernel said nothing about a table"))?;
+    if kind == ERROR {
+        match error_of(&content) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Found::Absent),
+            refused => refused?,
+        }
     }
+    let attributes = attribute::parse(content.get(4..).unwrap_or_default()).map_err(io::Error::other)?;
+    let owner = attributes.into_iter().find(|(kind, _)| *kind == OWNER);
+    let owner = owner.and_then(|(_, port)| port.first_chunk::<4>().map(|port| u32::from_be_bytes(*port)));
+    Ok(Found::Standing { owner })
+}
+
+/// Finds the process that has the netfilter socket of this port open, by the list of sockets in its namespace.
+pub(super) fn process(namespace: &Namespace, port: u32) -> Option<u32> {
+    const NETFILTER: &str = "12";
+    let list = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/netlink")).ok()?.ok()?;
+    let inode = list.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let is_it = fields.get(1) == Some(&NETFILTER) && fields.get(2)?.parse() == Ok(port);
+        is_it.then(|| fields.last()?.parse().ok())?
+    })?;
+    holder::of_socket(inode)
 }
 
 /// The chains: their names, hooks, and which packets come by; what is passed on for others is sent and received at once.

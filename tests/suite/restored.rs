@@ -1,0 +1,80 @@
+//! Restored means looked at: what stands in the kernel counts, whoever holds it.
+
+use std::time::Duration;
+
+use chaos_tests::{Running, Scene, ping, wait_until};
+use nix::sys::signal::Signal;
+
+const LATENCY: &str = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
+
+/// Faults of each mechanism that a packet feels, and the backend that does them.
+const FELT: [(&str, &str); 4] = [
+    ("loss 100% on box", "tcx"),
+    ("block box to 10.88.0.2:7 reject", "nft"),
+    ("bandwidth 64kbit burst 2kb on box", "tbf"),
+    ("delay 400ms on box", "forwarder"),
+];
+
+/// Begins a run and waits for the middle of its hold.
+fn holding(scene: &Scene, fault: &str, backend: &str) -> Running {
+    let changes = [("delay 20ms on box", fault), ("hold     3s", "hold     90s"), (LATENCY, "")];
+    let file = scene.on_machine(&changes);
+    let mut running = scene.start(&["run", &file, "--backend", backend]);
+    running.until_stage("hold");
+    running
+}
+
+/// Freezes the agent and kills the runner, so that nobody is left who would revert anything.
+fn freeze_and_kill(scene: &Scene, running: Running) -> String {
+    let run = running.run();
+    assert!(scene.signal_agents(Signal::SIGSTOP), "there is an agent");
+    running.signal(Signal::SIGKILL);
+    running.end();
+    run
+}
+
+/// Returns whether a datagram comes back at once although many others are on their way.
+fn flows(scene: &Scene) -> bool {
+    let socket = scene.network().socket();
+    for _ in 0..20 {
+        // What is refused or does not fit is what is looked for.
+        let _ = socket.send(&[0; 1000]);
+    }
+    ping(&socket, Duration::from_millis(250)).is_some()
+}
+
+#[test]
+fn what_a_frozen_agent_holds_is_found_and_ended() {
+    for (fault, backend) in FELT {
+        let Some(scene) = Scene::machine() else { return };
+        let run = freeze_and_kill(&scene, holding(&scene, fault, backend));
+        assert!(!flows(&scene), "{backend}: the fault is not felt, so this test shows nothing");
+        let ended = scene.call(&["restore", &run]).exits(0).says("restored");
+        assert!(flows(&scene), "{backend}: the fault stands: {ended}");
+        assert!(wait_until(|| scene.family().is_empty()), "{backend}: {:?}", scene.family());
+        scene.assert_as_before();
+        scene.call(&["restore"]).exits(0).says("nothing to do");
+    }
+}
+
+#[test]
+fn what_somebody_unknown_holds_is_named_with_the_command_that_ends_them() {
+    for (fault, backend) in &FELT[..2] {
+        let Some(scene) = Scene::machine() else { return };
+        let running = holding(&scene, fault, backend);
+        let journal = running.folder().unwrap().join("journal.jsonl");
+        let run = freeze_and_kill(&scene, running);
+        let agents = scene.agents();
+        // As if another process than the recorded one had put it there.
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let from = text.find("\"holder\":{").expect("the journal names who holds it");
+        let until = from + text[from..].find('}').unwrap() + 1;
+        std::fs::write(&journal, [&text[..from], "\"holder\":null", &text[until..]].concat()).unwrap();
+        let command = format!("kill -KILL {}", agents[0]);
+        scene.call(&["restore", &run]).exits(7).says("not restored").says(&command);
+        assert_eq!(scene.agents(), agents, "{backend}: a process that is not on record is not ended");
+        assert!(scene.signal_agents(Signal::SIGKILL));
+        scene.call(&["restore", &run]).exits(0).says("restored");
+        scene.assert_as_before();
+    }
+}
