@@ -35,6 +35,12 @@ pub trait Probers: Send + Sync {
         None
     }
 
+    /// Looks whether a probe's server can be found from a place, and says why not where that may still change before the
+    /// run. Asked when planning, of places that are there by then; names may be looked up for it, and nothing else is asked.
+    async fn find(&self, _probe: &model::Probe, _place: &Place) -> Result<Option<String>, Trouble> {
+        Ok(None)
+    }
+
     /// Prepares a probe at a place.
     async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Opened, Trouble>;
 }
@@ -165,7 +171,8 @@ pub struct Observation {
     pub value: Option<f64>,
     /// The probe's labels with their values; a label may stand several times.
     pub labels: Vec<(Arc<str>, Arc<str>)>,
-    /// Why it failed, in few words that do not vary from one to the next.
+    /// What went wrong, in few words that do not vary from one to the next: why it failed, or, of a success, what it got over, such
+    /// as an address of the server that did not answer.
     pub error: Option<Arc<str>>,
 }
 

@@ -11,7 +11,7 @@ use chaos_core::{
     inventory::Inventory,
     model::Selector,
     non_empty::{Empty, NonEmpty},
-    place::{Kind, Namespace, Object, ObjectId, Place, Site},
+    place::{Files, Kind, Namespace, Object, ObjectId, Place, Site},
     trouble::{self, Trouble},
 };
 
@@ -208,10 +208,10 @@ pub fn machine_place(object: &ObjectId) -> Result<Place, Trouble> {
     let gone = |message: String| {
         Trouble::absent(message).with_help("it ended or was restarted since it was looked up; plan anew")
     };
-    let site = if object.kind == Kind::HERE {
-        Site::Runner
+    let (site, files) = if object.kind == Kind::HERE {
+        (Site::Runner, Files::own())
     } else if object.kind == Kind::NETNS {
-        Site::Namespace(open(object, named_path(&object.name))?)
+        (Site::Namespace(open(object, named_path(&object.name))?), Files::of_netns(&object.name))
     } else if object.kind == Kind::PROCESS {
         let process = parse_process(&object.name)
             .ok_or_else(|| gone(format!("`{}` is not the name of a process object", object.name)))?;
@@ -223,7 +223,7 @@ pub fn machine_place(object: &ObjectId) -> Result<Place, Trouble> {
         let namespace = open(object, namespace_path(process.pid))?;
         // Between the first look and the opening another process may have got the number.
         lives()?;
-        Site::Namespace(namespace)
+        (Site::Namespace(namespace), Files::of_process(process.pid))
     } else {
         let message = if object.kind == Kind::HOST {
             format!("`{}` is a host of a lab, not of this machine", object.name)
@@ -232,7 +232,7 @@ pub fn machine_place(object: &ObjectId) -> Result<Place, Trouble> {
         };
         return Err(Trouble::absent(message));
     };
-    Ok(Place { object: object.clone(), site, names: Default::default() })
+    Ok(Place { object: object.clone(), site, names: std::sync::Arc::new(files.into()) })
 }
 
 fn open(object: &ObjectId, path: PathBuf) -> Result<Namespace, Trouble> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chaos_core::{
     environment::Environment,
     model,
-    place::{Kind, Names, Namespace, ObjectId, Place, Site},
+    place::{Asking, Kind, Names, Namespace, ObjectId, Order, Place, Site},
     trouble::{self, Trouble},
 };
 use tokio::sync::broadcast;
@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::lab::{DownError, Lab, LabError, LabEvent, Programs};
 use crate::protocol::BringUpError;
-use crate::resolver::DOMAIN;
+use crate::resolver::{self, DOMAIN};
 
 /// The port of the built-in DNS server.
 const DNS_PORT: u16 = 53;
@@ -149,7 +149,15 @@ fn names(lab: &Lab) -> Names {
     Names {
         hosts,
         servers: lab.dns().iter().map(|server| SocketAddr::new(*server, DNS_PORT)).collect(),
-        prefer_servers: !lab.dns().is_empty(),
+        // So that faults on DNS are felt.
+        order: if lab.dns().is_empty() { Order::HostsFirst } else { Order::ServersFinal },
+        asking: Asking {
+            search: vec![DOMAIN.to_owned()],
+            timeout: resolver::TIMEOUT,
+            attempts: resolver::ATTEMPTS,
+            ..Asking::default()
+        },
+        files: None,
     }
 }
 

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// The domain of a lab's names: `api` is also `api.lab`.
 pub const DOMAIN: &str = "lab";
+
+/// How long a program of a lab waits for a DNS server, and how often it asks all of them.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const ATTEMPTS: u32 = 2;
 
 /// What every name of a lab stands for.
 ///
@@ -60,7 +65,8 @@ impl Names {
 
     /// Writes the resolver configuration of every host.
     pub(crate) fn resolv_conf(dns: &[IpAddr]) -> String {
-        let mut text = format!("search {DOMAIN}\noptions timeout:1 attempts:2\n");
+        let timeout = TIMEOUT.as_secs();
+        let mut text = format!("search {DOMAIN}\noptions timeout:{timeout} attempts:{ATTEMPTS}\n");
         // The C library reads three servers at most.
         for server in dns.iter().take(3) {
             writeln!(text, "nameserver {server}").expect("a string takes every write");

@@ -1,6 +1,6 @@
 //! Opening a connection: its address, the TCP handshake, and that of TLS, each with its time.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use chaos_core::{place::Place, probe::Observation, trouble::Trouble};
 use tokio::time::Instant;
@@ -9,6 +9,7 @@ use crate::{
     endpoint::Endpoint,
     failure::{Failure, Words},
     label::Labels,
+    reach::reach,
     resolve::Resolver,
     secure::{Stream, Tls, secure},
     socket::Sockets,
@@ -34,26 +35,23 @@ impl Dialer {
         Ok(Dialer { resolver, port: endpoint.port, sockets, tls })
     }
 
-    /// Finds the address whose turn it is.
-    pub(crate) async fn address(
+    /// Finds the server's addresses and connects to the first that answers; returns which.
+    pub(crate) async fn connect(
         &self,
         seen: &mut Observation,
         labels: &Labels,
         words: &Words,
-    ) -> Result<IpAddr, Failure> {
+    ) -> Result<(Stream, IpAddr), Failure> {
         let found = self.resolver.addresses().await?;
         seen.dns = found.took;
-        let address = found.addresses[self.resolver.turn() % found.addresses.len()];
-        labels.peer(seen, address, words);
-        Ok(address)
-    }
-
-    /// Connects to an address.
-    pub(crate) async fn connect(&self, address: IpAddr, seen: &mut Observation) -> Result<Stream, Failure> {
+        let choices = found.ranked.choices(self.resolver.turn());
         let start = Instant::now();
-        let stream = self.sockets.connect(SocketAddr::new(address, self.port)).await?;
+        let reached = reach(&self.sockets, &choices, self.port, found.took.is_some()).await;
+        let reached = reached.inspect_err(|_| labels.peer(seen, choices[0], words))?;
         seen.connect = Some(start.elapsed());
-        let _ = stream.set_nodelay(true);
-        secure(self.tls.as_ref(), stream, seen).await
+        seen.error = reached.passed.map(|passed| words.get(&passed));
+        labels.peer(seen, reached.peer, words);
+        let _ = reached.stream.set_nodelay(true);
+        Ok((secure(self.tls.as_ref(), reached.stream, seen).await?, reached.peer))
     }
 }

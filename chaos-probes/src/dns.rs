@@ -16,6 +16,7 @@ use crate::{
     endpoint::{Endpoint, Host},
     failure::{Failure, Words, cannot},
     label::Labels,
+    names,
     query::{self, Question},
     resolve::Resolver,
     socket::Sockets,
@@ -47,15 +48,17 @@ impl DnsProber {
             condition::check(condition, Kind::Dns)?;
         }
         let record = record_type(record)?;
-        let endpoint = match (server, place.names.servers.first()) {
-            (Some(server), _) => Endpoint::parse(server, Some(PORT))?,
-            (None, Some(own)) => Endpoint { host: Host::Address(own.ip()), port: own.port() },
-            (None, None) => {
-                return Err(cannot(
-                    format!("there is no DNS server to ask at {}", place.object),
-                    "name the server in the probe, or give the place one",
-                ));
-            }
+        let endpoint = match server {
+            Some(server) => Endpoint::parse(server, Some(PORT))?,
+            None => match names::of(place)?.servers.first() {
+                Some(own) => Endpoint { host: Host::Address(own.ip()), port: own.port() },
+                None => {
+                    return Err(cannot(
+                        format!("there is no DNS server to ask at {}", place.object),
+                        "name the server in the probe, or give the place one",
+                    ));
+                }
+            },
         };
         Ok(DnsProber {
             question: Question { name: absolute(name, record)?, record },
@@ -71,7 +74,7 @@ impl DnsProber {
     async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
         let found = self.server.addresses().await?;
         seen.dns = found.took;
-        let address = found.addresses[self.server.turn() % found.addresses.len()];
+        let address = found.ranked.choices(self.server.turn())[0];
         self.labels.peer(seen, address, &self.words);
         let answer = self.question.ask(&self.sockets, SocketAddr::new(address, self.port)).await?;
         query::check(&answer)?;

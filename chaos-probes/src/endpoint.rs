@@ -11,8 +11,10 @@ use crate::failure::cannot;
 pub(crate) enum Host {
     /// An address.
     Address(IpAddr),
-    /// A name, in lower case and without a final dot.
+    /// A name, in lower case.
     Name(String),
+    /// A name that a final dot ends, in lower case and without the dot: no domain is put behind it.
+    Absolute(String),
 }
 
 impl Host {
@@ -33,7 +35,9 @@ impl Host {
                 "a host name has letters, digits, `-` and `.` only",
             ));
         }
-        Ok(Host::Name(name.to_ascii_lowercase()))
+        let absolute = name.len() < text.len();
+        let name = name.to_ascii_lowercase();
+        Ok(if absolute { Host::Absolute(name) } else { Host::Name(name) })
     }
 }
 
@@ -81,7 +85,9 @@ mod tests {
     fn endpoints_are_read() {
         let name = |n: &str, port| Endpoint { host: Host::Name(n.into()), port };
         let address = |a: &str, port| Endpoint { host: Host::Address(a.parse().unwrap()), port };
-        assert_eq!(Endpoint::parse("API.lab.:80", None).unwrap(), name("api.lab", 80));
+        assert_eq!(Endpoint::parse("API.lab:80", None).unwrap(), name("api.lab", 80));
+        let absolute = Endpoint { host: Host::Absolute("api.lab".into()), port: 80 };
+        assert_eq!(Endpoint::parse("API.lab.:80", None).unwrap(), absolute);
         assert_eq!(Endpoint::parse("api", Some(53)).unwrap(), name("api", 53));
         assert_eq!(Endpoint::parse("10.0.0.1:80", None).unwrap(), address("10.0.0.1", 80));
         assert_eq!(Endpoint::parse("[::1]:80", None).unwrap(), address("::1", 80));

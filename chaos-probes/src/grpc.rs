@@ -142,8 +142,7 @@ impl GrpcProber {
     }
 
     async fn connect(&self, seen: &mut Observation) -> Result<Connection, Failure> {
-        let peer = self.dialer.address(seen, &self.labels, &self.words).await?;
-        let stream = self.dialer.connect(peer, seen).await?;
+        let (stream, peer) = self.dialer.connect(seen, &self.labels, &self.words).await?;
         // What a certificate says is for tls probes.
         seen.value = None;
         let made = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;

@@ -5,7 +5,7 @@ mod pool;
 mod request;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,6 +31,7 @@ use crate::{
     condition::{self, Answer, Kind},
     failure::{Failure, Words},
     label::Labels,
+    reach::{Reached, reach},
     resolve::Resolver,
     secrets::Secrets,
     secure::{Tls, secure},
@@ -109,8 +110,8 @@ impl HttpProber {
         let turn = self.resolver.turn();
         // An idle connection is used without asking for addresses again, as clients with a pool do.
         let idle = lease.as_ref().and_then(|(pool, permit)| {
-            let addresses = self.resolver.last_known()?;
-            pool.take(addresses[turn % addresses.len()], permit)
+            let address = *self.resolver.last_known()?.choices(turn).first()?;
+            pool.take(address, permit)
         });
         let (mut connection, reused) = match idle {
             Some(connection) => (connection, true),
@@ -121,8 +122,8 @@ impl HttpProber {
                 // The server closed the idle connection just as it was used again.
                 tracing::debug!(peer = %connection.peer, "sent again: a reused connection was closed");
                 drop(connection);
-                let address = self.resolve(turn, seen).await?;
-                connection = self.open_connection(address, seen).await?;
+                let (choices, named) = self.resolve(turn, seen).await?;
+                connection = self.open_connection(&choices, named, seen).await?;
                 connection.send(request.clone()).await
             }
             answer => answer,
@@ -148,43 +149,42 @@ impl HttpProber {
         lease: Option<&(&Pool, Permit<'_>)>,
         seen: &mut Observation,
     ) -> Result<(Connection, bool), Failure> {
-        let address = self.resolve(turn, seen).await?;
+        let (choices, named) = self.resolve(turn, seen).await?;
         if let Some((pool, permit)) = lease {
-            if let Some(connection) = pool.take(address.ip(), permit) {
+            if let Some(connection) = pool.take(choices[0], permit) {
                 return Ok((connection, true));
             }
             pool.make_room(permit);
         }
-        Ok((self.open_connection(address, seen).await?, false))
+        Ok((self.open_connection(&choices, named, seen).await?, false))
     }
 
-    async fn resolve(&self, turn: usize, seen: &mut Observation) -> Result<SocketAddr, Failure> {
+    /// Returns the addresses to try, best first, and whether they are those of a name.
+    async fn resolve(&self, turn: usize, seen: &mut Observation) -> Result<(Vec<IpAddr>, bool), Failure> {
         let found = self.resolver.addresses().await?;
         seen.dns = found.took;
-        Ok(SocketAddr::new(found.addresses[turn % found.addresses.len()], self.target.endpoint.port))
+        Ok((found.ranked.choices(turn), found.took.is_some()))
     }
 
     async fn open_connection(
         &self,
-        address: SocketAddr,
+        choices: &[IpAddr],
+        named: bool,
         seen: &mut Observation,
     ) -> Result<Connection, Failure> {
         let start = Instant::now();
-        let stream = match self.sockets.connect(address).await {
-            Ok(stream) => stream,
-            Err(failure) => {
-                self.labels.peer(seen, address.ip(), &self.words);
-                return Err(failure);
-            }
-        };
+        let reached = reach(&self.sockets, choices, self.target.endpoint.port, named).await;
+        let Reached { stream, peer, passed } =
+            reached.inspect_err(|_| self.labels.peer(seen, choices[0], &self.words))?;
         seen.connect = Some(start.elapsed());
+        seen.error = passed.map(|passed| self.words.get(&passed));
         // A request is one write; waiting to fill a packet would only add time.
         let _ = stream.set_nodelay(true);
         // What a certificate says is for tls probes.
         let secured = secure(self.tls.as_ref(), stream, seen).await;
         seen.value = None;
-        let stream = secured.inspect_err(|_| self.labels.peer(seen, address.ip(), &self.words))?;
-        Connection::start(stream, address.ip()).await
+        let stream = secured.inspect_err(|_| self.labels.peer(seen, peer, &self.words))?;
+        Connection::start(stream, peer).await
     }
 
     /// Reads an answer to its end; what could be read is noted even if it breaks off.

@@ -2,7 +2,8 @@
 //!
 //! 1. [`StandardProbers`] opens a probe at a place: it checks what can be checked before the run, and resolves secrets.
 //! 2. `socket` makes sockets inside the place's network namespace; they are driven on the caller's own runtime.
-//! 3. `resolve` finds addresses as the place's names have them, asking DNS servers with `query`.
+//! 3. `names` reads what a place's files say of names; `resolve` finds addresses as they have them, asking DNS servers with
+//!    `query`; `rank` sorts them, and `reach` connects to the first that answers.
 //! 4. `http`, `tcp`, `tls`, `dns`, `grpc` and `exec` each take one measurement per call, over connections that `dial` opens and
 //!    `secure` encrypts; `prometheus` reads one number and `alerts` what fires, through `api`. When to start the next one, how many at once and
 //!    how long to wait is the load engine's business: dropping a measurement ends it and closes its connection.
@@ -41,14 +42,18 @@ mod dns;
 mod endpoint;
 mod exec;
 mod failure;
+mod find;
 #[cfg(feature = "grpc")]
 mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod label;
+mod names;
 #[cfg(feature = "http")]
 mod prometheus;
 mod query;
+mod rank;
+mod reach;
 mod resolve;
 mod secrets;
 #[cfg(any(feature = "http", feature = "tls", feature = "grpc"))]

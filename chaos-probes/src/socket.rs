@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError, Weak, mpsc},
     thread::JoinHandle,
 };
@@ -45,6 +45,13 @@ impl Sockets {
         let socket = UdpSocket::from_std(socket.into()).map_err(|error| Failure::from_io(&error))?;
         socket.connect(address).await.map_err(|error| Failure::from_io(&error))?;
         Ok(socket)
+    }
+
+    /// Returns the own address that packets to this one would come from; none where no route leads there. Sends nothing.
+    pub(crate) async fn source(&self, address: IpAddr) -> Option<IpAddr> {
+        // Any port will do: no packet is sent to it.
+        let socket = self.udp(SocketAddr::new(address, 53)).await.ok()?;
+        Some(socket.local_addr().ok()?.ip())
     }
 
     async fn make(&self, address: SocketAddr, kind: Type) -> Result<Socket, Failure> {

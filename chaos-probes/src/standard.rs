@@ -17,7 +17,7 @@ use crate::tls::TlsProber;
 #[cfg(feature = "http")]
 use crate::{alerts::AlertsProber, http::HttpProber, prometheus::PrometheusProber};
 use crate::{
-    dns::DnsProber, exec::ExecProber, failure::cannot, secrets::Secrets, socket::SocketThreads,
+    dns::DnsProber, exec::ExecProber, failure::cannot, find, secrets::Secrets, socket::SocketThreads,
     tcp::TcpProber,
 };
 
@@ -130,6 +130,16 @@ impl Probers for StandardProbers {
             #[cfg(feature = "grpc")]
             ProbeKind::Grpc { .. } => None,
             ProbeKind::Tcp { .. } | ProbeKind::Dns { .. } => None,
+        }
+    }
+
+    async fn find(&self, probe: &Probe, place: &Place) -> Result<Option<String>, Trouble> {
+        match probe.kind.prober() {
+            Some(prober) => match self.custom.get(prober) {
+                Some(probers) => probers.find(probe, place).await,
+                None => Err(self.unknown(prober)),
+            },
+            None => find::find(probe, place, &self.threads).await,
         }
     }
 

@@ -1,6 +1,6 @@
 //! TCP: how long a handshake takes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chaos_core::{
@@ -15,6 +15,7 @@ use crate::{
     endpoint::Endpoint,
     failure::{Failure, Words, cannot},
     label::Labels,
+    reach::reach,
     resolve::Resolver,
     socket::Sockets,
 };
@@ -55,14 +56,16 @@ impl TcpProber {
     async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
         let found = self.resolver.addresses().await?;
         seen.dns = found.took;
-        let address = found.addresses[self.resolver.turn() % found.addresses.len()];
-        self.labels.peer(seen, address, &self.words);
+        let choices = found.ranked.choices(self.resolver.turn());
         let start = Instant::now();
-        let stream = self.sockets.connect(SocketAddr::new(address, self.port)).await?;
+        let reached = reach(&self.sockets, &choices, self.port, found.took.is_some()).await;
+        let reached = reached.inspect_err(|_| self.labels.peer(seen, choices[0], &self.words))?;
         seen.connect = Some(start.elapsed());
+        seen.error = reached.passed.map(|passed| self.words.get(&passed));
+        self.labels.peer(seen, reached.peer, &self.words);
         // A reset instead of a farewell: otherwise each measurement would keep a local port busy for a minute,
         // and 470 a second would use them all up.
-        let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        let _ = socket2::SockRef::from(&reached.stream).set_linger(Some(Duration::ZERO));
         Ok(())
     }
 }

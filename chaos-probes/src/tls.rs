@@ -52,8 +52,7 @@ impl TlsProber {
     }
 
     async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
-        let address = self.dialer.address(seen, &self.labels, &self.words).await?;
-        let stream = self.dialer.connect(address, seen).await?;
+        let (stream, _) = self.dialer.connect(seen, &self.labels, &self.words).await?;
         if let crate::secure::Stream::Tls(stream) = &stream {
             // A reset instead of a farewell, as for a tcp probe: else the local ports would be used up.
             let _ = socket2::SockRef::from(stream.get_ref().0).set_linger(Some(std::time::Duration::ZERO));

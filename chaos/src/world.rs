@@ -12,7 +12,8 @@ use chaos_core::{
     inventory::Inventory,
     journal::FileJournal,
     model::{Experiment, Scope},
-    plan::{self, Plan, PlanError},
+    place::Place,
+    plan::{self, Origin, Plan, PlanError},
     probe::Probers,
     remark::Remark,
     run::{Control, Finished, Restoration, Runner, RunnerBuilder, new_id},
@@ -65,7 +66,50 @@ impl World {
                 }));
             }
         }
-        plan::plan(experiment, &*self.inventory, &self.injectors, seed).await
+        let mut plan = plan::plan(experiment, &*self.inventory, &self.injectors, seed).await?;
+        let warnings = self.strangers(&plan).await?;
+        plan.warnings.extend(warnings);
+        Ok(plan)
+    }
+
+    /// Warns of probes whose server has no address now, as their place knows names; refuses those that can never have one.
+    async fn strangers(&self, plan: &Plan) -> Result<Vec<Remark>, PlanError> {
+        let mut warnings = Vec::new();
+        for (probe, planned) in plan.experiment.probes.iter().zip(&plan.probes) {
+            for place in self.places(&planned.from, &plan.experiment.scope).await {
+                let where_from = |why: String| format!("from {}, {why}", place.object);
+                match self.probers.find(probe, &place).await {
+                    Ok(None) => {}
+                    Ok(Some(why)) => warnings.push(Remark::warning(probe.span, where_from(why)).with_help(
+                        "a probe that cannot find its server fails; correct the name, or what the place knows of names",
+                    )),
+                    Err(Trouble { message, help, .. }) => {
+                        let remark = Remark::error(probe.span, where_from(message));
+                        return Err(PlanError::unsound(match help {
+                            Some(help) => remark.with_help(help),
+                            None => remark,
+                        }));
+                    }
+                }
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// Returns the places of a probe that are there before the run: those of a lab are not.
+    async fn places(&self, from: &Origin, scope: &Scope) -> Vec<Place> {
+        match (from, scope) {
+            (Origin::Runner, _) => vec![Place::runner()],
+            (Origin::Places(_), Scope::Lab(_)) => Vec::new(),
+            (Origin::Places(objects), Scope::Machine) => {
+                let mut places = Vec::new();
+                for object in objects {
+                    // What is not there is the run's to say.
+                    places.extend(self.environment.place(object).await);
+                }
+                places
+            }
+        }
     }
 
     /// Runs a plan to its end and puts everything back, whatever happens on the way.

@@ -17,6 +17,7 @@ mod judging;
 mod kills;
 mod machine;
 mod monitoring;
+mod names;
 mod old_kernel;
 mod oracle;
 mod outcomes;

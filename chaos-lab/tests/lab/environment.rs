@@ -6,7 +6,7 @@ use chaos_core::environment::Environment as _;
 use chaos_core::inventory::Inventory as _;
 use chaos_core::model::Lab as Declaration;
 use chaos_core::model::Selector;
-use chaos_core::place::{ObjectId, Site};
+use chaos_core::place::{ObjectId, Order, Site};
 use chaos_lab::{LabEnvironment, LabInventory};
 use chaos_netns::Namespace;
 
@@ -28,7 +28,7 @@ async fn a_lab_is_the_world_of_a_run() {
     let found = inventory.find(&Selector::Hosts("client".into())).await.unwrap();
     assert_eq!((found.first().addresses.len(), &client.object), (2, &found.first().id));
     let Site::Namespace(site) = &client.site else { panic!("{client:?}") };
-    assert_eq!((site.interface.as_deref(), client.names.prefer_servers), (Some("eth0"), true));
+    assert_eq!((site.interface.as_deref(), client.names.order), (Some("eth0"), Order::ServersFinal));
     assert_eq!(client.names.hosts["api.lab"].len(), 6);
     let namespace = Namespace::open(&site.path).unwrap();
     assert_eq!(get(&namespace, client.names.hosts["gw"][0], 80, "/").unwrap().status, 200);

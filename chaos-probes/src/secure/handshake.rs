@@ -44,7 +44,7 @@ impl Tls {
         )?;
         let name = match host {
             Host::Address(address) => ServerName::from(*address),
-            Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
+            Host::Name(name) | Host::Absolute(name) => ServerName::try_from(name.clone()).map_err(|_| {
                 cannot(
                     format!("`{name}` is not a name that a certificate can have"),
                     "write a host name or an address",

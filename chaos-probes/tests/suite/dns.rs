@@ -6,7 +6,7 @@ use std::{
 
 use chaos_core::{
     model::{ProbeKind, probe::Condition},
-    place::{Names, Place},
+    place::{Names, Order, Place},
     probe::{Observation, Outcome},
 };
 use hickory_proto::{
@@ -215,9 +215,9 @@ async fn a_server_that_is_not_there_refuses() {
     );
 }
 
-fn asks(server: &DnsServer, hosts: &[(&str, &[&str])], prefer_servers: bool) -> Place {
+fn asks(server: &DnsServer, hosts: &[(&str, &[&str])], order: Order) -> Place {
     let mut place = here(hosts, &[server.address]);
-    place.names = Arc::new(Names { prefer_servers, ..(*place.names).clone() });
+    place.names = Arc::new(Names { order, ..(*place.names).clone() });
     place
 }
 
@@ -233,7 +233,7 @@ async fn http_finds_its_server_through_dns_for_as_long_as_the_answer_lives() {
         .await;
         let mut probe = http("GET", &format!("http://api.shop:{}/", web.address.port()), &[]);
         probe.connections = chaos_core::model::Connections::Fresh;
-        let prober = open(&probe, &asks(&dns, &[], false)).await;
+        let prober = open(&probe, &asks(&dns, &[], Order::HostsFirst)).await;
         for _ in 0..3 {
             let seen = prober.once().await;
             assert_eq!(seen.outcome, Outcome::Ok, "{seen:?}");
@@ -244,7 +244,7 @@ async fn http_finds_its_server_through_dns_for_as_long_as_the_answer_lives() {
 
         // A kept connection needs no lookup, be the answer as short-lived as it may.
         probe.connections = chaos_core::model::Connections::Reuse(1);
-        let prober = open(&probe, &asks(&dns, &[], false)).await;
+        let prober = open(&probe, &asks(&dns, &[], Order::HostsFirst)).await;
         let before = count(RecordType::A);
         for _ in 0..3 {
             assert_eq!(prober.once().await.outcome, Outcome::Ok);
@@ -261,7 +261,7 @@ async fn fixed_names_do_not_hide_a_server_that_is_preferred() {
             .await;
     let probe = http("GET", &format!("http://api:{}/", web.address.port()), &[]);
     let hosts: &[(&str, &[&str])] = &[("api", &["127.0.0.1"])];
-    assert_eq!(open(&probe, &asks(&dns, hosts, false)).await.once().await.outcome, Outcome::Ok);
-    let seen = open(&probe, &asks(&dns, hosts, true)).await.once().await;
+    assert_eq!(open(&probe, &asks(&dns, hosts, Order::HostsFirst)).await.once().await.outcome, Outcome::Ok);
+    let seen = open(&probe, &asks(&dns, hosts, Order::ServersFinal)).await.once().await;
     assert_eq!(error(&seen), "`api` does not resolve: NXDOMAIN");
 }

@@ -8,6 +8,7 @@ mod grpc;
 mod http;
 mod namespace;
 mod prometheus;
+mod several;
 mod tcp;
 mod tls;
 mod world;

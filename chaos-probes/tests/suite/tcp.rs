@@ -25,7 +25,10 @@ async fn a_handshake_is_a_success() {
     }
     drop(listener);
     let seen = prober.once().await;
-    assert_eq!((seen.outcome, seen.error.as_deref()), (Outcome::Failed, Some("connection refused")));
+    assert_eq!(
+        (seen.outcome, seen.error.as_deref()),
+        (Outcome::Failed, Some("connection refused (127.0.0.1)"))
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub(crate) fn here(hosts: &[(&str, &[&str])], servers: &[SocketAddr]) -> Place {
         .map(|(name, addresses)| ((*name).to_owned(), addresses.iter().map(|a| a.parse().unwrap()).collect()))
         .collect();
     Place {
-        names: Arc::new(Names { hosts, servers: servers.to_vec(), prefer_servers: false }),
+        names: Arc::new(Names { hosts, servers: servers.to_vec(), ..Names::default() }),
         ..Place::runner()
     }
 }
