@@ -161,7 +161,8 @@ pub struct Offer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
-    /// A kernel object that lives only as long as the agent's descriptor: ends with the agent, however it dies.
+    /// A kernel object that lives only as long as the agent's descriptor: ends with the agent, however it dies, and at the deadline
+    /// also where the agent hangs.
     Kernel,
     /// The agent: it reverts at end of input, a missed heartbeat or the deadline; if it is killed together with the runner,
     /// `chaos restore` must finish.
@@ -326,7 +327,7 @@ pub trait Injector: Send + Sync {
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble>;
 
     /// Reads the prior state and decides everything that is left to decide; changes nothing. `deadline` is how long after
-    /// injection the fault ends by itself, whatever happens.
+    /// injection the fault ends on its own, as its [`Hold`] says.
     async fn prepare(
         &self,
         id: &str,

@@ -14,7 +14,7 @@ pub mod registry;
 pub mod state;
 
 pub use entry::{Entry, Header, Line};
-pub use file::FileJournal;
+pub use file::{FileJournal, Reopened};
 pub use history::History;
 pub use registry::{KnownRun, Registration, Registry, RegistryError, RunEntry};
 pub use state::{IllegalStep, State, Step};

@@ -106,7 +106,7 @@ pub struct PlannedFault {
     pub name: String,
     /// What is injected, in this order; reverted in reverse order.
     pub parts: Vec<Part>,
-    /// After which it ends by itself, whatever happens.
+    /// After which it ends on its own, as the [`Hold`](crate::injector::Hold) of each part says.
     pub deadline: Duration,
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     injector::{Injector, Undo},
-    journal::{Entry, FileJournal, History, Journal, Registry, RegistryError},
+    journal::{Entry, FileJournal, History, Journal, Registry, RegistryError, Reopened},
     trouble::Trouble,
 };
 
@@ -53,8 +53,10 @@ pub enum Outcome {
     NothingToDo,
     /// The run is alive and puts things back on its own; it was not touched.
     StillRunning {
-        /// Its process.
-        pid: u32,
+        /// Its id, where that is known already.
+        run: Option<String>,
+        /// Its process, where that is known already.
+        pid: Option<u32>,
     },
     /// Everything that was owed is back.
     Restored {
@@ -105,10 +107,10 @@ pub async fn restore(
             Ok(None) => {
                 let alive = registry.runs()?.into_iter().find(|r| r.entry.run == run);
                 restored.extend(alive.map(|r| RestoredRun {
-                    run: r.entry.run,
+                    run: r.entry.run.clone(),
                     experiment: r.entry.experiment,
                     journal: r.entry.journal,
-                    outcome: Outcome::StillRunning { pid: r.entry.pid },
+                    outcome: Outcome::StillRunning { run: Some(r.entry.run.clone()), pid: Some(r.entry.pid) },
                 }));
                 continue;
             }
@@ -121,7 +123,8 @@ pub async fn restore(
             Ok(outcome) => outcome,
             Err(e) => Outcome::Unreadable { reason: e.message, help: e.help },
         };
-        if outcome.is_clean() {
+        // Claimed, and yet alive: somebody else restores it right now, and takes it off the list.
+        if outcome.is_clean() && !matches!(outcome, Outcome::StillRunning { .. }) {
             claimed.finish()?;
         }
         restored.push(RestoredRun {
@@ -134,16 +137,23 @@ pub async fn restore(
     Ok(restored)
 }
 
-/// Restores what a journal file says is owed; the caller makes sure that its run is over.
+/// Restores what a journal file says is owed, unless its run is alive.
 pub async fn restore_journal(
     path: &Path,
     injectors: &[Arc<dyn Injector>],
     policy: &RestorePolicy,
 ) -> Result<Outcome, Trouble> {
     let owned = path.to_owned();
-    let (journal, history) = tokio::task::spawn_blocking(move || FileJournal::reopen(owned))
+    let reopened = tokio::task::spawn_blocking(move || FileJournal::reopen(owned))
         .await
         .map_err(|e| Trouble::internal(format!("reading the journal failed: {e}")))??;
+    let (journal, history) = match reopened {
+        Reopened::Over(journal, history) => (journal, history),
+        Reopened::Alive(header) => {
+            let (run, pid) = header.map(|header| (header.run, header.pid)).unzip();
+            return Ok(Outcome::StillRunning { run, pid });
+        }
+    };
     Ok(pay(&history, &journal, injectors, policy).await)
 }
 

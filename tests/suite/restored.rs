@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_tests::{Running, Scene, ping, wait_until};
+use chaos_tests::{Chaos, Running, Scene, ping, wait_until};
 use nix::sys::signal::Signal;
 
 const LATENCY: &str = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
@@ -75,6 +75,56 @@ fn what_somebody_unknown_holds_is_named_with_the_command_that_ends_them() {
         assert_eq!(scene.agents(), agents, "{backend}: a process that is not on record is not ended");
         assert!(scene.signal_agents(Signal::SIGKILL));
         scene.call(&["restore", &run]).exits(0).says("restored");
+        scene.assert_as_before();
+    }
+}
+
+#[test]
+fn a_live_run_is_refused_whatever_it_is_named_by() {
+    let Some(scene) = Scene::machine() else { return };
+    let mut running = holding(&scene, "loss 100% on box", "tcx");
+    let (run, folder) = (running.run(), running.folder().unwrap());
+    let journal = folder.join("journal.jsonl");
+    let link = scene.path().join("elsewhere");
+    std::os::unix::fs::symlink(&journal, &link).unwrap();
+    let hard = scene.path().join("copy");
+    std::fs::hard_link(&journal, &hard).unwrap();
+    let before = std::fs::read(&journal).unwrap();
+    for path in [&folder, &journal, &link, &hard] {
+        scene.call(&["restore", &path.display().to_string()]).exits(5).says("still running").says(&run);
+    }
+    scene.call(&["restore", &run]).exits(5).says("still running").says("chaos stop");
+    scene.call(&["restore"]).exits(0).says("still running");
+    // From a state directory that knows nothing of it, too.
+    let other = Chaos::new();
+    other.call(&["restore", &folder.display().to_string()]).exits(5).says("still running").says(&run);
+    assert!(!running.has_ended() && !flows(&scene), "the fault stands, and its run goes on");
+    assert_eq!(std::fs::read(&journal).unwrap(), before, "nobody else writes to its journal");
+    running.signal(Signal::SIGINT);
+    running.end().exits(4).says("everything is as it was");
+    scene.assert_as_before();
+}
+
+#[test]
+fn what_the_kernel_holds_ends_at_its_deadline_although_agent_and_runner_hang() {
+    for (fault, backend) in &FELT[..2] {
+        let Some(scene) = Scene::machine() else { return };
+        let changes = [("delay 20ms on box", *fault), ("hold     3s", "hold     1s"), (LATENCY, "")];
+        let file = scene.on_machine(&changes);
+        let mut running = scene.start(&["run", &file, "--backend", backend]);
+        running.until_stage("hold");
+        running.signal(Signal::SIGSTOP);
+        assert!(scene.signal_agents(Signal::SIGSTOP), "there is an agent");
+        assert!(!flows(&scene), "{backend}: the fault is not felt, so this test shows nothing");
+        let begun = std::time::Instant::now();
+        while !flows(&scene) {
+            assert!(begun.elapsed() < Duration::from_secs(25), "{backend}: it stands after its deadline");
+        }
+        assert!(begun.elapsed() > Duration::from_secs(5), "{backend}: {:?}", begun.elapsed());
+        scene.signal_agents(Signal::SIGKILL);
+        running.signal(Signal::SIGKILL);
+        running.end();
+        scene.call(&["restore"]).exits(0);
         scene.assert_as_before();
     }
 }

@@ -47,7 +47,7 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
         {
             let path = if path.is_dir() { path.join("journal.jsonl") } else { path };
             exit = exit.max(match restore_journal(&path, injectors, &policy).await {
-                Ok(outcome) => report(&path.display().to_string(), &outcome),
+                Ok(outcome) => report(&path.display().to_string(), &outcome, true),
                 Err(error) => {
                     render::error(&error.message, error.help.as_deref());
                     Exit::BadInput
@@ -63,7 +63,7 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
             Ok(runs) if runs.is_empty() => render::print("nothing to do\n"),
             Ok(runs) => {
                 for run in runs {
-                    exit = exit.max(report(&run.run, &run.outcome));
+                    exit = exit.max(report(&run.run, &run.outcome, asked.is_some()));
                 }
             }
             Err(error) => {
@@ -76,17 +76,24 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
 }
 
 /// Prints how a restore ended, and returns its exit code.
-fn report(run: &str, outcome: &Outcome) -> Exit {
+///
+/// A run that is alive is refused where somebody `named` it, and passed over where all were asked for.
+fn report(run: &str, outcome: &Outcome, named: bool) -> Exit {
     match outcome {
         Outcome::NothingToDo => {
             render::print(&format!("{run}: nothing to do\n"));
             Exit::Passed
         }
-        Outcome::StillRunning { pid } => {
-            render::print(&format!(
-                "{run}: still running as process {pid}, which restores on its own; end it with `chaos stop {run}`\n"
-            ));
-            Exit::Passed
+        Outcome::StillRunning { run: id, pid } => {
+            let process = pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
+            let said = format!("{run}: still running{process}, which restores on its own");
+            let help = format!("end it with `chaos stop {}`", id.as_deref().unwrap_or("RUN"));
+            if !named {
+                render::print(&format!("{said}; {help}\n"));
+                return Exit::Passed;
+            }
+            render::error(&said, Some(&help));
+            Exit::Refused
         }
         Outcome::Restored { parts } => {
             render::print(&format!("{run}: restored\n{}", list(parts)));

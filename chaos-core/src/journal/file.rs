@@ -1,7 +1,7 @@
 //! A journal in a file: JSON lines, each fsynced, with room reserved so that a full disk never stops an unwind.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::fd::AsFd as _,
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::{Entry, History, Journal, Line};
+use super::{Entry, Header, History, Journal, Line};
 use crate::trouble::{Kind, Trouble};
 
 /// What is reserved for the unwinding of one part: its entries and those of some retries.
@@ -22,11 +22,20 @@ const ROOM: u64 = 64 * 1024;
 /// The longest error text that is written; more would eat the room of other parts.
 const LONGEST_ERROR: usize = 2000;
 
-/// A journal in a file of its own.
+/// A journal in a file of its own, locked (`flock`) for as long as a clone of this lives.
 #[derive(Clone, Debug)]
 pub struct FileJournal {
     path: Arc<PathBuf>,
     inner: Arc<Mutex<Inner>>,
+}
+
+/// The journal of an earlier run.
+#[derive(Debug)]
+pub enum Reopened {
+    /// The run is over: its journal, to go on with, and what it says.
+    Over(FileJournal, History),
+    /// The run, or a restore of it, is alive and writes to it; which run it is, where it says so already.
+    Alive(Option<Header>),
 }
 
 #[derive(Debug)]
@@ -52,6 +61,7 @@ impl FileJournal {
             .create_new(true)
             .open(&path)
             .map_err(|e| failed("make", &path, &e))?;
+        lock(&file).map_err(|e| failed("lock", &path, &e))?;
         let mut inner = Inner { file, number: 0, end: 0, reserved: 0, parts: 0 };
         inner.reserve(ROOM).map_err(|e| failed("reserve room for", &path, &e))?;
         // The name itself must survive a crash as well.
@@ -63,10 +73,21 @@ impl FileJournal {
     }
 
     /// Opens the journal of a run that is over, to go on with it; a torn last line is written over.
-    pub fn reopen(path: impl Into<PathBuf>) -> Result<(FileJournal, History), Trouble> {
+    ///
+    /// # Errors
+    /// It cannot be read or written, or is damaged. The journal of a run that is alive is [`Reopened::Alive`].
+    pub fn reopen(path: impl Into<PathBuf>) -> Result<Reopened, Trouble> {
         let path = path.into();
         let mut file =
             OpenOptions::new().read(true).write(true).open(&path).map_err(|e| failed("open", &path, &e))?;
+        if !lock(&file).map_err(|e| failed("lock", &path, &e))? {
+            let header =
+                FileJournal::read(&path).ok().and_then(|lines| match lines.into_iter().next()?.entry {
+                    Entry::Run(header) => Some(header),
+                    _ => None,
+                });
+            return Ok(Reopened::Alive(header));
+        }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| failed("read", &path, &e))?;
         let (lines, end) = parse(&text).map_err(|why| damaged(&path, why))?;
@@ -80,7 +101,8 @@ impl FileJournal {
             reserved: end as u64,
             parts: history.parts.len() as u64,
         };
-        Ok((FileJournal { path: Arc::new(path), inner: Arc::new(Mutex::new(inner)) }, history))
+        let journal = FileJournal { path: Arc::new(path), inner: Arc::new(Mutex::new(inner)) };
+        Ok(Reopened::Over(journal, history))
     }
 
     /// Reads the lines of a journal file; a torn last line, which a crash leaves, is passed over.
@@ -166,6 +188,17 @@ impl Inner {
         }
         self.reserved = until;
         Ok(())
+    }
+}
+
+/// Locks a journal for as long as the file is open; returns whether nobody else has.
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // A file system that cannot lock is not a reason not to run.
+        Err(TryLockError::Error(e)) if matches!(e.kind(), io::ErrorKind::Unsupported) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 

@@ -74,7 +74,11 @@ async fn a_journal_reads_back_what_was_written() {
     }
     let lines = FileJournal::read(&path).unwrap();
     assert_eq!(lines.iter().map(|l| &l.entry).collect::<Vec<_>>(), entries.iter().collect::<Vec<_>>());
-    let (_, history) = FileJournal::reopen(&path).unwrap();
+    assert!(
+        matches!(FileJournal::reopen(&path).unwrap(), Reopened::Alive(Some(found)) if Entry::Run(found.clone()) == header())
+    );
+    drop(journal);
+    let (_, history) = reopen(&path);
     assert_eq!(history.owed().len(), 1);
     assert_eq!(history.owed()[0].error.as_deref(), Some("no"));
     assert!(!history.ended);
@@ -95,7 +99,8 @@ async fn a_torn_last_line_is_passed_over_and_written_over() {
         assert_eq!(FileJournal::read(&path).unwrap().len(), ends, "cut at {cut}");
     }
     std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
-    let (journal, history) = FileJournal::reopen(&path).unwrap();
+    drop(journal);
+    let (journal, history) = reopen(&path);
     assert_eq!(history.parts.len(), 0);
     journal.append(&prepared("c")).await.unwrap();
     let lines = FileJournal::read(&path).unwrap();
@@ -255,7 +260,16 @@ async fn many_entries_are_kept_together_in_their_order() {
     let results = journal.append_all(&entries).await;
     assert!(results.len() == 101 && results.iter().all(Result::is_ok), "{results:?}");
     journal.append(&Entry::Reverted { id: parts[99].clone() }).await.unwrap();
-    let (_, history) = FileJournal::reopen(&path).unwrap();
+    drop(journal);
+    let (_, history) = reopen(&path);
     let owed: Vec<&str> = history.owed().iter().map(|p| p.undo.id.as_str()).collect();
     assert!(owed.iter().eq(parts[..99].iter().rev()), "{owed:?}");
+}
+
+/// Goes on with the journal of a run that is over.
+fn reopen(path: &std::path::Path) -> (FileJournal, History) {
+    match FileJournal::reopen(path).unwrap() {
+        Reopened::Over(journal, history) => (journal, history),
+        Reopened::Alive(run) => panic!("it is still written to: {run:?}"),
+    }
 }

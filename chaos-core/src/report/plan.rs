@@ -181,9 +181,15 @@ fn inject(fault: &PlannedFault, indent: usize) -> Vec<Line> {
             }
         });
     }
-    out.push(
-        Line::at(indent).dim(format!("ends on its own after {}, whatever happens", time(fault.deadline))),
-    );
+    let ends = format!("ends on its own after {}", time(fault.deadline));
+    let held = |hold| fault.parts.iter().any(|part| part.offer.hold == hold);
+    out.push(if held(Hold::Record) {
+        Line::at(indent).dim(ends).dim(" as long as its runner lives")
+    } else if held(Hold::Agent) {
+        Line::at(indent).dim(ends).dim(" unless agent and runner both hang; then `chaos restore` ends it")
+    } else {
+        Line::at(indent).dim(ends).dim(", whatever happens")
+    });
     out
 }
 

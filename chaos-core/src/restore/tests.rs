@@ -105,7 +105,7 @@ async fn runs_that_are_alive_are_left_alone() {
     };
     let alive = registry.register(&entry).unwrap();
     let restored = restore(&registry, None, &injectors(&world), &RestorePolicy::default()).await.unwrap();
-    assert_eq!(restored[0].outcome, Outcome::StillRunning { pid: 42 });
+    assert_eq!(restored[0].outcome, Outcome::StillRunning { run: Some("dead".into()), pid: Some(42) });
     assert_eq!(world.in_place().len(), 2);
     drop(alive);
     let restored =

@@ -1,11 +1,14 @@
 //! Refusals with an answer to the sender, by an own nf_tables table.
 //!
 //! The table belongs to the socket that made it, so the kernel takes it away with the agent, however that dies (Linux
-//! 5.12 and later, which the trial finds out).
+//! 5.12 and later, which the trial finds out). Its rules match until the deadline, also where the agent hangs.
 
 mod message;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use chaos_core::{
     injector::{Direction, Measured, PacketMatch, Undo, Unit},
@@ -41,8 +44,9 @@ impl Nft {
             };
             rules.extend(compile(&packets.matches, &packets.directions, *connections)?);
         }
-        let table =
-            Table::make(ground.connection.namespace(), &name(&undo.id, mark), &rules).map_err(refused)?;
+        let until = SystemTime::now() + undo.deadline;
+        let table = Table::make(ground.connection.namespace(), &name(&undo.id, mark), &rules, until)
+            .map_err(refused)?;
         let there = table.counted().map_err(refused)?.len();
         if there != rules.len() {
             return Err(Trouble::unable(format!("the kernel has {there} of {} rules", rules.len())));
@@ -64,6 +68,9 @@ impl Nft {
     }
 }
 
+/// How long the rules of a trial match.
+const TRIAL: Duration = Duration::from_secs(10);
+
 /// Makes a table with a refusal, which no packet meets where others use the namespace too.
 ///
 /// # Errors
@@ -73,7 +80,7 @@ pub(crate) fn trial(namespace: &Namespace, others: bool) -> std::io::Result<()> 
     let rules = rules.map_err(std::io::Error::other)?;
     let name = format!("chaos_trial_{:08x}", rand::random::<u32>());
     let make = if others { Table::make_dormant } else { Table::make };
-    make(namespace, &name, &rules)?.counted().map(drop)
+    make(namespace, &name, &rules, SystemTime::now() + TRIAL)?.counted().map(drop)
 }
 
 fn refused(error: std::io::Error) -> Trouble {

@@ -1,6 +1,6 @@
 //! The few nf_tables messages that a refusal takes.
 
-use std::io;
+use std::{io, time::SystemTime};
 
 use chaos_core::{injector::Direction, model::packets::Blocked};
 use chaos_netns::Namespace;
@@ -40,17 +40,33 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Makes a table with chains for each way packets take, and rules in them; all of it or nothing.
-    pub(super) fn make(namespace: &Namespace, name: &str, rules: &[Refusal]) -> io::Result<Self> {
-        Self::with(OWNED, namespace, name, rules)
+    /// Makes a table with chains for each way packets take, and rules in them that match until a time; all of it or nothing.
+    pub(super) fn make(
+        namespace: &Namespace,
+        name: &str,
+        rules: &[Refusal],
+        until: SystemTime,
+    ) -> io::Result<Self> {
+        Self::with(OWNED, namespace, name, rules, until)
     }
 
     /// Makes one that no packet meets, for trying whether it can be made among the traffic of others.
-    pub(super) fn make_dormant(namespace: &Namespace, name: &str, rules: &[Refusal]) -> io::Result<Self> {
-        Self::with(OWNED | DORMANT, namespace, name, rules)
+    pub(super) fn make_dormant(
+        namespace: &Namespace,
+        name: &str,
+        rules: &[Refusal],
+        until: SystemTime,
+    ) -> io::Result<Self> {
+        Self::with(OWNED | DORMANT, namespace, name, rules, until)
     }
 
-    fn with(flags: u32, namespace: &Namespace, name: &str, rules: &[Refusal]) -> io::Result<Self> {
+    fn with(
+        flags: u32,
+        namespace: &Namespace,
+        name: &str,
+        rules: &[Refusal],
+        until: SystemTime,
+    ) -> io::Result<Self> {
         let socket = open(namespace)?;
         let mut batch = Batch::new(INET);
         batch.add(NEW_TABLE, EXCLUSIVE, &new_table(name, flags));
@@ -61,7 +77,7 @@ impl Table {
             for (chain, ..) in
                 CHAINS.iter().filter(|(.., direction)| direction.is_none_or(|way| way == rule.direction))
             {
-                batch.add(NEW_RULE, APPEND, &new_rule(name, chain, rule));
+                batch.add(NEW_RULE, APPEND, &new_rule(name, chain, rule, until));
             }
         }
         batch.send(&socket)?;
@@ -147,7 +163,7 @@ fn new_chain(table: &str, chain: &str, hook: u32) -> Vec<u8> {
     out
 }
 
-fn new_rule(table: &str, chain: &str, rule: &Refusal) -> Vec<u8> {
+fn new_rule(table: &str, chain: &str, rule: &Refusal, until: SystemTime) -> Vec<u8> {
     let mut expressions = Vec::new();
     let protocol = match rule.packets.family {
         Family::V4 => 2,
@@ -168,6 +184,7 @@ fn new_rule(table: &str, chain: &str, rule: &Refusal) -> Vec<u8> {
         mask(&mut expressions, &[0x12]);
         compare(&mut expressions, connections == Blocked::New, &[0x02]);
     }
+    before(&mut expressions, until);
     expression(&mut expressions, "counter", &[]);
     let mut reject = Vec::new();
     match rule.answer {
@@ -198,6 +215,26 @@ fn meta(out: &mut Vec<u8>, key: u32) {
     number(&mut data, 2, key);
     number(&mut data, 1, REGISTER);
     expression(out, "meta", &data);
+}
+
+/// Goes on only before a moment of the wall clock, the one clock that rules can read.
+fn before(out: &mut Vec<u8>, until: SystemTime) {
+    const TIME_NS: u32 = 30;
+    const LESS: u32 = 2;
+    let until = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+    meta(out, TIME_NS);
+    // Comparing goes byte by byte, the most significant one first.
+    let mut order = Vec::new();
+    for (kind, value) in [(1, REGISTER), (2, REGISTER), (3, 1), (4, 8), (5, 8)] {
+        number(&mut order, kind, value);
+    }
+    expression(out, "byteorder", &order);
+    let mut data = Vec::new();
+    number(&mut data, 1, REGISTER);
+    number(&mut data, 2, LESS);
+    nested(&mut data, 3, &value(&until.to_be_bytes()));
+    expression(out, "cmp", &data);
 }
 
 fn payload(out: &mut Vec<u8>, base: u32, offset: u32, length: u32) {
