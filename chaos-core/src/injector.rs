@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use crate::model::packets::Protocol;
+pub use crate::model::packets::{Ports, Protocol};
 use crate::{
     model::{Action, Custom, FaultSpec, Program},
     place::{ObjectId, Place, Site},
@@ -19,7 +19,7 @@ pub struct PacketMatch {
     /// The remote ends: destination on egress, source on ingress.
     pub peers: Which<Peer>,
     /// Ports at either end.
-    pub ports: Which<u16>,
+    pub ports: Which<Ports>,
     /// The transport protocol.
     pub protocol: Option<Protocol>,
 }
@@ -40,8 +40,8 @@ pub struct Peer {
     pub network: IpAddr,
     /// How many leading bits count.
     pub prefix: u8,
-    /// Their port.
-    pub port: Option<u16>,
+    /// Their port, or ports.
+    pub port: Option<Ports>,
 }
 
 /// Which way packets go, as seen from the object.

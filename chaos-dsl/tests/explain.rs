@@ -68,7 +68,7 @@ experiment "everything that can be said" {
   fault worse  = reorder 5% and duplicate 1% and corrupt 0.1% and bandwidth 1mbit on gw to api:8080 protocol tcp
   fault closed = block db to client new reject
   fault alone  = partition api-1 from api-2
-  fault deaf   = loss 100% on api-3 from 10.0.0.0/8 port 8080
+  fault deaf   = loss 100% on api-3 from [10.0.0.0/8, fd71::/64]:443 port 8080, 9000-9100
 
   timeline {
     baseline 20s

@@ -26,6 +26,6 @@ pub use self::action::{Action, Loss};
 pub use self::device::Device;
 pub use self::error::BpfError;
 pub use self::hold::{Counters, Deadline, Hold, Rule, RuleId};
-pub use self::matching::{Direction, PacketMatch, Peer, Protocol};
+pub use self::matching::{Direction, PacketMatch, Peer, Ports, Protocol};
 pub(crate) use self::probe::probe_on;
 pub use self::probe::{Support, probe};

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use chaos_core::which::Which;
 use chaos_faults::bpf::action::Action;
-use chaos_faults::bpf::{Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Protocol, Rule, link};
+use chaos_faults::bpf::{
+    Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Ports, Protocol, Rule, link,
+};
 use chaos_faults::share::{Bursts, Share};
 use nix::sys::signal::Signal;
 use pair::{Holder, Pair, blast, one};
@@ -41,7 +43,7 @@ fn block() -> Action {
 type Network<'a> = (&'a str, u8, Option<u16>);
 
 fn one_peer((network, prefix, port): Network<'_>) -> Peer {
-    Peer { network: network.parse().unwrap(), prefix, port }
+    Peer { network: network.parse().unwrap(), prefix, port: port.map(Ports::from) }
 }
 
 fn peer(network: &str, prefix: u8, port: Option<u16>) -> PacketMatch {
@@ -89,7 +91,17 @@ fn bursts_have_the_share_and_the_length_asked_for() {
 fn only_matching_packets_are_blocked() {
     let Some(pair) = Pair::new() else { return };
     let protocol = |protocol| PacketMatch { protocol: Some(protocol), ..PacketMatch::default() };
-    let ports = |ports: &[u16]| PacketMatch { ports: Which::these(ports).unwrap(), ..PacketMatch::default() };
+    let ports = |ports: &[(u16, u16)]| {
+        let ports: Vec<_> = ports.iter().map(|(a, b)| Ports::between(*a, *b).unwrap()).collect();
+        PacketMatch { ports: Which::these(ports).unwrap(), ..PacketMatch::default() }
+    };
+    let of_peer = |first, last| {
+        let port = Ports::between(first, last);
+        PacketMatch {
+            peers: Which::one(Peer { port, ..one_peer(("10.99.0.2", 32, None)) }),
+            ..PacketMatch::default()
+        }
+    };
     let two_peers = PacketMatch {
         peers: both(("10.99.0.3", 32, None), ("fd00::2", 128, Some(7002))),
         ..PacketMatch::default()
@@ -107,7 +119,11 @@ fn only_matching_packets_are_blocked() {
         (peer("fd00::", 33, None), &all[2..]),
         (peer("10.99.0.2", 32, Some(7001)), &all[..1]),
         (peer("10.99.0.2", 32, Some(7002)), &[]),
-        (ports(&[7002, 80]), &all[3..4]),
+        (ports(&[(7002, 7002), (80, 80)]), &all[3..4]),
+        (ports(&[(7002, 7100), (1, 80)]), &all[3..4]),
+        (ports(&[(6990, 7001)]), &[all[0], all[1], all[2], all[4]]),
+        (of_peer(6990, 7001), &all[..1]),
+        (of_peer(7002, 65535), &[]),
         (two_peers, &[all[1], all[3]]),
         (protocol(Protocol::Udp), all),
         (protocol(Protocol::Tcp), &[]),
@@ -267,7 +283,7 @@ fn dropping_openings_spares_established_connections() {
     let mut established = connect().unwrap();
     let (mut served, _) = listener.accept().unwrap();
     let mut hold = Hold::open(pair.va(), Direction::Egress).unwrap();
-    let matching = PacketMatch { ports: Which::one(7200), ..PacketMatch::default() };
+    let matching = PacketMatch { ports: Which::one(7200.into()), ..PacketMatch::default() };
     let id = hold.add(Rule { matching, action: Action::DropOpening, deadline: None, mark: 0 }).unwrap();
     assert_eq!(connect().unwrap_err().kind(), std::io::ErrorKind::TimedOut);
     established.write_all(b"still here").unwrap();

@@ -233,7 +233,7 @@ fn stopping_sends_what_is_held_in_order_and_leaves_nothing() {
 fn only_steered_packets_are_held() {
     let Some(pair) = Pair::new() else { return };
     let network = "10.99.0.3".parse().unwrap();
-    let peers = Which::one(Peer { network, prefix: 32, port: Some(7300) });
+    let peers = Which::one(Peer { network, prefix: 32, port: Some(7300.into()) });
     let matching = PacketMatch { peers, ..PacketMatch::default() };
     let shape = Shape::delayed(Duration::from_millis(50));
     let forwarder = start_for(pair.va(), Direction::Egress, shape, matching, None);

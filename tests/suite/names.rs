@@ -110,3 +110,20 @@ fn a_server_of_one_family_answers_every_request_in_a_lab() {
     let ended = scene.call(&["run", &file, "--allow-exec"]);
     ended.exits(0).keeps_quiet_about("connection refused");
 }
+
+#[test]
+fn a_fault_takes_ranges_of_ports_and_addresses_of_both_families() {
+    let Some(scene) = Scene::lab() else { return };
+    // The client's own port is one of these, whichever it is; its addresses are those of the lab's networks.
+    let far = "delay 20ms on api to [10.0.0.0/8, fd00::/8]:1024-32767, 32768-65535";
+    let ended = scene.call(&["run", &scene.in_lab(&[("delay 20ms on api to client", far)])]);
+    ended.exits(0).says("far on host api: delay 20ms");
+    // None of these are the server's.
+    let near = "delay 20ms on api to client port 1-79, 8081-9000";
+    let file =
+        scene.in_lab(&[("delay 20ms on api to client", near), ("p50(get.latency) >=", "p50(get.latency) <")]);
+    scene.call(&["run", &file]).exits(3).says("matched no traffic");
+    let refused = "block client to [10.77.0.9, fd71::2]:8000-8100, 443 new reject";
+    let ended = scene.call(&["plan", &scene.in_lab(&[("delay 20ms on api to client", refused)])]);
+    ended.exits(0).says("other end 10.77.0.9 port 443, 10.77.0.9 port 8000-8100, fd71::2 port 443");
+}

@@ -4,9 +4,10 @@ use crate::{
     model::{
         Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
         Selector, Step, Target, Traffic, Unit,
-        packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
+        packets::{Blocked, Destination, Ports, Protocol, Refusal, Way, Who},
         target,
     },
+    non_empty::NonEmpty,
     which::Which,
 };
 
@@ -137,7 +138,7 @@ fn clauses(packets: &PacketFault) -> String {
     }
     out.push_str(both);
     if let Which::These(ports) = &traffic.ports {
-        ports.iter().for_each(|port| out.push_str(&format!(" port {port}")));
+        out.push_str(&format!(" port {}", listed(ports, ", ")));
     }
     out.push_str(match traffic.protocol {
         None => "",
@@ -174,10 +175,13 @@ fn traffic(traffic: &Traffic, on: &Selector) -> String {
         }
     }
     if let Which::These(ports) = ports {
-        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-        out.push_str(&format!(", on port {} at either end", ports.join(" or ")));
+        out.push_str(&format!(", on port {} at either end", listed(ports, " or ")));
     }
     out
+}
+
+fn listed(ports: &NonEmpty<Ports>, between: &str) -> String {
+    ports.iter().map(Ports::to_string).collect::<Vec<_>>().join(between)
 }
 
 fn who(peer: &Destination) -> String {
@@ -195,7 +199,15 @@ fn peer(peer: &Destination) -> String {
 }
 
 fn destination(peer: &Destination) -> String {
-    peer.port.map_or_else(|| who(peer), |port| format!("{}:{port}", who(peer)))
+    let Some(port) = peer.port else { return who(peer) };
+    match &peer.who {
+        // Without brackets nobody sees where the address ends.
+        Who::Network { address, .. } if address.is_ipv6() => match who(peer).split_once('/') {
+            Some((address, prefix)) => format!("[{address}]/{prefix}:{port}"),
+            None => format!("[{address}]:{port}"),
+        },
+        _ => format!("{}:{port}", who(peer)),
+    }
 }
 
 fn effect(spec: &FaultSpec) -> String {

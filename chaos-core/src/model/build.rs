@@ -51,7 +51,7 @@ use super::{
     action::{Setting, SettingValue},
     formula::{Bound, Op},
     metric::Field,
-    packets::{Destination, Distribution, Way, Who},
+    packets::{Destination, Distribution, Ports, Way, Who},
     probe::{Scale, Trust},
     scope::{Amount, RadiusUnit},
 };
@@ -337,8 +337,14 @@ impl PacketFault {
 
     /// Limits it to packets with this port at either end; called again, to that one as well.
     #[must_use]
-    pub fn on_port(mut self, port: u16) -> Self {
-        self.traffic.ports.add(port);
+    pub fn on_port(self, port: u16) -> Self {
+        self.on_ports(port.into())
+    }
+
+    /// Limits it to packets with one of these ports at either end; called again, to those as well.
+    #[must_use]
+    pub fn on_ports(mut self, ports: Ports) -> Self {
+        self.traffic.ports.add(ports);
         self
     }
 

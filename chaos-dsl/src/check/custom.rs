@@ -96,6 +96,7 @@ impl Checker {
                 Some(param) => SettingValue::Quantity(param.value),
                 None => SettingValue::Text((*word).to_owned()),
             },
+            ItemKind::Ports(ports) => SettingValue::Text(ports.to_string()),
             ItemKind::Address(address, None) => SettingValue::Text(address.to_string()),
             ItemKind::Address(address, Some(prefix)) => SettingValue::Text(format!("{address}/{prefix}")),
             ItemKind::Clock(_)

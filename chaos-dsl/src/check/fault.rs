@@ -5,7 +5,7 @@ use std::time::Duration;
 use chaos_core::{
     model::{
         Action, Comparison, Course, Distribution, Fault, FaultSpec, PacketFault, Selector, Traffic, Unit,
-        packets::{Blocked, Destination, Protocol, Refusal, Way, Who},
+        packets::{Blocked, Destination, Ports, Protocol, Refusal, Way, Who},
     },
     span::{Span, Spanned},
     which::Which,
@@ -129,16 +129,16 @@ impl Checker {
                     if !from {
                         cursor.take();
                     }
-                    match self.destination(&mut cursor, names) {
-                        Some(destination) => traffic.peers.add(destination),
+                    match self.destinations(&mut cursor, names) {
+                        Some(all) => all.into_iter().for_each(|one| traffic.peers.add(one)),
                         None => good = false,
                     }
                     ways.push((if from { "from" } else { "to" }, span));
                 }
                 Some("port") => {
                     cursor.take();
-                    match self.take_port(&mut cursor) {
-                        Some(port) => traffic.ports.add(port),
+                    match self.take_ports(&mut cursor) {
+                        Some(all) => all.into_iter().for_each(|ports| traffic.ports.add(ports)),
                         None => good = false,
                     }
                 }
@@ -313,7 +313,9 @@ impl Checker {
                     match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
                         Some("to") => {
                             cursor.take();
-                            traffic.peers.add(self.destination(cursor, names)?);
+                            self.destinations(cursor, names)?
+                                .into_iter()
+                                .for_each(|one| traffic.peers.add(one));
                             continue;
                         }
                         Some("new") => connections = Blocked::New,
@@ -330,7 +332,7 @@ impl Checker {
             "partition" => {
                 *on = Some(self.selector(cursor, names)?);
                 if cursor.take_word("from").is_some() {
-                    traffic.peers.add(self.destination(cursor, names)?);
+                    self.destinations(cursor, names)?.into_iter().for_each(|one| traffic.peers.add(one));
                 }
                 traffic.direction = Way::Both;
                 FaultSpec::Partition
@@ -435,20 +437,45 @@ impl Checker {
         Some(FaultSpec::Bandwidth { rate, burst })
     }
 
-    /// Reads who the other end is, with an optional port.
-    fn destination(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<Destination> {
+    /// Reads who the other end is: one, or several in a list, with their ports.
+    fn destinations(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<Vec<Destination>> {
         let start = cursor.span();
-        let who = match cursor.peek().map(|i| &i.kind) {
-            Some(ItemKind::Address(address, prefix)) => {
-                let (address, whole) = (*address, if address.is_ipv4() { 32 } else { 128 });
-                let prefix = prefix.unwrap_or(whole);
+        let all = match cursor.peek().map(|item| &item.kind) {
+            Some(ItemKind::List(list)) => {
                 cursor.take();
-                if prefix > whole {
-                    let message = format!("a prefix of this address has at most {whole} bits");
-                    self.error(Code::BadAddress, start, message).help =
-                        Some("write `10.0.0.0/8`, or the address alone".into());
+                let mut all = Vec::new();
+                for item in list {
+                    let mut one = Cursor::new(std::slice::from_ref(item), item.span);
+                    all.push(self.who(&mut one, names)?);
+                }
+                if all.is_empty() {
+                    self.error(Code::BadAddress, start, "a list of destinations without any").help =
+                        Some("write `to [10.0.0.1, fd71::2]`, or leave out `to` for all".into());
                     return None;
                 }
+                all
+            }
+            _ => vec![self.who(cursor, names)?],
+        };
+        let ports = match cursor.take_symbol(Symbol::Colon) {
+            Some(_) => self.take_ports(cursor)?.into_iter().map(Some).collect(),
+            None => vec![None],
+        };
+        let span = start.to(cursor.previous());
+        let of_one = |who: &Who| -> Vec<Destination> {
+            ports.iter().map(|port| Destination { who: who.clone(), port: *port, span }).collect()
+        };
+        Some(all.iter().flat_map(of_one).collect())
+    }
+
+    /// Reads who the other end is.
+    fn who(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<Who> {
+        let start = cursor.span();
+        Some(match cursor.peek().map(|i| &i.kind) {
+            Some(ItemKind::Address(address, prefix)) => {
+                let whole = if address.is_ipv4() { 32 } else { 128 };
+                let (address, prefix) = (*address, prefix.unwrap_or(whole));
+                cursor.take();
                 Who::Network { address, prefix }
             }
             Some(ItemKind::Word(word))
@@ -465,17 +492,12 @@ impl Checker {
                 }
                 selector => Who::Objects(selector),
             },
-        };
-        let mut port = None;
-        if cursor.take_symbol(Symbol::Colon).is_some() {
-            port = Some(self.take_port(cursor)?);
-        }
-        Some(Destination { who, port, span: start.to(cursor.previous()) })
+        })
     }
 }
 
 /// Returns a port that the traffic is narrowed to, where there is one.
-fn a_port(traffic: &Traffic) -> Option<u16> {
+fn a_port(traffic: &Traffic) -> Option<Ports> {
     let own = match &traffic.ports {
         Which::Any => None,
         Which::These(ports) => Some(*ports.first()),

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Quantity, Unit},
+    model::{Quantity, Unit, packets::Ports},
     span::Spanned,
 };
 
 use super::Checker;
 use crate::{
     codes::Code,
-    syntax::{self, Cursor, Item, ItemKind},
+    syntax::{self, Cursor, Item, ItemKind, Symbol},
 };
 
 /// Turns a quantity as written into one of the model's base units.
@@ -163,6 +163,23 @@ impl Checker {
             return None;
         }
         Some(number as u32)
+    }
+
+    /// Takes ports: `80`, `8000-8100`, `80, 443`.
+    pub(super) fn take_ports(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<Vec<Ports>> {
+        let mut all = Vec::new();
+        loop {
+            match cursor.peek().map(|item| &item.kind) {
+                Some(ItemKind::Ports(ports)) => {
+                    all.push(*ports);
+                    cursor.take();
+                }
+                _ => all.push(self.take_port(cursor)?.into()),
+            }
+            if cursor.take_symbol(Symbol::Comma).is_none() {
+                return Some(all);
+            }
+        }
     }
 
     /// Takes a port number.

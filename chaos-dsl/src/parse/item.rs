@@ -1,5 +1,6 @@
 //! Items of statements, and single values.
 
+use chaos_core::model::packets::Ports;
 use chaos_core::span::Span;
 
 use super::quantity::{self, unit_word};
@@ -61,7 +62,13 @@ impl<'a> Cursor<'a> {
                     items.push(Item::new(ItemKind::Word(self.token_text(word)), self.span_of(word)));
                     items.push(self.condition_item()?);
                 }
-                Kind::Word | Kind::Number | Kind::Clock | Kind::Text | Kind::BlockText | Kind::OpenList => {
+                Kind::Word
+                | Kind::Number
+                | Kind::Clock
+                | Kind::Address
+                | Kind::Text
+                | Kind::BlockText
+                | Kind::OpenList => {
                     items.push(self.value("a value")?);
                 }
                 Kind::CloseParen | Kind::CloseList => break,
@@ -91,7 +98,12 @@ impl<'a> Cursor<'a> {
         let token = self.token();
         let kind = match token.kind {
             Kind::Word => ItemKind::Word(self.token_text(token)),
+            Kind::Number if self.ports_follow() => return self.ports(),
             Kind::Number => return self.number(),
+            Kind::Address => match quantity::ipv6(self.token_text(token)) {
+                Ok(kind) => kind,
+                Err(wrong) => return Err(self.wrong_number(token, *wrong)),
+            },
             Kind::Clock => match quantity::clock(self.token_text(token)) {
                 Ok(kind) => kind,
                 Err(wrong) => return Err(self.wrong_number(token, *wrong)),
@@ -104,6 +116,32 @@ impl<'a> Cursor<'a> {
         };
         self.advance();
         Ok(Item::new(kind, self.span_of(token)))
+    }
+
+    /// Returns whether a range of ports comes: `8000-8100`, without spaces.
+    fn ports_follow(&self) -> bool {
+        let [first, dash, last] = [0, 1, 2].map(|n| self.nth(n));
+        (dash.kind, last.kind) == (Kind::Minus, Kind::Number)
+            && first.end == dash.start
+            && dash.end == last.start
+    }
+
+    fn ports(&mut self) -> Result<Item<'a>, Failed> {
+        let [first, _, last] = [(); 3].map(|()| self.advance());
+        let span = self.span(first.start, last.end);
+        let port = |token: Token| self.token_text(token).parse::<u16>().ok().filter(|port| *port > 0);
+        let ports = port(first).zip(port(last)).and_then(|(first, last)| Ports::between(first, last));
+        let Some(ports) = ports else {
+            let message =
+                format!("`{}-{}` is not a range of ports", self.token_text(first), self.token_text(last));
+            self.report(
+                Diagnostic::new(Code::BadAddress, message)
+                    .at(span, "from a port to a higher one, both from 1 to 65535")
+                    .help("write `8000-8100`"),
+            );
+            return Err(Failed);
+        };
+        Ok(Item::new(ItemKind::Ports(ports), span))
     }
 
     /// Reads a number; a unit that stands apart from it is reported and read as if it did not.
@@ -215,6 +253,17 @@ impl<'a> Cursor<'a> {
     fn comma_goes_on(&self, items: &[Item<'a>]) -> bool {
         let Some(first) = items.first() else { return false };
         let value = matches!(self.nth(1).kind, Kind::Word | Kind::Text);
+        // `port 80, 443` and `to api:80, 443`.
+        let is_port = |item: &Item<'_>| match item.kind {
+            ItemKind::Ports(_) => true,
+            ItemKind::Quantity(quantity) => quantity.unit == Unit::Count,
+            _ => false,
+        };
+        if self.nth(1).kind == Kind::Number && items.last().is_some_and(is_port) {
+            let before = items.iter().rev().find(|item| !is_port(item) && !item.is_symbol(Symbol::Comma));
+            return before.is_some_and(|item| item.is_symbol(Symbol::Colon) || item.is_word("port"))
+                && first.is_word("fault");
+        }
         (first.is_word("tags") && value) || (first.is_word("hold") && self.nth_word(1) == Some("at"))
     }
 

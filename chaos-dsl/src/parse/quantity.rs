@@ -1,6 +1,6 @@
 //! Numbers with their units, addresses and times of day.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use chaos_core::span::{FileId, Span};
 use nom::bytes::complete::take_while;
@@ -203,6 +203,7 @@ fn address(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
     match (host.parse::<Ipv4Addr>(), prefix) {
         (Ok(host), None) => Ok(ItemKind::Address(host.into(), None)),
         (Ok(host), Some(Some(prefix))) => Ok(ItemKind::Address(host.into(), Some(prefix))),
+        (Ok(_), Some(None)) => Err(prefix_too_long(text, 32)),
         _ => Err(wrong(
             Code::BadNumber,
             format!("`{text}` is neither a number nor an address"),
@@ -211,6 +212,43 @@ fn address(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
             "an address is written `10.0.0.1` or `10.0.0.0/8`",
         )),
     }
+}
+
+/// Reads an IPv6 address with its prefix, in brackets or not.
+pub(super) fn ipv6(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
+    let no = |message: String, label: &str| Err(wrong(Code::BadAddress, message, 0, text.len(), label));
+    let (host, prefix) = match text.split_once('/') {
+        Some((host, prefix)) => (host, Some(prefix)),
+        None => (text, None),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let Ok(address) = host.split('%').next().unwrap_or(host).parse::<Ipv6Addr>() else {
+        return no(
+            format!("`{text}` is not an IPv6 address"),
+            "an address is written `fd71::2`, `fd71::/64`, or `[fd71::2]:8080` with its port",
+        );
+    };
+    if let Some((_, zone)) = host.split_once('%') {
+        return no(
+            format!(
+                "`{text}` names the interface `{zone}`, and a destination is an address, whichever interface leads to it"
+            ),
+            "leave out the zone",
+        );
+    }
+    match prefix.map(str::parse::<u8>) {
+        None => Ok(ItemKind::Address(address.into(), None)),
+        Some(Ok(prefix)) if prefix <= 128 => Ok(ItemKind::Address(address.into(), Some(prefix))),
+        Some(_) => Err(prefix_too_long(text, 128)),
+    }
+}
+
+fn prefix_too_long(text: &str, most: u8) -> Box<Diagnostic> {
+    let message = format!("the network `{text}` has a prefix that is no number from 0 to {most}");
+    let help = format!(
+        "the number behind the `/` says how many leading bits of the address count: `/{most}` is all"
+    );
+    wrong(Code::BadAddress, message, 0, text.len(), help)
 }
 
 /// Reads `1.5ms`: digits and the letters behind them.

@@ -11,7 +11,7 @@ use nom::IResult;
 use nom::bytes::complete::{tag, take, take_until, take_while};
 use nom_locate::LocatedSpan;
 
-use self::lexeme::{block_text, clock, line_text, number, skip, word};
+use self::lexeme::{block_text, clock, ipv6, line_text, number, skip, word};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS};
 
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Word,
     Number,
     Clock,
+    /// An IPv6 address, in brackets or not.
+    Address,
     Text,
     BlockText,
     Comment,
@@ -121,6 +123,13 @@ struct Scanner {
 impl Scanner {
     /// Reads one token, or white space; none at the end.
     fn step<'a>(&mut self, input: Input<'a>) -> Option<Input<'a>> {
+        // Formulas have no addresses.
+        if !self.notation
+            && let Ok((rest, _)) = ipv6(input)
+        {
+            self.push(Kind::Address, input, rest);
+            return Some(rest);
+        }
         let bytes = input.fragment().as_bytes();
         let (first, second) = (*bytes.first()?, bytes.get(1).copied().unwrap_or(0));
         let (kind, length) = match (first, second) {

@@ -14,7 +14,16 @@ pub(super) fn items(out: &mut String, items: &[Item<'_>]) {
         if !tight {
             out.push(' ');
         }
-        item(out, current);
+        match &current.kind {
+            // Without brackets nobody sees where the address ends.
+            ItemKind::Address(host, prefix) if host.is_ipv6() && items.get(i + 1).is_some_and(colon) => {
+                let _ = write!(out, "[{host}]");
+                if let Some(prefix) = prefix {
+                    let _ = write!(out, "/{prefix}");
+                }
+            }
+            _ => item(out, current),
+        }
     }
 }
 
@@ -32,6 +41,9 @@ pub(super) fn item(out: &mut String, item_: &Item<'_>) {
             if let Some(prefix) = prefix {
                 let _ = write!(out, "/{prefix}");
             }
+        }
+        ItemKind::Ports(ports) => {
+            let _ = write!(out, "{ports}");
         }
         ItemKind::List(list) => {
             out.push('[');

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chaos_core::span::Span;
+use chaos_core::{model::packets::Ports, span::Span};
 
 use super::{Block, Condition, Formula, Quantity, Text};
 
@@ -34,6 +34,8 @@ pub enum ItemKind<'a> {
     Clock(u16),
     /// An address, with the length of its prefix: `10.0.0.0/8`.
     Address(IpAddr, Option<u8>),
+    /// Ports from one to another: `8000-8100`.
+    Ports(Ports),
     /// `[a, b]`.
     List(Vec<Item<'a>>),
     /// `low .. high`.
@@ -139,6 +141,7 @@ impl<'a> Item<'a> {
             ItemKind::Quantity(quantity) => format!("the {} `{}`", quantity.unit.describe(), quantity.text),
             ItemKind::Clock(_) => "a time of day".to_owned(),
             ItemKind::Address(..) => "an address".to_owned(),
+            ItemKind::Ports(ports) => format!("the ports `{ports}`"),
             ItemKind::List(_) => "a list".to_owned(),
             ItemKind::Range(_) => "a range".to_owned(),
             ItemKind::Symbol(symbol) => format!("`{}`", symbol.as_str()),

@@ -92,7 +92,7 @@ fn intersection(one: &PacketMatch, other: &PacketMatch) -> Option<PacketMatch> {
 /// Returns the packets of both peers as one.
 fn narrower(a: &Peer, b: &Peer) -> Option<Peer> {
     let port = match (a.port, b.port) {
-        (Some(a), Some(b)) if a != b => return None,
+        (Some(a), Some(b)) => Some(a.common(b)?),
         (a, b) => a.or(b),
     };
     let (wide, narrow) = if a.prefix <= b.prefix { (a, b) } else { (b, a) };

@@ -210,6 +210,12 @@ impl Assembler {
         self.emit(0xdb, to as u8, from as u8, offset, 0)
     }
 
+    /// `to = u16::from_be(to)`
+    pub fn from_network_order(&mut self, to: Register) -> &mut Self {
+        const TO_BIG_ENDIAN: u8 = 0xd0 | REGISTER;
+        self.emit(ALU32 | TO_BIG_ENDIAN, to as u8, 0, 0, 16)
+    }
+
     /// Jumps always.
     pub fn jump(&mut self, to: Label) -> &mut Self {
         self.jumps.push((self.code.len(), to));

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-pub use chaos_core::injector::{Direction, PacketMatch, Peer, Protocol};
+pub use chaos_core::injector::{Direction, PacketMatch, Peer, Ports, Protocol};
 use chaos_core::which::Which;
 
 use super::BpfError;
@@ -144,10 +144,13 @@ pub(super) fn require(
     if let Which::These(ports) = &matching.ports {
         let found = asm.label();
         require_ports(asm, miss);
-        asm.load(Width::Half, R0, R10, SOURCE_PORT).load(Width::Half, R1, R10, DESTINATION_PORT);
-        for port in ports {
-            asm.jump_if(Condition::Equal, R0, network_order(*port), found);
-            asm.jump_if(Condition::Equal, R1, network_order(*port), found);
+        for end in [SOURCE_PORT, DESTINATION_PORT] {
+            asm.load(Width::Half, R0, R10, end).from_network_order(R0);
+            for ports in ports {
+                let other = asm.label();
+                require_one_of(asm, *ports, other);
+                asm.jump(found).place(other);
+            }
         }
         asm.jump(miss).place(found);
     }
@@ -200,11 +203,22 @@ fn require_peer(asm: &mut Assembler, direction: Direction, peer: &Peer, miss: La
         }
         asm.jump_if(Condition::NotEqual, R0, wanted, miss);
     }
-    if let Some(number) = peer.port {
+    if let Some(ports) = peer.port {
         require_ports(asm, miss);
-        asm.load(Width::Half, R0, R10, port).jump_if(Condition::NotEqual, R0, network_order(number), miss);
+        asm.load(Width::Half, R0, R10, port).from_network_order(R0);
+        require_one_of(asm, ports, miss);
     }
     Ok(())
+}
+
+/// Writes the instructions that jump to `miss` unless the port in `R0` is one of these.
+fn require_one_of(asm: &mut Assembler, ports: Ports, miss: Label) {
+    if ports.first() == ports.last() {
+        asm.jump_if(Condition::NotEqual, R0, ports.first().into(), miss);
+    } else {
+        asm.jump_if(Condition::Less, R0, ports.first().into(), miss);
+        asm.jump_if(Condition::Greater, R0, ports.last().into(), miss);
+    }
 }
 
 /// Copies bytes from `R2` bytes behind the network header to the stack, or jumps to `missing`.

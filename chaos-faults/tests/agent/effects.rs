@@ -183,7 +183,7 @@ async fn a_rejected_sender_gets_an_answer_at_once() {
         })
     };
     for connections in [Blocked::All, Blocked::New] {
-        let peer = Peer { network: "10.99.0.0".parse().unwrap(), prefix: 24, port: Some(4005) };
+        let peer = Peer { network: "10.99.0.0".parse().unwrap(), prefix: 24, port: Some(4005.into()) };
         let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
         let wanted = ask_of(matches, &[refusal(connections)], &[Direction::Egress]);
         let offer = world.injector.offer(&wanted).await.unwrap().remove(0);

@@ -40,7 +40,7 @@ async fn siding(hosts: &TwoHosts) -> (u32, Socket) {
 /// Counts the frames to UDP port 4000 or 4001, and not what IPv6 sends on its own on any new link.
 fn frames(mut socket: &Socket) -> usize {
     let matches = PacketMatch {
-        ports: Which::these([4000, 4001]).unwrap(),
+        ports: Which::these([4000.into(), 4001.into()]).unwrap(),
         protocol: Some(Protocol::Udp),
         ..PacketMatch::default()
     };
@@ -66,8 +66,11 @@ async fn matched_packets_are_redirected_and_others_are_not() {
     let (aside, seen) = siding(&hosts).await;
     assert!(hosts.a.ensure_clsact(index).await.unwrap());
     assert!(!hosts.a.ensure_clsact(index).await.unwrap(), "added only once");
-    let matches =
-        PacketMatch { ports: Which::one(4000), protocol: Some(Protocol::Udp), ..PacketMatch::default() };
+    let matches = PacketMatch {
+        ports: Which::one(4000.into()),
+        protocol: Some(Protocol::Udp),
+        ..PacketMatch::default()
+    };
     let rules = filter::compile(&matches, Direction::Egress).unwrap();
     hosts.a.add_filters(index, Hook::Egress, 3, &rules, Verdict::Redirect(aside)).await.unwrap();
     let listed = hosts.a.filters(index, Hook::Egress).await.unwrap();

@@ -213,7 +213,7 @@ async fn only_the_matched_peer_is_delayed() {
         let server = socket(&hosts.b, address, 4000);
         (server.local_addr().unwrap(), echo(server))
     });
-    let peer = Peer { network: B4.parse().unwrap(), prefix: 32, port: Some(4000) };
+    let peer = Peer { network: B4.parse().unwrap(), prefix: 32, port: Some(4000.into()) };
     let delay = Duration::from_millis(50);
     let tree = Tree {
         root: Root::Prio,

@@ -81,7 +81,7 @@ async fn only_matched_packets_pass_the_branch(root: Root, needs: &[&str]) {
             Branch {
                 matches: PacketMatch {
                     peers: Which::one(peer(B6, 128)),
-                    ports: Which::one(4000),
+                    ports: Which::one(4000.into()),
                     protocol: None,
                 },
                 qdisc: tbf(),

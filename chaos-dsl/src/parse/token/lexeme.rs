@@ -64,6 +64,31 @@ pub(super) fn number(input: Input<'_>) -> IResult<Input<'_>, Input<'_>> {
     .parse(input)
 }
 
+/// Reads an IPv6 address, which has a `::` or seven other colons, with its brackets, zone and prefix, and whatever stands
+/// against it, so that a wrong one is seen as a whole. In brackets a list of addresses is none.
+pub(super) fn ipv6(input: Input<'_>) -> IResult<Input<'_>, Input<'_>> {
+    let text = *input.fragment();
+    let no = || nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Tag));
+    let bare = text.strip_prefix('[').unwrap_or(text);
+    let run = |text: &str, fits: fn(u8) -> bool| text.bytes().take_while(|b| fits(*b)).count();
+    let digits = &bare[..run(bare, |b| b.is_ascii_hexdigit() || b == b':')];
+    if !digits.contains("::") && digits.matches(':').count() < 7 {
+        return Err(no());
+    }
+    let mut rest = &bare[run(bare, |b| b.is_ascii_alphanumeric() || b == b':' || b == b'.')..];
+    if let Some(zone) = rest.strip_prefix('%') {
+        rest = &zone[run(zone, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))..];
+    }
+    if bare.len() < text.len() {
+        rest = rest.strip_prefix(']').ok_or_else(no)?;
+    }
+    if let Some(prefix) = rest.strip_prefix('/') {
+        rest = &prefix[run(prefix, |b| b.is_ascii_alphanumeric())..];
+    }
+    // All of it is ASCII.
+    take(text.len() - rest.len())(input)
+}
+
 /// Reads a time of day: `9:30`, `16:00`.
 pub(super) fn clock(input: Input<'_>) -> IResult<Input<'_>, Input<'_>> {
     let digits = |from, to| take_while_m_n(from, to, |c: char| c.is_ascii_digit());

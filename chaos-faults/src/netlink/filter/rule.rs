@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use chaos_core::{
-    injector::{Direction, PacketMatch, Peer, Protocol},
+    injector::{Direction, PacketMatch, Peer, Ports, Protocol},
     which::Which,
 };
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ fn addressed(
     matches: &PacketMatch,
     family: Family,
     direction: Direction,
-) -> Result<Vec<(Rule, Option<u16>)>, Unmatchable> {
+) -> Result<Vec<(Rule, Option<Ports>)>, Unmatchable> {
     let peers = match &matches.peers {
         Which::Any => return Ok(vec![(Rule::any(family), None)]),
         Which::These(peers) => peers,
@@ -194,8 +194,8 @@ fn with_protocol(rule: &Rule, protocol: Option<Protocol>) -> Vec<Rule> {
 fn with_ports(
     rule: &Rule,
     protocol: u8,
-    remote: Option<u16>,
-    either: &Which<u16>,
+    remote: Option<Ports>,
+    either: &Which<Ports>,
     direction: Direction,
 ) -> Vec<Rule> {
     let Some(mut rule) = with_number(rule, 0xff, protocol) else { return Vec::new() };
@@ -209,22 +209,50 @@ fn with_ports(
         }
         Family::V6 => 40,
     };
-    let source = |port: u16| (0xffff_0000, u32::from(port) << 16);
-    let destination = |port: u16| (0x0000_ffff, u32::from(port));
-    if let Some(port) = remote {
-        let (mask, value) = match direction {
-            Direction::Egress => destination(port),
-            Direction::Ingress => source(port),
-        };
-        let Some(narrowed) = rule.and(offset, mask, value) else { return Vec::new() };
-        rule = narrowed;
-    }
+    let source = |(mask, port): (u16, u16)| (u32::from(mask) << 16, u32::from(port) << 16);
+    let destination = |(mask, port): (u16, u16)| (u32::from(mask), u32::from(port));
+    let narrowed = match remote {
+        None => vec![rule],
+        Some(ports) => prefixes(ports)
+            .into_iter()
+            .filter_map(|prefix| {
+                let (mask, value) = match direction {
+                    Direction::Egress => destination(prefix),
+                    Direction::Ingress => source(prefix),
+                };
+                rule.clone().and(offset, mask, value)
+            })
+            .collect(),
+    };
     let either = match either {
-        Which::Any => return vec![rule],
+        Which::Any => return narrowed,
         Which::These(ports) => ports,
     };
-    let ends = either.iter().flat_map(|port| [source(*port), destination(*port)]);
-    ends.filter_map(|(mask, value)| rule.clone().and(offset, mask, value)).collect()
+    let ends: Vec<(u32, u32)> = either
+        .iter()
+        .flat_map(|ports| prefixes(*ports))
+        .flat_map(|prefix| [source(prefix), destination(prefix)])
+        .collect();
+    let with_end = |rule: &Rule| -> Vec<Rule> {
+        ends.iter().filter_map(|(mask, value)| rule.clone().and(offset, *mask, *value)).collect()
+    };
+    narrowed.iter().flat_map(with_end).collect()
+}
+
+/// Covers these ports, and no others, with (mask, value) pairs: the fewest prefixes, at most 30.
+fn prefixes(ports: Ports) -> Vec<(u16, u16)> {
+    let (mut low, last) = (u32::from(ports.first()), u32::from(ports.last()));
+    let mut found = Vec::new();
+    while low <= last {
+        // As many as begin here on a boundary of their number, and do not reach beyond the end.
+        let mut size = if low == 0 { 1 << 16 } else { 1 << low.trailing_zeros() };
+        while low + size - 1 > last {
+            size /= 2;
+        }
+        found.push((0u16.wrapping_sub(size as u16), low as u16));
+        low += size;
+    }
+    found
 }
 
 /// Covers all bytes outside `range` with (mask, value) pairs: the fewest prefixes, found by halving.

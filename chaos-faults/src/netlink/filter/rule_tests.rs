@@ -57,13 +57,14 @@ impl Packet {
             Which::Any => true,
             Which::These(peers) => peers.iter().any(|peer| {
                 within(remote, peer.network, peer.prefix)
-                    && peer.port.is_none_or(|port| has_ports && port == remote_port)
+                    && peer.port.is_none_or(|ports| has_ports && ports.contains(remote_port))
             }),
         };
         let ports = match &matches.ports {
             Which::Any => true,
             Which::These(ports) => {
-                has_ports && ports.iter().any(|port| [self.ports.0, self.ports.1].contains(port))
+                has_ports
+                    && ports.iter().any(|ports| ports.contains(self.ports.0) || ports.contains(self.ports.1))
             }
         };
         protocol && peer && ports && !self.is_neighbour_discovery()
@@ -94,6 +95,14 @@ fn port() -> impl Strategy<Value = u16> {
     prop_oneof![Just(80), Just(443), Just(0x8700), any::<u16>()]
 }
 
+fn ports() -> impl Strategy<Value = Ports> {
+    prop_oneof![
+        3 => port().prop_map(Ports::from),
+        1 => (port(), port()).prop_map(|(a, b)| Ports::between(a.min(b), a.max(b)).unwrap()),
+        1 => (1u16..1000, 0u16..200).prop_map(|(first, more)| Ports::between(first, first + more).unwrap()),
+    ]
+}
+
 fn packet() -> impl Strategy<Value = Packet> {
     let protocol = prop_oneof![Just(6), Just(17), Just(1), Just(ICMPV6), any::<u8>()];
     let ends = prop_oneof![(v4(), v4()), (v6(), v6())];
@@ -109,7 +118,7 @@ fn peer() -> impl Strategy<Value = Peer> {
     let of =
         |address: BoxedStrategy<IpAddr>, longest: u8| {
             let prefix = prop_oneof![Just(longest), Just(longest - 8), 0..=longest];
-            (address, prefix, proptest::option::weighted(0.3, port()))
+            (address, prefix, proptest::option::weighted(0.3, ports()))
                 .prop_map(|(network, prefix, port)| Peer { network, prefix, port })
         };
     prop_oneof![of(v4().boxed(), 32), of(v6().boxed(), 128)]
@@ -121,7 +130,7 @@ fn which<T: Clone + std::fmt::Debug>(one: impl Strategy<Value = T>) -> impl Stra
 
 fn packet_match() -> impl Strategy<Value = PacketMatch> {
     let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Icmp)];
-    (which(peer()), which(port()), proptest::option::of(protocol))
+    (which(peer()), which(ports()), proptest::option::of(protocol))
         .prop_map(|(peers, ports, protocol)| PacketMatch { peers, ports, protocol })
 }
 
@@ -145,7 +154,7 @@ proptest! {
 
 #[test]
 fn one_peer_with_a_port_is_two_rules_at_known_places() {
-    let peer = Peer { network: "10.0.0.7".parse().unwrap(), prefix: 32, port: Some(443) };
+    let peer = Peer { network: "10.0.0.7".parse().unwrap(), prefix: 32, port: Some(443.into()) };
     let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
     let rules = compile(&matches, Direction::Egress).unwrap();
     assert_eq!(rules.len(), 2, "one for tcp, one for udp: {rules:?}");
@@ -159,7 +168,8 @@ fn one_peer_with_a_port_is_two_rules_at_known_places() {
 
 #[test]
 fn later_fragments_and_options_do_not_look_like_ports() {
-    let matches = PacketMatch { peers: Which::Any, ports: Which::one(80), protocol: Some(Protocol::Udp) };
+    let matches =
+        PacketMatch { peers: Which::Any, ports: Which::one(80.into()), protocol: Some(Protocol::Udp) };
     let rules = compile(&matches, Direction::Egress).unwrap();
     let packet = Packet {
         source: [10, 0, 0, 1].into(),
@@ -178,13 +188,16 @@ fn later_fragments_and_options_do_not_look_like_ports() {
 
 #[test]
 fn impossible_and_oversized_matches_are_refused() {
-    let icmp = PacketMatch { peers: Which::Any, ports: Which::one(80), protocol: Some(Protocol::Icmp) };
+    let icmp =
+        PacketMatch { peers: Which::Any, ports: Which::one(80.into()), protocol: Some(Protocol::Icmp) };
     assert_eq!(compile(&icmp, Direction::Egress), Err(Unmatchable::PortsOfIcmp));
     let wide = Peer { network: "10.0.0.0".parse().unwrap(), prefix: 33, port: None };
     let wide = PacketMatch { peers: Which::one(wide), ..PacketMatch::default() };
     assert!(matches!(compile(&wide, Direction::Egress), Err(Unmatchable::PrefixTooLong { .. })));
-    let many =
-        PacketMatch { ports: Which::these((1..=600).collect::<Vec<_>>()).unwrap(), ..PacketMatch::default() };
+    let many = PacketMatch {
+        ports: Which::these((1..=600).map(Ports::from).collect::<Vec<_>>()).unwrap(),
+        ..PacketMatch::default()
+    };
     assert_eq!(compile(&many, Direction::Egress), Err(Unmatchable::TooMany(4800)));
 }
 
@@ -195,6 +208,19 @@ fn complements_cover_everything_else_once() {
         for byte in 0..=255u8 {
             let times = cover.iter().filter(|(mask, value)| byte & mask == *value).count();
             assert_eq!(times, usize::from(!range.contains(&byte)), "{byte} outside {range:?}: {cover:?}");
+        }
+    }
+}
+
+#[test]
+fn a_range_of_ports_is_covered_by_few_prefixes_and_nothing_else() {
+    for (first, last, most) in [(80, 80, 1), (8000, 8100, 6), (1, 65534, 30), (0, 65535, 1), (1024, 2047, 1)]
+    {
+        let pairs = prefixes(Ports::between(first, last).unwrap());
+        assert!(pairs.len() <= most, "{first}-{last}: {pairs:?}");
+        for port in 0..=u16::MAX {
+            let times = pairs.iter().filter(|(mask, value)| port & mask == *value).count();
+            assert_eq!(times, usize::from((first..=last).contains(&port)), "{port} in {first}-{last}");
         }
     }
 }
