@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chaos_core::{
     injector::{Ask, Measured, Offer, Undo},
     model::Probe,
-    place::Place,
+    place::{Place, Site},
     probe::{Sample, Stream},
     time::Nanos,
     trouble::Trouble,
@@ -24,7 +24,7 @@ use tokio_util::codec::LengthDelimitedCodec;
 use crate::host::Settings;
 
 /// The version of this protocol; an agent of another version is not used.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest frame, in bytes; a longer one ends the conversation.
 pub const LARGEST_FRAME: usize = 1 << 20;
@@ -65,6 +65,8 @@ pub enum Request {
     Hello {
         /// The runner's [`VERSION`].
         version: u32,
+        /// Where the agent is: at the runner's machine, or at the place that it was started for. It acts nowhere else.
+        at: Site,
         /// After which silence the runner wants the agent to act on its own.
         silence: Duration,
         /// What the agent's injectors are to be set to.
@@ -301,13 +303,18 @@ mod tests {
 
     #[test]
     fn a_call_survives_the_way() {
-        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let hello = Request::Hello {
+            version: VERSION,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new(),
+        };
         let call = Call { number: 7, sent: 9, request: hello };
         let mut wire = BytesMut::new();
         frames().encode(encode(&call).unwrap(), &mut wire).unwrap();
         let frame = frames().decode(&mut wire).unwrap().unwrap();
         assert_eq!(decode::<Call>(&frame).unwrap(), call);
-        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":2,"silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
+        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":3,"at":"runner","silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
         assert_eq!(std::str::from_utf8(&frame).unwrap(), text);
     }
 

@@ -1,12 +1,13 @@
 //! The agent's side of the conversation.
 
 mod frames;
+mod seat;
 mod turns;
 mod work;
 
 use std::{future::Future, os::fd::AsFd, sync::Arc, time::Duration};
 
-use chaos_core::{injector::Lost, trouble::Trouble};
+use chaos_core::{injector::Lost, place::Site, trouble::Trouble};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::unix::pipe,
@@ -17,6 +18,7 @@ use tokio::{
 
 use self::{
     frames::{Heard, read, write},
+    seat::Seat,
     work::Work,
 };
 use crate::{
@@ -195,10 +197,10 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     async fn answer(&mut self, call: Call) -> Option<String> {
         let number = call.number;
         match call.request {
-            Request::Hello { version, silence, settings } => {
+            Request::Hello { version, at, silence, settings } => {
                 let silence = silence.clamp(SILENCE_BOUNDS.0, SILENCE_BOUNDS.1);
                 let hello = Answer::Hello { version: VERSION, silence };
-                let (answer, end) = match self.greet(version, &settings) {
+                let (answer, end) = match self.greet(version, at, &settings) {
                     Ok(()) => {
                         self.life.agree(silence);
                         (hello, None)
@@ -233,13 +235,14 @@ impl<F: FnOnce(&Settings) -> Result<Host, Trouble>> Agent<F> {
     }
 
     /// Takes in the runner's greeting and makes the host.
-    fn greet(&mut self, version: u32, settings: &Settings) -> Result<(), Trouble> {
+    fn greet(&mut self, version: u32, at: Site, settings: &Settings) -> Result<(), Trouble> {
         if version != VERSION {
             let message = format!("the runner speaks version {version} of the protocol, the agent {VERSION}");
             return Err(Trouble::unable(message));
         }
+        let seat = Seat::at(at)?;
         let Some(furnish) = self.furnish.take() else { return Ok(()) };
-        for injector in self.work.furnish(furnish(settings)?).injectors() {
+        for injector in self.work.furnish(furnish(settings)?, seat).injectors() {
             let (injector, loses) = (Arc::clone(injector), self.loses.clone());
             self.watchers.spawn(async move { while loses.send(injector.lost().await).is_ok() {} });
         }

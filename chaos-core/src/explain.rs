@@ -230,7 +230,7 @@ fn certainty(experiment: &Experiment, comparison: &Comparison) -> String {
     );
     let probe = experiment.probe(&comparison.metric.probe);
     let places =
-        probe.and_then(|p| p.from.as_ref()).and_then(|from| place::count(experiment, from)).unwrap_or(1);
+        probe.and_then(|p| p.from.selector()).and_then(|from| place::count(experiment, from)).unwrap_or(1);
     let requests = probe.map_or(0.0, |p| p.rate) * places as f64;
     let delays: Vec<String> = [0.1, 0.2, 0.5, 1.0]
         .into_iter()

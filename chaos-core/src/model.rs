@@ -25,7 +25,7 @@ pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phas
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};
 pub use packets::{Distribution, FaultSpec, Traffic};
-pub use probe::{Connections, Probe, ProbeKind};
+pub use probe::{Connections, Probe, ProbeKind, Vantage};
 pub use quantity::{Quantity, Unit};
 pub use scope::{RadiusLimit, Scope};
 pub use target::{Pick, Selector, Target};

@@ -18,7 +18,8 @@ use crate::{
     injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Work},
     inventory::Inventory,
     model::{
-        Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, packets::Way,
+        Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, Vantage,
+        packets::Way,
     },
     non_empty::{Empty, NonEmpty},
     place::{Object, ObjectId},
@@ -249,8 +250,8 @@ pub async fn plan(
     let mut probes = Vec::new();
     for probe in &experiment.probes {
         let from = match &probe.from {
-            Some(selector) => Origin::Places(objects.find(selector).await?.map(|object| object.id)),
-            None => Origin::Runner,
+            Vantage::Each(selector) => Origin::Places(objects.find(selector).await?.map(|object| object.id)),
+            Vantage::Runner => Origin::Runner,
         };
         probes.push(PlannedProbe { probe: probe.name.value.clone(), from });
     }

@@ -135,7 +135,7 @@ pub fn remarks(experiment: &Experiment) -> Vec<Finding> {
 
 /// Returns from how many hosts of the lab a probe is sent.
 fn declared(experiment: &Experiment, probe: &Probe) -> usize {
-    let from = experiment.lab().zip(probe.from.as_ref());
+    let from = experiment.lab().zip(probe.from.selector());
     from.and_then(|(lab, from)| Hosts::of(experiment, lab, from)).map_or(1, |hosts| hosts.most)
 }
 

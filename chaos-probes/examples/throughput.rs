@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use chaos_core::{
-    model::{Connections, Probe, ProbeKind},
+    model::{Connections, Probe, ProbeKind, Vantage},
     place::{Namespace, Place, Site},
     probe::{Outcome, Prober, Probers},
     span::{Span, Spanned},
@@ -60,7 +60,7 @@ async fn measure(url: &str, connections: u32, seconds: u32, rest: &[&str]) -> Re
     let probe = Probe {
         name: text("throughput"),
         kind: ProbeKind::Http { method: "GET".into(), url: text(url), headers: Vec::new(), body: None },
-        from: None,
+        from: Vantage::Runner,
         rate: 0.0,
         timeout: Duration::from_secs(5),
         connections: if fresh { Connections::Fresh } else { Connections::Reuse(connections) },

@@ -73,7 +73,8 @@ impl Session {
         settings: Settings,
         known: Arc<Known>,
     ) -> Result<Arc<Self>, Trouble> {
-        let started = transport.start(&seat.site()).await?;
+        let at = seat.site();
+        let started = transport.start(&at).await?;
         let (says, to_say) = mpsc::unbounded_channel();
         let session = Arc::new(Session {
             seat,
@@ -95,7 +96,7 @@ impl Session {
         tokio::spawn(read(started.output, hears));
         tokio::spawn(watch_over(watching, heard, started.grip, writing.abort_handle(), agreed.subscribe()));
 
-        let hello = Request::Hello { version: VERSION, silence: wanted, settings };
+        let hello = Request::Hello { version: VERSION, at, silence: wanted, settings };
         match session.call(hello, START).await {
             Ok(Answer::Hello { version: VERSION, silence }) => {
                 agreed.send_replace(Some(silence));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chaos_core::{
     injector::{Ask, Hold, Offer, Undo, Work},
     model::Custom,
-    place::{ObjectId, Site},
+    place::{Kind, Namespace, ObjectId, Place, Site},
     testing::{Door, Mishap, World},
     time::nanos,
 };
@@ -60,7 +60,12 @@ async fn a_deadline_does_not_wait_for_calls_that_keep_coming() {
     // Twice as many calls as there is time for.
     let asking = async {
         let undo = undo(Duration::from_secs(1));
-        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let hello = Request::Hello {
+            version: VERSION,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new(),
+        };
         let inject = Request::Inject { undo: undo.clone() };
         let effects = std::iter::repeat_n(Request::Effect { undo }, 80);
         for (number, request) in (0..).zip([hello, inject].into_iter().chain(effects)) {
@@ -98,7 +103,12 @@ async fn asked(host: Host, requests: Vec<Request>) -> (BTreeMap<u64, Duration>, 
     let mut calls = FramedWrite::new(says, protocol::frames());
     let begun = Instant::now();
     let runner = async {
-        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let hello = Request::Hello {
+            version: VERSION,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new(),
+        };
         let count = requests.len();
         for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
             let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
@@ -162,7 +172,12 @@ async fn a_fault_that_is_being_put_in_place_when_the_runner_goes_is_taken_back()
     let mut calls = FramedWrite::new(runner, protocol::frames());
     let host = Host::new().injector(world.clone());
     let goes = async {
-        let hello = Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() };
+        let hello = Request::Hello {
+            version: VERSION,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new(),
+        };
         let inject = Request::Inject { undo: undo(Duration::from_secs(60)) };
         for (number, request) in (0..).zip([hello, inject]) {
             let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
@@ -175,4 +190,74 @@ async fn a_fault_that_is_being_put_in_place_when_the_runner_goes_is_taken_back()
     let ((), stop) = tokio::join!(goes, serving);
     assert_eq!(stop.left, Vec::<String>::new());
     assert!(world.is_pristine());
+}
+
+/// Asks an agent that was started for a place, and returns what it answers.
+async fn asked_at(at: Site, host: Host, requests: Vec<Request>) -> Vec<protocol::Answer> {
+    let (runner, agent) = tokio::io::duplex(1 << 20);
+    let (input, output) = tokio::io::split(agent);
+    let (hears, says) = tokio::io::split(runner);
+    let mut answers = FramedRead::new(hears, protocol::frames());
+    let mut calls = FramedWrite::new(says, protocol::frames());
+    let runner = async {
+        let hello = Request::Hello { version: VERSION, at, silence: SILENCE, settings: Settings::new() };
+        let mut heard = Vec::new();
+        for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
+            let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
+            SinkExt::<Bytes>::send(&mut calls, frame).await.unwrap();
+            let frame = answers.next().await.unwrap().unwrap();
+            let Message::Answer { answer, .. } = protocol::decode(&frame).unwrap() else {
+                panic!("{frame:?}")
+            };
+            heard.push(answer);
+        }
+        drop((calls, answers));
+        heard
+    };
+    let serving = serve(input, output, |_: &Settings| Ok(host), std::future::pending());
+    tokio::join!(runner, serving).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_at_a_place_acts_at_that_place_only() {
+    let pod = |name: &str| Site::Agent { of: ObjectId::new(Kind::try_from("pod".to_owned()).unwrap(), name) };
+    let at = |site: Site| Undo { site, ..undo(Duration::from_secs(60)) };
+    let foreign = [Site::Runner, pod("other"), Site::Api, Namespace::new("/run/netns/x").into()];
+    for site in foreign {
+        let world = World::new();
+        let host = Host::new().injector(world.clone());
+        let requests = vec![Request::Inject { undo: at(site.clone()) }];
+        let answers = asked_at(pod("own"), host, requests).await;
+        let protocol::Answer::Failed(trouble) = &answers[1] else { panic!("{site:?}: {answers:?}") };
+        assert!(trouble.message.contains("own, and was asked to act at another place"), "{trouble:?}");
+        assert!(world.is_pristine() && world.calls(Door::Inject).is_empty(), "{site:?}");
+    }
+    // Its own place is where it is already: injectors need no way in. The record keeps the runner's name of it.
+    let world = World::new();
+    let host = Host::new().injector(world.clone());
+    let asked = at(pod("own"));
+    let place = Place { site: asked.site.clone(), ..Place::runner() };
+    let prepare = Request::Prepare {
+        injector: "scripted".into(),
+        id: asked.id.clone(),
+        offer: asked.offer.clone(),
+        place,
+        deadline: asked.deadline,
+    };
+    let answers = asked_at(pod("own"), host, vec![prepare, Request::Inject { undo: asked.clone() }]).await;
+    let protocol::Answer::Prepared(undo) = &answers[1] else { panic!("{answers:?}") };
+    assert_eq!(undo.site, asked.site);
+    assert!(matches!(answers[2], protocol::Answer::Injected), "{answers:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_of_this_machine_refuses_places_elsewhere() {
+    for site in [Site::Api, Site::Agent { of: ObjectId::host("elsewhere") }] {
+        let world = World::new();
+        let host = Host::new().injector(world.clone());
+        let request = Request::Inject { undo: Undo { site, ..undo(Duration::from_secs(60)) } };
+        let answers = asked_at(Site::Runner, host, vec![request]).await;
+        assert!(matches!(answers[1], protocol::Answer::Failed(_)), "{answers:?}");
+        assert!(world.is_pristine());
+    }
 }

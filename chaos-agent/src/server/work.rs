@@ -16,7 +16,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::turns::{Turn, Turns};
+use super::{
+    seat::Seat,
+    turns::{Turn, Turns},
+};
 use crate::{
     host::Host,
     lifesign::Lifesign,
@@ -39,8 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The faults in place, and everything that requests are carried out with.
 pub(super) struct Work {
-    /// Made once the runner has greeted.
-    host: OnceLock<Host>,
+    /// Made once the runner has greeted: what the agent can do, and where.
+    host: OnceLock<(Host, Seat)>,
     stack: Mutex<Stack>,
     turns: Turns,
     measuring: Mutex<Measuring>,
@@ -62,9 +65,9 @@ impl Work {
         }
     }
 
-    /// Takes in what the agent can do; the first host stays.
-    pub(super) fn furnish(&self, host: Host) -> &Host {
-        self.host.get_or_init(|| host)
+    /// Takes in what the agent can do, and where; the first stays.
+    pub(super) fn furnish(&self, host: Host, seat: Seat) -> &Host {
+        &self.host.get_or_init(|| (host, seat)).0
     }
 
     fn stack(&self) -> MutexGuard<'_, Stack> {
@@ -75,8 +78,12 @@ impl Work {
         self.measuring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn host(&self) -> Result<&Host, Trouble> {
+    fn seated(&self) -> Result<&(Host, Seat), Trouble> {
         self.host.get().ok_or_else(|| Trouble::unable("the first request to an agent must be a hello"))
+    }
+
+    fn host(&self) -> Result<&Host, Trouble> {
+        Ok(&self.seated()?.0)
     }
 
     fn named(&self, injector: &str) -> Result<Arc<dyn Injector>, Trouble> {
@@ -114,8 +121,15 @@ impl Work {
         }
     }
 
-    /// Does what is asked for.
-    async fn carry_out(&self, request: Request) -> Result<Answer, Trouble> {
+    /// Does what is asked for, at the place of this agent only.
+    async fn carry_out(&self, mut request: Request) -> Result<Answer, Trouble> {
+        let named = self.seated()?.1.lead_in(&mut request)?;
+        let mut answer = self.act(request).await?;
+        Seat::lead_out(&mut answer, named);
+        Ok(answer)
+    }
+
+    async fn act(&self, request: Request) -> Result<Answer, Trouble> {
         Ok(match request {
             // Answered before.
             Request::Ping | Request::Hello { .. } | Request::Bye => Answer::Done,
@@ -173,7 +187,7 @@ impl Work {
 
     /// Lets the traffic of these faults pass at once, where that takes no time.
     async fn release(&self, undos: &[Undo]) {
-        for injector in self.host.get().map_or(&[][..], Host::injectors) {
+        for injector in self.host.get().map_or(&[][..], |(host, _)| host.injectors()) {
             let own = undos.iter().filter(|undo| undo.injector == injector.name());
             let own: Vec<Undo> = own.cloned().collect();
             if !own.is_empty() {

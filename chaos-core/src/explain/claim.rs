@@ -455,7 +455,7 @@ fn least(comparison: &Comparison, alpha: f64) -> String {
 fn count(experiment: &Experiment, comparison: &Comparison, time: Duration) -> String {
     let Some(probe) = experiment.probe(&comparison.metric.probe) else { return "none".to_owned() };
     let of_one = probe.rate * time.as_secs_f64();
-    match probe.from.as_ref().map_or(Some(1), |from| place::count(experiment, from)) {
+    match probe.from.selector().map_or(Some(1), |from| place::count(experiment, from)) {
         Some(places) => format!("{:.0}", of_one * places as f64),
         None => format!("{of_one:.0} from each place"),
     }

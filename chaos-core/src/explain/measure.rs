@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    Connections, Experiment, Probe, ProbeKind, Quantity, Unit,
+    Connections, Experiment, Probe, ProbeKind, Quantity, Unit, Vantage,
     probe::{Condition, LabelSource},
 };
 
@@ -17,11 +17,13 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     page.section("What is measured, throughout");
     for probe in &experiment.probes {
         page.item(&format!("{}: {} from {}", probe.name, probe.kind.in_words(), from(probe)));
-        let each = match probe.from.as_ref().and_then(|f| place::count(experiment, f)) {
-            Some(1) => String::new(),
-            Some(n) => format!(" from each of {n} places"),
-            None if probe.from.is_some() => " from each place".to_owned(),
-            None => String::new(),
+        let each = match &probe.from {
+            Vantage::Runner => String::new(),
+            Vantage::Each(selector) => match place::count(experiment, selector) {
+                Some(1) => String::new(),
+                Some(n) => format!(" from each of {n} places"),
+                None => " from each place".to_owned(),
+            },
         };
         if probe.kind.is_polled() {
             page.detail(&format!(
@@ -66,7 +68,10 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
 }
 
 fn from(probe: &Probe) -> String {
-    probe.from.as_ref().map_or_else(|| "where the runner is".to_owned(), place::of_selector)
+    match &probe.from {
+        Vantage::Runner => "where the runner is".to_owned(),
+        Vantage::Each(selector) => place::of_selector(selector),
+    }
 }
 
 /// Says what counts as a reading.

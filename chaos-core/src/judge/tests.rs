@@ -7,6 +7,7 @@ use crate::{
     judge::view::{Mark, PhaseSpan},
     model::{
         Claim, Connections, Event, Expectation, Field, Function, Metric, Probe, ProbeKind, Quantity, Unit,
+        Vantage,
         formula::{Bound, Op},
         metric::Filter,
     },
@@ -107,7 +108,7 @@ impl Run {
         experiment.probes = vec![Probe {
             name: "get".into(),
             kind: ProbeKind::Custom { prober: "scripted".into() },
-            from: None,
+            from: Vantage::Runner,
             rate,
             timeout: secs(1),
             connections: Connections::Fresh,

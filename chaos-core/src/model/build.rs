@@ -47,7 +47,7 @@ use std::time::Duration;
 use super::{
     Abort, Action, Change, Claim, Comparison, Connections, Course, Custom, Event, Expectation, Experiment,
     Fault, FaultSpec, Function, Host, Lab, Metric, PacketFault, Phase, Predicate, Probe, ProbeKind, Program,
-    Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic, Unit,
+    Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic, Unit, Vantage,
     action::{Setting, SettingValue},
     formula::{Bound, Op},
     metric::Field,
@@ -190,7 +190,7 @@ impl Probe {
         Probe {
             name: name.into(),
             kind,
-            from: None,
+            from: Vantage::Runner,
             rate: 10.0,
             timeout: Duration::from_secs(5),
             connections: Connections::Fresh,
@@ -231,7 +231,7 @@ impl Probe {
     /// Sets where it is sent from.
     #[must_use]
     pub fn sent_from(mut self, place: Selector) -> Self {
-        self.from = Some(place);
+        self.from = Vantage::Each(place);
         self
     }
 

@@ -9,6 +9,27 @@ use serde::{Deserialize, Serialize};
 use super::{quantity::Unit, target::Selector};
 use crate::span::{Span, Spanned};
 
+/// Where the measurements of a probe are taken.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vantage {
+    /// Where the runner is.
+    #[default]
+    Runner,
+    /// At each object that a selector names.
+    Each(Selector),
+}
+
+impl Vantage {
+    /// Returns the selector of the objects; none where it is the runner's own place.
+    pub fn selector(&self) -> Option<&Selector> {
+        match self {
+            Vantage::Runner => None,
+            Vantage::Each(selector) => Some(selector),
+        }
+    }
+}
+
 /// A stream of measurements, sent on an open-loop schedule throughout the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Probe {
@@ -16,8 +37,8 @@ pub struct Probe {
     pub name: Spanned<String>,
     /// What one measurement is.
     pub kind: ProbeKind,
-    /// Where it is sent from; without it, from where the runner is.
-    pub from: Option<Selector>,
+    /// Where it is sent from.
+    pub from: Vantage,
     /// Measurements per second and place.
     pub rate: f64,
     /// After which a measurement counts as failed.

@@ -74,7 +74,7 @@ fn impossible(
     }
     let possible = match (label, source) {
         ("from", _) => {
-            Hosts::of(experiment, experiment.lab()?, probe.from.as_ref()?).map(|hosts| hosts.names)
+            Hosts::of(experiment, experiment.lab()?, probe.from.selector()?).map(|hosts| hosts.names)
         }
         (_, Some(LabelSource::Peer)) => servers(experiment.lab()?, probe),
         (_, Some(LabelSource::Header(header))) if header.eq_ignore_ascii_case("x-served-by") => {

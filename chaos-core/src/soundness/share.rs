@@ -216,7 +216,7 @@ impl Spread {
 /// From whom to whom a probe's requests go, hop by hop; `None` where a program that may pass them on hides that.
 fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread, Spread)>> {
     let spread = |hosts| Spread { hosts, connections: None };
-    let from = Hosts::of(experiment, lab, probe.from.as_ref()?)?.names;
+    let from = Hosts::of(experiment, lab, probe.from.selector()?)?.names;
     let first = servers(lab, probe).filter(|first| !first.is_empty())?;
     let connections = match probe.connections {
         Connections::Reuse(n) if first.len() > 1 => Some(n),

@@ -8,6 +8,7 @@ use crate::{
     model::{
         Abort, Claim, Comparison, Connections, Course, Expectation, Experiment, Fault, FaultSpec, Function,
         Metric, Phase, Predicate, Probe, ProbeKind, Quantity, Scope, Selector, SteadyState, Step, Timeline,
+        Vantage,
         formula::{Bound, Op},
         metric::Field,
     },
@@ -62,7 +63,7 @@ pub fn experiment() -> Experiment {
         probes: vec![Probe {
             name: "get".into(),
             kind: ProbeKind::Custom { prober: "scripted".into() },
-            from: None,
+            from: Vantage::Runner,
             rate: 20.0,
             timeout: seconds(1),
             connections: Connections::Fresh,

@@ -5,7 +5,7 @@ mod setting;
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Connections, Probe, ProbeKind, probe::Trust},
+    model::{Connections, Probe, ProbeKind, Vantage, probe::Trust},
     span::{Span, Spanned},
 };
 
@@ -144,7 +144,7 @@ impl Checker {
         Some(Probe {
             name,
             kind: draft.kind?,
-            from,
+            from: from.map_or(Vantage::Runner, Vantage::Each),
             rate: draft.rate,
             timeout: draft.timeout,
             connections: draft.connections.unwrap_or(usual),

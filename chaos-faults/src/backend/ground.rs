@@ -345,7 +345,21 @@ pub(super) fn contains(peer: &Peer, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use chaos_core::place::ObjectId;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_place_out_of_reach_is_refused_and_never_this_machine() {
+        for site in [Site::Api, Site::Agent { of: ObjectId::host("elsewhere") }] {
+            let known = |_| panic!("a namespace was opened for {site:?}");
+            let Err(refused) = Ground::open(&site, known).await else { panic!("{site:?} opens") };
+            assert!(refused.help.is_some(), "{refused:?}");
+            let own = Namespace::current().unwrap().inode();
+            let state = State { inode: own, mark: 1, holder: None, interfaces: vec![] };
+            assert!(Ground::find(&site, &state).await.is_err(), "{site:?}");
+        }
+    }
 
     #[test]
     fn networks_contain_their_addresses() {

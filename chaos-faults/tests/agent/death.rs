@@ -10,6 +10,7 @@ use chaos_agent::{
 use chaos_core::{
     injector::{Direction, Injector},
     model::packets::Blocked,
+    place::Site,
     time::Clock,
     trouble::Trouble,
 };
@@ -173,7 +174,13 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
         }
     };
     assert!(matches!(
-        call(Request::Hello { version: VERSION, silence: SILENCE, settings: Settings::new() }).await,
+        call(Request::Hello {
+            version: VERSION,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new()
+        })
+        .await,
         Answer::Hello { .. }
     ));
     let wanted = ask(&[block(Blocked::All)], &[Direction::Egress]);
@@ -218,9 +225,15 @@ async fn garbage_ends_an_agent_in_good_order() {
 
 #[tokio::test]
 async fn an_agent_of_another_version_or_without_manners_is_not_used() {
-    for request in
-        [Request::Hello { version: VERSION + 1, silence: SILENCE, settings: Settings::new() }, Request::Bye]
-    {
+    for request in [
+        Request::Hello {
+            version: VERSION + 1,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new(),
+        },
+        Request::Bye,
+    ] {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
         let serving = tokio::spawn(serve(input, output, host, std::future::pending()));

@@ -7,6 +7,7 @@ mod exec;
 mod grpc;
 mod http;
 mod namespace;
+mod places;
 mod prometheus;
 mod several;
 mod tcp;

@@ -12,7 +12,7 @@ use std::{
 
 use chaos_core::{
     model::{
-        Probe, ProbeKind,
+        Probe, ProbeKind, Vantage,
         probe::{Connections, HeaderValue},
     },
     place::{Names, Place},
@@ -35,7 +35,7 @@ pub(crate) fn probe(kind: ProbeKind) -> Probe {
     Probe {
         name: text("p"),
         kind,
-        from: None,
+        from: Vantage::Runner,
         rate: 1.0,
         timeout: Duration::from_secs(5),
         connections: Connections::Reuse(4),

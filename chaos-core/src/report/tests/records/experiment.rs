@@ -7,7 +7,7 @@ use crate::{
     model::{
         Abort, Action, Claim, Comparison, Connections, Course, Distribution, Event, Expectation, Experiment,
         Fault, FaultSpec, Function, Host, Lab, Link, Metric, PacketFault, Phase, Predicate, Probe, ProbeKind,
-        Program, Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic,
+        Program, Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic, Vantage,
         formula::{Bound, Op},
         metric::Field,
         probe::HeaderValue,
@@ -126,7 +126,7 @@ pub(crate) fn experiment() -> Experiment {
                 headers: vec![("authorization".into(), HeaderValue::SecretEnv("SHOP_TOKEN".into()))],
                 body: None,
             },
-            from: Some(Selector::Hosts("client".into())),
+            from: Vantage::Each(Selector::Hosts("client".into())),
             rate: 100.0,
             timeout: secs(3),
             connections: Connections::Reuse(20),
