@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chaos_core::{
     injector::{Ask, Measured, Offer, Undo},
     model::Probe,
-    place::{Place, Site},
+    place::{ObjectId, Place, Site},
     probe::{Sample, Stream},
     time::Nanos,
     trouble::Trouble,
@@ -113,6 +113,18 @@ pub enum Request {
     Effect {
         /// Its record.
         undo: Undo,
+    },
+    /// Asks what stands of a fault, whoever holds it.
+    Standing {
+        /// Its record.
+        undo: Undo,
+    },
+    /// Asks what of an injector's making stands on an object.
+    Leftovers {
+        /// The name of the injector.
+        injector: String,
+        /// Which.
+        object: ObjectId,
     },
     /// Asks what others changed meanwhile where a reverted fault was.
     ChangedByOthers {

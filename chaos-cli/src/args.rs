@@ -252,6 +252,9 @@ pub(crate) struct Restore {
     /// Runs, or journals; without any, everything that is registered on this machine
     #[arg(value_name = "RUN|JOURNAL")]
     pub(crate) runs: Vec<String>,
+    /// Take a run off the list although it cannot be restored; who did so, and what was left, is recorded
+    #[arg(long, requires = "runs")]
+    pub(crate) forget: bool,
 }
 
 /// `chaos stop`

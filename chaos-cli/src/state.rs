@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use chaos_core::journal::Registry;
+use chaos::Restorers;
+use chaos_core::{journal::Registry, restore};
 
-use crate::render;
+use crate::{render, world};
 
 /// Returns where runs are registered: as asked, else in the runtime directory of the user.
 ///
@@ -23,13 +24,35 @@ pub(crate) fn directory(asked: Option<PathBuf>) -> PathBuf {
     }
 }
 
-/// Says which runs died without putting everything back; every start says it until somebody restores them.
+/// Looks whether anything is left of runs that died, and says once of those of which nothing is.
+fn settle(registry: &Registry) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let Ok(restorers) = world::executable().and_then(|executable| Restorers::of(&executable)) else { return };
+    let settled = runtime.block_on(async {
+        let settled = restore::settle(registry, restorers.injectors()).await;
+        // It holds nothing.
+        let _ = restorers.close().await;
+        settled
+    });
+    for run in settled.unwrap_or_default() {
+        let line =
+            format!("run `{}` (\"{}\") was killed, and nothing of it is left", run.run, run.experiment);
+        render::warning(&line, None);
+    }
+}
+
+/// Says which runs died without putting everything back; every start says it until that is done, of those of which nothing is
+/// left only the next one.
 pub(crate) fn warn_of_leftovers(directory: &Path) {
     if !directory.is_dir() {
         return;
     }
-    let Ok(runs) = Registry::open(directory).and_then(|r| r.runs()) else { return };
-    for run in runs.into_iter().filter(|r| !r.alive) {
+    let Ok(registry) = Registry::open(directory) else { return };
+    let dead = || registry.runs().map(|runs| runs.into_iter().filter(|run| !run.alive).collect::<Vec<_>>());
+    if dead().is_ok_and(|dead| !dead.is_empty()) {
+        settle(&registry);
+    }
+    for run in dead().unwrap_or_default() {
         render::warning(
             &format!(
                 "run `{}` (\"{}\") was killed and may have left faults in place",

@@ -357,6 +357,19 @@ pub trait Injector: Send + Sync {
         std::future::pending().await
     }
 
+    /// Says what stands of a part in the world, whoever holds it, a line each; changes nothing.
+    ///
+    /// Without a way to look, which is the default, that is an error, and only a revert shows.
+    async fn standing(&self, _undo: &Undo) -> Result<Vec<String>, Trouble> {
+        Err(Trouble::unable(format!("the injector `{}` cannot look without reverting", self.name())))
+    }
+
+    /// Says what of this injector's making stands on an object, whoever made it, a line each, with what removes it; changes
+    /// nothing. For runs whose records are lost.
+    async fn leftovers(&self, _object: &ObjectId) -> Result<Vec<String>, Trouble> {
+        Ok(Vec::new())
+    }
+
     /// Says what others changed meanwhile where a reverted fault was, a line each: that is theirs, and stays.
     async fn changed_by_others(&self, _undo: &Undo) -> Vec<String> {
         Vec::new()

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     injector::{Injector, Undo},
-    journal::{Entry, FileJournal, History, Journal, Registry, RegistryError, Reopened},
+    journal::{Entry, FileJournal, History, Journal, Registry, RegistryError, Reopened, RunEntry},
+    place::ObjectId,
     trouble::Trouble,
 };
 
@@ -70,7 +71,19 @@ pub enum Outcome {
         /// What was not, and why, a line each.
         left: Vec<String>,
     },
-    /// The journal cannot be read, so what is owed is not known.
+    /// The journal does not say what is owed, and nothing stands on the run's targets.
+    NothingLeft {
+        /// What is wrong with the journal.
+        why: String,
+    },
+    /// The journal does not say what is owed, and something stands on the run's targets.
+    LeftOver {
+        /// What is wrong with the journal.
+        why: String,
+        /// What stands, with what removes it, a line each.
+        found: Vec<String>,
+    },
+    /// The journal cannot be read, and the targets cannot be looked at, so what is owed is not known.
     Unreadable {
         /// Why not.
         reason: String,
@@ -82,7 +95,26 @@ pub enum Outcome {
 impl Outcome {
     /// Returns whether nothing is owed any more, as far as is known.
     pub fn is_clean(&self) -> bool {
-        matches!(self, Outcome::NothingToDo | Outcome::Restored { .. } | Outcome::StillRunning { .. })
+        match self {
+            Outcome::NothingToDo
+            | Outcome::NothingLeft { .. }
+            | Outcome::Restored { .. }
+            | Outcome::StillRunning { .. } => true,
+            Outcome::NotRestored { .. } | Outcome::LeftOver { .. } | Outcome::Unreadable { .. } => false,
+        }
+    }
+
+    /// Returns what is still in place, or may be, a line each.
+    pub fn left(&self) -> Vec<String> {
+        match self {
+            Outcome::NotRestored { left, .. } => left.clone(),
+            Outcome::LeftOver { found, .. } => found.clone(),
+            Outcome::Unreadable { reason, .. } => vec![reason.clone()],
+            Outcome::NothingToDo
+            | Outcome::NothingLeft { .. }
+            | Outcome::Restored { .. }
+            | Outcome::StillRunning { .. } => Vec::new(),
+        }
     }
 }
 
@@ -121,7 +153,7 @@ pub async fn restore(
         let entry = claimed.entry().clone();
         let outcome = match restore_journal(&entry.journal, injectors, policy).await {
             Ok(outcome) => outcome,
-            Err(e) => Outcome::Unreadable { reason: e.message, help: e.help },
+            Err(e) => look(&entry.targets, e, injectors).await,
         };
         // Claimed, and yet alive: somebody else restores it right now, and takes it off the list.
         if outcome.is_clean() && !matches!(outcome, Outcome::StillRunning { .. }) {
@@ -135,6 +167,90 @@ pub async fn restore(
         });
     }
     Ok(restored)
+}
+
+/// Takes dead runs off the machine's list of which nothing stands any more, looking only; returns them.
+///
+/// What cannot be looked at, or stands, stays on the list.
+pub async fn settle(
+    registry: &Registry,
+    injectors: &[Arc<dyn Injector>],
+) -> Result<Vec<RestoredRun>, RegistryError> {
+    let mut settled = Vec::new();
+    for known in registry.runs()?.into_iter().filter(|known| !known.alive) {
+        let Ok(Some(claimed)) = registry.claim(&known.entry.run) else { continue };
+        let entry = claimed.entry().clone();
+        let path = entry.journal.clone();
+        let reopened = tokio::task::spawn_blocking(move || FileJournal::reopen(path)).await;
+        let outcome = match reopened.unwrap_or_else(|e| Err(Trouble::internal(e.to_string()))) {
+            Ok(Reopened::Over(journal, history)) if !history.owed().is_empty() => {
+                absent(&history, &journal, injectors).await
+            }
+            Ok(Reopened::Over(..)) => match look(&entry.targets, unsaid(&entry.journal), injectors).await {
+                Outcome::NothingLeft { .. } => Some(Outcome::NothingToDo),
+                _ => None,
+            },
+            Ok(Reopened::Alive(_)) => None,
+            Err(e) => Some(look(&entry.targets, e, injectors).await).filter(Outcome::is_clean),
+        };
+        if let Some(outcome) = outcome {
+            claimed.finish()?;
+            let RunEntry { run, experiment, journal, .. } = entry;
+            settled.push(RestoredRun { run, experiment, journal, outcome });
+        }
+    }
+    Ok(settled)
+}
+
+/// Writes down that everything owed is back where nothing of it stands; none where something does or cannot be looked at.
+async fn absent(
+    history: &History,
+    journal: &dyn Journal,
+    injectors: &[Arc<dyn Injector>],
+) -> Option<Outcome> {
+    let owed = history.owed();
+    for past in &owed {
+        let injector = injectors.iter().find(|i| i.name() == past.undo.injector)?;
+        if !injector.standing(&past.undo).await.ok()?.is_empty() {
+            return None;
+        }
+    }
+    let mut parts = Vec::new();
+    for past in owed {
+        note(journal, Entry::Reverting { id: past.undo.id.clone() }).await;
+        note(journal, Entry::Reverted { id: past.undo.id.clone() }).await;
+        parts.push(format!("{}: {}", past.undo.id, past.undo.line));
+    }
+    note(journal, Entry::Ended { restored: true }).await;
+    Some(Outcome::Restored { parts })
+}
+
+fn unsaid(path: &Path) -> Trouble {
+    Trouble::unable(format!("the journal `{}` does not say what was done", path.display()))
+        .with_help("it was emptied or cut off, or its run was killed before it did anything")
+}
+
+/// Looks at the targets of a run whose journal does not say what is owed.
+async fn look(targets: &[ObjectId], why: Trouble, injectors: &[Arc<dyn Injector>]) -> Outcome {
+    let mut found = Vec::new();
+    for object in targets {
+        for injector in injectors {
+            match injector.leftovers(object).await {
+                Ok(lines) => found.extend(lines.into_iter().map(|line| format!("{object}: {line}"))),
+                Err(error) => {
+                    let reason = format!("{}; and {object} cannot be looked at: {error}", why.message);
+                    return Outcome::Unreadable { reason, help: error.help.or(why.help) };
+                }
+            }
+        }
+    }
+    // One namespace may go by several names.
+    found.sort();
+    found.dedup();
+    if found.is_empty() {
+        return Outcome::NothingLeft { why: why.message };
+    }
+    Outcome::LeftOver { why: why.message, found }
 }
 
 /// Restores what a journal file says is owed, unless its run is alive.
@@ -154,6 +270,13 @@ pub async fn restore_journal(
             return Ok(Outcome::StillRunning { run, pid });
         }
     };
+    let Some(header) = &history.header else { return Err(unsaid(path)) };
+    if history.owed().is_empty() && !history.ended {
+        return Ok(match look(&header.targets, unsaid(path), injectors).await {
+            Outcome::NothingLeft { .. } => Outcome::NothingToDo,
+            found => found,
+        });
+    }
     Ok(pay(&history, &journal, injectors, policy).await)
 }
 

@@ -11,7 +11,7 @@ use chaos_core::{
     injector::{Ask, Injector, Lost, Measured, Offer, Undo},
     model::Action,
     non_empty::NonEmpty,
-    place::Place,
+    place::{ObjectId, Place},
     trouble::Trouble,
     which::Which,
 };
@@ -149,6 +149,14 @@ impl Injector for NetworkInjector {
                 return Lost { ids, reason: "the thread that holds its packets ended".into() };
             }
         }
+    }
+
+    async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        self.namespaces.standing(undo).await
+    }
+
+    async fn leftovers(&self, object: &ObjectId) -> Result<Vec<String>, Trouble> {
+        self.namespaces.leftovers(object).await
     }
 
     async fn changed_by_others(&self, undo: &Undo) -> Vec<String> {

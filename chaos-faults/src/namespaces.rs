@@ -14,8 +14,8 @@ use std::{
 
 use chaos_core::{
     injector::{Ask, Measured, Offer, Undo},
-    place::{Place, Site},
-    trouble::Trouble,
+    place::{Kind, ObjectId, Place, Site},
+    trouble::{self, Trouble},
     which::Which,
 };
 use tokio::sync::OnceCell;
@@ -23,11 +23,12 @@ use tokio::sync::OnceCell;
 use self::faults::Faults;
 use crate::{
     backend::{
-        Abilities, Holding, Mechanism, forwarder,
+        Abilities, Holding, Mechanism, absent, forwarder,
         ground::{Ground, State},
         tree,
     },
     holder::Holder,
+    inventory::machine_place,
     network,
 };
 
@@ -263,6 +264,28 @@ impl Namespaces {
                 "the network namespace of {} is gone, and what was in it",
                 undo.offer.ask.object
             )]),
+        }
+    }
+
+    /// Says what stands of a fault, whoever holds it; changes nothing.
+    pub(crate) async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        let state = State::of(undo)?;
+        match Ground::find(&undo.site, &state).await? {
+            Some(ground) => absent::standing(undo, &state, &ground).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Says what of this crate's making stands on an object, whoever made it; changes nothing.
+    pub(crate) async fn leftovers(&self, object: &ObjectId) -> Result<Vec<String>, Trouble> {
+        if object.kind == Kind::HOST {
+            // It went with its lab.
+            return Ok(Vec::new());
+        }
+        match machine_place(object) {
+            Ok(place) => absent::leftovers(&Ground::open(&place.site, |_| None).await?).await,
+            Err(error) if error.kind == trouble::Kind::Absent => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
     }
 

@@ -209,6 +209,11 @@ impl Injector for LabPrograms {
         }
     }
 
+    async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        // With its lab went every program.
+        gone(undo).map(|()| Vec::new())
+    }
+
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
         let known = || self.last().get(&undo.id).cloned();
         let (Ok(lab), Some(new)) = (self.lab(), undo.offer.ask.work.program()) else {

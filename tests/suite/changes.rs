@@ -102,8 +102,9 @@ fn a_runner_killed_while_a_change_is_made_leaves_nothing_of_it() {
                 let left: Vec<_> = namespaces_of(&family).intersection(&namespaces).cloned().collect();
                 assert!(left.is_empty(), "namespaces left: {left:?}");
                 println!("{kind}: killed {point} (agent too: {agent_too}): as before after {took:.0?}");
-                scene.call(&["check", &file]).exits(0).says("was killed").says(&run);
-                scene.call(&["restore"]).exits(0).says("restored").keeps_quiet_about("error");
+                let said = scene.call(&["check", &file]).exits(0).says("was killed").says(&run);
+                assert!(said.said("nothing of it is left"), "{said}");
+                scene.call(&["check", &file]).exits(0).keeps_quiet_about("was killed");
                 scene.call(&["restore"]).exits(0).says("nothing to do");
                 scene.assert_as_before();
             }

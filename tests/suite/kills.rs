@@ -94,11 +94,17 @@ fn a_killed_runner_leaves_nothing_of_its_lab() {
     }
 }
 
-/// Checks that every start warns of a dead run until it is restored, and that restoring twice finds nothing to do.
+/// Checks that every start warns of a dead run until it is restored, but says it once where nothing of it is left, and that
+/// restoring twice finds nothing to do.
 fn restore(scene: &Scene) {
     let file = scene.in_lab(&[]);
-    for _ in 0..2 {
-        scene.call(&["check", &file]).exits(0).says("was killed").says("chaos restore");
+    if scene.differences().is_empty() {
+        scene.call(&["check", &file]).exits(0).says("was killed, and nothing of it is left");
+        scene.call(&["check", &file]).exits(0).keeps_quiet_about("was killed");
+    } else {
+        for _ in 0..2 {
+            scene.call(&["check", &file]).exits(0).says("was killed and may").says("chaos restore");
+        }
     }
     let restored = scene.call(&["restore"]).exits(0);
     assert!(!restored.stderr.contains("error"), "{restored}");

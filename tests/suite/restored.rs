@@ -1,6 +1,6 @@
 //! Restored means looked at: what stands in the kernel counts, whoever holds it.
 
-use std::time::Duration;
+use std::{path::Path, process::Command, time::Duration};
 
 use chaos_tests::{Chaos, Running, Scene, ping, wait_until};
 use nix::sys::signal::Signal;
@@ -127,4 +127,109 @@ fn what_the_kernel_holds_ends_at_its_deadline_although_agent_and_runner_hang() {
         scene.call(&["restore"]).exits(0);
         scene.assert_as_before();
     }
+}
+
+/// What may become of a journal: how that is called, and what does it.
+type Spoilt = (&'static str, fn(&Path));
+
+const SPOILT: [Spoilt; 3] = [
+    ("emptied", |journal| std::fs::write(journal, "").expect("the journal is ours")),
+    ("deleted", |journal| std::fs::remove_file(journal).expect("the journal is ours")),
+    ("cut off behind its first line", |journal| {
+        let text = std::fs::read_to_string(journal).expect("the journal is ours");
+        std::fs::write(journal, text.split_inclusive('\n').next().unwrap_or_default())
+            .expect("the journal is ours");
+    }),
+];
+
+/// Kills agent and runner at once.
+fn kill_both(scene: &Scene, running: Running) {
+    running.signal(Signal::SIGSTOP);
+    assert!(scene.signal_agents(Signal::SIGSTOP), "there is an agent");
+    scene.signal_agents(Signal::SIGKILL);
+    running.signal(Signal::SIGKILL);
+    running.end();
+    assert!(wait_until(|| scene.family().is_empty()), "{:?}", scene.family());
+}
+
+#[test]
+fn without_a_journal_the_targets_are_looked_at_and_what_is_found_is_said() {
+    for (how, spoil) in SPOILT {
+        let Some(scene) = Scene::machine() else { return };
+        let running = holding(&scene, FELT[2].0, FELT[2].1);
+        let (run, folder) = (running.run(), running.folder().unwrap());
+        kill_both(&scene, running);
+        assert!(
+            scene.differences().contains("tbf"),
+            "{how}: the queue is not left, so this test shows nothing"
+        );
+        spoil(&folder.join("journal.jsonl"));
+        let file = scene.in_lab(&[]);
+        scene.call(&["check", &file]).exits(0).says("may have left faults in place");
+        let by_id = scene.call(&["restore", &run]).exits(7).says("still in place");
+        assert!(by_id.said("tc qdisc del dev"), "{how}: {by_id}");
+        if how != "deleted" {
+            let folder = folder.display().to_string();
+            scene.call(&["restore", &folder]).exits(7).says("tc qdisc del dev");
+        }
+        remove(&scene);
+        scene.call(&["restore", &run]).exits(0);
+        scene.assert_as_before();
+        scene.call(&["restore"]).exits(0).says("nothing to do");
+    }
+}
+
+/// Does by hand what is advised.
+fn remove(scene: &Scene) {
+    let status = Command::new("ip")
+        .args(["netns", "exec", &scene.network().name, "tc", "qdisc", "del", "dev", "eth0", "root"])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the command that is named removes it");
+}
+
+#[test]
+fn without_a_journal_and_with_nothing_left_it_is_said_once() {
+    for (how, spoil) in SPOILT {
+        let Some(scene) = Scene::machine() else { return };
+        let running = holding(&scene, FELT[0].0, FELT[0].1);
+        let folder = running.folder().unwrap();
+        kill_both(&scene, running);
+        scene.assert_as_before();
+        spoil(&folder.join("journal.jsonl"));
+        let file = scene.in_lab(&[]);
+        let first = scene.call(&["check", &file]).exits(0);
+        assert!(first.said("was killed, and nothing of it is left"), "{how}: {first}");
+        scene.call(&["check", &file]).exits(0).keeps_quiet_about("was killed");
+        scene.call(&["restore"]).exits(0).says("nothing to do");
+    }
+}
+
+#[test]
+fn what_cannot_be_settled_is_forgotten_by_somebody_who_is_on_record() {
+    let Some(scene) = Scene::machine() else { return };
+    let running = holding(&scene, FELT[2].0, FELT[2].1);
+    let (run, folder) = (running.run(), running.folder().unwrap());
+    kill_both(&scene, running);
+    std::fs::write(folder.join("journal.jsonl"), "").unwrap();
+    scene.call(&["restore", "--forget"]).exits(2);
+    scene.call(&["restore", "--forget", &run]).exits(0).says("forgotten by root").says("tc qdisc del dev");
+    let record = std::fs::read_to_string(scene.path().join("state/forgotten.jsonl")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(record.trim_end()).unwrap();
+    assert_eq!((&record["run"]["run"], &record["by"]), (&run.as_str().into(), &"root".into()), "{record}");
+    assert!(record["left"][0].as_str().unwrap().contains("queues of a fault"), "{record}");
+    scene.call(&["restore"]).exits(0).says("nothing to do");
+    scene.call(&["restore", "--forget", &run]).exits(2).says("no run");
+    remove(&scene);
+    scene.assert_as_before();
+}
+
+#[test]
+fn what_can_be_restored_is_not_forgotten() {
+    let Some(scene) = Scene::machine() else { return };
+    let running = holding(&scene, FELT[2].0, FELT[2].1);
+    let run = running.run();
+    scene.call(&["restore", "--forget", &run]).exits(5).says("still running");
+    kill_both(&scene, running);
+    scene.call(&["restore", "--forget", &run]).exits(0).says("restored").keeps_quiet_about("forgotten");
+    scene.assert_as_before();
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chaos_core::{
     injector::{Ask, Injector, Lost, Measured, Offer, Undo},
     model::Action,
-    place::{Place, Site},
+    place::{ObjectId, Place, Site},
     trouble::Trouble,
 };
 use tokio::sync::{Mutex, mpsc};
@@ -127,6 +127,21 @@ impl Injector for AgentInjector {
             Some(lost) => lost,
             // Another injector of the same name has taken this one's place.
             None => std::future::pending().await,
+        }
+    }
+
+    async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        match self.agents.call_any(&undo.site, Request::Standing { undo: undo.clone() }).await? {
+            Answer::Evidence(lines) => Ok(lines),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn leftovers(&self, object: &ObjectId) -> Result<Vec<String>, Trouble> {
+        let request = Request::Leftovers { injector: self.name.clone(), object: object.clone() };
+        match self.agents.call_any(&Site::Runner, request).await? {
+            Answer::Evidence(lines) => Ok(lines),
+            other => Err(unexpected(&other)),
         }
     }
 

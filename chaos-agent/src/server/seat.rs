@@ -37,11 +37,14 @@ impl Seat {
             Request::Inject { undo }
             | Request::Revert { undo }
             | Request::Effect { undo }
+            | Request::Standing { undo }
             | Request::ChangedByOthers { undo } => &mut undo.site,
             Request::Hello { .. }
             | Request::Ping
             | Request::Offer { .. }
             | Request::Release { .. }
+            // Only the runner's own machine has objects that are found by name.
+            | Request::Leftovers { .. }
             | Request::Measure { .. }
             | Request::Taken { .. }
             | Request::Halt { .. }

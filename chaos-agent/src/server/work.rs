@@ -154,6 +154,12 @@ impl Work {
             }
             Request::Revert { undo } => Answer::Reverted(self.revert(&undo).await?),
             Request::Effect { undo } => Answer::Effect(self.named(&undo.injector)?.effect(&undo).await?),
+            Request::Standing { undo } => {
+                Answer::Evidence(self.named(&undo.injector)?.standing(&undo).await?)
+            }
+            Request::Leftovers { injector, object } => {
+                Answer::Evidence(self.named(&injector)?.leftovers(&object).await?)
+            }
             Request::ChangedByOthers { undo } => {
                 Answer::Evidence(self.named(&undo.injector)?.changed_by_others(&undo).await)
             }
@@ -330,6 +336,8 @@ fn about(request: &Request) -> Option<String> {
         | Request::Ping
         | Request::Offer { .. }
         | Request::Release { .. }
+        | Request::Standing { .. }
+        | Request::Leftovers { .. }
         | Request::ChangedByOthers { .. }
         | Request::Evidence { .. }
         | Request::Bye => None,

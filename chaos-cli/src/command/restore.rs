@@ -1,6 +1,7 @@
 //! `chaos restore`
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +10,7 @@ use chaos::Restorers;
 use chaos_core::{
     injector::Injector,
     journal::Registry,
-    restore::{Outcome, RestorePolicy, restore, restore_journal},
+    restore::{Outcome, RestorePolicy, RestoredRun, restore, restore_journal},
 };
 
 use crate::{args::Restore, exit_code::Exit, render, world};
@@ -42,11 +43,19 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
         if args.runs.is_empty() { vec![None] } else { args.runs.iter().map(|r| Some(r.as_str())).collect() };
     let mut exit = Exit::Passed;
     for asked in asked {
-        if let Some(path) =
-            asked.map(PathBuf::from).filter(|p| p.is_file() || p.join("journal.jsonl").is_file())
-        {
-            let path = if path.is_dir() { path.join("journal.jsonl") } else { path };
-            exit = exit.max(match restore_journal(&path, injectors, &policy).await {
+        let registry = match Registry::open(state) {
+            Ok(registry) => registry,
+            Err(error) => {
+                render::error(&error.to_string(), error.help().as_deref());
+                exit = exit.max(Exit::BadInput);
+                continue;
+            }
+        };
+        let path = asked.and_then(journal);
+        // A run that the list knows is restored as such, whatever it is named by: the list knows its targets as well.
+        let known = path.as_deref().and_then(|path| known_by(&registry, path));
+        if let (Some(path), None) = (&path, &known) {
+            exit = exit.max(match restore_journal(path, injectors, &policy).await {
                 Ok(outcome) => report(&path.display().to_string(), &outcome, true),
                 Err(error) => {
                     render::error(&error.message, error.help.as_deref());
@@ -55,15 +64,14 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
             });
             continue;
         }
-        let restored = match Registry::open(state) {
-            Ok(registry) => restore(&registry, asked, injectors, &policy).await,
-            Err(error) => Err(error),
-        };
-        match restored {
+        let run = known.as_deref().or(asked);
+        match restore(&registry, run, injectors, &policy).await {
             Ok(runs) if runs.is_empty() => render::print("nothing to do\n"),
             Ok(runs) => {
                 for run in runs {
-                    exit = exit.max(report(&run.run, &run.outcome, asked.is_some()));
+                    let this = report(&run.run, &run.outcome, asked.is_some());
+                    let forgotten = args.forget && !run.outcome.is_clean() && forget(&registry, &run);
+                    exit = exit.max(if forgotten { Exit::Passed } else { this });
                 }
             }
             Err(error) => {
@@ -73,6 +81,53 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
         }
     }
     exit
+}
+
+/// Returns the journal that a path leads to, if it is one.
+fn journal(asked: &str) -> Option<PathBuf> {
+    let (path, inside) = (PathBuf::from(asked), Path::new(asked).join("journal.jsonl"));
+    if path.is_file() { Some(path) } else { inside.is_file().then_some(inside) }
+}
+
+/// Finds the run whose journal is at a path, by whichever way that leads there.
+fn known_by(registry: &Registry, path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let same = |other: &Path| {
+        let (one, other) = (fs::metadata(path).ok()?, fs::metadata(other).ok()?);
+        Some((one.dev(), one.ino()) == (other.dev(), other.ino()))
+    };
+    let runs = registry.runs().ok()?;
+    runs.into_iter().find(|known| same(&known.entry.journal) == Some(true)).map(|known| known.entry.run)
+}
+
+/// Takes a run off the list that cannot be restored; returns whether that is on record.
+fn forget(registry: &Registry, run: &RestoredRun) -> bool {
+    let uid = nix::unistd::getuid();
+    let name =
+        nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    let by = match std::env::var("SUDO_USER") {
+        Ok(person) if uid.is_root() => format!("{person} as {name}"),
+        _ => name,
+    };
+    let forgotten = match registry.claim(&run.run) {
+        Ok(Some(claimed)) => claimed.forget(&by, &run.outcome.left()),
+        Ok(None) => return false,
+        Err(error) => Err(error),
+    };
+    match forgotten {
+        Ok(record) => {
+            let record = record.display();
+            render::print(&format!(
+                "{}: forgotten by {by}, with what is left; recorded in {record}\n",
+                run.run
+            ));
+            true
+        }
+        Err(error) => {
+            render::error(&error.to_string(), error.help().as_deref());
+            false
+        }
+    }
 }
 
 /// Prints how a restore ended, and returns its exit code.
@@ -106,8 +161,21 @@ fn report(run: &str, outcome: &Outcome, named: bool) -> Exit {
             }
             render::error(
                 "something is still in place",
-                Some(&format!("remove the cause and run `chaos restore {run}` again")),
+                Some(&format!(
+                    "remove the cause and run `chaos restore {run}` again; `--forget` takes the run off the list as it is"
+                )),
             );
+            Exit::NotRestored
+        }
+        Outcome::NothingLeft { why } => {
+            render::print(&format!("{run}: {why}; nothing of it stands on its targets\n"));
+            Exit::Passed
+        }
+        Outcome::LeftOver { why, found } => {
+            render::error(&format!("{run}: {why}, and something stands on its targets"), None);
+            found.iter().for_each(|line| render::error(line, None));
+            let help = format!("remove it, and run `chaos restore {run}` again");
+            render::error("something is still in place", Some(&help));
             Exit::NotRestored
         }
         Outcome::Unreadable { reason, help } => {

@@ -331,6 +331,23 @@ impl Registration {
             .map_or(0, |m| u32::try_from(m.len()).unwrap_or(u32::MAX))
     }
 
+    /// Takes the entry away although something may be left, and keeps a record of who decided that; returns where.
+    pub fn forget(&self, by: &str, left: &[String]) -> Result<PathBuf, RegistryError> {
+        let path = self.registry.directory.join("forgotten.jsonl");
+        let forgotten = Forgotten { at: Timestamp::now(), by, left, run: &self.entry };
+        let write = || {
+            let mut line = serde_json::to_vec(&forgotten)?;
+            line.push(b'\n');
+            let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
+            file.write_all(&line)?;
+            file.sync_all()
+        };
+        // First the record: without it the entry stays.
+        write().map_err(at("write", &path))?;
+        self.finish()?;
+        Ok(path)
+    }
+
     /// Takes the entry away: everything is put back.
     pub fn finish(&self) -> Result<(), RegistryError> {
         let _directory = self.registry.lock()?;
@@ -338,6 +355,16 @@ impl Registration {
         remove(&self.registry.stop_path(&self.entry.run))?;
         Ok(())
     }
+}
+
+/// What is kept of a run that somebody had forgotten.
+#[derive(Serialize)]
+struct Forgotten<'a> {
+    at: Timestamp,
+    by: &'a str,
+    /// What was still in place, or may have been.
+    left: &'a [String],
+    run: &'a RunEntry,
 }
 
 /// Finds an object that two runs would both touch.

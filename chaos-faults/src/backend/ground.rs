@@ -266,7 +266,7 @@ impl Ground {
     }
 
     /// Returns whether own filters lead packets of an interface elsewhere.
-    async fn steers(&self, index: u32) -> bool {
+    pub(crate) async fn steers(&self, index: u32) -> bool {
         for hook in [Hook::Ingress, Hook::Egress] {
             // Without the qdisc a hook belongs to, asking for its filters is an error.
             let filters = self.connection.filters(index, hook).await.unwrap_or_default();

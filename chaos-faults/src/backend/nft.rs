@@ -106,6 +106,26 @@ pub(crate) fn standing(
     })
 }
 
+/// Lists the tables of faults in a namespace, each with the process that holds it, as far as that can be seen.
+pub(crate) fn tables(ground: &Ground) -> Result<Vec<(String, Option<u32>)>, Trouble> {
+    let namespace = ground.connection.namespace();
+    let all = match message::all(namespace) {
+        // This kernel has no tables.
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::ENOENT)
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        all => all.map_err(refused)?,
+    };
+    let own =
+        all.into_iter().filter(|(name, _)| name.starts_with("chaos_") && !name.starts_with("chaos_trial_"));
+    Ok(own.map(|(name, owner)| (name, owner.and_then(|port| message::process(namespace, port)))).collect())
+}
+
 /// Makes a name that the `nft` program can print.
 fn name(id: &str, mark: u32) -> String {
     let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };

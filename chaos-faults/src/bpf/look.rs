@@ -4,26 +4,30 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::matching::Direction;
-use super::program::map_name;
+use super::program::{is_map_name, map_name};
 use super::syscall::{Attributes, Command};
 use super::{BpfError, Device, link};
 
 /// The most maps a program has.
 const MOST_MAPS: u32 = 64;
 
-/// Returns the links on a device and direction whose programs have a rule of this mark, as the kernel numbers them.
+/// Returns the links on a device and direction whose programs have a rule of this mark, or of any, as the kernel numbers them.
 ///
 /// # Errors
 /// The namespace cannot be entered, or the kernel refuses: without CAP_SYS_ADMIN it shows nobody's programs.
-pub fn links_with(device: &Device, direction: Direction, mark: u32) -> Result<Vec<u32>, BpfError> {
+pub fn links_with(device: &Device, direction: Direction, mark: Option<u32>) -> Result<Vec<u32>, BpfError> {
     let attached = match link::attached(device, direction) {
         // Below Linux 6.6 there are no such links; on an interface that is gone, neither.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV)) => return Ok(vec![]),
         attached => attached?,
     };
+    let is_it = |name: &str| match mark {
+        Some(mark) => name == map_name(mark),
+        None => is_map_name(name),
+    };
     let mut found = Vec::new();
     for attached in attached {
-        let has = has_map(attached.program, &map_name(mark));
+        let has = has_map(attached.program, &is_it);
         let has = has.map_err(|source| BpfError::Link {
             what: "look at a BPF program",
             target: device.name().to_owned(),
@@ -37,8 +41,8 @@ pub fn links_with(device: &Device, direction: Direction, mark: u32) -> Result<Ve
     Ok(found)
 }
 
-/// Returns whether a program, by its number, has a map of this name; one that has gone meanwhile has none.
-fn has_map(program: u32, name: &str) -> io::Result<bool> {
+/// Returns whether a program, by its number, has a map of such a name; one that has gone meanwhile has none.
+fn has_map(program: u32, is_it: &impl Fn(&str) -> bool) -> io::Result<bool> {
     let Some(program) = there(open(Command::ProgramById, program))? else { return Ok(false) };
     let mut maps = [0_u32; MOST_MAPS as usize];
     let mut about = [0_u64; 32];
@@ -54,7 +58,8 @@ fn has_map(program: u32, name: &str) -> io::Result<bool> {
         ask(&map, &mut about)?;
         // `name` of `struct bpf_map_info`, at byte 24, 16 bytes long.
         let bytes = [about[3].to_ne_bytes(), about[4].to_ne_bytes()].concat();
-        if bytes.split(|byte| *byte == 0).next() == Some(name.as_bytes()) {
+        let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        if std::str::from_utf8(name).is_ok_and(is_it) {
             return Ok(true);
         }
     }

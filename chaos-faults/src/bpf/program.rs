@@ -68,6 +68,11 @@ pub(super) fn map_name(mark: u32) -> String {
     format!("chaos_{mark:08x}")
 }
 
+/// Tells whether a map bears a mark.
+pub(super) fn is_map_name(name: &str) -> bool {
+    name.strip_prefix("chaos_").is_some_and(|mark| mark.len() == 8 && u32::from_str_radix(mark, 16).is_ok())
+}
+
 /// An array map with one value of some 64-bit words, shared between a program and this process.
 #[derive(Debug)]
 pub struct Words {

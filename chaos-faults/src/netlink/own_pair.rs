@@ -75,6 +75,21 @@ pub(crate) async fn sweep(connection: &Connection) -> Result<Vec<String>, Netlin
     Ok(removed)
 }
 
+/// Lists the pairs whose makers are dead.
+pub(crate) async fn left(connection: &Connection) -> Result<Vec<String>, NetlinkError> {
+    let mut left = Vec::new();
+    for link in connection.links().await? {
+        let Some(stem) = stem(&link.name).filter(|_| link.kind.as_deref() == Some("veth")) else { continue };
+        if connection.namespace().run(|| PairName::of(stem.to_owned()))?.is_ok() {
+            let name = link.name;
+            left.push(format!(
+                "an idle interface `{name}` of a fault is left (`ip link del {name}` removes it)"
+            ));
+        }
+    }
+    Ok(left)
+}
+
 /// Takes a random name in a namespace.
 ///
 /// # Errors

@@ -118,7 +118,6 @@ pub(super) enum Found {
 
 /// Looks for a table by name.
 pub(super) fn find(namespace: &Namespace, name: &str) -> io::Result<Found> {
-    const OWNER: u16 = 7;
     let socket = open(namespace)?;
     socket.send(&message(SUBSYSTEM | GET_TABLE, REQUEST, INET, &text(1, name)))?;
     let answer = receive(&socket)?.into_iter().next();
@@ -129,10 +128,33 @@ pub(super) fn find(namespace: &Namespace, name: &str) -> io::Result<Found> {
             refused => refused?,
         }
     }
+    Ok(Found::Standing { owner: described(&content)?.1 })
+}
+
+/// Lists the names of all tables of the family, with the ports of their owners.
+pub(super) fn all(namespace: &Namespace) -> io::Result<Vec<(String, Option<u32>)>> {
+    let socket = open(namespace)?;
+    socket.send(&message(SUBSYSTEM | GET_TABLE, REQUEST | DUMP, INET, &[]))?;
+    let mut found = Vec::new();
+    loop {
+        for (kind, content) in receive(&socket)? {
+            match kind {
+                DONE => return Ok(found),
+                ERROR => error_of(&content)?,
+                _ => found.push(described(&content)?),
+            }
+        }
+    }
+}
+
+/// Reads a table's name and the port of its owner.
+fn described(content: &[u8]) -> io::Result<(String, Option<u32>)> {
+    const OWNER: u16 = 7;
     let attributes = attribute::parse(content.get(4..).unwrap_or_default()).map_err(io::Error::other)?;
-    let owner = attributes.into_iter().find(|(kind, _)| *kind == OWNER);
-    let owner = owner.and_then(|(_, port)| port.first_chunk::<4>().map(|port| u32::from_be_bytes(*port)));
-    Ok(Found::Standing { owner })
+    let find = |wanted| attributes.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let name = find(1).map(|name| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
+    let owner = find(OWNER).and_then(|port| port.first_chunk::<4>().map(|port| u32::from_be_bytes(*port)));
+    Ok((name.unwrap_or_default(), owner))
 }
 
 /// Finds the process that has the netfilter socket of this port open, by the list of sockets in its namespace.
