@@ -37,6 +37,7 @@ mod network;
 mod priority;
 pub mod share;
 
+pub use backend::ground::namespace_cookie;
 pub use environment::MachineEnvironment;
 pub use injector::{NetworkInjector, Settings, handles};
 pub use inventory::{MachineInventory, machine_place};

@@ -190,7 +190,20 @@ impl Namespaces {
             // It is the runner itself, or a program that does other things, too.
             Holding::KernelOnly => None,
         };
-        let state = State { inode: ground.inode(), mark: rand::random(), holder, interfaces };
+        if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf) {
+            // What another run left or holds there is not this one's to take away, so it owes nothing there either.
+            let known = self.registry().find(ground.inode()).cloned();
+            let faults = match &known {
+                Some(namespace) => Some(namespace.faults.lock().await),
+                None => None,
+            };
+            for interface in &interfaces {
+                let ours = faults.as_ref().is_some_and(|faults| faults.queues_on(interface.index));
+                tree::check_own(interface, ours)?;
+            }
+        }
+        let cookie = ground.connection.namespace().cookie();
+        let state = State { inode: ground.inode(), cookie, mark: rand::random(), holder, interfaces };
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         Ok(Undo {

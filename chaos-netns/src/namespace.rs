@@ -12,7 +12,10 @@ use std::{
     thread,
 };
 
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::{
+    sched::{CloneFlags, setns, unshare},
+    sys::socket,
+};
 
 use crate::NamespaceError;
 
@@ -100,6 +103,16 @@ impl Namespace {
         self.inode
     }
 
+    /// Returns the kernel's cookie of the namespace, which no other one gets until the machine is started again; none below
+    /// Linux 5.14, and where the namespace may not be entered.
+    pub fn cookie(&self) -> Option<u64> {
+        let made = || {
+            let flags = socket::SockFlag::SOCK_CLOEXEC;
+            socket::socket(socket::AddressFamily::Unix, socket::SockType::Datagram, flags, None)
+        };
+        cookie(&self.run(made).ok()?.ok()?)
+    }
+
     /// Returns the descriptor, shared; the namespace stays for as long as anybody holds it.
     pub fn descriptor(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.descriptor)
@@ -151,6 +164,24 @@ pub fn enter_new() -> Result<(), NamespaceError> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| NamespaceError::Enter { source: errno.into() })
 }
 
+#[expect(unsafe_code, reason = "getsockopt(SO_NETNS_COOKIE) has no safe wrapper")]
+fn cookie(socket: &OwnedFd) -> Option<u64> {
+    const NETNS_COOKIE: libc::c_int = 71;
+    let mut found = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for the length of the call, and the kernel writes no more than `length` bytes into `found`.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            NETNS_COOKIE,
+            (&raw mut found).cast(),
+            &raw mut length,
+        )
+    };
+    (answer == 0 && found != 0).then_some(found)
+}
+
 fn on_own_thread<T: Send>(
     work: impl FnOnce() -> Result<T, NamespaceError> + Send,
 ) -> Result<T, NamespaceError> {
@@ -179,6 +210,22 @@ mod tests {
         assert_eq!(inside, (there.clone(), true));
         assert_ne!(here, there);
         assert!(here.is_current() && !there.is_current());
+    }
+
+    #[test]
+    fn a_cookie_is_a_namespace_s_own_and_never_another_s() {
+        let Ok(one) = Namespace::create() else {
+            println!("skipped: making a network namespace needs root");
+            return;
+        };
+        let Some(first) = one.cookie() else {
+            println!("skipped: this kernel has no cookies of namespaces");
+            return;
+        };
+        assert_eq!(Namespace::open(one.path()).unwrap().cookie(), Some(first));
+        drop(one);
+        let other = Namespace::create().unwrap().cookie().unwrap();
+        assert!(other != first && Namespace::current().unwrap().cookie() != Some(other));
     }
 
     #[test]

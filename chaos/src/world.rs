@@ -12,7 +12,7 @@ use chaos_core::{
     inventory::Inventory,
     journal::FileJournal,
     model::{Experiment, Scope},
-    place::Place,
+    place::{Kind, ObjectId, Place},
     plan::{self, Origin, Plan, PlanError},
     probe::Probers,
     remark::Remark,
@@ -145,6 +145,19 @@ impl World {
             .environment(self.environment.clone())
             .injectors(self.injectors.iter().cloned())
             .probers(self.probers.clone())
+    }
+
+    /// Returns the kernel's cookies of the network namespaces that objects are in; none for those of a lab, which has namespaces
+    /// of its own, and where it cannot be found out. For a [`RunEntry`](chaos_core::journal::RunEntry).
+    pub async fn namespaces(&self, objects: &[ObjectId]) -> Vec<Option<u64>> {
+        let mut cookies = Vec::new();
+        for object in objects {
+            cookies.push(match self.environment.place(object).await {
+                Ok(place) if object.kind != Kind::HOST => chaos_faults::namespace_cookie(&place.site),
+                _ => None,
+            });
+        }
+        cookies
     }
 
     /// Returns everything that can change this world.

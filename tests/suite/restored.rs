@@ -233,3 +233,34 @@ fn what_can_be_restored_is_not_forgotten() {
     scene.call(&["restore", "--forget", &run]).exits(0).says("restored").keeps_quiet_about("forgotten");
     scene.assert_as_before();
 }
+
+#[test]
+fn one_namespace_under_two_names_is_one_target() {
+    let Some(scene) = Scene::machine() else { return };
+    let name = scene.network().name.clone();
+    // A process of its own name, inside the namespace that the first run is on.
+    let sitting = scene.path().join("chaos-sits");
+    std::fs::copy("/bin/sleep", &sitting).unwrap();
+    let mut inside = Command::new("ip");
+    inside.args(["netns", "exec", &name]).arg(&sitting).arg("120");
+    let mut inside = inside.spawn().unwrap();
+    let first = holding(&scene, FELT[2].0, FELT[2].1);
+    let before = scene.differences();
+    assert!(before.contains("tbf"), "{before}");
+    let netns = format!("netns \"{name}\"");
+    let text = chaos_tests::scenario::machine(&name, &[("delay 20ms on box", FELT[2].0), (LATENCY, "")])
+        .replace(&netns, "process \"chaos-sits\"")
+        .replace("at most 1 hosts", "at most 1 processes");
+    let file = scene.file("second.chaos", text);
+    let second = scene.call(&["run", &file, "--backend", "tbf"]);
+    let after = scene.differences();
+    first.signal(Signal::SIGINT);
+    let first = first.end();
+    inside.kill().unwrap();
+    inside.wait().unwrap();
+    assert!(after.contains("tbf"), "the second run took the first one's queue away: {second}");
+    let second = second.exits(5).says("is already on process chaos-sits");
+    assert!(!second.stderr.contains("in place:"), "{second}");
+    first.exits(4).says("everything is as it was");
+    scene.assert_as_before();
+}

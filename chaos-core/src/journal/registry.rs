@@ -32,6 +32,16 @@ pub struct RunEntry {
     pub journal: PathBuf,
     /// The objects that its faults touch.
     pub targets: Vec<ObjectId>,
+    /// The kernel's cookies of the network namespaces that those are in, as far as they are known, in the order of the targets:
+    /// one namespace may go by several names, and one name may come to mean another namespace.
+    pub namespaces: Vec<Option<u64>>,
+}
+
+impl RunEntry {
+    fn touches(&self) -> impl Iterator<Item = (&ObjectId, Option<u64>)> {
+        let known = self.namespaces.iter().copied().chain(std::iter::repeat(None));
+        self.targets.iter().zip(known)
+    }
 }
 
 /// A run found in the state directory.
@@ -156,7 +166,7 @@ impl Registry {
             return Err(RegistryError::Exists { run: entry.run.clone() });
         }
         for other in self.scan()? {
-            let Some(object) = collision(&entry.targets, &other.entry.targets) else { continue };
+            let Some(object) = collision(entry, &other.entry) else { continue };
             let (run, object) = (other.entry.run, Box::new(object.clone()));
             return Err(if other.alive {
                 RegistryError::Occupied { run, pid: other.entry.pid, object }
@@ -367,9 +377,18 @@ struct Forgotten<'a> {
     run: &'a RunEntry,
 }
 
-/// Finds an object that two runs would both touch.
-fn collision<'a>(ours: &'a [ObjectId], theirs: &[ObjectId]) -> Option<&'a ObjectId> {
-    ours.iter().find(|object| object.kind != Kind::HOST && theirs.contains(object))
+/// Finds an object that two runs would both touch: in one namespace, or, where that is not known, of one name.
+fn collision<'a>(ours: &'a RunEntry, theirs: &RunEntry) -> Option<&'a ObjectId> {
+    let both = |(our, our_space): (&ObjectId, Option<u64>),
+                (their, their_space): (&ObjectId, Option<u64>)| match (our_space, their_space)
+    {
+        (Some(ours), Some(theirs)) => ours == theirs,
+        _ => our == their,
+    };
+    ours.touches()
+        .filter(|(object, _)| object.kind != Kind::HOST)
+        .find(|ours| theirs.touches().any(|theirs| both(*ours, theirs)))
+        .map(|(object, _)| object)
 }
 
 fn check_id(run: &str) -> Result<(), RegistryError> {

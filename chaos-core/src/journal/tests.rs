@@ -187,6 +187,7 @@ fn run(id: &str, targets: Vec<ObjectId>) -> RunEntry {
         started: jiff::Timestamp::UNIX_EPOCH,
         journal: "/journal".into(),
         targets,
+        namespaces: Vec::new(),
     }
 }
 
@@ -210,6 +211,23 @@ fn two_runs_on_one_target_exclude_each_other() {
     registry.register(&run("two", blue())).unwrap().finish().unwrap();
     other.finish().unwrap();
     assert_eq!(registry.runs().unwrap(), []);
+}
+
+#[test]
+fn exclusion_is_by_the_namespace_and_not_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).unwrap();
+    let entry =
+        |id: &str, object: ObjectId, cookie| RunEntry { namespaces: vec![cookie], ..run(id, vec![object]) };
+    let (blue, inside) = (ObjectId::netns("blue"), ObjectId::process("nginx[7@9]"));
+    let first = registry.register(&entry("one", blue.clone(), Some(7))).unwrap();
+    let error = registry.register(&entry("two", inside.clone(), Some(7))).unwrap_err();
+    assert_eq!(error.to_string(), "run `one` (process 42) is already on process nginx[7@9]");
+    registry.register(&entry("elsewhere", inside, Some(8))).unwrap();
+    // Made anew under its old name, and one of which only the name is known.
+    registry.register(&entry("anew", blue.clone(), Some(9))).unwrap();
+    assert!(registry.register(&entry("unknown", blue, None)).is_err());
+    drop(first);
 }
 
 #[test]

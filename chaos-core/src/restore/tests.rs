@@ -102,6 +102,7 @@ async fn runs_that_are_alive_are_left_alone() {
         started: jiff::Timestamp::UNIX_EPOCH,
         journal: path,
         targets: vec![object("blue"), object("green")],
+        namespaces: Vec::new(),
     };
     let alive = registry.register(&entry).unwrap();
     let restored = restore(&registry, None, &injectors(&world), &RestorePolicy::default()).await.unwrap();

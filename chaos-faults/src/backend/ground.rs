@@ -69,6 +69,8 @@ impl Standing {
 pub(crate) struct State {
     /// The inode of the network namespace, so that another one at the same path is not mistaken for it.
     pub(crate) inode: u64,
+    /// The kernel's cookie of it, where it has one.
+    pub(crate) cookie: Option<u64>,
     /// A number of the fault's own, which what it puts into the kernel bears.
     pub(crate) mark: u32,
     /// The process of its own that holds it, where one does.
@@ -129,6 +131,11 @@ fn namespace_of(site: &Site) -> Result<Result<Namespace, NamespaceError>, Troubl
     })
 }
 
+/// Returns the kernel's cookie of the network namespace that a site is in, where it can be found out.
+pub fn namespace_cookie(site: &Site) -> Option<u64> {
+    namespace_of(site).ok()?.ok()?.cookie()
+}
+
 impl Ground {
     /// Opens the namespace of a site, or takes what is open already by the namespace's number.
     pub(crate) async fn open(site: &Site, known: impl FnOnce(u64) -> Option<Self>) -> Result<Self, Trouble> {
@@ -146,7 +153,10 @@ impl Ground {
 
     /// Opens the namespace of an undo record; none if that namespace no longer exists, and everything in it with it.
     pub(crate) async fn find(site: &Site, state: &State) -> Result<Option<Self>, Trouble> {
-        let is_it = |namespace: &Namespace| namespace.inode() == state.inode;
+        // Numbers are used again, cookies are not.
+        let is_it = |namespace: &Namespace| {
+            namespace.inode() == state.inode && (state.cookie.is_none() || namespace.cookie() == state.cookie)
+        };
         match namespace_of(site)? {
             Ok(namespace) if is_it(&namespace) => return Self::enter(namespace).await.map(Some),
             // The path may lead elsewhere by now while the namespace lives on.
@@ -356,7 +366,7 @@ mod tests {
             let Err(refused) = Ground::open(&site, known).await else { panic!("{site:?} opens") };
             assert!(refused.help.is_some(), "{refused:?}");
             let own = Namespace::current().unwrap().inode();
-            let state = State { inode: own, mark: 1, holder: None, interfaces: vec![] };
+            let state = State { inode: own, cookie: None, mark: 1, holder: None, interfaces: vec![] };
             assert!(Ground::find(&site, &state).await.is_err(), "{site:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 pub(crate) mod qdisc;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
     injector::{Measured, PacketMatch, Undo, Unit},
@@ -27,6 +27,8 @@ use crate::netlink::{
 pub(crate) struct Trees {
     /// By interface; newest fault first, as of several branches that match the first one counts.
     standing: BTreeMap<u32, Vec<Grown>>,
+    /// Where others' roots stood when a fault was to be put there, so that there is nothing of it to revert.
+    refused: BTreeSet<(String, u32)>,
 }
 
 /// What a fault has in a tree.
@@ -57,7 +59,24 @@ pub(crate) fn check(mechanism: Mechanism, interfaces: &[Interface]) -> Result<()
     Ok(())
 }
 
+/// Refuses an interface with queues of a fault that are not this process's own.
+pub(crate) fn check_own(interface: &Interface, ours: bool) -> Result<(), Trouble> {
+    let own = || interface.qdiscs.iter().any(super::ground::Standing::is_own);
+    if ours || !own() { Ok(()) } else { Err(others(&interface.name, &interface.qdiscs)) }
+}
+
+fn others(interface: &str, now: &[super::ground::Standing]) -> Trouble {
+    let now = list(now);
+    Trouble::unable(format!("interface `{interface}` still carries a fault of another run: {now}"))
+        .with_help("wait for that run to end, or finish it with `chaos restore`")
+}
+
 impl Trees {
+    /// Returns whether this process has a root on an interface.
+    pub(crate) fn stand_on(&self, index: u32) -> bool {
+        self.standing.contains_key(&index)
+    }
+
     /// Makes the tree of each interface anew with the fault's branches in front.
     pub(crate) async fn inject(
         &mut self,
@@ -82,12 +101,8 @@ impl Trees {
             if before.is_empty() {
                 let now = ground.standing(interface.index).await?;
                 if now.iter().any(super::ground::Standing::is_own) {
-                    return Err(Trouble::unable(format!(
-                        "interface `{}` still carries a fault of another run: {}",
-                        interface.name,
-                        list(&now)
-                    ))
-                    .with_help("wait for that run to end, or finish it with `chaos restore`"));
+                    self.refused.insert((undo.id.clone(), key));
+                    return Err(others(&interface.name, &now));
                 }
             }
             let mut after = self.counted(ground, interface.index, before.clone()).await?;
@@ -124,6 +139,9 @@ impl Trees {
         let mut sum = QdiscStatistics::default();
         for interface in &state.interfaces {
             let key = interface.index;
+            if self.refused.contains(&(undo.id.clone(), key)) {
+                continue;
+            }
             if ground.link(interface.index).await?.is_none() {
                 self.standing.remove(&key);
                 continue;
@@ -154,11 +172,12 @@ impl Trees {
     }
 
     /// Looks whether an own root stands on an interface where this process has none.
-    pub(crate) async fn prove(&self, state: &State, ground: &Ground) -> Result<(), Trouble> {
+    pub(crate) async fn prove(&self, undo: &Undo, state: &State, ground: &Ground) -> Result<(), Trouble> {
         for interface in &state.interfaces {
             let known = self.standing.contains_key(&interface.index);
             let before = interface.qdiscs.iter().any(super::ground::Standing::is_own);
-            if known || before || ground.link(interface.index).await?.is_none() {
+            let refused = self.refused.contains(&(undo.id.clone(), interface.index));
+            if known || before || refused || ground.link(interface.index).await?.is_none() {
                 continue;
             }
             let now = ground.standing(interface.index).await?;

@@ -82,6 +82,11 @@ impl Faults {
         self.trees.inject(mechanism, undo, ground, root, &portions).await
     }
 
+    /// Returns whether queues of this process stand on an interface.
+    pub(super) fn queues_on(&self, index: u32) -> bool {
+        self.trees.stand_on(index)
+    }
+
     /// Lets traffic pass at once where a program only needs to be exchanged. Taking one off an interface waits until the
     /// kernel has let go of it everywhere, 10 to 15 ms each and one after another whoever asks.
     pub(super) fn release(&mut self, id: &str) {
@@ -111,7 +116,7 @@ impl Faults {
         self.layers.retain(|layer| layer.id != undo.id);
         if let Some(ground) = ground {
             absent::prove(undo, state, ground).await?;
-            self.trees.prove(state, ground).await?;
+            self.trees.prove(undo, state, ground).await?;
         }
         Ok(effect)
     }

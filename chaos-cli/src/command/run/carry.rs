@@ -124,6 +124,7 @@ impl<'a> Session<'a> {
             started: jiff::Timestamp::now(),
             journal: folder.journal(),
             targets: plan.radius.touched.clone(),
+            namespaces: world.namespaces(&plan.radius.touched).await,
         };
         let registration = Registry::open(self.state)
             .and_then(|registry| registry.register(&entry))
