@@ -60,7 +60,7 @@ fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> {
         Mark { event: Event::Starts("slow".into()), at: baseline },
         Mark { event: Event::Rollback, at: rollback },
     ];
-    let exercised = BTreeMap::from([("slow".to_owned(), true)]);
+    let (exercised, idle) = (BTreeMap::from([("slow".to_owned(), true)]), BTreeMap::new());
     let view = RunView {
         samples: &samples,
         phases: &phases,
@@ -68,6 +68,7 @@ fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> {
         end,
         aborted: None,
         exercised: &exercised,
+        idle: &idle,
     };
     let seconds = Duration::from_secs;
     let always = |metric: Metric, least: f64| Claim::Always {

@@ -222,8 +222,15 @@ pub struct Measured {
     pub seen: Option<u64>,
     /// How many of them met the fault: were delayed, dropped, doubled, damaged, limited.
     pub met: u64,
-    /// How many the fault changed, where that differs: of 100 packets that met a loss of 1 %, one.
+    /// How many the fault changed in the way that was asked for: of 100 packets that met a loss of 1 %, one. A fault that
+    /// changed none was not exercised.
     pub changed: u64,
+    /// Each of several effects that were asked for together; empty where there is but one, or nothing tells them apart.
+    #[serde(default)]
+    pub each: Vec<Done>,
+    /// How many matched while what carries out the fault had stalled, and went on as if there were none.
+    #[serde(default)]
+    pub bypassed: u64,
     /// The mean delay that was really added.
     pub delay: Option<Duration>,
     /// One line for people.
@@ -233,8 +240,26 @@ pub struct Measured {
 impl Measured {
     /// Returns the measurement of a fault that met nothing.
     pub fn nothing(unit: Unit) -> Self {
-        Measured { unit, seen: None, met: 0, changed: 0, delay: None, line: String::new() }
+        Measured {
+            unit,
+            seen: None,
+            met: 0,
+            changed: 0,
+            each: Vec::new(),
+            bypassed: 0,
+            delay: None,
+            line: String::new(),
+        }
     }
+}
+
+/// What one effect of a fault did, such as its loss or its delay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Done {
+    /// The effect that was asked for.
+    pub spec: FaultSpec,
+    /// How many it changed; `None` where its mechanism does not count that.
+    pub changed: Option<u64>,
 }
 
 /// What an effect is counted in.

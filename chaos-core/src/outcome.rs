@@ -183,12 +183,21 @@ fn hypothesis(record: &Record) -> (Verdict, Vec<String>) {
 fn failures(record: &Record) -> Vec<String> {
     let mut out = Vec::new();
     out.extend(named(record, "does not hold", "do not hold", |v| *v == view::Verdict::Failed));
-    for after in record.steady.iter().filter(|s| s.when == SteadyWhen::After) {
-        if after.predicates.iter().any(|p| p.held == Some(false)) {
-            out.push("the steady state did not come back after the rollback".into());
-        }
+    if is_lost(record) && !nothing_done(record) {
+        out.push("the steady state did not come back after the rollback".into());
     }
     out
+}
+
+/// Whether the steady state was not there after the rollback.
+fn is_lost(record: &Record) -> bool {
+    let mut after = record.steady.iter().filter(|s| s.when == SteadyWhen::After);
+    after.any(|after| after.predicates.iter().any(|p| p.held == Some(false)))
+}
+
+/// Whether nothing that was in place did what was asked for, so that no fault can be what broke the system.
+fn nothing_done(record: &Record) -> bool {
+    !record.exercised.is_empty() && record.exercised.values().all(|exercised| !exercised)
 }
 
 fn doubts(record: &Record) -> Vec<String> {
@@ -203,7 +212,9 @@ fn doubts(record: &Record) -> Vec<String> {
         out.push("not every expectation was judged".into());
     }
     let after: Vec<_> = record.steady.iter().filter(|s| s.when == SteadyWhen::After).collect();
-    if after.iter().any(|s| !s.held) {
+    if is_lost(record) && nothing_done(record) {
+        out.push("the steady state was lost, but no fault did what was asked for".into());
+    } else if after.iter().any(|s| !s.held) {
         out.push("it is undecided whether the steady state came back".into());
     } else if after.is_empty() && !record.plan.experiment.steady_state.predicates.is_empty() {
         out.push("the steady state was not judged after the rollback".into());

@@ -16,6 +16,7 @@ mod control;
 mod director;
 mod emit;
 pub mod event;
+mod exercised;
 mod finish;
 mod fleet;
 mod inject;

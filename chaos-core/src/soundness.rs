@@ -10,7 +10,7 @@
 //!   [`watch`] that ends before its claims are decided.
 //! - of the steps themselves: [`order`].
 //! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected, a
-//!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, a [`deadline`] that is measured too
+//!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, effects so [`rare`] that there may be none, a [`deadline`] that is measured too
 //!   coarsely, a [`reading`] that need not come while a claim looks at it, a claim on latency that stands [`alone`], a share of what is answered that
 //!   leaves out the [`unanswered`].
 //! - [`samples`], which also asks from how many places each probe is sent.
@@ -26,12 +26,15 @@ mod hosts;
 mod injected;
 pub mod order;
 mod phase;
+mod rare;
 mod reading;
 mod samples;
 mod share;
 mod unanswered;
 pub mod watch;
 mod window;
+
+pub(crate) use self::share::reaches;
 
 use std::time::Duration;
 
@@ -89,6 +92,7 @@ const WARNED: &[Lint] = &[
     guard::find,
     share::unmoved,
     share::aborting,
+    rare::find,
     deadline::find,
     reading::find,
     alone::find,

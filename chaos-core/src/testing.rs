@@ -114,6 +114,8 @@ struct Inner {
     undos: Vec<Undo>,
     entries: Vec<Entry>,
     met: u64,
+    /// How many of those that a fault meets it changes, at most.
+    changed: u64,
     service: Service,
 }
 
@@ -162,6 +164,7 @@ impl World {
                 undos: Vec::new(),
                 entries: Vec::new(),
                 met: 100,
+                changed: u64::MAX,
                 service: Arc::new(|_| Reply::ok(Duration::from_micros(500))),
             })),
             lost: Arc::new(watch::Sender::new(None)),
@@ -187,6 +190,11 @@ impl World {
     /// Sets how many packets each fault meets; 0 makes faults that do nothing.
     pub fn meet(&self, packets: u64) {
         self.lock().met = packets;
+    }
+
+    /// Sets how many of the packets that it meets each fault changes, at most.
+    pub fn change(&self, packets: u64) {
+        self.lock().changed = packets;
     }
 
     /// Makes the selector of this name find this many objects, `NAME-1`, `NAME-2` and so on.

@@ -132,7 +132,7 @@ impl Forwarder {
 
     /// Returns what was done to packets so far.
     pub fn counters(&self) -> Counters {
-        self.meters.read()
+        Counters { bypassed: self.steering.bypassed(), ..self.meters.read() }
     }
 
     /// Returns the device whose packets are held.

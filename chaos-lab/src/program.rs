@@ -109,7 +109,7 @@ fn effect(program: &Program, traffic: Traffic) -> Measured {
     if by_datagrams {
         line += &format!(", {datagrams} datagrams came");
     }
-    Measured { unit: Unit::Connections, seen: None, met, changed: met, delay: None, line }
+    Measured { met, changed: met, line, ..Measured::nothing(Unit::Connections) }
 }
 
 #[async_trait]

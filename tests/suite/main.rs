@@ -30,3 +30,4 @@ mod scenarios;
 mod series;
 mod stopping;
 mod user;
+mod vacuous;

@@ -66,7 +66,7 @@ pub(super) fn judge(
         Verdict::Passed
     };
     let nothing_open = !instants.is_empty() && seen.open == 0;
-    let (outcome, mut reasons) = timeline.tested(outcome, About::Event(event), false);
+    let (outcome, mut reasons) = timeline.tested(outcome, About::Event(event), false, &[&probe.value]);
     if nothing_open {
         let never = format!("not exercised: {event} never came");
         reasons.retain(|reason| *reason != never);

@@ -94,7 +94,9 @@ impl<'a> Case<'a> {
         let own = judged.estimate.filter(|_| !relative);
         let estimate = own.or_else(|| self.estimate(confidence));
         let (comparison, phase, limit) = (self.comparison, self.phase, &self.limit);
-        let (outcome, reasons) = self.timeline.tested(judged.outcome, About::Phase(phase), self.cut);
+        let probes: Vec<&str> =
+            comparison.metrics().into_iter().map(|metric| metric.probe.value.as_str()).collect();
+        let (outcome, reasons) = self.timeline.tested(judged.outcome, About::Phase(phase), self.cut, &probes);
         let mut finding = Finding::of(outcome, comparison.metric.unit());
         finding.confidence = self.is_inferred().then_some(1.0 - confidence.alpha);
         finding.estimate = estimate;

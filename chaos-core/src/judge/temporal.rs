@@ -41,7 +41,9 @@ pub(super) fn judge(timeline: &RunTimeline<'_>, claim: &Claim) -> Finding {
     } else {
         Outcome::all(decisions.iter().map(|(_, d)| d.outcome.clone()))
     };
-    let (outcome, mut reasons) = timeline.tested(outcome, about, cut);
+    let metrics = || scene.comparisons.iter().flat_map(|comparison| comparison.metrics());
+    let probes: Vec<&str> = metrics().map(|metric| metric.probe.value.as_str()).collect();
+    let (outcome, mut reasons) = timeline.tested(outcome, about, cut, &probes);
     if let Outcome::Inconclusive { reasons: why, .. } = &outcome
         && [Reason::Gap, Reason::TooFewSamples].iter().any(|reason| why.contains(reason))
     {
@@ -51,9 +53,8 @@ pub(super) fn judge(timeline: &RunTimeline<'_>, claim: &Claim) -> Finding {
                 timeline.instants(event).into_iter().map(|at| (at, timeline.view.end)).collect()
             }
         };
-        let mut metrics = scene.comparisons.iter().flat_map(|comparison| comparison.metrics());
         reasons.extend(
-            metrics.find_map(|metric| metric::failed(metric, &timeline.within(metric, &periods), &periods)),
+            metrics().find_map(|metric| metric::failed(metric, &timeline.within(metric, &periods), &periods)),
         );
     }
     let mut finding = Finding::of(outcome, scene.unit());

@@ -73,6 +73,7 @@ pub(super) struct Run {
     pub(super) end: Nanos,
     pub(super) aborted: Option<Nanos>,
     pub(super) exercised: BTreeMap<String, bool>,
+    pub(super) idle: BTreeMap<String, String>,
 }
 
 pub(super) const FAULT: f64 = 10.0;
@@ -136,6 +137,7 @@ impl Run {
             end: at(END),
             aborted: None,
             exercised: BTreeMap::from([("lossy".to_owned(), true)]),
+            idle: BTreeMap::new(),
         }
     }
 
@@ -164,6 +166,7 @@ impl Run {
             end: self.end,
             aborted: self.aborted,
             exercised: &self.exercised,
+            idle: &self.idle,
         }
     }
 

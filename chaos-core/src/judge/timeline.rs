@@ -20,6 +20,7 @@ use crate::verdict::{
 use crate::{
     judge::view::RunView,
     model::{Comparison, Event, Experiment, Metric, Phase, formula::Bound},
+    soundness,
     time::{Nanos, nanos},
 };
 
@@ -157,23 +158,62 @@ impl<'a> RunTimeline<'a> {
         (start <= at && inside).then_some(at)
     }
 
-    /// Returns the faults that a claim is about and that met nothing.
-    fn idle(&self, about: About<'_>) -> Vec<&'a str> {
+    /// Returns the faults that a claim is about and that tested nothing of its probes, each with the reason where one is known,
+    /// and whether that is all of them.
+    fn idle(&self, about: About<'_>, probes: &[&str]) -> (Vec<(&'a str, Option<String>)>, bool) {
         let only = match about {
-            About::Phase(Phase::Baseline) => return Vec::new(),
+            About::Phase(Phase::Baseline) => return (Vec::new(), false),
             About::Phase(Phase::Fault(Some(name)))
             | About::Event(Event::Starts(name) | Event::Ends(name) | Event::Made(name)) => Some(name),
             About::Phase(Phase::Fault(None) | Phase::Watch | Phase::WholeRun)
             | About::Event(Event::Rollback | Event::RollbackStarts) => None,
         };
-        let idle = self.view.exercised.iter().filter(|(_, met)| !**met);
-        idle.map(|(name, _)| name.as_str()).filter(|name| only.is_none_or(|only| only == name)).collect()
+        let concerned = || {
+            let all = self.view.exercised.iter().map(|(name, exercised)| (name.as_str(), *exercised));
+            all.filter(|(name, _)| only.is_none_or(|only| only == name))
+        };
+        let mut idle: Vec<(&str, Option<String>)> = concerned()
+            .filter(|(_, exercised)| !exercised)
+            .map(|(name, _)| (name, self.view.idle.get(name).cloned()))
+            .collect();
+        // What is done to others is no test of these, unless one of several faults is done to them.
+        let (mut apart, mut reached) = (Vec::new(), false);
+        for (name, _) in concerned().filter(|(_, exercised)| *exercised) {
+            if self.passes_by(name, probes) {
+                let whose = probes.iter().map(|probe| format!("`{probe}`")).collect::<Vec<_>>().join(" and ");
+                apart.push((name, Some(format!("matches no request of {whose}"))));
+            } else {
+                reached = true;
+            }
+        }
+        if !reached {
+            idle.append(&mut apart);
+        }
+        let all = !reached && !idle.is_empty();
+        (idle, all)
     }
 
-    /// Returns the verdict with what happened in the run adds: a claim that passed while a fault met nothing, or over a
-    /// phase that was cut short, was not tested. A claim that failed has failed.
-    pub(super) fn tested(&self, outcome: Outcome, about: About<'_>, cut: bool) -> (Outcome, Vec<String>) {
-        let idle = self.idle(about);
+    /// Whether a fault matches no request of any of these probes, as far as the experiment itself says.
+    fn passes_by(&self, fault: &str, probes: &[&str]) -> bool {
+        let Some(fault) = self.experiment.fault(fault) else { return false };
+        let apart = |probe: &&str| {
+            let probe = self.experiment.probe(probe);
+            probe.is_some_and(|probe| soundness::reaches(self.experiment, probe, fault) == Some(false))
+        };
+        !probes.is_empty() && probes.iter().all(apart)
+    }
+
+    /// Returns the verdict with what the run adds to it: a claim that passed while a fault did nothing, or over a
+    /// phase that was cut short, was not tested. A claim that failed has failed, unless no fault did anything: then it is not
+    /// the fault that it failed by.
+    pub(super) fn tested(
+        &self,
+        outcome: Outcome,
+        about: About<'_>,
+        cut: bool,
+        probes: &[&str],
+    ) -> (Outcome, Vec<String>) {
+        let (idle, all) = self.idle(about, probes);
         let mut more = Vec::new();
         if cut {
             more.push(Reason::Aborted);
@@ -182,6 +222,7 @@ impl<'a> RunTimeline<'a> {
             more.push(Reason::NotExercised);
         }
         let outcome = match outcome {
+            Outcome::Failed if all => Outcome::inconclusive(Leaning::Failed, Reason::NotExercised, None),
             Outcome::Failed => Outcome::Failed,
             outcome if more.is_empty() => outcome,
             Outcome::Passed => {

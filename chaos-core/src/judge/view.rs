@@ -46,8 +46,10 @@ pub struct RunView<'a> {
     pub end: Nanos,
     /// When the run was ended early; what would have come after it in the fault phase is unknown.
     pub aborted: Option<Nanos>,
-    /// Whether each fault met traffic; absent where it was never in place.
+    /// Whether each fault and change did what was asked for; absent where it was never in place.
     pub exercised: &'a BTreeMap<String, bool>,
+    /// Why those that did not, behind their names.
+    pub idle: &'a BTreeMap<String, String>,
 }
 
 impl RunView<'_> {

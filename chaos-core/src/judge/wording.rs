@@ -71,7 +71,14 @@ impl fmt::Display for Measured<'_> {
 }
 
 /// Writes why a claim is undecided.
-pub(super) fn reasons(outcome: &Outcome, about: About<'_>, idle: &[&str], view: &RunView<'_>) -> Vec<String> {
+///
+/// `idle` names the faults that tested nothing, each with the reason where one is known.
+pub(super) fn reasons(
+    outcome: &Outcome,
+    about: About<'_>,
+    idle: &[(&str, Option<String>)],
+    view: &RunView<'_>,
+) -> Vec<String> {
     let Outcome::Inconclusive { reasons, .. } = outcome else { return Vec::new() };
     let line = |reason: &Reason| match reason {
         Reason::Gap => "nothing was measured for some of the time that matters".to_owned(),
@@ -85,8 +92,11 @@ pub(super) fn reasons(outcome: &Outcome, about: About<'_>, idle: &[&str], view: 
             ([], About::Phase(phase)) => format!("not exercised: {phase} never came"),
             ([], About::Event(event)) => format!("not exercised: {event} never came"),
             (idle, _) => {
-                let names: Vec<String> = idle.iter().map(|name| format!("`{name}`")).collect();
-                format!("not exercised: {} did nothing that could be shown", names.join(", "))
+                let why = |(name, why): &(&str, Option<String>)| {
+                    format!("`{name}` {}", why.as_deref().unwrap_or("did nothing that could be shown"))
+                };
+                let lines: Vec<String> = idle.iter().map(why).collect();
+                format!("not exercised: {}", lines.join(", and "))
             }
         },
         Reason::BaselineUnhealthy => "the baseline gave no number to compare with".to_owned(),

@@ -153,6 +153,20 @@ impl FaultSpec {
         }
     }
 
+    /// Returns the share of packets that it hits, each at random; `None` where chance has no part in it.
+    pub fn ratio(&self) -> Option<f64> {
+        match self {
+            FaultSpec::Loss { ratio, .. }
+            | FaultSpec::Duplicate { ratio }
+            | FaultSpec::Corrupt { ratio }
+            | FaultSpec::Reorder { ratio, .. } => Some(*ratio).filter(|ratio| *ratio < 1.0),
+            FaultSpec::Delay { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => None,
+        }
+    }
+
     /// Returns which share of requests of this number of packets it leaves as fast as they were.
     pub fn leaves_alone(&self, packets: i32) -> f64 {
         match self {

@@ -112,6 +112,9 @@ pub fn format_seconds(seconds: f64) -> String {
     if s == 0.0 {
         return "0s".into();
     }
+    if s < 0.000_000_999_5 {
+        return format!("{sign}{}ns", trim(s * 1e9, if s < 0.000_000_1 { 1 } else { 0 }));
+    }
     if s < 0.000_999_5 {
         return format!("{sign}{}us", trim(s * 1e6, if s < 0.000_1 { 1 } else { 0 }));
     }
@@ -176,7 +179,7 @@ mod tests {
     fn prints_as_the_language_writes() {
         for (seconds, text) in [
             (0.0, "0s"),
-            (0.000_000_5, "0.5us"),
+            (0.000_000_5, "500ns"),
             (0.000_085, "85us"),
             (0.001, "1ms"),
             (0.0123, "12.3ms"),

@@ -13,6 +13,7 @@ use super::{
     director::{Director, Ending},
     event::{SCHEMA_VERSION, What},
     load::panic_text,
+    proof::Exercised,
     record::{
         AbortCause, AbortKind, Completion, EnvironmentFacts, EvidenceWhen, Record, Refusal, Restoration,
         Role, Stage, SteadyWhen,
@@ -104,7 +105,8 @@ impl Director {
             marks: ctx.chronicle.marks(),
             parts: ctx.parts.records(),
             judged_to: end,
-            exercised,
+            exercised: exercised.all,
+            idle: exercised.idle,
             steady: std::mem::take(&mut self.steady),
             abort,
             expectations,
@@ -161,10 +163,11 @@ impl Director {
         samples: &Samples,
         end: Nanos,
         aborted: Option<Nanos>,
-        exercised: &BTreeMap<String, bool>,
+        exercised: &Exercised,
     ) -> Vec<Judged> {
         let (phases, marks) = (self.ctx.chronicle.phases(end), self.ctx.chronicle.marks());
-        let view = RunView { samples, phases: &phases, marks: &marks, end, aborted, exercised };
+        let (exercised, idle) = (&exercised.all, &exercised.idle);
+        let view = RunView { samples, phases: &phases, marks: &marks, end, aborted, exercised, idle };
         let judge = || self.ctx.judge.judge(&self.ctx.plan.experiment, &view);
         match catch_unwind(AssertUnwindSafe(judge)) {
             Ok(judged) => {

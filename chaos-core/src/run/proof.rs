@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     context::Context,
     event::What,
+    exercised::{self, Part},
     parts::Owed,
     proven::Proof,
     record::{AbortKind, PartRecord, PartState, Role},
@@ -55,7 +56,7 @@ impl Context {
         }
         let (samples, phases, marks) =
             (self.monitor.samples(0, now), self.chronicle.phases(now), self.chronicle.marks());
-        let exercised = BTreeMap::new();
+        let Exercised { all: exercised, idle } = Exercised::default();
         let view = RunView {
             samples: &samples,
             phases: &phases,
@@ -63,6 +64,7 @@ impl Context {
             end: now,
             aborted: None,
             exercised: &exercised,
+            idle: &idle,
         };
         if self.judge.proven(condition, fault, &view) == Some(true) {
             self.proofs.lock().insert(fault.to_owned(), Proof { proven: true, ..proof });
@@ -85,54 +87,74 @@ impl Context {
         }
     }
 
-    /// Returns whether each fault that was in place met anything, and was proven where the experiment says by what.
-    pub(crate) fn exercised(&self, end: Nanos) -> BTreeMap<String, bool> {
+    /// Returns whether each fault and change that was in place did what was asked for, and was proven where the experiment
+    /// says by what; with the reason where not.
+    pub(crate) fn exercised(&self, end: Nanos) -> Exercised {
         let parts = self.parts.records();
-        let mut exercised = BTreeMap::new();
+        let mut exercised = Exercised::default();
         for span in self.chronicle.phases(end) {
             let Phase::Fault(Some(fault)) = span.phase else { continue };
-            let met = |p: &PartRecord| p.effect.as_ref().is_some_and(|e| e.met > 0);
             let of_fault = || parts.iter().filter(|p| p.role == Role::Fault && p.fault == fault);
+            let met = |p: &PartRecord| p.effect.as_ref().is_some_and(|e| e.met > 0);
             let any = of_fault().any(met);
             for idle in of_fault().filter(|p| any && !met(p)) {
                 self.warn(format!(
                     "`{}` {}, while other parts of `{fault}` did",
                     idle.id,
-                    self.met_none(idle)
+                    self.unit(idle).met_none()
                 ));
             }
             let asked = self.plan.experiment.fault(&fault).is_some_and(|f| f.proven_by.is_some());
             let proven = !asked || self.proofs.lock().get(&fault).is_some_and(|p| p.proven);
-            if !any {
-                let nothing = of_fault().next().map_or("had no effect", |part| self.met_none(part));
-                self.warn(format!("`{fault}` {nothing}: expectations about it cannot pass"));
-            } else if !proven {
-                self.warn(format!("`{fault}` was not proven: expectations about it cannot pass"));
+            let idle = self.idle(of_fault()).or_else(|| (!proven).then(|| "was not proven".to_owned()));
+            if let Some(idle) = &idle {
+                self.warn(format!("`{fault}` {idle}: expectations about it are undecided"));
             }
-            exercised.insert(fault, any && proven);
+            exercised.add(fault, idle);
         }
         for change in &self.plan.changes {
             let of_change = || parts.iter().filter(|p| p.role == Role::Change && p.fault == change.name);
             if of_change().all(|p| p.injected.is_none()) {
                 continue;
             }
-            let any = of_change().any(|p| p.effect.as_ref().is_some_and(|e| e.met > 0));
-            if !any {
-                let nothing = of_change().next().map_or("had no effect", |part| self.met_none(part));
+            let idle = self.idle(of_change());
+            if let Some(idle) = &idle {
                 self.warn(format!(
-                    "the change `{}` {nothing}: expectations about what follows it cannot pass",
+                    "the change `{}` {idle}: expectations about what follows it are undecided",
                     change.name
                 ));
             }
-            exercised.insert(change.name.clone(), any);
+            exercised.add(change.name.clone(), idle);
         }
         exercised
     }
 
-    /// Says of a part that it met nothing, in the unit that its injector counts in.
-    fn met_none(&self, part: &PartRecord) -> &'static str {
+    /// Says why the parts of one fault or change do not count as exercised; `None` where they do.
+    fn idle<'a>(&self, parts: impl Iterator<Item = &'a PartRecord>) -> Option<String> {
+        let (now, parts): (Nanos, Vec<&PartRecord>) = (self.now(), parts.collect());
+        let unit = parts.first().map_or(Unit::Times, |part| self.unit(part));
+        let measured: Vec<Part<'_>> = parts.iter().filter_map(|part| Part::of(part, now)).collect();
+        exercised::idle(&measured, unit)
+    }
+
+    /// Returns the unit that a part's injector counts in.
+    fn unit(&self, part: &PartRecord) -> Unit {
         let planned = || self.plan.part(&part.id).map(|planned| planned.offer.ask.work.unit());
-        let unit = part.effect.as_ref().map(|effect| effect.unit).or_else(planned);
-        unit.map_or("had no effect", Unit::met_none)
+        part.effect.as_ref().map(|effect| effect.unit).or_else(planned).unwrap_or(Unit::Times)
+    }
+}
+
+/// Which faults and changes that were in place did what was asked for.
+#[derive(Default)]
+pub(crate) struct Exercised {
+    pub(crate) all: BTreeMap<String, bool>,
+    /// Why those that did not, by their names.
+    pub(crate) idle: BTreeMap<String, String>,
+}
+
+impl Exercised {
+    fn add(&mut self, name: String, idle: Option<String>) {
+        self.all.insert(name.clone(), idle.is_none());
+        self.idle.extend(idle.map(|idle| (name, idle)));
     }
 }

@@ -42,8 +42,12 @@ pub struct Record {
     pub parts: Vec<PartRecord>,
     /// The end of what expectations look at: of the watch, or of what was left of it.
     pub judged_to: Nanos,
-    /// Whether each fault of the timeline met traffic; a fault that was never in place is absent.
+    /// Whether each fault and change of the timeline changed something in the way that was asked for; one that was never in
+    /// place is absent.
     pub exercised: BTreeMap<String, bool>,
+    /// Why those that did not, by their names: `matched 252 packets and changed none of them`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub idle: BTreeMap<String, String>,
     /// The steady state before the baseline and after the rollback, as far as the run got.
     pub steady: Vec<SteadyResult>,
     /// What ended the run early.
@@ -420,6 +424,7 @@ impl Record {
             end: self.judged_to,
             aborted: self.abort.as_ref().map(|cause| cause.at),
             exercised: &self.exercised,
+            idle: &self.idle,
         }
     }
 

@@ -3,7 +3,10 @@
 //! What share of a probe's requests a fault meets follows from the lab: from whom to whom requests go, spread over the copies
 //! of a host, and whose packets the fault touches. It is an upper bound. Outside of a lab nothing is known of that.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::{
     Finding, Kind, claims,
@@ -12,9 +15,9 @@ use super::{
 use crate::{
     model::{
         Abort, Action, Claim, Comparison, Connections, Experiment, Fault, Field, Function, Lab, PacketFault,
-        Phase, Predicate, Probe, Program, Quantity, Unit,
+        Phase, Predicate, Probe, Program, Quantity, Selector, Unit,
         formula::Bound,
-        packets::{Destination, Way, Who},
+        packets::{Destination, Ports, Protocol, Traffic, Way, Who},
     },
     which::Which,
 };
@@ -24,9 +27,9 @@ use crate::{
 const TAIL: f64 = 0.75;
 
 /// How many packets of one request a target sends, at most, as long as no answer is larger than some of them.
-const PACKETS_REUSED: i32 = 3;
+pub(super) const PACKETS_REUSED: i32 = 3;
 /// The same where a connection is opened and closed for it.
-const PACKETS_FRESH: i32 = 6;
+pub(super) const PACKETS_FRESH: i32 = 6;
 
 /// Finds claims about a tail that fewer requests are in than the fault meets, and proofs that it can never give.
 pub(super) fn unmoved(experiment: &Experiment, out: &mut Vec<Finding>) {
@@ -152,6 +155,11 @@ fn delayed(action: &Action) -> f64 {
 
 /// Returns what share of a probe's requests a fault slows at most; `None` if that is not known.
 fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
+    Some(met(experiment, probe, fault)? * slowed(probe, fault.action.packets()?))
+}
+
+/// Returns what share of a probe's requests match a fault at most; `None` if that is not known.
+pub(super) fn met(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
     let lab = experiment.lab()?;
     let on = Hosts::of(experiment, lab, &fault.on)?;
     let packets = match &fault.action {
@@ -160,24 +168,94 @@ fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
         Action::Program(_) | Action::Custom(_) => return None,
     };
     let hosts = |peer: &Destination| match &peer.who {
-        Who::Objects(selector) => Hosts::of(experiment, lab, selector),
+        Who::Objects(selector) => Some((Hosts::of(experiment, lab, selector)?, peer.port)),
         Who::Network { .. } => None,
     };
-    let peers: Which<Hosts> = match &packets.traffic.peers {
+    let peers: Which<(Hosts, Option<Ports>)> = match &packets.traffic.peers {
         Which::Any => Which::Any,
         Which::These(peers) => Which::these(peers.iter().map(hosts).collect::<Option<Vec<_>>>()?).ok()?,
     };
     let met: f64 = hops(experiment, lab, probe)?
         .iter()
-        .map(|(left, right)| {
-            let other = |hop: &Spread| match &peers {
+        .filter(|hop| is_of_traffic(hop.port, &packets.traffic))
+        .map(|hop| {
+            let other = |end: &Spread| match &peers {
                 Which::Any => 1.0,
-                Which::These(peers) => peers.iter().map(|p| hop.met_by(p)).sum::<f64>().min(1.0),
+                Which::These(peers) => {
+                    let asked =
+                        peers.iter().filter(|(_, asked)| asked.is_none_or(|asked| may_be(hop.port, asked)));
+                    asked.map(|(peer, _)| end.met_by(peer)).sum::<f64>().min(1.0)
+                }
             };
-            left.met_by(&on) * other(right) + right.met_by(&on) * other(left)
+            hop.from.met_by(&on) * other(&hop.to) + hop.to.met_by(&on) * other(&hop.from)
         })
         .sum();
-    Some(met.min(1.0) * slowed(probe, packets))
+    Some(met.min(1.0))
+}
+
+/// Whether requests to a port are of the protocol and the ports of some traffic.
+fn is_of_traffic(port: Option<u16>, traffic: &Traffic) -> bool {
+    let tcp = traffic.protocol.is_none_or(|protocol| protocol == Protocol::Tcp);
+    tcp && match &traffic.ports {
+        Which::Any => true,
+        Which::These(ports) => ports.iter().any(|asked| may_be(port, *asked)),
+    }
+}
+
+/// Whether one end of a connection to a port may be this one; the kernel picks the other end from its ephemeral ports.
+fn may_be(port: Option<u16>, asked: Ports) -> bool {
+    const EPHEMERAL: u16 = 32_768;
+    asked.last() >= EPHEMERAL || port.is_none_or(|port| asked.contains(port))
+}
+
+/// Returns whether any request of a probe can match a fault; `None` if that is not known.
+///
+/// In a lab that follows from who talks to whom, elsewhere from addresses, and only for requests of the target itself.
+pub(crate) fn reaches(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<bool> {
+    if experiment.lab().is_some() {
+        return met(experiment, probe, fault).map(|share| share > 0.0);
+    }
+    let traffic = &fault.action.packets()?.traffic;
+    let selector = |selector: &Selector| match selector {
+        Selector::Named(name) => {
+            experiment.targets.iter().find(|t| t.name.value == name.value).map(|t| t.selector.to_string())
+        }
+        _ => Some(selector.to_string()),
+    };
+    // Requests of others may pass the target too.
+    if selector(probe.from.selector()?)? != selector(&fault.on)? {
+        return None;
+    }
+    let server = probe.kind.server()?;
+    let address: IpAddr = match server.parse::<SocketAddr>() {
+        Ok(socket) => socket.ip(),
+        Err(_) => server.parse().ok()?,
+    };
+    let port = probe.kind.port();
+    if !is_of_traffic(port, traffic) {
+        return Some(false);
+    }
+    let Which::These(peers) = &traffic.peers else { return None };
+    let may_match = |peer: &Destination| match &peer.who {
+        Who::Objects(_) => None,
+        Who::Network { address: network, prefix } => {
+            let of_port = peer.port.is_none_or(|asked| may_be(port, asked));
+            Some(within(address, *network, *prefix) && of_port)
+        }
+    };
+    let matched: Vec<bool> = peers.iter().map(may_match).collect::<Option<Vec<_>>>()?;
+    (!matched.contains(&true)).then_some(false)
+}
+
+/// Whether an address lies in a network.
+fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32_u8),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    let ((one, width), (other, of)) = (bits(address), bits(network));
+    let prefix = u32::from(prefix.min(width));
+    width == of && (prefix == 0 || (one ^ other) >> (128 - prefix) == 0)
 }
 
 /// What share of the requests that a fault meets it slows: a lost packet is one of several.
@@ -188,6 +266,14 @@ fn slowed(probe: &Probe, fault: &PacketFault) -> f64 {
     };
     let packets = if fault.traffic.direction == Way::Both { 2 * packets } else { packets };
     1.0 - fault.specs.iter().map(|spec| spec.leaves_alone(packets)).product::<f64>()
+}
+
+/// Requests from some hosts to a port of others.
+struct Hop {
+    from: Spread,
+    to: Spread,
+    /// The port that they are sent to; the other end has some port of its own.
+    port: Option<u16>,
 }
 
 /// One end of a hop: hosts that requests are spread over.
@@ -214,7 +300,7 @@ impl Spread {
 }
 
 /// From whom to whom a probe's requests go, hop by hop; `None` where a program that may pass them on hides that.
-fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread, Spread)>> {
+fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<Hop>> {
     let spread = |hosts| Spread { hosts, connections: None };
     let from = Hosts::of(experiment, lab, probe.from.selector()?)?.names;
     let first = servers(lab, probe).filter(|first| !first.is_empty())?;
@@ -222,7 +308,8 @@ fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread
         Connections::Reuse(n) if first.len() > 1 => Some(n),
         _ => None,
     };
-    let mut hops = vec![(spread(from), Spread { hosts: first.clone(), connections })];
+    let to = Spread { hosts: first.clone(), connections };
+    let mut hops = vec![Hop { from: spread(from), to, port: probe.kind.port() }];
     // Gateways pass requests on, each to its upstream, which may be one as well.
     let (mut seen, mut next) = (BTreeSet::new(), vec![first]);
     while let Some(at) = next.pop() {
@@ -231,9 +318,10 @@ fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<(Spread
         }
         for program in programs(experiment, lab, &at)? {
             match program {
-                Program::Gateway { upstream, .. } => {
+                Program::Gateway { upstream, upstream_port, .. } => {
                     let upstream = called(lab, upstream);
-                    hops.push((spread(at.clone()), spread(upstream.clone())));
+                    let (from, to) = (spread(at.clone()), spread(upstream.clone()));
+                    hops.push(Hop { from, to, port: Some(*upstream_port) });
                     next.push(upstream);
                 }
                 Program::Http { .. } | Program::Dns => {}

@@ -512,3 +512,42 @@ fn values_of_labels_that_nothing_can_have() {
     assert_eq!(labelled(outside.clone(), by("backend", "nope")), [""; 0]);
     assert_eq!(labelled(outside, by("status", "teapot")).len(), 1);
 }
+
+#[test]
+fn effects_so_rare_that_there_may_be_none() {
+    use crate::model::{
+        FaultSpec,
+        packets::{Blocked, Refusal},
+    };
+    let told = |kept: bool, spec: FaultSpec| {
+        let probe = if kept { get().reusing_connections(4) } else { get() };
+        let fault = Fault::new("f", spec, Selector::hosts("api"));
+        let mut found =
+            odd(&claiming(lab(1, probe), fault, success().at_least(share(0.9)).during(Phase::Fault(None))));
+        found.retain(|message| message.contains("expected to change") || message.contains("too short"));
+        found
+    };
+    // 100 requests a second for a minute, with 3 packets each over kept connections.
+    assert_eq!(
+        told(true, FaultSpec::loss(0.000_01)),
+        [
+            "`loss 0.001%` of `f` is expected to change about 0.2 of the 18000 packets that the probes send through it, and may change \
+          none: then what is claimed of it is undecided"
+        ]
+    );
+    assert_eq!(told(true, FaultSpec::loss(0.01)), [""; 0]);
+    assert_eq!(told(true, FaultSpec::Corrupt { ratio: 0.000_01 }).len(), 1);
+    assert_eq!(told(true, FaultSpec::Duplicate { ratio: 0.000_01 }).len(), 1);
+    let reorder =
+        |ratio, milliseconds| FaultSpec::Reorder { ratio, hold: Duration::from_millis(milliseconds) };
+    assert_eq!(told(true, reorder(0.000_1, 1)).len(), 1);
+    assert_eq!(told(true, reorder(0.01, 20)), [""; 0]);
+    let new = || FaultSpec::Block { connections: Blocked::New, answer: Refusal::Drop };
+    assert!(
+        told(true, new())[0].contains("change fewer than 0.1 of the 0 packets"),
+        "kept connections are not new"
+    );
+    assert_eq!(told(false, new()), [""; 0]);
+    assert!(told(true, FaultSpec::delay(Duration::from_nanos(1)))[0].starts_with("`delay 1ns` is too short"));
+    assert_eq!(told(true, FaultSpec::delay(Duration::from_micros(1))), [""; 0]);
+}

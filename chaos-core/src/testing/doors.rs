@@ -82,9 +82,10 @@ impl Injector for World {
             unit: Unit::Packets,
             seen: Some(inner.met),
             met: inner.met,
-            changed: inner.met,
+            changed: inner.met.min(inner.changed),
             delay: None,
             line: format!("met {} packets", inner.met),
+            ..Measured::nothing(Unit::Packets)
         };
         self.play(Door::Effect, &undo.id, effect).await.map_err(Trouble::unable)
     }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Direction, Hold, Measured, Undo, Unit},
+    injector::{Direction, Done, Hold, Measured, Undo, Unit},
+    model::FaultSpec,
     trouble::{Kind, Trouble},
 };
 
@@ -211,8 +212,14 @@ impl Forwarders {
             }
             let Some(forwarder) = running.forwarder.take() else { continue };
             let gone = forwarder.device().index();
-            let stopped =
-                tokio::task::spawn_blocking(move || (forwarder.counters(), forwarder.stop().err())).await;
+            let stopped = tokio::task::spawn_blocking(move || {
+                let counters = forwarder.counters();
+                match forwarder.stop() {
+                    Ok(last) => (last, None),
+                    Err(error) => (counters, Some(error)),
+                }
+            })
+            .await;
             match stopped {
                 Ok((counters, None)) => running.counted = counters,
                 Ok((counters, Some(error))) => {
@@ -233,7 +240,7 @@ impl Forwarders {
                 }
             }
         }
-        let met = effect(all.as_deref().unwrap_or_default());
+        let met = effect(specs_of(undo), all.as_deref().unwrap_or_default());
         if let Some(failure) = failure {
             self.active.insert(undo.id.clone(), all.unwrap_or_default());
             return Err(failure);
@@ -290,7 +297,7 @@ impl Forwarders {
                 running.counted = forwarder.counters();
             }
         }
-        effect(running)
+        effect(specs_of(undo), running)
     }
 
     /// Returns the faults whose thread no longer runs.
@@ -315,6 +322,11 @@ async fn start(
         .map_err(refused)
 }
 
+/// What was asked for; nothing can be said of an undo record that is not about packets.
+fn specs_of(undo: &Undo) -> &[FaultSpec] {
+    packets(undo).map_or(&[][..], |packets| &packets.specs)
+}
+
 fn hook(direction: Direction) -> Hook {
     match direction {
         Direction::Egress => Hook::Egress,
@@ -322,21 +334,41 @@ fn hook(direction: Direction) -> Hook {
     }
 }
 
-fn effect(all: &[Running]) -> Measured {
+fn effect(specs: &[FaultSpec], all: &[Running]) -> Measured {
     let sum = |field: fn(&Counters) -> u64| all.iter().map(|running| field(&running.counted)).sum::<u64>();
-    let (met, delayed) = (sum(|counters| counters.packets), sum(|counters| counters.delayed));
+    let (held, delayed) = (sum(|counters| counters.packets), sum(|counters| counters.delayed));
     let (lost, doubled) = (sum(|counters| counters.lost), sum(|counters| counters.duplicated));
     let (damaged, overflow) = (sum(|counters| counters.corrupted), sum(|counters| counters.overflow));
-    let held: f64 = all
+    let (queued, bypassed) = (sum(|counters| counters.queued), sum(|counters| counters.bypassed));
+    let overtaking = sum(|counters| counters.overtaking);
+    let met = held + bypassed;
+    let total: f64 = all
         .iter()
         .map(|running| running.counted.mean_added_delay.as_secs_f64() * running.counted.delayed as f64)
         .sum();
-    let added = (delayed > 0).then(|| Duration::from_secs_f64(held / delayed as f64));
+    let added = (delayed > 0).then(|| Duration::from_secs_f64(total / delayed as f64));
+    let done = |spec: &FaultSpec| match spec {
+        FaultSpec::Delay { .. } => delayed,
+        FaultSpec::Reorder { .. } => overtaking,
+        FaultSpec::Bandwidth { .. } => queued + overflow,
+        FaultSpec::Loss { .. } | FaultSpec::Block { .. } | FaultSpec::Partition => lost,
+        FaultSpec::Duplicate { .. } => doubled,
+        FaultSpec::Corrupt { .. } => damaged,
+    };
+    let each: Vec<Done> =
+        specs.iter().map(|spec| Done { spec: spec.clone(), changed: Some(done(spec)) }).collect();
     let mut line = format!("matched {met} packets");
     if let Some(added) = added {
         line += &format!(", held {delayed} for {:.3} ms on average", added.as_secs_f64() * 1e3);
     }
-    for (count, word) in [(lost, "dropped"), (doubled, "duplicated"), (damaged, "corrupted")] {
+    let words = [
+        (overtaking, "reordered"),
+        (queued, "queued"),
+        (lost, "dropped"),
+        (doubled, "duplicated"),
+        (damaged, "corrupted"),
+    ];
+    for (count, word) in words {
         if count > 0 {
             line += &format!(", {word} {count}");
         }
@@ -344,12 +376,18 @@ fn effect(all: &[Running]) -> Measured {
     if overflow > 0 {
         line += &format!(", dropped {overflow} because the queue was full");
     }
+    if bypassed > 0 {
+        line += &format!(", let {bypassed} pass because the forwarder had stalled");
+    }
+    let changed = each.iter().filter_map(|done| done.changed).max().unwrap_or(0);
     Measured {
-        unit: Unit::Packets,
         seen: Some(met),
         met,
-        changed: delayed.max(lost + doubled + damaged),
+        changed,
+        each,
+        bypassed,
         delay: added,
         line,
+        ..Measured::nothing(Unit::Packets)
     }
 }

@@ -90,7 +90,7 @@ fn refused(error: std::io::Error) -> Trouble {
 
 fn effect(met: u64) -> Measured {
     let line = format!("matched {met} packets, refused {met} with an answer to the sender");
-    Measured { unit: Unit::Packets, seen: Some(met), met, changed: met, delay: None, line }
+    Measured { seen: Some(met), met, changed: met, line, ..Measured::nothing(Unit::Packets) }
 }
 
 /// Finds the table of a fault, whoever made it: its name, and the process that holds it, as far as that can be seen.

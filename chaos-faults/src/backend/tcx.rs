@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chaos_core::{
-    injector::{Measured, Undo, Unit},
+    injector::{Done, Measured, Undo, Unit},
     model::{
         FaultSpec,
         packets::{Blocked, Refusal},
@@ -169,7 +169,10 @@ fn effect(specs: &[FaultSpec], met: &BTreeMap<usize, Counters>) -> Measured {
     for (word, count) in done {
         line += &format!(", {word} {count}");
     }
-    Measured { unit: Unit::Packets, seen: Some(seen), met: seen, changed, delay: None, line }
+    let hits = |spec: usize| met.get(&spec).map_or(0, |counters| counters.hit);
+    let done = |(spec, asked): (usize, &FaultSpec)| Done { spec: asked.clone(), changed: Some(hits(spec)) };
+    let each = specs.iter().enumerate().map(done).collect();
+    Measured { seen: Some(seen), met: seen, changed, each, line, ..Measured::nothing(Unit::Packets) }
 }
 
 /// Returns what a program does to the packets that a fault hits, in the past tense.

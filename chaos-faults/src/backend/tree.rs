@@ -5,7 +5,7 @@ pub(crate) mod qdisc;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
-    injector::{Measured, PacketMatch, Undo, Unit},
+    injector::{Done, Measured, PacketMatch, Undo, Unit},
     model::FaultSpec,
     trouble::Trouble,
 };
@@ -269,22 +269,33 @@ fn add(sum: &mut QdiscStatistics, more: &QdiscStatistics) {
 }
 
 fn effect(specs: &[FaultSpec], counted: &QdiscStatistics) -> Measured {
-    let met = u64::from(counted.packets) + u64::from(counted.drops) + u64::from(counted.queued_packets);
+    let drops = u64::from(counted.drops);
+    let met = u64::from(counted.packets) + drops + u64::from(counted.queued_packets);
+    let each: Vec<Done> = specs
+        .iter()
+        .map(|spec| Done {
+            spec: spec.clone(),
+            changed: match qdisc::counted(spec) {
+                Counted::Hold => Some(met.saturating_sub(drops)),
+                Counted::Limit => Some(u64::from(counted.overlimits).min(met).max(drops)),
+                Counted::Lose => Some(drops),
+                Counted::Uncounted => None,
+            },
+        })
+        .collect();
     let does = |one: Counted| specs.iter().any(|spec| qdisc::counted(spec) == one);
-    let (changed, line) = if does(Counted::Hold) {
-        (met, format!("matched {met} packets, held {met}, dropped {}", counted.drops))
+    let line = if does(Counted::Hold) {
+        format!("matched {met} packets, held {}, dropped {drops}", met.saturating_sub(drops))
     } else if does(Counted::Limit) {
-        let waited = u64::from(counted.overlimits);
-        (
-            waited.min(met).max(counted.drops.into()),
-            format!("matched {met} packets, let {} bytes through, dropped {}", counted.bytes, counted.drops),
-        )
+        format!("matched {met} packets, let {} bytes through, dropped {drops}", counted.bytes)
     } else if does(Counted::Lose) {
-        (counted.drops.into(), format!("matched {met} packets, dropped {}", counted.drops))
+        format!("matched {met} packets, dropped {drops}")
     } else {
-        (met, format!("matched {met} packets"))
+        format!("matched {met} packets")
     };
-    Measured { unit: Unit::Packets, seen: Some(met), met, changed, delay: None, line }
+    // What is not counted may have changed any of them.
+    let changed = each.iter().map(|done| done.changed.unwrap_or(met)).max().unwrap_or(met);
+    Measured { seen: Some(met), met, changed, each, line, ..Measured::nothing(Unit::Packets) }
 }
 
 /// Says whether the root's filters can tell these packets; some matches only a program can express.

@@ -22,6 +22,8 @@ pub enum Fate {
         copy: Option<u64>,
         /// Which bit of what may be damaged is flipped, modulo their number.
         damage: Option<u64>,
+        /// Whether it has to wait for its turn at the rate.
+        queued: bool,
     },
     /// It is lost, as asked.
     Lost,
@@ -57,7 +59,7 @@ impl Schedule {
         let due = turn.saturating_add(self.held());
         let copy = self.happens(self.shape.duplicate).then(|| turn.saturating_add(self.held()));
         let damage = self.happens(self.shape.corrupt).then(|| self.random.random());
-        Fate::Send { due, copy, damage }
+        Fate::Send { due, copy, damage, queued: turn > now }
     }
 
     fn happens(&mut self, share: Share) -> bool {

@@ -36,6 +36,11 @@ pub trait Steering: fmt::Debug + Send {
     /// Whatever refuses; nothing may be left then that `disengage` would not revert.
     fn engage(&mut self, entry: &Entry) -> Result<(), SteeringError>;
 
+    /// Returns how many packets matched and were not led in, where that is counted.
+    fn bypassed(&self) -> u64 {
+        0
+    }
+
     /// Stops to lead packets in; succeeds as well if it never began.
     ///
     /// # Errors
@@ -53,20 +58,21 @@ pub struct TcxSteering {
     mark: u32,
     rule: Option<RuleId>,
     back: Option<Link>,
-    last: Arc<Mutex<Counters>>,
+    /// What the rule had counted when it was removed.
+    last: Counters,
 }
 
 impl TcxSteering {
     /// Steers packets that match, by a rule with this mark added to the hold of the device and direction.
     pub fn new(hold: Arc<Mutex<Hold>>, matching: PacketMatch, deadline: Option<Deadline>, mark: u32) -> Self {
-        Self { hold, matching, deadline, mark, rule: None, back: None, last: Arc::default() }
+        Self { hold, matching, deadline, mark, rule: None, back: None, last: Counters::default() }
     }
 
     fn remove(&mut self) -> Result<(), BpfError> {
         if let Some(rule) = self.rule {
             // A panic elsewhere leaves the hold whole: it is changed only after the kernel has agreed.
             let counters = self.hold.lock().unwrap_or_else(PoisonError::into_inner).remove(rule)?;
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+            self.last = counters;
             self.rule = None;
         }
         Ok(())
@@ -87,6 +93,14 @@ impl Steering for TcxSteering {
         let rule = Rule { matching: self.matching.clone(), action, deadline: self.deadline, mark: self.mark };
         self.rule = Some(self.hold.lock().unwrap_or_else(PoisonError::into_inner).add(rule)?);
         Ok(())
+    }
+
+    fn bypassed(&self) -> u64 {
+        let counted = match self.rule {
+            Some(rule) => self.hold.lock().unwrap_or_else(PoisonError::into_inner).counters(rule).ok(),
+            None => Some(self.last),
+        };
+        counted.map_or(0, |counted| counted.seen.saturating_sub(counted.hit))
     }
 
     fn disengage(&mut self) -> Result<(), SteeringError> {

@@ -38,6 +38,10 @@ pub struct Counters {
     pub bytes: u64,
     /// Packets that were held and have gone on.
     pub delayed: u64,
+    /// Packets that went on before one that had come earlier.
+    pub overtaking: u64,
+    /// Packets that had to wait for their turn at the rate.
+    pub queued: u64,
     /// Packets that were lost as asked.
     pub lost: u64,
     /// Packets that went on twice as asked.
@@ -49,6 +53,8 @@ pub struct Counters {
     pub overflow: u64,
     /// Packets that the interface refused to send.
     pub unsent: u64,
+    /// Packets that matched while the forwarder gave no sign of life, and took their ordinary way.
+    pub bypassed: u64,
     /// For how long packets that have gone on were held, on average.
     pub mean_added_delay: Duration,
 }
@@ -59,6 +65,8 @@ pub(super) struct Meters {
     packets: AtomicU64,
     bytes: AtomicU64,
     delayed: AtomicU64,
+    overtaking: AtomicU64,
+    queued: AtomicU64,
     lost: AtomicU64,
     duplicated: AtomicU64,
     corrupted: AtomicU64,
@@ -74,11 +82,14 @@ impl Meters {
             packets: self.packets.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             delayed,
+            overtaking: self.overtaking.load(Relaxed),
+            queued: self.queued.load(Relaxed),
             lost: self.lost.load(Relaxed),
             duplicated: self.duplicated.load(Relaxed),
             corrupted: self.corrupted.load(Relaxed),
             overflow: self.overflow.load(Relaxed),
             unsent: self.unsent.load(Relaxed),
+            bypassed: 0,
             mean_added_delay: Duration::from_nanos(
                 self.added_ns.load(Relaxed).checked_div(delayed).unwrap_or(0),
             ),
@@ -98,6 +109,8 @@ pub(super) struct Worker {
     leaving: Option<PacketSocket>,
     schedule: Schedule,
     queue: Queue,
+    /// When the last of those held so far is due.
+    latest_due: u64,
     heartbeat: Option<Heartbeat>,
     next_beat: u64,
     meters: Arc<Meters>,
@@ -138,7 +151,18 @@ impl Worker {
         let near = pair.near.clone();
         let queue = Queue::new(shape.limit_bytes);
         let schedule = Schedule::new(shape, seed);
-        let worker = Self { pair, arriving, leaving, schedule, queue, heartbeat, next_beat: 0, meters, stop };
+        let worker = Self {
+            pair,
+            arriving,
+            leaving,
+            schedule,
+            queue,
+            latest_due: 0,
+            heartbeat,
+            next_beat: 0,
+            meters,
+            stop,
+        };
         Ok((worker, near))
     }
 
@@ -240,7 +264,10 @@ impl Worker {
         match self.schedule.decide(now, bytes) {
             Fate::Lost => add(&self.meters.lost, 1),
             Fate::Overflow => add(&self.meters.overflow, 1),
-            Fate::Send { due, copy, damage } => {
+            Fate::Send { due, copy, damage, queued } => {
+                add(&self.meters.queued, queued.into());
+                add(&self.meters.overtaking, (due < self.latest_due).into());
+                self.latest_due = self.latest_due.max(due);
                 if let Some(copy) = copy {
                     let room = self.queue.push(now, copy, frame);
                     add(if room { &self.meters.duplicated } else { &self.meters.overflow }, 1);

@@ -115,11 +115,54 @@ fn a_fault_that_did_nothing_tests_nothing() {
     run.exercised = BTreeMap::from([("lossy".to_owned(), true), ("other".to_owned(), false)]);
     passed(&run.finding(always(lossy())));
     open(&run.finding(always(Phase::Fault(None))), &[Reason::NotExercised], Leaning::Passed);
-    // What is violated is violated, whatever the fault did.
+    // What failed while no fault did anything, no fault broke; where another did, that may have.
     let mut broken = down(15.0, 30.0);
     broken.exercised.insert("lossy".into(), false);
-    failed(&broken.finding(always(lossy())));
-    failed(&broken.finding(during(success(None, Op::AtLeast, 0.99), lossy())));
+    broken.idle.insert("lossy".into(), "matched 252 packets and changed none of them".into());
+    let share = || during(success(None, Op::AtLeast, 0.99), lossy());
+    for claim in [always(lossy()), share(), always(Phase::Fault(None))] {
+        let finding = broken.finding(claim);
+        open(&finding, &[Reason::NotExercised], Leaning::Failed);
+        assert_eq!(finding.reasons, ["not exercised: `lossy` matched 252 packets and changed none of them"]);
+    }
+    broken.exercised.insert("other".into(), true);
+    failed(&broken.finding(always(Phase::Fault(None))));
+    open(&broken.finding(always(lossy())), &[Reason::NotExercised], Leaning::Failed);
+}
+
+#[test]
+fn a_fault_on_the_way_of_other_requests_tests_nothing_of_these() {
+    use crate::model::{Fault, FaultSpec, Host, Scope, Selector};
+    let run = |serving: fn(f64) -> Reply, target: &str, faults: &[&str]| {
+        let mut run = Run::new(serving);
+        let hosts = [Host::new("client"), Host::new("api"), Host::new("idle")];
+        run.experiment.scope = Scope::Lab(hosts.into_iter().collect());
+        run.experiment.probes[0] =
+            Probe::http_get("get", "http://api:8080/").sent_from(Selector::hosts("client")).at_rate(100.0);
+        let fault = |name: &str, on: &str| Fault::new(name, FaultSpec::loss(0.5), Selector::hosts(on));
+        run.experiment.faults = vec![fault("lossy", target), fault("other", "api")];
+        run.exercised = faults.iter().map(|name| ((*name).to_owned(), true)).collect();
+        run
+    };
+    let fine = |_| Reply::Ok(1.0);
+    let reason = "not exercised: `lossy` matches no request of `get`";
+    let share = during(success(None, Op::AtLeast, 0.9), lossy());
+    let claims = [always(lossy()), always(Phase::Fault(None)), share];
+    for claim in claims.clone() {
+        let finding = run(fine, "idle", &["lossy"]).finding(claim);
+        open(&finding, &[Reason::NotExercised], Leaning::Passed);
+        assert_eq!(finding.reasons, [reason]);
+    }
+    for claim in claims {
+        passed(&run(fine, "api", &["lossy"]).finding(claim.clone()));
+        passed(&run(fine, "client", &["lossy"]).finding(claim));
+    }
+    let broken = |_| Reply::Failed;
+    open(&run(broken, "idle", &["lossy"]).finding(always(lossy())), &[Reason::NotExercised], Leaning::Failed);
+    // One of several faults is on the way.
+    let both = || run(fine, "idle", &["lossy", "other"]);
+    passed(&both().finding(always(Phase::Fault(None))));
+    open(&both().finding(always(lossy())), &[Reason::NotExercised], Leaning::Passed);
 }
 
 #[test]

@@ -87,6 +87,16 @@ impl ProbeKind {
         }
     }
 
+    /// Returns the port that its requests go to, where each is one request to one server.
+    pub fn port(&self) -> Option<u16> {
+        let port = self.server()?.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.or(match self {
+            ProbeKind::Http { url, .. } if url.starts_with("https:") => Some(443),
+            ProbeKind::Http { .. } => Some(80),
+            _ => None,
+        })
+    }
+
     /// Returns the prober of the harness that it needs, where it needs one.
     pub fn prober(&self) -> Option<&str> {
         match self {

@@ -150,6 +150,56 @@ async fn a_fault_that_met_nothing_proves_nothing() {
     assert!(finished.record.warnings.iter().any(|w| w.contains("`first` matched no traffic")));
 }
 
+/// Whether the service did well or not: nothing was tested.
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_changed_nothing_decides_nothing() {
+    for (met, changed, said) in
+        [(0, 0, "matched no traffic"), (252, 0, "matched 252 packets and changed none of them")]
+    {
+        for failing in [false, true] {
+            let mut stage = Stage::new();
+            stage.judge = Arc::new(crate::judge::Standard::new());
+            stage.experiment.aborts.clear();
+            stage.world.meet(met);
+            stage.world.change(changed);
+            stage.world.serve(move |in_place| match in_place {
+                [_, _, ..] if failing => Reply::failed(Duration::from_millis(1)),
+                _ => Reply::ok(Duration::from_millis(1)),
+            });
+            let finished = stage.run().await;
+            let record = &finished.record;
+            assert_eq!(record.completion, Completion::Completed);
+            assert!(!record.exercised["first"]);
+            assert_eq!(record.idle["first"], said);
+            let Verdict::Inconclusive { reasons } = &record.expectations[0].verdict else {
+                panic!("{:?}", record.expectations)
+            };
+            assert!(
+                reasons[0].starts_with("not exercised: `first` ") && reasons[0].contains(said),
+                "{reasons:?}"
+            );
+            assert_eq!(crate::outcome::result(record).verdict, crate::outcome::Verdict::Inconclusive);
+            assert_consistent(&stage, &finished);
+        }
+    }
+    // A system that broke on its own does not say that a fault broke it.
+    let mut stage = Stage::new();
+    stage.judge = Arc::new(crate::judge::Standard::new());
+    stage.experiment.aborts.clear();
+    stage.world.change(0);
+    let count = std::sync::atomic::AtomicU32::new(0);
+    stage.world.serve(move |in_place| {
+        let injected = in_place.len() > 1;
+        let seen = count.fetch_add(injected.into(), std::sync::atomic::Ordering::Relaxed);
+        let broken = seen > 0 || injected;
+        if broken { Reply::failed(Duration::from_millis(1)) } else { Reply::ok(Duration::from_millis(1)) }
+    });
+    let overall = crate::outcome::result(&stage.run().await.record);
+    assert_eq!(overall.verdict, crate::outcome::Verdict::Inconclusive, "{overall:?}");
+    let lost = "the steady state was lost, but no fault did what was asked for";
+    assert!(overall.reasons.iter().any(|reason| reason == lost), "{overall:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_service_is_watched_with_all_its_timeouts() {
     let stage = Stage::new();

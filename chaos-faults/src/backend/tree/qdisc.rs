@@ -111,16 +111,19 @@ pub(super) enum Counted {
     Hold,
     Limit,
     Lose,
-    /// netem does not count what it doubles or damages.
+    /// netem does not count what it doubles, damages or lets overtake.
     Uncounted,
 }
 
 /// Returns which of its counters say what it did.
 pub(super) fn counted(spec: &FaultSpec) -> Counted {
     match spec {
-        FaultSpec::Delay { .. } | FaultSpec::Reorder { .. } => Counted::Hold,
+        FaultSpec::Delay { .. } => Counted::Hold,
         FaultSpec::Bandwidth { .. } => Counted::Limit,
         FaultSpec::Loss { .. } | FaultSpec::Block { .. } => Counted::Lose,
-        FaultSpec::Duplicate { .. } | FaultSpec::Corrupt { .. } | FaultSpec::Partition => Counted::Uncounted,
+        FaultSpec::Reorder { .. }
+        | FaultSpec::Duplicate { .. }
+        | FaultSpec::Corrupt { .. }
+        | FaultSpec::Partition => Counted::Uncounted,
     }
 }

@@ -111,6 +111,7 @@ pub(crate) fn passed() -> Record {
             changed: 5,
             delay: None,
             line: "matched 421 packets, dropped 5".into(),
+            ..Measured::nothing(Unit::Packets)
         },
         Measured {
             unit: Unit::Packets,
@@ -119,6 +120,7 @@ pub(crate) fn passed() -> Record {
             changed: 416,
             delay: Some(Duration::from_micros(100_312)),
             line: "matched 416 packets, held 416 for 100.312 ms on average".into(),
+            ..Measured::nothing(Unit::Packets)
         },
     ];
     let mut parts: Vec<PartRecord> = plan
@@ -174,6 +176,7 @@ pub(crate) fn passed() -> Record {
         parts,
         judged_to: 32 * S,
         exercised: BTreeMap::from([("slow_api".to_owned(), true)]),
+        idle: BTreeMap::new(),
         steady: vec![
             steady(SteadyWhen::Before, 4 * S, 8 * S, [Some(true); 2], ["100% of 400", "6.1ms"]),
             steady(SteadyWhen::After, 28 * S, 32 * S, [Some(true); 2], ["100% of 400", "6.4ms"]),
