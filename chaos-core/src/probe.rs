@@ -3,7 +3,10 @@
 mod number;
 mod stream;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -83,6 +86,34 @@ impl Opened {
 pub trait Prober: Send + Sync {
     /// Takes one measurement.
     async fn once(&self) -> Observation;
+
+    /// Takes one measurement, and notes on the way what it is waiting for: the caller drops it when its time is over.
+    async fn attempt(&self, _progress: &Progress) -> Observation {
+        self.once().await
+    }
+}
+
+/// What a measurement under way is waiting for.
+#[derive(Debug)]
+pub struct Progress(Mutex<&'static str>);
+
+impl Default for Progress {
+    /// Waits for an answer.
+    fn default() -> Self {
+        Progress(Mutex::new("answer"))
+    }
+}
+
+impl Progress {
+    /// Notes what is waited for from now on, such as `address`.
+    pub fn waits_for(&self, what: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// Returns what was waited for last.
+    pub fn waited_for(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Measures a whole stream where the load engine of this process does not reach: an agent runs the same engine there, so
@@ -156,6 +187,8 @@ impl Outcome {
 pub struct Observation {
     /// How it ended; a prober never says `TimedOut`, the load engine does.
     pub outcome: Outcome,
+    /// Waiting until one of the probe's own connections was free; none where it has no limit of them.
+    pub wait: Option<Duration>,
     /// Finding the address.
     pub dns: Option<Duration>,
     /// Opening the connection; none where one was reused.
@@ -181,6 +214,7 @@ impl Observation {
     pub fn ok() -> Self {
         Observation {
             outcome: Outcome::Ok,
+            wait: None,
             dns: None,
             connect: None,
             tls: None,

@@ -12,7 +12,7 @@
 //! - [`WARNED`]: a fault that is never [`injected`], an abort condition that [`guards`](guard) against what is expected, a
 //!   quantile that the [`share`] of requests a fault meets cannot move, or moves for sure, effects so [`rare`] that there may be none, a [`deadline`] that is measured too
 //!   coarsely, a [`reading`] that need not come while a claim looks at it, a claim on latency that stands [`alone`], a share of what is answered that
-//!   leaves out the [`unanswered`].
+//!   leaves out the [`unanswered`]; requests that wait for a connection of their own [`pool`], not for the server.
 //! - [`samples`], which also asks from how many places each probe is sent.
 
 mod all;
@@ -26,6 +26,7 @@ mod hosts;
 mod injected;
 pub mod order;
 mod phase;
+mod pool;
 mod rare;
 mod reading;
 mod samples;
@@ -97,6 +98,7 @@ const WARNED: &[Lint] = &[
     reading::find,
     alone::find,
     unanswered::find,
+    pool::find,
 ];
 
 fn look(lints: &[Lint], experiment: &Experiment) -> Vec<Finding> {

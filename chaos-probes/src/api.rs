@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chaos_core::{
     model::{Probe, probe::Condition},
     place::Place,
-    probe::Observation,
+    probe::{Observation, Progress},
     trouble::Trouble,
 };
 use http_body_util::Full;
@@ -68,7 +68,7 @@ impl Api {
         let uri = format!("{}{path}?{query}", self.base);
         let mut request = self.request.clone();
         *request.uri_mut() = Uri::try_from(uri).map_err(|_| unread("the query is too long"))?;
-        let asked = self.http.fetch(&request, seen).await;
+        let asked = self.http.fetch(&request, seen, &Progress::default()).await;
         let (head, body) = asked.map_err(Failure::not_run)?;
         let status = head.status.as_u16();
         // A server's own error has a body of its own too, but a proxy in front of it may answer anything.

@@ -15,7 +15,7 @@ use chaos_core::{
         probe::{Condition, Connections, HeaderValue},
     },
     place::Place,
-    probe::{Observation, Prober},
+    probe::{Observation, Prober, Progress},
     trouble::Trouble,
 };
 use http_body_util::Full;
@@ -90,8 +90,8 @@ impl HttpProber {
         })
     }
 
-    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
-        let (head, body) = self.fetch(&self.target.request, seen).await?;
+    async fn measure(&self, seen: &mut Observation, progress: &Progress) -> Result<(), Failure> {
+        let (head, body) = self.fetch(&self.target.request, seen, progress).await?;
         let answer = Answer::Http { status: head.status.as_u16(), headers: &head.headers, body: &body };
         condition::judge(&self.ok_when, &answer)
     }
@@ -101,12 +101,20 @@ impl HttpProber {
         &self,
         request: &Request<Full<Bytes>>,
         seen: &mut Observation,
+        progress: &Progress,
     ) -> Result<(response::Parts, Vec<u8>), Failure> {
         // Before everything else, so that it is given back when the connection is closed or kept.
         let lease = match &self.pool {
-            Some(pool) => Some((pool, pool.permit().await)),
+            Some(pool) => {
+                progress.waits_for("free connection of the probe");
+                let start = Instant::now();
+                let permit = pool.permit().await;
+                seen.wait = Some(start.elapsed());
+                Some((pool, permit))
+            }
             None => None,
         };
+        progress.waits_for("connection");
         let turn = self.resolver.turn();
         // An idle connection is used without asking for addresses again, as clients with a pool do.
         let idle = lease.as_ref().and_then(|(pool, permit)| {
@@ -117,6 +125,7 @@ impl HttpProber {
             Some(connection) => (connection, true),
             None => self.connect(turn, lease.as_ref(), seen).await?,
         };
+        progress.waits_for("answer");
         let answer = match connection.send(request.clone()).await {
             Err(no) if reused && (no.unsent || (no.silent && self.target.idempotent)) => {
                 // The server closed the idle connection just as it was used again.
@@ -213,8 +222,12 @@ impl HttpProber {
 #[async_trait]
 impl Prober for HttpProber {
     async fn once(&self) -> Observation {
+        self.attempt(&Progress::default()).await
+    }
+
+    async fn attempt(&self, progress: &Progress) -> Observation {
         let mut seen = Observation::ok();
-        if let Err(failure) = self.measure(&mut seen).await {
+        if let Err(failure) = self.measure(&mut seen, progress).await {
             failure.mark(&mut seen, &self.words);
         }
         seen

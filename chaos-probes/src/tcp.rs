@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chaos_core::{
     model::Probe,
     place::Place,
-    probe::{Observation, Prober},
+    probe::{Observation, Prober, Progress},
     trouble::Trouble,
 };
 use tokio::time::Instant;
@@ -73,6 +73,11 @@ impl TcpProber {
 #[async_trait]
 impl Prober for TcpProber {
     async fn once(&self) -> Observation {
+        self.attempt(&Progress::default()).await
+    }
+
+    async fn attempt(&self, progress: &Progress) -> Observation {
+        progress.waits_for("connection");
         let mut seen = Observation::ok();
         if let Err(failure) = self.measure(&mut seen).await {
             failure.mark(&mut seen, &self.words);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, probe::Condition},
     place::Place,
-    probe::{Observation, Prober},
+    probe::{Observation, Prober, Progress},
     trouble::Trouble,
 };
 
@@ -67,6 +67,11 @@ impl TlsProber {
 #[async_trait]
 impl Prober for TlsProber {
     async fn once(&self) -> Observation {
+        self.attempt(&Progress::default()).await
+    }
+
+    async fn attempt(&self, progress: &Progress) -> Observation {
+        progress.waits_for("handshake");
         let mut seen = Observation::ok();
         if let Err(failure) = self.measure(&mut seen).await {
             failure.mark(&mut seen, &self.words);

@@ -11,13 +11,14 @@ use crate::{
 };
 
 /// The columns, in their order.
-pub const COLUMNS: [&str; 13] = [
+pub const COLUMNS: [&str; 14] = [
     "intended_s",
     "late_ms",
     "latency_ms",
     "outcome",
     "from",
     "status",
+    "wait_ms",
     "dns_ms",
     "connect_ms",
     "tls_ms",
@@ -40,6 +41,7 @@ pub fn write(samples: &[Sample], out: impl io::Write) -> io::Result<()> {
             seen.outcome.word().to_owned(),
             sample.from.to_string(),
             seen.status.map_or_else(String::new, |status| status.to_string()),
+            millis(seen.wait),
             millis(seen.dns),
             millis(seen.connect),
             millis(seen.tls),
@@ -104,9 +106,9 @@ pub fn read(input: impl io::Read) -> Result<Vec<Sample>, SampleError> {
             "" => None,
             text => Some(text.parse().map_err(|_| wrong(5))?),
         };
-        let value = match &row[10] {
+        let value = match &row[11] {
             "" => None,
-            text => Some(text.parse().map_err(|_| wrong(10))?),
+            text => Some(text.parse().map_err(|_| wrong(11))?),
         };
         samples.push(Sample {
             intended,
@@ -115,14 +117,15 @@ pub fn read(input: impl io::Read) -> Result<Vec<Sample>, SampleError> {
             from: names.of(&row[4]),
             observation: Observation {
                 outcome: Outcome::of_word(&row[3]).ok_or_else(|| wrong(3))?,
-                dns: time(6)?,
-                connect: time(7)?,
-                tls: time(8)?,
-                ttfb: time(9)?,
+                wait: time(6)?,
+                dns: time(7)?,
+                connect: time(8)?,
+                tls: time(9)?,
+                ttfb: time(10)?,
                 status,
                 value,
-                labels: unlabel(&row[11], &mut names).ok_or_else(|| wrong(11))?,
-                error: (!row[12].is_empty()).then(|| names.of(&row[12])),
+                labels: unlabel(&row[12], &mut names).ok_or_else(|| wrong(12))?,
+                error: (!row[13].is_empty()).then(|| names.of(&row[13])),
             },
         });
     }

@@ -1,4 +1,4 @@
-//! The breakdown of a latency: which part of it (DNS, connect, TLS, first byte, rest) grew most since the baseline.
+//! The breakdown of a latency: which part of it (waiting for a free connection, DNS, connect, TLS, first byte, rest) grew most since the baseline.
 //!
 //! It explains a verdict and never decides one: the parts of a quantile are not the quantiles of the parts, so what is reported is
 //! which part moved most, not a sum. A part that a measurement did without, such as connecting where a connection was kept,
@@ -30,7 +30,8 @@ pub(super) fn is_near(finding: &Finding) -> bool {
 /// A part of a latency: what it is called, and how long it took.
 type Layer = (&'static str, fn(&Sample) -> Duration);
 
-const LAYERS: [Layer; 5] = [
+const LAYERS: [Layer; 6] = [
+    ("waiting for a free connection of the probe", |s| s.observation.wait.unwrap_or_default()),
     ("dns", |s| s.observation.dns.unwrap_or_default()),
     ("connect", |s| s.observation.connect.unwrap_or_default()),
     ("tls", |s| s.observation.tls.unwrap_or_default()),
@@ -42,7 +43,7 @@ const LAYERS: [Layer; 5] = [
 fn rest(sample: &Sample) -> Duration {
     let seen = &sample.observation;
     let Some(ttfb) = seen.ttfb else { return Duration::ZERO };
-    let before = [Some(sample.late), seen.dns, seen.connect, seen.tls, Some(ttfb)];
+    let before = [Some(sample.late), seen.wait, seen.dns, seen.connect, seen.tls, Some(ttfb)];
     sample.latency.saturating_sub(before.into_iter().flatten().sum())
 }
 

@@ -206,7 +206,7 @@ prop_compose! {
     fn sample()(
         intended in -5_000_000_000_i64..1_000_000_000_000_000,
         times in prop::array::uniform2(time()),
-        parts in prop::array::uniform4(prop::option::of(time())),
+        parts in prop::array::uniform5(prop::option::of(time())),
         from in text(),
         outcome in prop::sample::select(vec![Outcome::Ok, Outcome::Failed, Outcome::TimedOut, Outcome::NotRun]),
         status in prop::option::of(any::<u16>()),
@@ -215,8 +215,8 @@ prop_compose! {
         error in prop::option::of(text().prop_filter("an error says something", |t| !t.is_empty())),
     ) -> Sample {
         let [late, latency] = times;
-        let [dns, connect, tls, ttfb] = parts;
-        let observation = Observation { outcome, dns, connect, tls, ttfb, status, value, labels, error };
+        let [wait, dns, connect, tls, ttfb] = parts;
+        let observation = Observation { outcome, wait, dns, connect, tls, ttfb, status, value, labels, error };
         Sample { intended, late, latency, from, observation }
     }
 }

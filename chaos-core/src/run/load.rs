@@ -20,7 +20,7 @@ use tokio::{
 
 use super::pacer::Pacer;
 use crate::{
-    probe::{Observation, Outcome, Prober, Sample, Stream},
+    probe::{Observation, Outcome, Prober, Progress, Sample, Stream},
     time::{Clock, Nanos, duration, nanos},
 };
 
@@ -132,7 +132,9 @@ impl Alarm {
 async fn measure<P: Prober + ?Sized>(prober: &P, stream: &Stream, clock: Clock, intended: Nanos) -> Sample {
     let started = clock.now();
     let end = clock.instant(intended + nanos(stream.timeout));
-    let observation = match timeout_at(end, AssertUnwindSafe(prober.once()).catch_unwind()).await {
+    let progress = Progress::default();
+    let attempt = AssertUnwindSafe(prober.attempt(&progress)).catch_unwind();
+    let observation = match timeout_at(end, attempt).await {
         Ok(Ok(observation)) => Some(observation),
         Ok(Err(panic)) => Some(Observation {
             outcome: Outcome::NotRun,
@@ -147,20 +149,21 @@ async fn measure<P: Prober + ?Sized>(prober: &P, stream: &Stream, clock: Clock, 
         Some(observation) if latency < stream.timeout || observation.outcome == Outcome::NotRun => {
             (latency, observation)
         }
-        _ => (stream.timeout, timed_out()),
+        _ => (stream.timeout, timed_out(stream, progress.waited_for())),
     };
     Sample { intended, late: duration(started - intended), latency, from: stream.from.clone(), observation }
 }
 
-fn timed_out() -> Observation {
-    Observation { outcome: Outcome::TimedOut, ..Observation::ok() }
+fn timed_out(stream: &Stream, waited_for: &str) -> Observation {
+    let error = format!("no {waited_for} within {}", humantime::format_duration(stream.timeout));
+    Observation { outcome: Outcome::TimedOut, error: Some(error.into()), ..Observation::ok() }
 }
 
 /// A measurement whose timeout passed before it could start: the target's doing where earlier ones took up every place,
 /// else the runner's own, which says nothing of the target.
 fn unsent(stream: &Stream, intended: Nanos, late: Duration, held_back: bool) -> Sample {
     let (latency, observation) = if held_back {
-        (stream.timeout, timed_out())
+        (stream.timeout, timed_out(stream, "place among the measurements under way"))
     } else {
         let error = Some("the runner itself was stalled".into());
         (late, Observation { outcome: Outcome::NotRun, error, ..Observation::ok() })

@@ -144,7 +144,7 @@ fn percent(share: f64) -> Quantity {
 }
 
 /// By how many seconds what an action does to packets makes each of them late at least.
-fn delayed(action: &Action) -> f64 {
+pub(super) fn delayed(action: &Action) -> f64 {
     match action {
         Action::Packets(packets) => {
             packets.specs.iter().map(|spec| spec.delays_at_least().as_secs_f64()).sum()
@@ -154,7 +154,7 @@ fn delayed(action: &Action) -> f64 {
 }
 
 /// Returns what share of a probe's requests a fault slows at most; `None` if that is not known.
-fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
+pub(super) fn share(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Option<f64> {
     Some(met(experiment, probe, fault)? * slowed(probe, fault.action.packets()?))
 }
 

@@ -266,6 +266,28 @@ fn faster(quantile: f64) -> crate::model::Claim {
 }
 
 #[test]
+fn requests_that_a_fault_makes_too_many_for_their_connections() {
+    // 100 requests per second that each take 500 ms are 50 at once; to one host of two, it is half of them.
+    let slow = |on: &str| Fault::new("slow", FaultSpec::delay(s(1) / 2), Selector::hosts(on));
+    let waiting = |probe, copies, on: &str| {
+        let found = odd(&claiming(lab(copies, probe), slow(on), faster(0.95)));
+        found.into_iter().filter(|remark| remark.contains("wait for each other")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        waiting(get().reusing_connections(49), 1, "api"),
+        [
+            "`slow` makes requests of `get` take at least 500ms longer, so at 100/s they need 50 connections or more, and there \
+          are 49: they will wait for each other, not for the server"
+        ]
+    );
+    assert_eq!(waiting(get().reusing_connections(50), 1, "api"), [] as [String; 0]);
+    assert_eq!(waiting(get().reusing_connections(24), 2, "api-1").len(), 1);
+    assert_eq!(waiting(get().reusing_connections(26), 2, "api-1"), [] as [String; 0]);
+    // Every request has one of its own.
+    assert_eq!(waiting(get(), 1, "api"), [] as [String; 0]);
+}
+
+#[test]
 fn a_tail_that_too_few_requests_are_in() {
     let slow = || Fault::new("slow", FaultSpec::delay(s(1)), Selector::hosts("api-1"));
     // 1 of 3 is more than 5 %, and of 30 less.
@@ -281,7 +303,8 @@ fn a_tail_that_too_few_requests_are_in() {
     assert_eq!(odd(&claiming(lab(3, get()), slow(), faster(0.5))), [] as [String; 0]);
     // A few kept connections are not spread evenly.
     let kept = get().reusing_connections(4);
-    assert_eq!(odd(&claiming(lab(30, kept), slow(), faster(0.95))), [] as [String; 0]);
+    let few = odd(&claiming(lab(30, kept), slow(), faster(0.95)));
+    assert!(few.iter().all(|remark| !remark.contains("slows at most")), "{few:?}");
     // A lost packet is one of several.
     let lossy = |ratio| Fault::new("lossy", FaultSpec::loss(ratio), Selector::hosts("api"));
     assert_eq!(odd(&claiming(lab(3, get()), lossy(0.02), faster(0.95))), [] as [String; 0]);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use chaos_core::{
     model::probe::{Condition, Connections, HeaderValue, Label, LabelSource},
-    probe::{Observation, Outcome, Probers, Stream},
+    probe::{Observation, Outcome, Probers, Progress, Stream},
     run::load,
     time::Clock,
 };
@@ -366,4 +366,29 @@ async fn dropped_requests_leave_no_connection() {
     }
     assert!(server.accepted() >= 500, "{}", server.accepted());
     assert_eq!(sockets_with(server.address.port()), 0);
+}
+
+#[tokio::test]
+async fn waiting_for_a_connection_of_its_own_is_a_part_of_its_own() {
+    let server = Server::start(|_, _| {
+        let mut steps = vec![Step::Wait(Duration::from_millis(300))];
+        steps.extend(answer("200 OK", ""));
+        steps
+    })
+    .await;
+    let mut one = http("GET", &server.url(), &[]);
+    one.connections = Connections::Reuse(1);
+    let prober = open(&one, &here(&[], &[])).await;
+    let (first, second) = tokio::join!(prober.once(), prober.once());
+    let (short, long) = (first.wait.unwrap(), second.wait.unwrap());
+    assert!(short < Duration::from_millis(100), "{first:?}");
+    assert!(long >= Duration::from_millis(250) && long < Duration::from_millis(600), "{second:?}");
+    // Who is late is said by what was waited for when the time was over.
+    let (waiting, answered) = (Progress::default(), Progress::default());
+    let soon = Duration::from_millis(150);
+    let both = async { tokio::join!(prober.attempt(&answered), prober.attempt(&waiting)) };
+    assert!(tokio::time::timeout(soon, both).await.is_err());
+    assert_eq!((answered.waited_for(), waiting.waited_for()), ("answer", "free connection of the probe"));
+    one.connections = Connections::Fresh;
+    assert_eq!(open(&one, &here(&[], &[])).await.once().await.wait, None);
 }

@@ -103,6 +103,8 @@ async fn timeouts_are_measurements_and_what_was_sent_is_dropped() {
     let samples = send(&mute, stream(50.0, seconds(2), 4096), seconds(10)).await;
     assert!((500..=501).contains(&samples.len()));
     assert!(samples.iter().all(|s| s.observation.outcome == Outcome::TimedOut && s.latency == seconds(2)));
+    // They are among the errors, by what was waited for.
+    assert!(samples.iter().all(|s| s.observation.error.as_deref() == Some("no answer within 2s")));
     assert_eq!(mute.under_way.load(Ordering::Relaxed), 0);
     // 2 s at 50 a second; the first ends in the instant in which the last one starts.
     assert!((100..=101).contains(&mute.most.load(Ordering::Relaxed)));
