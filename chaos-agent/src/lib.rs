@@ -15,6 +15,7 @@
 //! This crate knows neither faults nor protocols of probes: the program that offers agents brings them. It has a hidden
 //! subcommand that calls [`serve_standard_streams`] with its own [`Host`].
 
+mod bounds;
 pub mod client;
 mod descriptors;
 mod host;

@@ -5,12 +5,19 @@ use chaos_core::{model::Experiment, trouble::Trouble};
 
 use crate::args::Planning;
 
-/// Wires the usual world of an experiment; touches nothing.
-pub(crate) fn of(experiment: &Experiment, planning: &Planning) -> Result<World, Trouble> {
+/// Wires the usual world of an experiment, with the agents of another one where there is one; touches nothing.
+pub(crate) fn of(
+    experiment: &Experiment,
+    planning: &Planning,
+    beside: Option<&World>,
+) -> Result<World, Trouble> {
     let mut world = World::builder()
         .executable(executable()?)
         .backends(&planning.backend)
         .secrets(|name| std::env::var(name).ok());
+    if let Some(other) = beside {
+        world = world.agents_of(other);
+    }
     if planning.allow_exec {
         world = world.allow_exec();
     }

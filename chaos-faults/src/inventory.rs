@@ -196,8 +196,11 @@ fn is_called(pid: u32, name: &str) -> bool {
     if comm.trim_end_matches('\n') == name {
         return true;
     }
-    let executable = std::fs::read_link(format!("/proc/{pid}/exe"));
-    executable.is_ok_and(|path| path.file_name().is_some_and(|file| file == name))
+    let Ok(path) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return false };
+    let Some(file) = path.file_name() else { return false };
+    // So the kernel calls an executable that was replaced or removed since, as by the upgrade of a package (proc_pid_exe(5)).
+    let replaced = || file.as_encoded_bytes().strip_suffix(b" (deleted)");
+    file == name || replaced().is_some_and(|file| file == name.as_bytes())
 }
 
 /// Returns where an object of this machine is.
@@ -303,5 +306,23 @@ mod tests {
         assert!(none.message.starts_with("there is no network namespace `no-such-netns`"));
         let none = MachineInventory.find(&Selector::Hosts("api".into())).await.unwrap_err();
         assert!(none.help.unwrap().contains("declare a lab"));
+    }
+
+    #[test]
+    fn a_process_keeps_its_name_when_its_executable_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        // Longer than what the kernel keeps of a name, so that only the executable says it.
+        let path = folder.path().join("payment-gateway-service");
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        let mut child = std::process::Command::new(&path).arg("60").spawn().unwrap();
+        let called = || is_called(child.id(), "payment-gateway-service");
+        let before = called();
+        std::fs::remove_file(&path).unwrap();
+        let removed = called();
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        let (replaced, other) = (called(), is_called(child.id(), "payment-gateway"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(before && removed && replaced && !other, "{before} {removed} {replaced} {other}");
     }
 }

@@ -178,6 +178,7 @@ impl World {
 #[must_use]
 pub struct WorldBuilder {
     executable: Option<PathBuf>,
+    network: Option<Arc<AgentInjector>>,
     backends: Vec<String>,
     inventory: Option<Arc<dyn Inventory>>,
     environment: Option<Arc<dyn Environment>>,
@@ -199,6 +200,7 @@ impl WorldBuilder {
     pub fn new() -> Self {
         WorldBuilder {
             executable: roles::own_executable(),
+            network: None,
             backends: Vec::new(),
             inventory: None,
             environment: None,
@@ -214,6 +216,13 @@ impl WorldBuilder {
     /// [`play`](crate::play).
     pub fn executable(mut self, executable: impl Into<PathBuf>) -> Self {
         self.executable = Some(executable.into());
+        self
+    }
+
+    /// Uses the agents of another world, with their mechanisms, instead of starting some: what planning many experiments mostly
+    /// takes is the time that agents need to find out what is possible here. Closing either world ends them for both.
+    pub fn agents_of(mut self, world: &World) -> Self {
+        self.network = Some(world.network.clone());
         self
     }
 
@@ -280,7 +289,10 @@ impl WorldBuilder {
     /// As [`World::of`].
     pub fn build(self, experiment: &Experiment) -> Result<World, Trouble> {
         let executable = self.executable.as_deref();
-        let network = machine::network(executable, &self.backends)?;
+        let network = match self.network {
+            Some(network) => network,
+            None => machine::network(executable, &self.backends)?,
+        };
         let surroundings = match (self.inventory, self.environment) {
             (Some(inventory), Some(environment)) => Surroundings { inventory, environment, programs: None },
             (inventory, environment) => {

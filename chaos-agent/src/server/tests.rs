@@ -261,3 +261,69 @@ async fn an_agent_of_this_machine_refuses_places_elsewhere() {
         assert!(world.is_pristine());
     }
 }
+
+/// Asks an agent everything at once, and returns what it answered; then it ends.
+async fn answers(host: Host, requests: Vec<Request>) -> (Vec<Answer>, Stop) {
+    let (runner, agent) = tokio::io::duplex(1 << 20);
+    let (input, output) = tokio::io::split(agent);
+    let (hears, says) = tokio::io::split(runner);
+    let mut heard = FramedRead::new(hears, protocol::frames());
+    let mut calls = FramedWrite::new(says, protocol::frames());
+    let runner = async {
+        let hello = Request::Hello {
+            version: VERSION,
+            at: Site::Runner,
+            silence: SILENCE,
+            settings: Settings::new(),
+        };
+        let count = requests.len();
+        for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
+            let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
+            SinkExt::<Bytes>::send(&mut calls, frame).await.unwrap();
+        }
+        let mut answers = BTreeMap::new();
+        while answers.len() <= count {
+            let frame = heard.next().await.expect("the agent goes on").unwrap();
+            if let Message::Answer { number, answer } = protocol::decode(&frame).unwrap() {
+                answers.insert(number, answer);
+            }
+        }
+        drop((calls, heard));
+        answers.into_values().skip(1).collect()
+    };
+    let serving = serve(input, output, |_: &Settings| Ok(host), std::future::pending());
+    tokio::join!(runner, serving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_clock_can_hold_is_refused_and_all_else_goes_on() {
+    let world = World::new();
+    let fine = undo_of("fine", Duration::from_secs(60));
+    let absurd = [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(1 << 62)];
+    let stream = |rate: f64, first, timeout| Request::Measure {
+        feed: 1,
+        stream: chaos_core::probe::Stream { from: "here".into(), first, rate, timeout, limit: usize::MAX },
+    };
+    let mut requests = vec![Request::Inject { undo: fine.clone() }];
+    requests.extend(absurd.map(|deadline| Request::Inject { undo: undo_of("absurd", deadline) }));
+    requests.extend([
+        stream(0.0, 0, Duration::from_secs(1)),
+        stream(-1.0, 0, Duration::from_secs(1)),
+        stream(1e300, 0, Duration::from_secs(1)),
+        stream(1.0, i64::MIN, Duration::from_secs(1)),
+        stream(1.0, i64::MAX, Duration::from_secs(1)),
+        stream(1.0, 0, Duration::MAX),
+    ]);
+    requests.push(Request::Effect { undo: fine });
+    let (answers, stop) = answers(Host::new().injector(world.clone()), requests).await;
+    let (ends, refused) = (answers.len() - 1, &answers[1..answers.len() - 1]);
+    assert!(matches!(answers[0], Answer::Injected), "{:?}", answers[0]);
+    assert!(matches!(answers[ends], Answer::Effect(_)), "what is in place stays: {:?}", answers[ends]);
+    for answer in refused {
+        let Answer::Failed(trouble) = answer else { panic!("{answer:?}") };
+        assert!(trouble.help.is_some(), "{trouble}");
+    }
+    assert_eq!(world.calls(Door::Inject).len(), 1);
+    assert!(!stop.reason.contains("failed within the agent"), "{}", stop.reason);
+    assert!(world.is_pristine());
+}

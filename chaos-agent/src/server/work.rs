@@ -21,6 +21,7 @@ use super::{
     turns::{Turn, Turns},
 };
 use crate::{
+    bounds,
     host::Host,
     lifesign::Lifesign,
     measuring::Measuring,
@@ -123,6 +124,7 @@ impl Work {
 
     /// Does what is asked for, at the place of this agent only.
     async fn carry_out(&self, mut request: Request) -> Result<Answer, Trouble> {
+        bounds::check(&request)?;
         let named = self.seated()?.1.lead_in(&mut request)?;
         let mut answer = self.act(request).await?;
         Seat::lead_out(&mut answer, named);

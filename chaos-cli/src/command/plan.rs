@@ -1,38 +1,36 @@
 //! `chaos plan`
 
-use chaos_core::{model::Experiment, plan::PlanError, remark::Remark, report, trouble::Trouble};
+use chaos::Scenario;
+use chaos_core::{
+    model::Experiment,
+    plan::{Plan, PlanError},
+    remark::Remark,
+    report,
+    trouble::Trouble,
+};
 use chaos_dsl::SourceMap;
 
 use crate::{
-    args::{Plan, Planning, Shape},
+    args::{self, Planning, Shape},
     exit_code::Exit,
     render, scenario, world,
 };
 
 /// Shows what a run would do.
-pub(crate) fn run(args: &Plan) -> Exit {
+pub(crate) fn run(args: &args::Plan) -> Exit {
     let scenario = match scenario::compile_one(&args.file, &args.planning.settings.set) {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };
-    let experiments = &scenario.compiled.experiments;
     // What is possible in a lab shows only where labs are.
-    if let Err(exit) = scenario::make_room_for_labs(experiments) {
+    if let Err(exit) = scenario::make_room_for_labs(&scenario.compiled.experiments) {
         return exit;
     }
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let seed = world::seed(args.planning.seed);
-    let mut exit = Exit::Passed;
-    let mut plans = Vec::new();
-    for experiment in experiments {
-        match runtime.block_on(one(experiment, &args.planning, seed)) {
-            Ok(plan) => plans.push(plan),
-            Err(error) => exit = exit.max(failed(&error, &scenario.compiled.sources)),
-        }
-    }
+    let (exit, plans) = runtime.block_on(all(&scenario, &args.planning, world::seed(args.planning.seed)));
     match args.format {
         Shape::Text => {
             if let Some(series) = scenario.series() {
@@ -47,16 +45,28 @@ pub(crate) fn run(args: &Plan) -> Exit {
     exit
 }
 
-async fn one(
-    experiment: &Experiment,
-    planning: &Planning,
-    seed: u64,
-) -> Result<chaos_core::plan::Plan, PlanError> {
-    let world = world::of(experiment, planning).map_err(|error| unsound(experiment, error))?;
-    let plan = world.plan(experiment, seed).await;
-    // Nothing is in place, so there is nothing that closing could fail to take back.
-    let _ = world.close().await;
-    plan
+/// Plans every experiment of a file; one agent finds out for all of them what is possible here.
+async fn all(scenario: &Scenario, planning: &Planning, seed: u64) -> (Exit, Vec<Plan>) {
+    let (mut exit, mut plans, mut first) = (Exit::Passed, Vec::new(), None);
+    for experiment in &scenario.compiled.experiments {
+        let planned = match world::of(experiment, planning, first.as_ref()) {
+            Ok(world) => {
+                let planned = world.plan(experiment, seed).await;
+                first.get_or_insert(world);
+                planned
+            }
+            Err(error) => Err(unsound(experiment, error)),
+        };
+        match planned {
+            Ok(plan) => plans.push(plan),
+            Err(error) => exit = exit.max(failed(&error, &scenario.compiled.sources)),
+        }
+    }
+    if let Some(world) = first {
+        // Nothing is in place, so there is nothing that closing could fail to take back.
+        let _ = world.close().await;
+    }
+    (exit, plans)
 }
 
 /// Makes an error of an experiment that cannot be wired up.

@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
     }
 
     async fn planned(&self, order: &Order<'_>) -> Result<(World, Plan), NotRun> {
-        let wired = world::of(order.experiment, &self.args.planning)
+        let wired = world::of(order.experiment, &self.args.planning, None)
             .map_err(|trouble| plan::unsound(order.experiment, trouble));
         let planned = match wired {
             Ok(world) => world.plan(order.experiment, order.seed).await.map(|plan| (world, plan)),
