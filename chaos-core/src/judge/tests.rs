@@ -173,7 +173,8 @@ impl Run {
     /// Judges one claim.
     pub(super) fn judge(&self, claim: Claim) -> Judged {
         let mut experiment = self.experiment.clone();
-        experiment.expectations = vec![Expectation { name: "claim".into(), claim, span: Span::NONE }];
+        // Before what the experiment claims beside it.
+        experiment.expectations.insert(0, Expectation { name: "claim".into(), claim, span: Span::NONE });
         let mut judged = Standard::new().judge(&experiment, &self.view());
         assert_eq!(judged, Standard::new().judge(&experiment, &self.view()), "judging is pure");
         let text = serde_json::to_string(&judged).unwrap();

@@ -19,7 +19,7 @@ use crate::verdict::{
 };
 use crate::{
     judge::view::RunView,
-    model::{Comparison, Event, Experiment, Metric, Phase, formula::Bound},
+    model::{Claim, Comparison, Event, Experiment, Metric, Phase, formula::Bound},
     soundness,
     time::{Nanos, nanos},
 };
@@ -179,7 +179,7 @@ impl<'a> RunTimeline<'a> {
         // What is done to others is no test of these, unless one of several faults is done to them.
         let (mut apart, mut reached) = (Vec::new(), false);
         for (name, _) in concerned().filter(|(_, exercised)| *exercised) {
-            if self.passes_by(name, probes) {
+            if self.passes_by(name, probes) && !self.is_compared(name) {
                 let whose = probes.iter().map(|probe| format!("`{probe}`")).collect::<Vec<_>>().join(" and ");
                 apart.push((name, Some(format!("matches no request of {whose}"))));
             } else {
@@ -191,6 +191,15 @@ impl<'a> RunTimeline<'a> {
         }
         let all = !reached && !idle.is_empty();
         (idle, all)
+    }
+
+    /// Whether the experiment also claims something of requests that a fault may match: then a claim about others says that the
+    /// fault does not spread to them, which it is a test of.
+    fn is_compared(&self, fault: &str) -> bool {
+        let claims = self.experiment.expectations.iter().map(|expectation| &expectation.claim);
+        let mut probes =
+            claims.flat_map(Claim::comparisons).map(|comparison| comparison.metric.probe.as_str());
+        probes.any(|probe| !self.passes_by(fault, &[probe]))
     }
 
     /// Whether a fault matches no request of any of these probes, as far as the experiment itself says.

@@ -159,6 +159,22 @@ fn a_fault_on_the_way_of_other_requests_tests_nothing_of_these() {
     }
     let broken = |_| Reply::Failed;
     open(&run(broken, "idle", &["lossy"]).finding(always(lossy())), &[Reason::NotExercised], Leaning::Failed);
+    // Beside a claim about requests that it does match, this one says that the fault does not spread.
+    let compared = |probe: &str| {
+        let mut run = run(fine, "idle", &["lossy"]);
+        let other = Probe::http_get(probe, "http://idle:8080/").sent_from(Selector::hosts("client"));
+        run.experiment.probes.push(other.at_rate(100.0));
+        let mut claim = success(None, Op::AtLeast, 0.1);
+        claim.metric.probe = probe.into();
+        let name = "the other suffers".into();
+        run.experiment.expectations.push(Expectation {
+            name,
+            claim: during(claim, lossy()),
+            span: Span::NONE,
+        });
+        run
+    };
+    passed(&compared("other").finding(always(lossy())));
     // One of several faults is on the way.
     let both = || run(fine, "idle", &["lossy", "other"]);
     passed(&both().finding(always(Phase::Fault(None))));
