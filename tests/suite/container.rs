@@ -58,7 +58,7 @@ fn is_done(capabilities: &[&str], fault: &str, claim: &str, backend: &str) {
 
 #[test]
 fn bandwidth_needs_no_more_than_net_admin() {
-    is_done(&["net_admin"], "bandwidth 10mbit on box", PASSES, "tbf");
+    is_done(&["net_admin"], "bandwidth 80kbit burst 2kb on box", PASSES, "tbf");
 }
 
 #[test]

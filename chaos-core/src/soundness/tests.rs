@@ -533,7 +533,13 @@ fn values_of_labels_that_nothing_can_have() {
     let mut outside = experiment();
     outside.probes[0] = Probe::http_get("get", "http://10.0.0.1/").at_rate(100.0);
     assert_eq!(labelled(outside.clone(), by("backend", "nope")), [""; 0]);
-    assert_eq!(labelled(outside, by("status", "teapot")).len(), 1);
+    assert_eq!(labelled(outside.clone(), by("status", "teapot")).len(), 1);
+    // A health check of gRPC answers in words.
+    let address = "10.0.0.1:443".to_owned().into();
+    outside.probes[0].kind = crate::model::ProbeKind::Grpc { address, service: String::new(), secure: false };
+    for (status, refused) in [("NOT_SERVING", 0), ("UNAVAILABLE", 0), ("200", 1), ("serving", 1)] {
+        assert_eq!(labelled(outside.clone(), by("status", status)).len(), refused, "{status}");
+    }
 }
 
 #[test]
