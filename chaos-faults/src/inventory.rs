@@ -320,7 +320,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let removed = called();
         std::fs::copy("/bin/sleep", &path).unwrap();
-        let (replaced, other) = (called(), is_called(child.id(), "payment-gateway"));
+        let (replaced, other) = (called(), is_called(child.id(), "payment-gate"));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(before && removed && replaced && !other, "{before} {removed} {replaced} {other}");
