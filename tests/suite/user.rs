@@ -42,9 +42,9 @@ fn a_lab_of_an_ordinary_user_is_gone_when_everything_is_killed() {
     running.signal(Signal::SIGKILL);
     running.end();
     before.assert_same(&chaos, &[]);
-    chaos.call(&["check", &file]).exits(0).says("chaos restore");
-    chaos.call(&["restore"]).exits(0);
-    chaos.call(&["check", &file]).exits(0).keeps_quiet_about("chaos restore");
+    chaos.call(&["check", &file]).exits(0).says("was killed, and nothing of it is left");
+    chaos.call(&["check", &file]).exits(0).keeps_quiet_about("was killed");
+    chaos.call(&["restore"]).exits(0).says("nothing to do");
 }
 
 #[test]
