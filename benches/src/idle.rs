@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo rustc --release -p chaos-cli -- -C target-feature=+crt-static
-//! cargo rustc --profile small -p chaos-agent-bin --bin chaos-agent -- -C target-feature=+crt-static
+//! cargo build --profile small -p chaos-agent-bin --target x86_64-unknown-linux-musl
 //! cargo run --release -p chaos-benches -- idle [--chaos PATH] [--agent PATH] [--assert]
 //! ```
 
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// The `chaos` executable; the one beside this program unless named.
     #[arg(long)]
     chaos: Option<PathBuf>,
-    /// The small agent; the one of the profile `small` beside this program's unless named.
+    /// The small agent; the one of the profile `small`, built for musl, beside this program's unless named.
     #[arg(long)]
     agent: Option<PathBuf>,
     /// How many agents are started, one after another.
@@ -49,7 +49,7 @@ async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> 
     one(options, claims, "`chaos agent`", &chaos, &["agent"], Aims { size: 25.0, resident: 8.0 }).await?;
     let small = match &options.agent {
         Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("../small/chaos-agent"),
+        None => std::env::current_exe()?.with_file_name("../x86_64-unknown-linux-musl/small/chaos-agent"),
     };
     one(options, claims, "`chaos-agent`", &small, &[], Aims { size: 4.0, resident: 3.0 }).await
 }

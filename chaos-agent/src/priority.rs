@@ -9,14 +9,16 @@ use std::io;
 #[expect(unsafe_code, reason = "setpriority(2) and sched_setscheduler(2) have no safe wrapper")]
 pub(crate) fn come_first() {
     const BEFORE_ALL_ORDINARY: libc::c_int = -20;
-    // The lowest that is real time: whoever needs the machine's promises more comes before.
-    const REAL_TIME: libc::sched_param = libc::sched_param { sched_priority: 1 };
+    // The lowest that is real time: whoever needs the machine's promises more comes before. The kernel's `struct sched_param`
+    // has this one number; the C libraries' differ.
+    let real_time: libc::c_int = 1;
     // SAFETY: a call with plain numbers; where the right to it is missing it changes nothing.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, BEFORE_ALL_ORDINARY);
     }
-    // SAFETY: the parameter is a constant that the kernel only reads.
-    if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &REAL_TIME) } != 0 {
+    // Not by the C library: musl refuses, because the kernel knows threads where POSIX means processes, and a thread is meant here.
+    // SAFETY: the parameter is a number that outlives the call and that the kernel only reads.
+    if unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_RR, &raw const real_time) } != 0 {
         let error = io::Error::last_os_error();
         tracing::debug!(%error, "no real-time priority: on a busy machine the agent waits for its turn");
     }

@@ -4,9 +4,10 @@
 /// is as much as the traffic they hold, which must not take a processor from everybody else.
 #[expect(unsafe_code, reason = "sched_setscheduler(2) has no safe wrapper")]
 pub(crate) fn be_ordinary() {
-    const NONE: libc::sched_param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameter is a constant that the kernel only reads; giving a priority up needs no right.
+    // The kernel's `struct sched_param` has this one number; the C libraries' differ, and musl's function refuses.
+    let none: libc::c_int = 0;
+    // SAFETY: the parameter is a number that outlives the call and that the kernel only reads; giving a priority up needs no right.
     unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_OTHER, &NONE);
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const none);
     }
 }
