@@ -156,6 +156,10 @@ fn put_back(experiment: &Experiment, schedule: &Schedule, policy: &Policy, page:
             page.text("The lab itself, with all of its hosts and programs, is gone at the end of the run.");
         }
         Scope::Machine => {}
+        Scope::Cluster(_) => page.text(
+            "The agent's ended container stays in the specification of each pod that it was in until the pod goes: Kubernetes \
+             removes no ephemeral container.",
+        ),
     }
 }
 

@@ -1,11 +1,12 @@
 //! A checked experiment: what a `.chaos` file means, and what a harness builds in code.
 //!
-//! Every part has its file: [`scope`] and [`lab`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
+//! Every part has its file: [`scope`], [`lab`] and [`cluster`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
 //! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets, [`timeline`] when, [`quantity`] the units. [`mod@build`]
 //! has shorthands for harnesses.
 
 pub mod action;
 pub mod build;
+pub mod cluster;
 pub mod formula;
 pub mod lab;
 pub mod metric;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::span::{Span, Spanned};
 
 pub use action::{Action, Change, Course, Custom, Fault, PacketFault};
+pub use cluster::{Cluster, Pods, Service};
 pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phase, Predicate, SteadyState};
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};

@@ -407,7 +407,7 @@ impl Planner<'_> {
     async fn background(&self, experiment: &Experiment) -> Result<Vec<Part>, PlanError> {
         let lab = match &experiment.scope {
             Scope::Lab(lab) => lab,
-            Scope::Machine => return Ok(Vec::new()),
+            Scope::Machine | Scope::Cluster(_) => return Ok(Vec::new()),
         };
         let mut parts = Vec::new();
         for link in lab.links.iter().filter(|l| !l.delay.is_zero()) {

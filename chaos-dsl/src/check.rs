@@ -10,6 +10,7 @@ mod answer;
 mod bounds;
 mod change;
 mod clause;
+mod cluster;
 mod comparison;
 mod custom;
 mod each;
@@ -132,6 +133,8 @@ fn check(
             params: Params::default(),
             strange: Vec::new(),
             targets: Vec::new(),
+            in_cluster: false,
+            probing: false,
             variables: Vec::new(),
             folders,
         };
@@ -270,6 +273,10 @@ struct Checker {
     strange: Vec<Span>,
     /// The named targets that the experiment has declared so far.
     targets: Vec<Target>,
+    /// Whether the experiment takes place in a cluster.
+    in_cluster: bool,
+    /// Whether the place of a probe is being read.
+    probing: bool,
     /// What the claim under way goes over, the innermost last.
     variables: Vec<each::Variable>,
     /// The folder of each file, which paths in it are relative to.
@@ -372,14 +379,19 @@ impl Checker {
         }
     }
 
-    /// Reports something that only a cluster has.
+    /// Reports something that only a cluster has, and that is not done even there.
     fn needs_cluster(&mut self, span: Span, what: &str) {
+        if self.in_cluster {
+            self.not_yet(span, what);
+            return;
+        }
         self.error(
             Code::NeedsCluster,
             span,
-            format!("{what} belongs to a cluster, and this version has no Kubernetes support yet"),
+            format!("{what} belongs to a cluster, and this experiment takes place in none"),
         )
-        .help = Some("targets here are lab hosts, `here`, `netns \"name\"` and `process \"name\"`".into());
+        .help =
+            Some("give the experiment `scope { cluster \"CONTEXT\" uid \"UID\" namespace \"NAME\" }`".into());
     }
 
     /// Reports something of the language that this version does not do.

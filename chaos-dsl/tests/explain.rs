@@ -288,3 +288,39 @@ fn what_is_explained_can_be_evaluated() {
     }
     assert_eq!(read, 6, "{formulas:#?}");
 }
+
+#[test]
+fn a_cluster_is_named_by_what_it_is() {
+    let text = r#"
+experiment "the shop rides out loss" {
+  owner      "team-shop"
+  hypothesis "a lost packet costs time, not a request"
+
+  scope {
+    cluster   "staging" uid "3f2a7c1e-0000-4000-8000-000000000000"
+    namespace "shop"
+    target gen = pods where app = "loadgen" and not tier in ["canary", "old"] pick 1 per node
+    target api = pods of deployment "api" pick 50% up to 3
+  }
+
+  blast radius {
+    at most 3 pods
+    at most 50% of service "api"
+  }
+
+  probe get = http GET "http://api/" from each gen { connections fresh }
+  probe out = http GET "http://shop.example/" from here { connections fresh }
+
+  steady state over 5s { success(get) >= 99% }
+
+  fault lossy = loss 5% on gen to service "db" in "data":5432
+
+  duration 30s
+
+  abort when success(get, over 4s) < 50% for 2s
+
+  expect { "nothing lost": success(get) >= 99% during lossy }
+}
+"#;
+    insta::assert_snapshot!(explained("cluster.chaos", text, &[]));
+}

@@ -45,6 +45,10 @@ impl Inventory for MachineInventory {
                 Err(Trouble::absent(why)
                     .with_help("say `here`, `netns \"NAME\"` or `process \"NAME\"`, or declare a lab"))
             }
+            Selector::Pods(_) | Selector::Service(_) => Err(Trouble::absent(format!(
+                "`{selector}` is of a cluster, and this experiment takes place on this machine"
+            ))
+            .with_help("give it a `scope` with a `cluster`")),
             Selector::Named(name) => Err(Trouble::absent(format!("no target is named `{name}`"))
                 .with_help(format!("declare it: `target {name} = …`"))),
         }

@@ -101,7 +101,7 @@ impl World {
         match (from, scope) {
             (Origin::Runner, _) => vec![Place::runner()],
             (Origin::Places(_), Scope::Lab(_)) => Vec::new(),
-            (Origin::Places(objects), Scope::Machine) => {
+            (Origin::Places(objects), Scope::Machine | Scope::Cluster(_)) => {
                 let mut places = Vec::new();
                 for object in objects {
                     // What is not there is the run's to say.
@@ -344,6 +344,11 @@ impl Surroundings {
                 environment: Arc::new(chaos_faults::MachineEnvironment),
                 programs: None,
             }),
+            Scope::Cluster(cluster) => Err(Trouble::absent(format!(
+                "the cluster `{}` cannot be reached: this build has no Kubernetes",
+                cluster.context
+            ))
+            .with_help("run it with a `chaos` that was built with its feature `kube`")),
         }
     }
 

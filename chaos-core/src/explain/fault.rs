@@ -110,7 +110,11 @@ fn replaced(experiment: &Experiment, program: &Program, on: &Selector) -> Option
 pub(super) fn short(action: &Action, on: &Selector) -> String {
     let on = match on {
         Selector::Hosts(name) | Selector::Named(name) => name.value.clone(),
-        Selector::Here(_) | Selector::Netns(_) | Selector::Process(_) => on.to_string(),
+        Selector::Here(_)
+        | Selector::Netns(_)
+        | Selector::Process(_)
+        | Selector::Pods(_)
+        | Selector::Service(_) => on.to_string(),
     };
     match action {
         Action::Packets(packets) => format!("{action} on {on}{}", clauses(packets)),

@@ -1,7 +1,7 @@
 //! Where an experiment takes place, and how much of it may be touched.
 
 use crate::model::{
-    Experiment, Host, Lab, Pick, Program, Quantity, Ready, Scope, Selector, Target,
+    Cluster, Experiment, Host, Lab, Pick, Program, Quantity, Ready, Scope, Selector, Target,
     scope::{Amount, RadiusUnit},
     target,
 };
@@ -14,6 +14,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     match &experiment.scope {
         Scope::Lab(lab) => in_lab(lab, page),
         Scope::Machine => page.text("On the machine of the runner, for real: no lab stands between."),
+        Scope::Cluster(cluster) => in_cluster(cluster, page),
     }
     for target in &experiment.targets {
         page.item(&format!("The target {} is {}.", target.name, picked(target)));
@@ -32,6 +33,9 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             }
             RadiusUnit::Processes if limit.at_most == Amount::Count(1) => "process".to_owned(),
             RadiusUnit::Processes => "processes".to_owned(),
+            RadiusUnit::Pods if matches!(limit.at_most, Amount::Share(_)) => "of all pods".to_owned(),
+            RadiusUnit::Pods if limit.at_most == Amount::Count(1) => "pod".to_owned(),
+            RadiusUnit::Pods => "pods".to_owned(),
             RadiusUnit::Of(selector) => format!("of {}", of_selector(selector)),
         };
         page.item(&format!("Faults may touch at most {amount} {of}: a plan that touches more is refused."));
@@ -39,6 +43,14 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
     if experiment.blast_radius.is_empty() {
         page.item("No blast radius is written down: faults may touch every host of the lab.");
     }
+}
+
+fn in_cluster(cluster: &Cluster, page: &mut Page) {
+    page.text(&format!(
+        "In the Kubernetes cluster of the context {}, for real: in the namespace {} where nothing else is said. A cluster \
+         whose namespace kube-system has another uid than {} is refused.",
+        cluster.context, cluster.namespace, cluster.uid
+    ));
 }
 
 fn in_lab(lab: &Lab, page: &mut Page) {
@@ -121,6 +133,9 @@ fn picked(target: &Target) -> String {
     match target.pick {
         Pick::All => format!("all of {of}"),
         Pick::Count(n) => format!("{n} of {of}, drawn once for the run from its recorded seed"),
+        Pick::PerNode(n) => {
+            format!("{n} of {of} on each node, drawn once for the run from its recorded seed")
+        }
         Pick::Share { fraction, up_to } => format!(
             "{} of {of}, rounded down, at least one{}, drawn once for the run from its recorded seed",
             Quantity::ratio(fraction),
@@ -136,6 +151,8 @@ pub(super) fn of_selector(selector: &Selector) -> String {
         Selector::Here(_) => "this machine".to_owned(),
         Selector::Netns(name) => format!("the network namespace `{name}`"),
         Selector::Process(name) => format!("the network namespaces of the processes `{name}`"),
+        Selector::Pods(pods) => format!("the {pods}"),
+        Selector::Service(service) => format!("the {service}"),
     }
 }
 
@@ -143,7 +160,7 @@ pub(super) fn of_selector(selector: &Selector) -> String {
 pub(super) fn count(experiment: &Experiment, selector: &Selector) -> Option<usize> {
     match selector {
         Selector::Here(_) | Selector::Netns(_) => Some(1),
-        Selector::Process(_) => None,
+        Selector::Process(_) | Selector::Pods(_) | Selector::Service(_) => None,
         Selector::Hosts(name) => {
             let lab = experiment.lab()?;
             if let Some(host) = lab.hosts.iter().find(|h| h.name == *name) {
@@ -157,14 +174,7 @@ pub(super) fn count(experiment: &Experiment, selector: &Selector) -> Option<usiz
                 return None;
             }
             let found = count(experiment, &target.selector)?;
-            Some(match target.pick {
-                Pick::All => found,
-                Pick::Count(n) => found.min(n as usize),
-                Pick::Share { fraction, up_to } => {
-                    let share = ((found as f64 * fraction + 1e-9).floor() as usize).max(1);
-                    share.min(up_to.map_or(usize::MAX, |n| n as usize)).min(found)
-                }
-            })
+            Some(target.pick.of(found))
         }
     }
 }

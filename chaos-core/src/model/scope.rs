@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{lab::Lab, target::Selector};
+use super::{cluster::Cluster, lab::Lab, target::Selector};
 use crate::span::Span;
 
 /// Where an experiment takes place.
@@ -13,6 +13,8 @@ pub enum Scope {
     Lab(Lab),
     /// The machine that the runner is on: its own namespace, named namespaces, processes.
     Machine,
+    /// A Kubernetes cluster.
+    Cluster(Cluster),
 }
 
 /// What is so of a scope: asked for by name, because a kind of scope that is not a lab need not be a machine.
@@ -21,7 +23,15 @@ impl Scope {
     pub fn lab(&self) -> Option<&Lab> {
         match self {
             Scope::Lab(lab) => Some(lab),
-            Scope::Machine => None,
+            Scope::Machine | Scope::Cluster(_) => None,
+        }
+    }
+
+    /// Returns the cluster, where that is the scope.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        match self {
+            Scope::Cluster(cluster) => Some(cluster),
+            Scope::Lab(_) | Scope::Machine => None,
         }
     }
 
@@ -34,15 +44,15 @@ impl Scope {
     pub fn is_isolated(&self) -> bool {
         match self {
             Scope::Lab(_) => true,
-            Scope::Machine => false,
+            Scope::Machine | Scope::Cluster(_) => false,
         }
     }
 
-    /// Returns whether it can only be touched with the rights of whoever it belongs to; else an ordinary user's own rights
-    /// suffice, in a user namespace.
+    /// Returns whether it can only be touched with the rights of whoever the machine belongs to; else an ordinary user's own
+    /// rights suffice: in a user namespace, or those that an API grants.
     pub fn needs_owner(&self) -> bool {
         match self {
-            Scope::Lab(_) => false,
+            Scope::Lab(_) | Scope::Cluster(_) => false,
             Scope::Machine => true,
         }
     }
@@ -51,7 +61,7 @@ impl Scope {
     pub fn includes_runner(&self) -> bool {
         match self {
             Scope::Lab(_) => false,
-            Scope::Machine => true,
+            Scope::Machine | Scope::Cluster(_) => true,
         }
     }
 }
@@ -85,6 +95,8 @@ pub enum RadiusUnit {
     Hosts,
     /// Distinct processes that any fault touches.
     Processes,
+    /// Distinct pods that any fault touches.
+    Pods,
     /// The objects that a selector finds.
     Of(Selector),
 }

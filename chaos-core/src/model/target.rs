@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::cluster::{Pods, Service};
 use crate::span::{Span, Spanned};
 
 /// Words that find objects in a scope.
@@ -18,6 +19,10 @@ pub enum Selector {
     Netns(Spanned<String>),
     /// The network namespace of the processes with this name.
     Process(Spanned<String>),
+    /// Pods of a cluster.
+    Pods(Pods),
+    /// A Service of a cluster: only as the other end of traffic.
+    Service(Service),
     /// A target declared by name.
     Named(Spanned<String>),
 }
@@ -27,6 +32,8 @@ impl Selector {
     pub fn span(&self) -> Span {
         match self {
             Selector::Here(span) => *span,
+            Selector::Pods(pods) => pods.span,
+            Selector::Service(service) => service.name.span,
             Selector::Hosts(s) | Selector::Netns(s) | Selector::Process(s) | Selector::Named(s) => s.span,
         }
     }
@@ -39,6 +46,8 @@ impl fmt::Display for Selector {
             Selector::Here(_) => f.write_str("here"),
             Selector::Netns(name) => write!(f, "netns \"{name}\""),
             Selector::Process(name) => write!(f, "process \"{name}\""),
+            Selector::Pods(pods) => pods.fmt(f),
+            Selector::Service(service) => service.fmt(f),
             Selector::Named(name) => write!(f, "{name}"),
         }
     }
@@ -64,6 +73,8 @@ pub enum Pick {
     All,
     /// So many, drawn at random from the run's seed.
     Count(u32),
+    /// So many of each node, drawn at random from the run's seed; all of a node that has fewer.
+    PerNode(u32),
     /// A fraction, rounded down but at least one, and at most `up_to`.
     Share {
         /// The fraction.
@@ -74,10 +85,10 @@ pub enum Pick {
 }
 
 impl Pick {
-    /// Returns how many are picked of this many that were found.
+    /// Returns how many are picked at most of this many that were found: with [`Pick::PerNode`] the nodes decide.
     pub fn of(self, found: usize) -> usize {
         let wanted = match self {
-            Pick::All => found,
+            Pick::All | Pick::PerNode(_) => found,
             Pick::Count(n) => n as usize,
             // A share that is whole but for a rounding error is whole.
             Pick::Share { fraction, up_to } => {

@@ -21,6 +21,10 @@ impl Kind {
     pub const NETNS: Kind = Kind(Cow::Borrowed("netns"));
     /// A process; its name is `NAME[PID@START]`.
     pub const PROCESS: Kind = Kind(Cow::Borrowed("process"));
+    /// A pod of a cluster.
+    pub const POD: Kind = Kind(Cow::Borrowed("pod"));
+    /// A Service of a cluster.
+    pub const SERVICE: Kind = Kind(Cow::Borrowed("service"));
 
     /// Returns its word.
     pub fn as_str(&self) -> &str {
@@ -104,7 +108,7 @@ impl ObjectId {
 
     /// Adds the addresses that it has at the moment.
     pub fn at(self, addresses: impl Into<Vec<IpAddr>>) -> Object {
-        Object { id: self, addresses: addresses.into() }
+        Object { id: self, addresses: addresses.into(), node: None }
     }
 }
 
@@ -131,6 +135,9 @@ pub struct Object {
     pub id: ObjectId,
     /// Its addresses, as far as known when it was looked up.
     pub addresses: Vec<IpAddr>,
+    /// The node that it runs on, where it is of a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 impl fmt::Display for Object {

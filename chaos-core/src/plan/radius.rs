@@ -37,7 +37,7 @@ pub async fn measure(
         faults.flat_map(|f| f.parts.iter().map(|p| &p.offer.ask.object)).collect();
     let of = match &experiment.scope {
         Scope::Lab(lab) => Some(lab.names().len() as u32),
-        Scope::Machine => None,
+        Scope::Machine | Scope::Cluster(_) => None,
     };
     let mut lines = Vec::new();
     let mut covered: BTreeSet<&ObjectId> = BTreeSet::new();
@@ -49,6 +49,10 @@ pub async fn measure(
             RadiusUnit::Processes => {
                 let processes = touched.iter().copied().filter(|o| o.kind == Kind::PROCESS);
                 (processes.collect(), None, "processes".to_owned())
+            }
+            RadiusUnit::Pods => {
+                let pods = touched.iter().copied().filter(|o| o.kind == Kind::POD);
+                (pods.collect(), None, "pods".to_owned())
             }
             RadiusUnit::Of(selector) => {
                 let all = everything(objects, selector, experiment).await?;

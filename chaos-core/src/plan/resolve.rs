@@ -12,7 +12,7 @@ use crate::{
     injector::Peer,
     inventory::Inventory,
     model::{
-        Experiment, Selector, Target,
+        Experiment, Pick, Selector, Target,
         packets::{Destination, Who},
     },
     non_empty::{Empty, NonEmpty},
@@ -121,6 +121,9 @@ fn unreachable(destination: &Destination, from: &ObjectId) -> PlanError {
 
 /// Draws from what was found; the order of the inventory is kept.
 fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
+    if let Pick::PerNode(most) = target.pick {
+        return per_node(most as usize, &target.name, found, run_seed);
+    }
     let count = target.pick.of(found.len());
     if count >= found.len() {
         return found;
@@ -131,10 +134,24 @@ fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
     chosen.into_iter().filter_map(|i| found.get(i).cloned()).collect()
 }
 
+/// Draws from each node on its own, so that a pod that comes or goes elsewhere changes nothing here.
+fn per_node(most: usize, target: &str, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
+    let mut nodes: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
+    for (at, object) in found.iter().enumerate() {
+        nodes.entry(object.node.clone()).or_default().push(at);
+    }
+    let mut chosen = BTreeSet::new();
+    for (node, there) in nodes {
+        let name = format!("pick {target} on {}", node.unwrap_or_default());
+        let drawn = sample(&mut seed::stream(run_seed, &name), there.len(), most.min(there.len()));
+        chosen.extend(drawn.into_iter().filter_map(|i| there.get(i).copied()));
+    }
+    found.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, object)| object).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Pick;
     use crate::place::ObjectId;
 
     fn hosts(n: usize) -> Vec<Object> {
@@ -151,6 +168,24 @@ mod tests {
         assert_eq!((half(1, None), half(3, None), half(4, None), half(10, Some(3))), (1, 1, 2, 3));
         // 0.29 × 100 is 28.999… in binary and still means 29.
         assert_eq!(pick(&target(Pick::Share { fraction: 0.29, up_to: None }), hosts(100), 1).len(), 29);
+    }
+
+    #[test]
+    fn each_node_gives_its_share_whatever_happens_on_others() {
+        let on = |node: &str, n: usize| {
+            let node = node.to_owned();
+            hosts(n).into_iter().map(move |host| Object {
+                id: ObjectId { namespace: Some(node.clone()), ..host.id },
+                node: Some(node.clone()),
+                ..host
+            })
+        };
+        let draw = |all: Vec<Object>| pick(&target(Pick::PerNode(2)), all, 7);
+        let both = draw(on("a", 9).chain(on("b", 1)).collect());
+        let of =
+            |node: &str| both.iter().filter(|o| o.node.as_deref() == Some(node)).cloned().collect::<Vec<_>>();
+        assert_eq!((of("a").len(), of("b").len()), (2, 1));
+        assert_eq!(draw(on("a", 9).collect()), of("a"), "another node does not change the draw");
     }
 
     #[test]

@@ -264,6 +264,7 @@ fn environment(out: &mut String, record: &Record) {
     let scope = match &record.plan.experiment.scope {
         Scope::Lab(lab) => format!("a lab of {}", lab.names().join(", ")),
         Scope::Machine => "the machine that the runner was on".into(),
+        Scope::Cluster(cluster) => format!("the cluster {} ({})", cluster.context, cluster.uid),
     };
     let _ = writeln!(out, "- in {}", text(&scope));
     for link in record.plan.experiment.lab().iter().flat_map(|l| &l.links) {

@@ -57,6 +57,9 @@ fn scope(plan: &Plan) -> String {
             )
         }
         Scope::Machine => "on this machine".into(),
+        Scope::Cluster(cluster) => {
+            format!("in the cluster `{}`, namespace `{}`", cluster.context, cluster.namespace)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     journal::{Entry, Journal},
     model::{self, Action, FaultSpec, Selector},
     non_empty::{Empty, NonEmpty},
-    place::{Object, ObjectId, Place, Site},
+    place::{Kind, Object, ObjectId, Place, Site},
     probe::{Observation, Opened, Prober, Probers},
     trouble::Trouble,
 };
@@ -132,6 +132,8 @@ impl Inventory for World {
             Selector::Hosts(name) => ObjectId::host(&name.value),
             Selector::Netns(name) | Selector::Named(name) => ObjectId::netns(&name.value),
             Selector::Process(name) => ObjectId::process(&name.value),
+            Selector::Pods(pods) => ObjectId::new(Kind::POD, pods.to_string()),
+            Selector::Service(service) => ObjectId::new(Kind::SERVICE, &service.name.value),
         };
         let object = |id: ObjectId| id.at([IpAddr::from([192, 0, 2, 1])]);
         let Some(count) = self.lock().objects.get(&id.name).copied() else {

@@ -2,7 +2,8 @@
 
 use chaos_core::{
     model::{
-        Abort, Evidence, Function,
+        Abort, Evidence, Function, Pods, Selector,
+        cluster::{Criterion, Workload, WorkloadKind},
         formula::Bound,
         scope::{Amount, RadiusLimit, RadiusUnit},
     },
@@ -28,6 +29,10 @@ impl Checker {
         };
         for line in &block.statements {
             let mut cursor = line.cursor();
+            if let Some(allow) = cursor.take_word("allow") {
+                self.needs_cluster(allow, "`allow`");
+                continue;
+            }
             if cursor.take_words(&["at", "most"]).is_none() {
                 self.expected(&cursor, "`at most`").help = Some("write `at most 1 host`".into());
                 continue;
@@ -44,6 +49,16 @@ impl Checker {
             let Some(at_most) = at_most else { continue };
             cursor.take_word("of");
             let of = match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
+                Some("pods" | "pod") if cursor.rest().len() == 1 && self.in_cluster => {
+                    cursor.take();
+                    Some(RadiusUnit::Pods)
+                }
+                Some(word @ ("hosts" | "host" | "processes" | "process")) if self.in_cluster => {
+                    let message = format!("a cluster has no {word} to count");
+                    self.error(Code::Misplaced, cursor.span(), message).help =
+                        Some("write `at most 1 pod`, or `at most 50% of service \"NAME\"`".into());
+                    continue;
+                }
                 // `hosts` alone counts all of them; `hosts api-*` those that match.
                 Some("hosts" | "host") if cursor.rest().len() == 1 => {
                     cursor.take();
@@ -53,7 +68,9 @@ impl Checker {
                     cursor.take();
                     Some(RadiusUnit::Processes)
                 }
-                Some(_) => self.selector(&mut cursor, names).map(RadiusUnit::Of),
+                Some(_) => {
+                    self.selector(&mut cursor, names).map(|counted| RadiusUnit::Of(endpoints(counted)))
+                }
                 None => {
                     self.expected(&cursor, "what is counted").help =
                         Some("write `at most 1 host`, or `at most 50% of api-*`".into());
@@ -200,5 +217,17 @@ impl Checker {
             self.end(&cursor, &[]);
             parts.evidence.extend(item.map(|i| Spanned::new(i, line.span)));
         }
+    }
+}
+
+/// Counts a Service by the pods that are its ready endpoints.
+fn endpoints(counted: Selector) -> Selector {
+    match counted {
+        Selector::Service(service) => {
+            let span = service.name.span;
+            let of = Workload { kind: WorkloadKind::Service, name: service.name };
+            Selector::Pods(Pods { by: Criterion::Of(of), namespace: service.namespace, span })
+        }
+        other => other,
     }
 }

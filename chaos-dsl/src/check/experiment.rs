@@ -48,6 +48,8 @@ const ONCE: &[&str] = &[
     "impact",
     "scope",
     "lab",
+    "cluster",
+    "namespace",
     "blast",
     "steady",
     "timeline",
@@ -99,6 +101,7 @@ impl Checker {
         let scope = lines.iter().find(|l| l.keyword() == "scope").and_then(|l| l.block());
         let scoped: Vec<&Statement<'_>> = scope.iter().flat_map(|b| &b.statements).collect();
         let names = self.names(&lines, &scoped, shared);
+        self.in_cluster = names.scope.cluster().is_some();
         let title = Span { end: name.span.end, ..statement.span };
         self.targets.clear();
         let mut parts = Parts::default();
@@ -172,6 +175,8 @@ impl Checker {
             let in_doubt = odd || lab.hosts.is_empty();
             names = Names::in_scope(Scope::Lab(lab));
             names.lab_in_doubt = in_doubt;
+        } else if let Some(cluster) = self.cluster(scoped) {
+            names = Names::in_scope(Scope::Cluster(cluster));
         } else {
             names = Names::in_scope(Scope::Machine);
             // So may one that is not known here have been meant to be the lab.
@@ -228,10 +233,17 @@ impl Checker {
                         Some("declare targets of a lab beside it: `target api = hosts api-* pick 1`".into());
                 }
             }
-            word @ ("cluster" | "namespace" | "context") if scoped => {
+            // Read before all others.
+            "cluster" | "namespace" if scoped && (self.in_cluster || names.scope.has_lab()) => {}
+            "context" if scoped => {
+                self.error(Code::UnknownStatement, line.span, "a scope has no `context`").help =
+                    Some("the context is what `cluster` names: `cluster \"CONTEXT\" uid \"UID\"`".into());
+            }
+            // A comma ended the target that it belongs to.
+            "follow" if scoped => self.needs_cluster(line.span, "`follow replacements`"),
+            word @ ("cluster" | "namespace" | "agents" | "allow") if scoped => {
                 self.needs_cluster(line.span, &format!("`{word}`"))
             }
-            "allow" if scoped => {}
             "owner" => parts.owner = self.one_string(&mut cursor, "the owner in quotes"),
             "hypothesis" => parts.hypothesis = self.one_string(&mut cursor, "the hypothesis in quotes"),
             "impact" => parts.impact = self.one_string(&mut cursor, "the impact in quotes").map(|i| i.value),
@@ -385,8 +397,10 @@ impl Checker {
     }
 
     fn misplaced_line(&mut self, line: &Statement<'_>, word: &str) {
-        self.error(Code::Misplaced, line.span, format!("`{word}` does not belong here")).help =
-            Some("an experiment has one `scope`, and nothing stands in it but targets".into());
+        self.error(Code::Misplaced, line.span, format!("`{word}` does not belong here")).help = Some(
+            "an experiment has one `scope`, and nothing stands in it but `cluster`, `namespace` and targets"
+                .into(),
+        );
     }
 
     fn one_string(&mut self, cursor: &mut Cursor<'_, '_>, what: &str) -> Option<Spanned<String>> {

@@ -69,10 +69,12 @@ impl Checker {
 
     /// Checks what stands behind the `=` of a fault, or of a change that is written as one.
     pub(super) fn acting(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Acting> {
-        match statement.definition().first().is_some_and(|item| item.is_word(CUSTOM)) {
+        let acting = match statement.definition().first().is_some_and(|item| item.is_word(CUSTOM)) {
             true => self.custom(statement, names),
             false => self.packets(statement, names),
-        }
+        }?;
+        self.counted(&acting.on)?;
+        Some(acting)
     }
 
     /// Checks what is done to packets.
@@ -479,7 +481,9 @@ impl Checker {
                 Who::Network { address, prefix }
             }
             Some(ItemKind::Word(word))
-                if CLUSTER_SELECTORS.contains(word) && !names.hosts().iter().any(|h| h == word) =>
+                if CLUSTER_SELECTORS.contains(word)
+                    && !self.in_cluster
+                    && !names.hosts().iter().any(|h| h == word) =>
             {
                 self.needs_cluster(start, &format!("`{word}`"));
                 return None;

@@ -5,7 +5,7 @@ mod setting;
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Connections, Probe, ProbeKind, Vantage, probe::Trust},
+    model::{Connections, Probe, ProbeKind, Selector, Vantage, probe::Trust},
     span::{Span, Spanned},
 };
 
@@ -100,9 +100,15 @@ impl Checker {
         parsed: Option<ProbeKind>,
         names: &Names,
     ) -> Option<Probe> {
+        let before = self.out.len();
         let mut from = None;
         if cursor.take_word("from").is_some() {
+            self.probing = true;
             from = self.selector(cursor, names);
+            self.probing = false;
+            if let Some(place) = &from {
+                self.counted(place)?;
+            }
         } else if cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
             // Told at the end of the statement; its block is read all the same.
             self.end(cursor, &["from"]);
@@ -116,6 +122,12 @@ impl Checker {
                 format!("the probe `{name}` does not say where it is sent from"),
             )
             .help = Some("add `from HOST`; the runner itself is not on the lab's network".into());
+        }
+        if from.is_none() && self.in_cluster && self.out.len() == before {
+            let message = format!("the probe `{name}` does not say from where");
+            self.error(Code::MissingLine, name.span, message).help = Some(
+                "add `from TARGET`, measured in its pods, or `from here`, the machine of the runner".into(),
+            );
         }
         let polled = parsed.as_ref().is_some_and(ProbeKind::is_polled);
         if polled {
@@ -144,7 +156,12 @@ impl Checker {
         Some(Probe {
             name,
             kind: draft.kind?,
-            from: from.map_or(Vantage::Runner, Vantage::Each),
+            from: match from {
+                // A cluster's runner is none of its objects.
+                Some(Selector::Here(_)) if self.in_cluster => Vantage::Runner,
+                Some(place) => Vantage::Each(place),
+                None => Vantage::Runner,
+            },
             rate: draft.rate,
             timeout: draft.timeout,
             connections: draft.connections.unwrap_or(usual),

@@ -1,7 +1,7 @@
 //! Selectors, named targets and picks.
 
 use chaos_core::{
-    model::{Pick, Scope, Selector, Target},
+    model::{Pick, Scope, Selector, Target, cluster::WorkloadKind},
     span::Spanned,
 };
 
@@ -40,7 +40,21 @@ impl Checker {
                 Some("name what it selects: `hosts api-*`".into());
             return None;
         }
-        let pick = if cursor.take_word("pick").is_some() { self.pick(&mut cursor)? } else { Pick::All };
+        self.no_service(&selector)?;
+        let pick = match cursor.take_word("pick") {
+            Some(_) => self.pick(&mut cursor)?,
+            None if names.scope.cluster().is_some() => {
+                let message = format!("the target `{name}` does not say how many of them");
+                self.error(Code::MissingLine, selector.span(), message).help =
+                    Some("add `pick 1`, `pick 50% up to 3`, `pick 1 per node` or `pick all`".into());
+                return None;
+            }
+            None => Pick::All,
+        };
+        if let Some(follow) = cursor.take_words(&["follow", "replacements"]) {
+            self.needs_cluster(follow, "`follow replacements`");
+            return None;
+        }
         self.end(&cursor, &["pick"]);
         Some(Target { name, selector, pick })
     }
@@ -59,7 +73,13 @@ impl Checker {
         if !share {
             let count = self.take_count(cursor, "the number to pick", 1, 100_000)?;
             if let Some(per) = cursor.take_word("per") {
-                self.needs_cluster(per, "`per node` or `per zone`");
+                if self.in_cluster && cursor.take_word("node").is_some() {
+                    return Some(Pick::PerNode(count));
+                }
+                self.needs_cluster(
+                    per,
+                    if self.in_cluster { "`per zone`" } else { "`per node` or `per zone`" },
+                );
                 return None;
             }
             return Some(Pick::Count(count));
@@ -82,6 +102,17 @@ impl Checker {
             return None;
         };
         if CLUSTER_SELECTORS.contains(&word.text) && !names.hosts().iter().any(|h| h == word.text) {
+            if self.in_cluster && matches!(word.text, "pods" | "service") {
+                return self.of_cluster(word, cursor);
+            }
+            let workload = WorkloadKind::ALL.iter().any(|kind| kind.word() == word.text);
+            if self.in_cluster && workload {
+                let name = self.take_string(cursor, "its name in quotes")?;
+                let message = format!("nothing runs in a {} itself", word.text);
+                self.error(Code::Misplaced, word.span, message).help =
+                    Some(format!("name its pods: `pods of {} \"{name}\"`", word.text));
+                return None;
+            }
             self.needs_cluster(word.span, &format!("`{}`", word.text));
             while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_)) && !i.is_word("on")) {
                 cursor.take();
@@ -89,6 +120,7 @@ impl Checker {
             return None;
         }
         match word.text {
+            "here" if self.in_cluster && self.probing => Some(Selector::Here(word.span)),
             "here" => self.on_machine(names, word.span).then_some(Selector::Here(word.span)),
             "netns" => {
                 let name = self.take_string(cursor, "the namespace's name in quotes")?;
@@ -134,6 +166,12 @@ impl Checker {
     fn on_machine(&mut self, names: &Names, span: chaos_core::span::Span) -> bool {
         match &names.scope {
             Scope::Machine => true,
+            Scope::Cluster(_) => {
+                self.error(Code::OutsideScope, span, "this is outside of the cluster").help = Some(
+                    "a fault is on pods; only a probe can be `from here`, the machine of the runner".into(),
+                );
+                false
+            }
             Scope::Lab(_) => {
                 self.error(Code::OutsideScope, span, "this is outside of the lab").help = Some(
                     "an experiment with a `lab` only touches its hosts; remove the lab, or name a host"
