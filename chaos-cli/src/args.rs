@@ -179,6 +179,9 @@ pub(crate) struct Planning {
     /// Allow only these mechanisms, such as `tcx` or `netem`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) backend: Vec<String>,
+    /// The image that agents in pods are started from; without it `localhost/chaos-agent:VERSION`, from the nodes' own stores
+    #[arg(long, value_name = "IMAGE", env = "CHAOS_AGENT_IMAGE")]
+    pub(crate) agent_image: Option<String>,
     /// Allow exec probes to run their commands, with the rights of this process
     #[arg(long)]
     pub(crate) allow_exec: bool,

@@ -18,6 +18,9 @@ pub(crate) fn of(
     if let Some(other) = beside {
         world = world.agents_of(other);
     }
+    if let Some(image) = &planning.agent_image {
+        world = world.agent_image(image);
+    }
     if planning.allow_exec {
         world = world.allow_exec();
     }

@@ -8,8 +8,8 @@
 //! 5. [`Worlds`] carries out many runs, for the matrices and searches of [`core::series`]; `Scenario` is a `.chaos` file that is
 //!    searched.
 //!
-//! The libraries themselves are re-exported as [`core`], [`agent`], [`faults`], `lab`, `probes` and `dsl`; the last three are
-//! behind the features `lab`, `probes` and `language`.
+//! The libraries themselves are re-exported as [`core`], [`agent`], [`faults`], `kube`, `lab`, `probes` and `dsl`; the last four are
+//! behind the features `kube`, `lab`, `probes` and `language`.
 //!
 //! ```no_run
 //! use chaos::{World, core::model::Experiment};
@@ -34,6 +34,8 @@ pub use chaos_core as core;
 #[cfg(feature = "language")]
 pub use chaos_dsl as dsl;
 pub use chaos_faults as faults;
+#[cfg(feature = "kube")]
+pub use chaos_kube as kube;
 #[cfg(feature = "lab")]
 pub use chaos_lab as lab;
 #[cfg(feature = "probes")]

@@ -30,6 +30,8 @@ pub(crate) fn network(executable: Option<&Path>, backends: &[String]) -> Result<
 /// [`chaos_core::restore`].
 pub struct Restorers {
     network: Arc<AgentInjector>,
+    #[cfg(feature = "kube")]
+    pods: Arc<chaos_kube::PodInjector>,
     injectors: Vec<Arc<dyn Injector>>,
 }
 
@@ -45,7 +47,24 @@ impl Restorers {
         let programs = Some(Arc::new(chaos_lab::LabPrograms::of_dead_runs()) as Arc<dyn Injector>);
         #[cfg(not(feature = "lab"))]
         let programs = None;
-        Ok(Restorers { injectors: all(network.clone(), programs), network })
+        #[cfg_attr(
+            not(feature = "kube"),
+            expect(unused_mut, reason = "only a build with Kubernetes adds to them")
+        )]
+        let mut injectors = all(network.clone(), programs);
+        #[cfg(feature = "kube")]
+        let pods = {
+            // Each record names the image that its agent was started from.
+            let pods = Arc::new(pods(AGENT_IMAGE, &[])?);
+            injectors.push(pods.clone());
+            pods
+        };
+        Ok(Restorers {
+            injectors,
+            network,
+            #[cfg(feature = "kube")]
+            pods,
+        })
     }
 
     /// Adds an injector that a harness brought to its runs.
@@ -65,7 +84,27 @@ impl Restorers {
     /// # Errors
     /// Something that it held could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
-        self.network.close().await
+        let closed = self.network.close().await;
+        #[cfg(feature = "kube")]
+        let closed = closed.and(self.pods.close().await);
+        closed
+    }
+}
+
+/// The image of agents in pods where none is named.
+pub(crate) const AGENT_IMAGE: &str = concat!("localhost/chaos-agent:", env!("CARGO_PKG_VERSION"));
+
+/// Makes what injects network faults in pods.
+#[cfg(feature = "kube")]
+pub(crate) fn pods(image: &str, backends: &[String]) -> Result<chaos_kube::PodInjector, Trouble> {
+    let network = chaos_kube::Hosted { name: chaos_faults::NAME, handles: chaos_faults::handles };
+    let pods = chaos_kube::PodInjector::new(network, image);
+    match NonEmpty::try_from(backends.to_vec()) {
+        Ok(backends) => {
+            let settings = serde_json::to_value(Settings::only(backends));
+            Ok(pods.set(settings.map_err(|error| Trouble::internal(error.to_string()))?))
+        }
+        Err(_) => Ok(pods),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct World {
     inventory: Arc<dyn Inventory>,
     environment: Arc<dyn Environment>,
     network: Arc<AgentInjector>,
+    #[cfg(feature = "kube")]
+    pods: Option<Arc<chaos_kube::PodInjector>>,
     injectors: Vec<Arc<dyn Injector>>,
     probers: Arc<dyn Probers>,
     journals: PathBuf,
@@ -170,7 +172,13 @@ impl World {
     /// # Errors
     /// Something could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
-        self.network.close().await
+        let closed = self.network.close().await;
+        #[cfg(feature = "kube")]
+        let closed = match &self.pods {
+            Some(pods) => closed.and(pods.close().await),
+            None => closed,
+        };
+        closed
     }
 }
 
@@ -180,6 +188,7 @@ pub struct WorldBuilder {
     executable: Option<PathBuf>,
     network: Option<Arc<AgentInjector>>,
     backends: Vec<String>,
+    agent_image: String,
     inventory: Option<Arc<dyn Inventory>>,
     environment: Option<Arc<dyn Environment>>,
     injectors: Vec<Arc<dyn Injector>>,
@@ -202,6 +211,7 @@ impl WorldBuilder {
             executable: roles::own_executable(),
             network: None,
             backends: Vec::new(),
+            agent_image: machine::AGENT_IMAGE.to_owned(),
             inventory: None,
             environment: None,
             injectors: Vec::new(),
@@ -229,6 +239,13 @@ impl WorldBuilder {
     /// Offers no other mechanisms than these, by the names that plans show.
     pub fn backends<S: Into<String>>(mut self, backends: impl IntoIterator<Item = S>) -> Self {
         self.backends.extend(backends.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the image that agents in pods are started from; its entry point is the agent. Without it, that of this version in the
+    /// nodes' own stores, `localhost/chaos-agent:VERSION`.
+    pub fn agent_image(mut self, image: impl Into<String>) -> Self {
+        self.agent_image = image.into();
         self
     }
 
@@ -294,17 +311,17 @@ impl WorldBuilder {
             None => machine::network(executable, &self.backends)?,
         };
         let surroundings = match (self.inventory, self.environment) {
-            (Some(inventory), Some(environment)) => Surroundings { inventory, environment, programs: None },
+            (Some(inventory), Some(environment)) => Surroundings::stated(inventory, environment),
             (inventory, environment) => {
-                let usual = Surroundings::of(experiment, executable)?;
+                let usual = Surroundings::of(experiment, executable, &self.agent_image, &self.backends)?;
                 Surroundings {
                     inventory: inventory.unwrap_or(usual.inventory),
                     environment: environment.unwrap_or(usual.environment),
-                    programs: usual.programs,
+                    ..usual
                 }
             }
         };
-        let probers = match self.probers {
+        let probers: Arc<dyn Probers> = match self.probers {
             Some(probers) => probers,
             #[cfg(feature = "probes")]
             None => Arc::new(self.standard),
@@ -314,12 +331,24 @@ impl WorldBuilder {
                     .with_help("hand in probers, or build `chaos` with its feature `probes`"));
             }
         };
+        #[cfg(feature = "kube")]
+        let (probers, mut injectors) = match &surroundings.cluster {
+            // The agent of the runner's machine reaches no pod.
+            Some((link, pods)) => {
+                let placed = chaos_kube::PlacedProbers::new(probers, pods.probers(link));
+                (Arc::new(placed) as Arc<dyn Probers>, vec![Arc::clone(pods) as Arc<dyn Injector>])
+            }
+            None => (probers, machine::all(network.clone(), surroundings.programs)),
+        };
+        #[cfg(not(feature = "kube"))]
         let mut injectors = machine::all(network.clone(), surroundings.programs);
         injectors.extend(self.injectors);
         Ok(World {
             inventory: surroundings.inventory,
             environment: surroundings.environment,
             network,
+            #[cfg(feature = "kube")]
+            pods: surroundings.cluster.map(|(_, pods)| pods),
             injectors,
             probers,
             journals: self.journals,
@@ -332,24 +361,68 @@ struct Surroundings {
     inventory: Arc<dyn Inventory>,
     environment: Arc<dyn Environment>,
     programs: Option<Arc<dyn Injector>>,
+    #[cfg(feature = "kube")]
+    cluster: Option<(Arc<chaos_kube::Link>, Arc<chaos_kube::PodInjector>)>,
 }
 
 impl Surroundings {
-    /// The experiment's lab, or this machine where it has none.
-    fn of(experiment: &Experiment, executable: Option<&Path>) -> Result<Surroundings, Trouble> {
+    /// Those of a harness.
+    fn stated(inventory: Arc<dyn Inventory>, environment: Arc<dyn Environment>) -> Self {
+        Surroundings {
+            inventory,
+            environment,
+            programs: None,
+            #[cfg(feature = "kube")]
+            cluster: None,
+        }
+    }
+
+    /// The experiment's lab or cluster, or this machine where it has none.
+    fn of(
+        experiment: &Experiment,
+        executable: Option<&Path>,
+        image: &str,
+        backends: &[String],
+    ) -> Result<Surroundings, Trouble> {
         match &experiment.scope {
             Scope::Lab(lab) => Surroundings::in_lab(lab, executable),
-            Scope::Machine => Ok(Surroundings {
-                inventory: Arc::new(chaos_faults::MachineInventory),
-                environment: Arc::new(chaos_faults::MachineEnvironment),
-                programs: None,
-            }),
-            Scope::Cluster(cluster) => Err(Trouble::absent(format!(
-                "the cluster `{}` cannot be reached: this build has no Kubernetes",
-                cluster.context
-            ))
-            .with_help("run it with a `chaos` that was built with its feature `kube`")),
+            Scope::Machine => Ok(Surroundings::stated(
+                Arc::new(chaos_faults::MachineInventory),
+                Arc::new(chaos_faults::MachineEnvironment),
+            )),
+            Scope::Cluster(cluster) => Surroundings::in_cluster(cluster, image, backends),
         }
+    }
+
+    #[cfg(feature = "kube")]
+    fn in_cluster(
+        cluster: &chaos_core::model::Cluster,
+        image: &str,
+        backends: &[String],
+    ) -> Result<Surroundings, Trouble> {
+        let link = chaos_kube::Link::to(cluster);
+        let pods = Arc::new(machine::pods(image, backends)?);
+        pods.reach(&link);
+        Ok(Surroundings {
+            cluster: Some((Arc::clone(&link), pods)),
+            ..Surroundings::stated(
+                Arc::new(chaos_kube::ClusterInventory::new(Arc::clone(&link))),
+                Arc::new(chaos_kube::ClusterEnvironment::new(link)),
+            )
+        })
+    }
+
+    #[cfg(not(feature = "kube"))]
+    fn in_cluster(
+        cluster: &chaos_core::model::Cluster,
+        _: &str,
+        _: &[String],
+    ) -> Result<Surroundings, Trouble> {
+        Err(Trouble::absent(format!(
+            "the cluster `{}` cannot be reached: this build has no Kubernetes",
+            cluster.context
+        ))
+        .with_help("run it with a `chaos` that was built with its feature `kube`"))
     }
 
     #[cfg(feature = "lab")]
@@ -366,6 +439,8 @@ impl Surroundings {
             inventory: Arc::new(inventory),
             programs: Some(Arc::new(chaos_lab::LabPrograms::new(environment.clone()))),
             environment,
+            #[cfg(feature = "kube")]
+            cluster: None,
         })
     }
 

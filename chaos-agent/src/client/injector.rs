@@ -35,6 +35,19 @@ impl AgentInjector {
     pub async fn close(&self) -> Result<(), Trouble> {
         self.agents.close().await
     }
+
+    /// Asks the agent for a site how an ask can be met there, which starts it where it does not run yet: the trait's own
+    /// [`offer`](Injector::offer) asks on the runner's machine.
+    ///
+    /// # Errors
+    /// No agent can be started there, or it cannot be done there.
+    pub async fn offer_at(&self, site: &Site, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
+        let request = Request::Offer { injector: self.name.clone(), ask: ask.clone() };
+        match self.agents.call_any(site, request).await? {
+            Answer::Offers(offers) => Ok(offers),
+            other => Err(unexpected(&other)),
+        }
+    }
 }
 
 #[async_trait]
@@ -48,11 +61,7 @@ impl Injector for AgentInjector {
     }
 
     async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        let request = Request::Offer { injector: self.name.clone(), ask: ask.clone() };
-        match self.agents.call(&Site::Runner, request).await? {
-            Answer::Offers(offers) => Ok(offers),
-            other => Err(unexpected(&other)),
-        }
+        self.offer_at(&Site::Runner, ask).await
     }
 
     async fn prepare(

@@ -48,12 +48,12 @@ impl Scope {
         }
     }
 
-    /// Returns whether it can only be touched with the rights of whoever the machine belongs to; else an ordinary user's own
-    /// rights suffice: in a user namespace, or those that an API grants.
+    /// Returns whether it can only be touched with the rights of whoever it belongs to; else an ordinary user's own rights
+    /// suffice, in a user namespace.
     pub fn needs_owner(&self) -> bool {
         match self {
-            Scope::Lab(_) | Scope::Cluster(_) => false,
-            Scope::Machine => true,
+            Scope::Lab(_) => false,
+            Scope::Machine | Scope::Cluster(_) => true,
         }
     }
 

@@ -1,0 +1,310 @@
+//! Faults on pods, which agents in them carry out.
+//!
+//! Planning touches no pod, and which mechanism a pod allows is only known in it: the plan holds one offer for each pod, and the
+//! agent chooses when the fault is prepared. What it chose, and all that it needs to put things back, is the state of the one
+//! record that goes into the journal.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chaos_agent::{AgentInjector, AgentProbers, Agents};
+use chaos_core::{
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Undo},
+    model::{Action, Cluster},
+    place::{Kind, ObjectId, Place, Site},
+    trouble::Trouble,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Link, PodTransport, environment};
+
+/// The name under which undo records find this injector.
+const NAME: &str = "pods";
+
+/// What stands between the id of a fault's record and the number of one of its parts in the pod.
+const PART: char = '#';
+
+/// The injector that the agents host: its name, and what it handles.
+#[derive(Clone, Copy)]
+pub struct Hosted {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it does an action.
+    pub handles: fn(&Action) -> bool,
+}
+
+/// Puts faults on pods through the agents in them.
+pub struct PodInjector {
+    hosted: Hosted,
+    image: String,
+    /// What the injector in each agent is set to.
+    settings: Option<serde_json::Value>,
+    /// By the uid of the cluster.
+    clusters: Mutex<BTreeMap<String, Arc<Hands>>>,
+}
+
+/// The agents of one cluster.
+struct Hands {
+    link: Arc<Link>,
+    agents: Arc<Agents>,
+    injector: Arc<AgentInjector>,
+}
+
+/// What the record of a fault on a pod holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// Where the pod is, so that the record is enough to find it again.
+    cluster: Cluster,
+    /// What another agent is started from.
+    image: String,
+    /// What the agent made of it, in the order of injecting.
+    parts: Vec<Undo>,
+}
+
+impl PodInjector {
+    /// Has this injector hosted by agents from this image.
+    pub fn new(hosted: Hosted, image: impl Into<String>) -> Self {
+        PodInjector { hosted, image: image.into(), settings: None, clusters: Mutex::default() }
+    }
+
+    /// Has the hosted injector set to this in every agent.
+    #[must_use]
+    pub fn set(self, settings: serde_json::Value) -> Self {
+        PodInjector { settings: Some(settings), ..self }
+    }
+
+    /// Takes the way to the cluster of a run; the records of others open their own.
+    pub fn reach(&self, link: &Arc<Link>) {
+        self.hands_at(link.cluster(), &self.image, || Arc::clone(link));
+    }
+
+    /// Returns what measures probes through the agents of a cluster.
+    pub fn probers(&self, link: &Arc<Link>) -> AgentProbers {
+        self.hands_at(link.cluster(), &self.image, || Arc::clone(link)).agents.probers()
+    }
+
+    /// Takes back what is still in place, and ends the agents.
+    ///
+    /// # Errors
+    /// Something could not be reverted.
+    pub async fn close(&self) -> Result<(), Trouble> {
+        let all: Vec<_> =
+            self.clusters.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut closed = Ok(());
+        for hands in all {
+            closed = closed.and(hands.agents.close().await);
+        }
+        closed
+    }
+
+    fn hands_at(&self, cluster: &Cluster, image: &str, link: impl FnOnce() -> Arc<Link>) -> Arc<Hands> {
+        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        let hands = clusters.entry(cluster.uid.value.clone()).or_insert_with(|| {
+            let link = link();
+            let agents = Agents::new(PodTransport::new(Arc::clone(&link), image));
+            if let Some(settings) = &self.settings {
+                // A value is its own JSON form.
+                agents.set(self.hosted.name, settings).unwrap_or_default();
+            }
+            let injector = Arc::new(agents.injector(self.hosted.name, self.hosted.handles));
+            Arc::new(Hands { link, agents, injector })
+        });
+        Arc::clone(hands)
+    }
+
+    /// The cluster of a run, which its plan was made for.
+    fn current(&self) -> Result<Arc<Hands>, Trouble> {
+        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = clusters.values().next().cloned();
+        first.ok_or_else(|| Trouble::internal("no cluster was given to the injector of pods"))
+    }
+
+    fn read(&self, undo: &Undo) -> Result<(Arc<Hands>, Vec<Undo>), Trouble> {
+        let state: State = Deserialize::deserialize(&undo.state).map_err(|error| {
+            Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id))
+        })?;
+        let State { cluster, image, parts } = state;
+        Ok((self.hands_at(&cluster, &image, || Link::to(&cluster)), parts))
+    }
+}
+
+#[async_trait]
+impl Injector for PodInjector {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn handles(&self, action: &Action) -> bool {
+        (self.hosted.handles)(action)
+    }
+
+    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
+        if ask.object.kind != Kind::POD {
+            return Err(Trouble::unable(format!("{} is not a pod", ask.object)));
+        }
+        let image = &self.image;
+        Ok(vec![Offer {
+            backend: "agent in the pod".into(),
+            ask: ask.clone(),
+            hold: Hold::Agent,
+            does: vec![
+                format!(
+                    "adds an ephemeral container from `{image}` to the pod, which stays in its specification until the pod goes"
+                ),
+                "an agent in it chooses the mechanism that the pod allows, and holds the fault".into(),
+            ],
+            undoes: "the agent takes the fault away, at the latest 4 s after it last heard of the runner"
+                .into(),
+            because: Vec::new(),
+        }])
+    }
+
+    async fn prepare(
+        &self,
+        id: &str,
+        offer: &Offer,
+        place: &Place,
+        deadline: Duration,
+    ) -> Result<Undo, Trouble> {
+        let hands = self.current()?;
+        let offers = hands.injector.offer_at(&place.site, &offer.ask).await?;
+        let mut parts = Vec::new();
+        for (number, offer) in offers.iter().enumerate() {
+            let id = format!("{id}{PART}{}", number + 1);
+            parts.push(hands.injector.prepare(&id, offer, place, deadline).await?);
+        }
+        let chosen: Vec<&str> = offers.iter().map(|offer| offer.backend.as_str()).collect();
+        let held = offers.iter().all(|offer| offer.hold == Hold::Kernel);
+        let offer = Offer {
+            backend: chosen.join(" and "),
+            hold: if held { Hold::Kernel } else { Hold::Agent },
+            does: offers.iter().flat_map(|offer| offer.does.clone()).collect(),
+            because: offers.iter().flat_map(|offer| offer.because.clone()).collect(),
+            ..offer.clone()
+        };
+        let line = parts.iter().map(|part| part.line.as_str()).collect::<Vec<_>>().join("; ");
+        let state = State { cluster: hands.link.cluster().clone(), image: self.image.clone(), parts };
+        let state = serde_json::to_value(&state).map_err(|error| Trouble::internal(error.to_string()))?;
+        let (id, injector) = (id.to_owned(), NAME.to_owned());
+        Ok(Undo { id, injector, offer, site: place.site.clone(), deadline, state, line })
+    }
+
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
+        let (hands, parts) = self.read(undo)?;
+        for part in &parts {
+            hands.injector.inject(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn release(&self, undos: &[Undo]) {
+        for undo in undos {
+            if let Ok((hands, parts)) = self.read(undo) {
+                hands.injector.release(&parts).await;
+            }
+        }
+    }
+
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
+        let (hands, parts) = self.read(undo)?;
+        let mut reverted = Ok(());
+        for part in parts.iter().rev() {
+            reverted = reverted.and(hands.injector.revert(part).await);
+        }
+        match reverted {
+            Ok(()) => Ok(()),
+            // With the pod went its network, and every fault on it.
+            Err(_) if gone(&hands.link, &undo.site).await => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
+        let (hands, parts) = self.read(undo)?;
+        let mut whole = Measured::nothing(undo.offer.ask.work.unit());
+        for part in &parts {
+            whole = joined(whole, hands.injector.effect(part).await?);
+        }
+        Ok(whole)
+    }
+
+    async fn lost(&self) -> Lost {
+        let Ok(hands) = self.current() else { return std::future::pending().await };
+        let Lost { ids, reason } = hands.injector.lost().await;
+        // What is lost in part is lost.
+        let ids: BTreeSet<&str> =
+            ids.iter().map(|id| id.rsplit_once(PART).map_or(&**id, |(whole, _)| whole)).collect();
+        Lost { ids: ids.into_iter().map(str::to_owned).collect(), reason }
+    }
+
+    async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        let (hands, parts) = self.read(undo)?;
+        if gone(&hands.link, &undo.site).await {
+            return Ok(Vec::new());
+        }
+        let mut lines = Vec::new();
+        for part in &parts {
+            lines.extend(hands.injector.standing(part).await?);
+        }
+        Ok(lines)
+    }
+
+    async fn leftovers(&self, _: &ObjectId) -> Result<Vec<String>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    async fn changed_by_others(&self, undo: &Undo) -> Vec<String> {
+        let Ok((hands, parts)) = self.read(undo) else { return Vec::new() };
+        if gone(&hands.link, &undo.site).await {
+            return vec![format!("{} is gone, and its network with it", undo.offer.ask.object)];
+        }
+        let mut lines = Vec::new();
+        for part in &parts {
+            lines.extend(hands.injector.changed_by_others(part).await);
+        }
+        lines
+    }
+
+    async fn evidence(&self, place: &Place) -> Vec<String> {
+        match self.current() {
+            Ok(hands) => hands.injector.evidence(place).await,
+            Err(error) => vec![error.to_string()],
+        }
+    }
+}
+
+/// Returns whether the pod of a site is known to be gone, with everything in its network; not knowing is a no.
+async fn gone(link: &Link, site: &Site) -> bool {
+    let Site::Agent { of } = site else { return false };
+    let Ok(client) = link.client().await else { return false };
+    match environment::same(link, &client, of).await {
+        Ok(None) => true,
+        // What ended does not come back; its network is taken down with it.
+        Ok(Some(pod)) => {
+            let phase = pod.status.and_then(|status| status.phase);
+            matches!(phase.as_deref(), Some("Succeeded" | "Failed"))
+        }
+        Err(_) => false,
+    }
+}
+
+/// Adds up what the parts of one fault did.
+fn joined(whole: Measured, part: Measured) -> Measured {
+    let line =
+        [whole.line, part.line].into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    Measured {
+        unit: part.unit,
+        seen: whole.seen.max(part.seen),
+        met: whole.met + part.met,
+        changed: whole.changed + part.changed,
+        each: whole.each.into_iter().chain(part.each).collect(),
+        bypassed: whole.bypassed + part.bypassed,
+        delay: whole.delay.or(part.delay),
+        line,
+    }
+}

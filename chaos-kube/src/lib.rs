@@ -1,0 +1,31 @@
+//! Kubernetes: a cluster's pods as targets, and agents in them.
+//!
+//! 1. A [`Link`] leads to one cluster, and to no other: the uid of its namespace `kube-system` is looked at first.
+//! 2. [`ClusterInventory`] finds pods and Services by what the language says of them; [`ClusterEnvironment`] says that a pod is
+//!    reached by an agent in it.
+//! 3. [`PodTransport`] starts that agent as an ephemeral container of the pod, and talks to it through the API server.
+//! 4. [`PodInjector`] has the agents inject: what exactly is decided in the pod, because only there it can be found out.
+//! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here.
+//!
+//! What faults are, this crate does not know; nothing of it is part of the agent.
+
+mod container;
+mod environment;
+#[cfg(test)]
+mod fake;
+mod injector;
+mod inventory;
+mod link;
+mod pod;
+mod probers;
+mod query;
+mod transport;
+
+pub use self::{
+    environment::ClusterEnvironment,
+    injector::{Hosted, PodInjector},
+    inventory::ClusterInventory,
+    link::Link,
+    probers::PlacedProbers,
+    transport::PodTransport,
+};

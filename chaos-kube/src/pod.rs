@@ -1,0 +1,65 @@
+//! A pod as a target.
+
+use chaos_core::place::{Kind, Object, ObjectId};
+use k8s_openapi::api::core::v1::Pod;
+
+/// Why a pod cannot be a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is not running now: its phase, or that it is being deleted.
+    Idle(String),
+    /// It may not be touched.
+    Protected(String),
+}
+
+/// Returns the identity of a pod.
+pub(crate) fn id(pod: &Pod) -> ObjectId {
+    ObjectId {
+        kind: Kind::POD,
+        namespace: pod.metadata.namespace.clone(),
+        name: pod.metadata.name.clone().unwrap_or_default(),
+        uid: pod.metadata.uid.clone(),
+    }
+}
+
+/// Returns a pod as an object, with what it has at the moment.
+pub(crate) fn object(pod: &Pod) -> Object {
+    let addresses = pod.status.iter().flat_map(|s| s.pod_ips.iter().flatten());
+    let addresses: Vec<_> = addresses.filter_map(|a| a.ip.parse().ok()).collect();
+    Object { node: pod.spec.as_ref().and_then(|s| s.node_name.clone()), ..id(pod).at(addresses) }
+}
+
+/// Returns why a pod cannot be a target, if it cannot.
+pub(crate) fn unfit(pod: &Pod) -> Option<Unfit> {
+    let spec = pod.spec.as_ref();
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    if pod.metadata.namespace.as_deref() == Some("kube-system") {
+        return Some(Unfit::Protected(format!(
+            "`{name}` is of the namespace `kube-system`, which the cluster itself runs in"
+        )));
+    }
+    if spec.and_then(|s| s.host_network) == Some(true) {
+        let why = format!(
+            "`{name}` uses its node's own network (hostNetwork), so a fault would be on the whole node"
+        );
+        return Some(Unfit::Protected(why));
+    }
+    if spec.and_then(|s| s.os.as_ref()).is_some_and(|os| os.name == "windows") {
+        return Some(Unfit::Protected(format!("`{name}` runs on Windows, and the agent needs Linux")));
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Some(Unfit::Idle("terminating".into()));
+    }
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Unknown");
+    match phase {
+        "Running" => None,
+        "Succeeded" | "Failed" => Some(Unfit::Idle(format!("ended ({phase})"))),
+        phase => Some(Unfit::Idle(phase.to_owned())),
+    }
+}
+
+/// Returns the uid of the controller that owns an object.
+pub(crate) fn owner(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Option<&str> {
+    let owners = meta.owner_references.iter().flatten();
+    owners.filter(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str()).next()
+}
