@@ -27,7 +27,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    injector::Undo,
+    injector::{Hold, Undo},
     journal::{Entry, History},
     probe::Observation,
 };
@@ -109,6 +109,8 @@ struct Inner {
     objects: BTreeMap<String, u32>,
     /// Whether each effect of a fault is a part of its own.
     split: bool,
+    /// What is chosen when a fault is prepared, where that is not what was offered.
+    chosen: Option<(String, Hold)>,
     log: Vec<(Door, String)>,
     in_place: Vec<String>,
     undos: Vec<Undo>,
@@ -159,6 +161,7 @@ impl World {
                 under_way: BTreeMap::new(),
                 objects: BTreeMap::new(),
                 split: false,
+                chosen: None,
                 log: Vec::new(),
                 in_place: Vec::new(),
                 undos: Vec::new(),
@@ -205,6 +208,11 @@ impl World {
     /// Makes each effect of a fault a part of its own.
     pub fn split(&self) {
         self.lock().split = true;
+    }
+
+    /// Has the mechanism of a fault chosen when it is prepared, and not when it is offered.
+    pub fn chooses(&self, backend: &str, hold: Hold) {
+        self.lock().chosen = Some((backend.to_owned(), hold));
     }
 
     /// Returns how many calls through a door were under way at once, at most.

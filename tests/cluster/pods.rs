@@ -58,6 +58,40 @@ fn a_loss_toward_a_service_costs_time() {
 }
 
 #[test]
+fn little_bandwidth_toward_a_service_costs_time() {
+    let changes = [
+        ("delay extra on client", "bandwidth 96kbit burst 2kb on client"),
+        (
+            "\"slower by that much\": p50(get.ttfb) >= baseline + 40ms",
+            "\"slower\": p95(get.latency) >= baseline + 100ms",
+        ),
+        ("    \"and no more\":         p50(get.ttfb) <= baseline + 90ms during slow\n", ""),
+        // Half as much again as gets through, for so long that no request waits for its whole timeout.
+        ("20/s", "40/s"),
+        ("hold     10s", "hold     3s"),
+        ("  param extra = 50ms in 0ms .. 1s\n", ""),
+        (
+            "with {extra} more on the way, each answer takes that much longer and none is lost",
+            "a narrow way costs time",
+        ),
+    ];
+    let Some((ended, _)) = run("delay.chaos", &changes) else { return };
+    ended.exits(0).says("bandwidth 96kbit");
+}
+
+#[test]
+fn pods_are_parted_from_the_pods_of_another_deployment() {
+    let changes = [
+        ("block client to service \"web\"", "partition client from pods where app = \"web\""),
+        ("\"http://web/\"", "\"http://whole:8080/\""),
+    ];
+    let Some((ended, record)) = run("block.chaos", &changes) else { return };
+    ended.exits(0).says("partition");
+    let parts = record["parts"].as_array().expect("a record has parts");
+    assert!(parts.iter().all(|part| part["backend"] == "tcx" && part["hold"] == "kernel"), "{parts:?}");
+}
+
+#[test]
 fn what_is_asked_from_here_is_measured_here() {
     let changes = [(
         "  # Measured in the pod",

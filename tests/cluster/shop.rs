@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use chaos_tests::{Chaos, Running, repository};
+use chaos_tests::{Chaos, Running, repository, wait_until};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -38,6 +38,11 @@ impl Shop {
         for name in ["client", "web", "other"] {
             let name = format!("deployment/{name}");
             shop.kubectl(&["-n", &shop.namespace, "rollout", "status", &name, "--timeout=60s"]);
+        }
+        // A node takes a moment to lead a Service's address to pods that are ready.
+        let client = shop.pod("client");
+        for service in ["web", "other"] {
+            assert!(wait_until(|| shop.request(&client, service).is_some()), "`{service}` does not answer");
         }
         Some(shop)
     }
@@ -99,9 +104,10 @@ impl Shop {
         ])
     }
 
-    /// Says what stands in a pod's network: its interfaces, queues and filters, without what counts on.
+    /// Says what stands in a pod's network: its interfaces, queues and filters. The length of an interface's queue is left out: the kernel
+    /// sets it where there was none when a queue is first put on it, and does not unset it.
     pub(crate) fn network(&self, pod: &str) -> String {
-        const LOOK: &str = "ip -o link | sed 's/ qlen.*//'; tc qdisc show; \
+        const LOOK: &str = "ip -o link | sed -E 's/( qlen [0-9]+)? *[\\\\] */ /'; tc qdisc show; \
                             for i in $(ls /sys/class/net); do tc filter show dev $i; tc filter show dev $i ingress; done 2>/dev/null; true";
         self.kubectl(&["-n", &self.namespace, "exec", pod, "-c", "main", "--", "sh", "-c", LOOK])
     }

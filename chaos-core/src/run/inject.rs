@@ -135,7 +135,7 @@ impl Context {
     /// Injects one part that is in the journal.
     async fn inject_one(&self, putting: &Putting<'_>, owed: &Owed) -> Result<(), AbortCause> {
         let Owed { index, undo, injector, .. } = owed.clone();
-        let (does, id) = (putting.part.offer.does.join(", "), undo.id.clone());
+        let (does, id) = (undo.offer.does.join(", "), undo.id.clone());
         self.parts.step(index, Step::Injecting, self.now(), &does);
         self.scribe.note(Entry::Injecting { id: id.clone() });
         let inject = async move { injector.inject(&undo).await };

@@ -98,7 +98,13 @@ impl Parts {
     /// A part is prepared: from now on it is owed a revert.
     pub(crate) fn prepared(&self, owed: Owed, at: Nanos) {
         let (index, line) = (owed.index, owed.undo.line.clone());
-        self.lock().slots[index].owed = Some(owed);
+        let mut inner = self.lock();
+        let slot = &mut inner.slots[index];
+        // What was chosen counts, where the plan could only say who chooses.
+        slot.record.backend.clone_from(&owed.undo.offer.backend);
+        slot.record.hold = owed.undo.offer.hold;
+        slot.owed = Some(owed);
+        drop(inner);
         self.step(index, Step::Prepared, at, &line);
     }
 

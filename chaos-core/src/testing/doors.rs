@@ -52,10 +52,19 @@ impl Injector for World {
         place: &Place,
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
+        let mut offer = offer.clone();
+        if let Some((backend, hold)) = &self.lock().chosen {
+            offer = Offer {
+                backend: backend.clone(),
+                hold: *hold,
+                does: vec![format!("does it by {backend}")],
+                ..offer
+            };
+        }
         let undo = Undo {
             id: id.to_owned(),
             injector: "scripted".into(),
-            offer: offer.clone(),
+            offer,
             deadline,
             site: place.site.clone(),
             state: serde_json::Value::Null,

@@ -2,6 +2,7 @@
 
 use super::{random::assert_waves, *};
 use crate::{
+    injector::Hold,
     model::{FaultSpec, Step},
     run::{
         Completion, What,
@@ -206,4 +207,19 @@ async fn a_thousand_objects_are_ordinary() {
     // A thousand by 64 are 16 turns.
     let rollback = finished.record.stages.iter().find(|s| s.stage.to_string() == "rollback").unwrap();
     assert!(rollback.end - rollback.start < 200_000_000, "{rollback:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_chosen_when_a_fault_is_prepared_is_what_the_record_names() {
+    let stage = on(1);
+    stage.world.chooses("late", Hold::Kernel);
+    let finished = stage.run().await;
+    let part = &finished.record.parts[0];
+    assert_eq!((part.backend.as_str(), part.hold), ("late", Hold::Kernel));
+    let events = stage.events.lock().unwrap();
+    let said = |e: &RunEvent| match &e.what {
+        What::Part { state: PartState::Active, line, .. } => Some(line.clone()),
+        _ => None,
+    };
+    assert_eq!(events.iter().find_map(said).as_deref(), Some("does it by late"));
 }
