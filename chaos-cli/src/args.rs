@@ -35,6 +35,9 @@ pub(crate) enum Command {
     Fmt(Fmt),
     /// Explain an experiment in plain sentences
     Explain(Explain),
+    /// Print the least rights that experiments take in a Kubernetes cluster
+    #[cfg(feature = "kube")]
+    Rbac(Rbac),
     /// Evaluate a formula on recorded signals
     Eval(Eval),
     /// Show what a run would touch, by which mechanism, and how it is undone; touches nothing
@@ -130,6 +133,23 @@ pub(crate) struct Explain {
     /// The file
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `chaos rbac`
+#[cfg(feature = "kube")]
+#[derive(Args, Debug)]
+pub(crate) struct Rbac {
+    /// The files
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The service account that the roles are bound to, and their name
+    #[arg(long, value_name = "NAME", default_value = "chaos")]
+    pub(crate) account: String,
+    /// The namespace of the service account
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

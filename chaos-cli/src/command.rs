@@ -10,6 +10,8 @@ mod fmt;
 mod judge;
 mod lab;
 mod plan;
+#[cfg(feature = "kube")]
+mod rbac;
 mod restore;
 mod run;
 mod stop;
@@ -35,6 +37,8 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Explain(args) => explain::run(&args),
+        #[cfg(feature = "kube")]
+        Command::Rbac(args) => rbac::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args, &state),

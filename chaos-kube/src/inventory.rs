@@ -84,7 +84,13 @@ impl ClusterInventory {
         if let Some(found) = found {
             return Ok(found);
         }
-        let others: Vec<K> = self.list(client, namespace, ListParams::default()).await?;
+        // Without the right to list them, what there is instead is not said.
+        let others: Option<Vec<K>> = self.list(client, namespace, ListParams::default()).await.ok();
+        let Some(others) = others else {
+            return Err(Trouble::absent(format!(
+                "there is no {kind} `{name}` in the namespace `{namespace}`"
+            )));
+        };
         let names: Vec<String> = others.iter().map(ResourceExt::name_any).collect();
         Err(self.absent(client, namespace, format!("there is no {kind} `{name}`"), kind, &names).await)
     }

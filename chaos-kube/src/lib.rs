@@ -6,9 +6,11 @@
 //! 3. [`PodTransport`] starts that agent as an ephemeral container of the pod, and talks to it through the API server.
 //! 4. [`PodInjector`] has the agents inject: what exactly is decided in the pod, because only there it can be found out.
 //! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here.
+//! 6. [`Access`] says which rights an experiment takes.
 //!
 //! What faults are, this crate does not know; nothing of it is part of the agent.
 
+mod access;
 mod container;
 mod environment;
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod query;
 mod transport;
 
 pub use self::{
+    access::Access,
     environment::ClusterEnvironment,
     injector::{Hosted, PodInjector},
     inventory::ClusterInventory,

@@ -108,7 +108,7 @@ impl Link {
                 401 => Trouble::denied(format!("cannot {what}: `{context}` does not know this user"))
                     .with_help("log in again; the credentials of the kubeconfig may have expired"),
                 403 => Trouble::denied(format!("cannot {what}: {}", status.message))
-                    .with_help("a role has to allow it; `kubectl auth can-i` says what is allowed"),
+                    .with_help("a role has to allow it; `chaos rbac FILE` prints the least role for a file"),
                 404 => Trouble::absent(format!("cannot {what}: {}", status.message)),
                 _ => Trouble::unable(format!("cannot {what}: {}", status.message)),
             },

@@ -121,7 +121,13 @@ impl Transport for PodTransport {
             .max_stdin_buf_size(BUFFER)
             .max_stdout_buf_size(BUFFER);
         let attached = pods.attach(&of.name, &parameters);
-        let process = self.link.ask(&format!("attach to the agent in {of}"), attached).await?;
+        let process = self.link.ask(&format!("attach to the agent in {of}"), attached).await;
+        let process = process.map_err(|trouble| match trouble.is_denied() {
+            // The server does not say which right is missing where that is the second of them.
+            true => trouble
+                .said(|why| format!("{} (it takes the right to get and create pods/attach)", why.trim_end())),
+            false => trouble,
+        })?;
         let (input, to_send) = duplex(BUFFER);
         let (arrived, output) = duplex(BUFFER);
         let cut = watch::Sender::new(false);

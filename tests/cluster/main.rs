@@ -8,4 +8,5 @@
 mod deaths;
 mod pods;
 mod refused;
+mod rights;
 mod shop;

@@ -81,8 +81,13 @@ impl Shop {
 
     /// Starts the command, with the cluster and the agent's image.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_as(&self.kubeconfig, arguments)
+    }
+
+    /// Starts the command with another kubeconfig, a file of the place that it is called from.
+    pub(crate) fn start_as(&self, kubeconfig: &str, arguments: &[&str]) -> Running {
         let mut command = self.chaos.command(arguments);
-        command.env("KUBECONFIG", &self.kubeconfig);
+        command.env("KUBECONFIG", kubeconfig);
         if env::var_os("CHAOS_AGENT_IMAGE").is_none() {
             command.env("CHAOS_AGENT_IMAGE", "localhost/chaos-agent:1");
         }

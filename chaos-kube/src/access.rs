@@ -1,0 +1,214 @@
+//! The rights that an experiment takes: no more than it uses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use chaos_core::{
+    model::{
+        Cluster, Experiment, Selector, Vantage,
+        cluster::{Criterion, WorkloadKind},
+        packets::Who,
+        scope::RadiusUnit,
+    },
+    which::Which,
+};
+
+/// What may be done to what: the API group, the resource, and the verbs.
+type Rules = BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>;
+
+/// The rights that experiments in one cluster take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// By namespace.
+    namespaces: BTreeMap<String, Rules>,
+}
+
+impl Access {
+    /// Adds what planning and running an experiment takes; nothing for one in no cluster.
+    pub fn add(&mut self, experiment: &Experiment) {
+        let Some(cluster) = experiment.scope.cluster() else { return };
+        let targets = experiment.targets.iter().map(|target| &target.selector);
+        let packets = experiment.faults.iter().filter_map(|fault| fault.action.packets());
+        let peers = packets.filter_map(|packets| match &packets.traffic.peers {
+            Which::These(peers) => Some(peers),
+            Which::Any => None,
+        });
+        let peers = peers.flat_map(|peers| peers.iter()).filter_map(|peer| match &peer.who {
+            Who::Objects(selector) => Some(selector),
+            Who::Network { .. } => None,
+        });
+        let limits = experiment.blast_radius.iter().filter_map(|limit| match &limit.of {
+            RadiusUnit::Of(selector) => Some(selector),
+            RadiusUnit::Hosts | RadiusUnit::Processes | RadiusUnit::Pods => None,
+        });
+        for selector in targets.chain(peers).chain(limits) {
+            self.find(selector, cluster);
+        }
+        let probed = experiment.probes.iter().filter_map(|probe| match &probe.from {
+            Vantage::Each(selector) => Some(selector),
+            Vantage::Runner => None,
+        });
+        for selector in experiment.faults.iter().map(|fault| &fault.on).chain(probed) {
+            let Selector::Named(name) = selector else { continue };
+            let target = experiment.targets.iter().find(|target| target.name == *name);
+            if let Some(Selector::Pods(pods)) = target.map(|target| &target.selector) {
+                let namespace = pods.namespace.as_ref().unwrap_or(&cluster.namespace);
+                self.allow(namespace, "", "pods", &["get", "list", "watch"]);
+                self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
+                // The handshake of a WebSocket is a get, and what it opens is created.
+                self.allow(namespace, "", "pods/attach", &["create", "get"]);
+            }
+        }
+    }
+
+    /// Adds what it takes to find objects.
+    fn find(&mut self, selector: &Selector, cluster: &Cluster) {
+        match selector {
+            Selector::Pods(pods) => {
+                let namespace = pods.namespace.as_ref().unwrap_or(&cluster.namespace);
+                self.allow(namespace, "", "pods", &["list"]);
+                let Criterion::Of(workload) = &pods.by else { return };
+                match workload.kind {
+                    WorkloadKind::Deployment => {
+                        self.allow(namespace, "apps", "deployments", &["get"]);
+                        self.allow(namespace, "apps", "replicasets", &["list"]);
+                    }
+                    WorkloadKind::Statefulset => self.allow(namespace, "apps", "statefulsets", &["get"]),
+                    WorkloadKind::Daemonset => self.allow(namespace, "apps", "daemonsets", &["get"]),
+                    WorkloadKind::Job => self.allow(namespace, "batch", "jobs", &["get"]),
+                    WorkloadKind::Service => self.service(namespace),
+                }
+            }
+            Selector::Service(service) => {
+                self.service(service.namespace.as_ref().unwrap_or(&cluster.namespace));
+            }
+            Selector::Hosts(_)
+            | Selector::Here(_)
+            | Selector::Netns(_)
+            | Selector::Process(_)
+            | Selector::Named(_) => {}
+        }
+    }
+
+    fn service(&mut self, namespace: &str) {
+        self.allow(namespace, "", "services", &["get"]);
+        self.allow(namespace, "discovery.k8s.io", "endpointslices", &["list"]);
+    }
+
+    fn allow(
+        &mut self,
+        namespace: &str,
+        group: &'static str,
+        resource: &'static str,
+        verbs: &[&'static str],
+    ) {
+        let rules = self.namespaces.entry(namespace.to_owned()).or_default();
+        rules.entry((group, resource)).or_default().extend(verbs);
+    }
+
+    /// Returns whether nothing takes any right.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    /// Writes the roles and their bindings as manifests, for a service account of this name in a namespace.
+    pub fn manifests(&self, account: &str, namespace: &str) -> String {
+        let mut out = String::new();
+        // A file that can be read and compared says everything once, and in a fixed order.
+        let _ = writeln!(out, "# Reads the uid of the cluster.");
+        let system = Rules::from([(("", "namespaces"), BTreeSet::from(["get"]))]);
+        role(&mut out, "ClusterRole", None, account, &system, Some("kube-system"));
+        binding(&mut out, "ClusterRole", None, account, namespace);
+        for (within, rules) in &self.namespaces {
+            role(&mut out, "Role", Some(within), account, rules, None);
+            binding(&mut out, "Role", Some(within), account, namespace);
+        }
+        out
+    }
+}
+
+fn role(out: &mut String, kind: &str, within: Option<&str>, name: &str, rules: &Rules, only: Option<&str>) {
+    head(out, kind, within, name);
+    out.push_str("rules:\n");
+    for ((group, resource), verbs) in rules {
+        let verbs = verbs.iter().copied().collect::<Vec<_>>().join(", ");
+        let only = only.map(|only| format!(", resourceNames: [{only}]")).unwrap_or_default();
+        let _ =
+            writeln!(out, "- {{apiGroups: [\"{group}\"], resources: [{resource}]{only}, verbs: [{verbs}]}}");
+    }
+}
+
+fn binding(out: &mut String, of: &str, within: Option<&str>, name: &str, namespace: &str) {
+    head(out, &format!("{of}Binding"), within, name);
+    let _ = writeln!(out, "roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {of}, name: \"{name}\"}}");
+    let _ =
+        writeln!(out, "subjects: [{{kind: ServiceAccount, name: \"{name}\", namespace: \"{namespace}\"}}]");
+}
+
+fn head(out: &mut String, kind: &str, within: Option<&str>, name: &str) {
+    let within = within.map(|within| format!(", namespace: \"{within}\"")).unwrap_or_default();
+    let _ = writeln!(out, "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}");
+    let _ = writeln!(out, "metadata: {{name: \"{name}\"{within}}}");
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_core::{
+        model::{
+            Action, Fault, FaultSpec, Pick, Pods, Probe, Scope, Target,
+            cluster::{Service, Workload},
+        },
+        span::Span,
+    };
+
+    use super::*;
+    use crate::fake;
+
+    fn target(name: &str, kind: WorkloadKind, namespace: Option<&str>) -> Target {
+        let by = Criterion::Of(Workload { kind, name: "x".into() });
+        let pods = Pods { by, namespace: namespace.map(Into::into), span: Span::NONE };
+        Target { name: name.into(), selector: Selector::Pods(pods), pick: Pick::Count(1) }
+    }
+
+    /// The rules of a namespace, as `verbs resource`.
+    fn rules(access: &Access, namespace: &str) -> Vec<String> {
+        let rules = access.namespaces.get(namespace).into_iter().flatten();
+        let said = rules.map(|((_, resource), verbs)| {
+            format!("{} {resource}", verbs.iter().copied().collect::<Vec<_>>().join(","))
+        });
+        said.collect()
+    }
+
+    #[test]
+    fn each_namespace_gives_what_is_used_in_it_and_no_more() {
+        let mut experiment = Experiment::new("x", "y");
+        experiment.scope = Scope::Cluster(fake::cluster());
+        let action = FaultSpec::delay(std::time::Duration::from_millis(1))
+            .to(Selector::Service(Service { name: "db".into(), namespace: Some("data".into()) }));
+        experiment.targets = vec![
+            target("db", WorkloadKind::Statefulset, Some("data")),
+            target("gen", WorkloadKind::Job, None),
+        ];
+        let named = |name: &str| Selector::Named(name.into());
+        experiment = experiment.with_fault(Fault::new("slow", Action::from(action), named("gen")));
+        let mut access = Access::default();
+        access.add(&experiment);
+        let run = ["get,list,watch pods", "create,get pods/attach", "patch pods/ephemeralcontainers"];
+        assert_eq!(rules(&access, "shop"), [&run[..], &["get jobs"]].concat());
+        // Only looked at: nothing is put into its pods.
+        let looked = ["list pods", "get services", "get statefulsets", "list endpointslices"];
+        assert_eq!(rules(&access, "data"), looked);
+        experiment = experiment.with_probe(Probe::tcp("up", "db:1").sent_from(named("db")));
+        access.add(&experiment);
+        assert_eq!(rules(&access, "data")[..3], run);
+    }
+
+    #[test]
+    fn what_is_in_no_cluster_takes_no_right() {
+        let mut access = Access::default();
+        access.add(&Experiment::new("x", "y"));
+        assert!(access.is_empty());
+    }
+}

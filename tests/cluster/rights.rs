@@ -1,0 +1,72 @@
+//! The role that `chaos rbac` prints is enough, and none of it is too much.
+
+use std::fs;
+
+use chaos_tests::Ended;
+
+use crate::shop::Shop;
+
+const ACCOUNT: &str = "tester";
+
+/// Runs a scenario as the service account, with these manifests as its only rights.
+fn run_as(shop: &Shop, manifests: &str, file: &str) -> Ended {
+    // What was allowed before goes first.
+    let name = format!("{ACCOUNT}-{}", shop.namespace);
+    shop.kubectl(&["delete", "clusterrole,clusterrolebinding", &name, "--ignore-not-found"]);
+    shop.kubectl(&["-n", &shop.namespace, "delete", "role,rolebinding", &name, "--ignore-not-found"]);
+    let rights = shop.chaos.file("rights.yaml", manifests);
+    let rights = shop.chaos.path().join(rights).display().to_string();
+    shop.kubectl(&["apply", "-f", &rights]);
+    shop.start_as("account.kubeconfig", &["run", file]).end()
+}
+
+#[test]
+fn the_printed_role_is_enough_and_none_of_it_is_too_much() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let name = format!("{ACCOUNT}-{}", shop.namespace);
+    shop.kubectl(&["-n", &shop.namespace, "create", "serviceaccount", &name]);
+    let token = shop.kubectl(&["-n", &shop.namespace, "create", "token", &name]);
+    let config = shop.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("kubectl prints JSON");
+    config["users"][0]["user"] = serde_json::json!({ "token": token });
+    shop.chaos.file("account.kubeconfig", config.to_string());
+
+    let short =
+        [("baseline 5s", "baseline 1s"), ("hold     10s", "hold     2s"), ("watch    5s", "watch    1s")];
+    let file = shop.scenario("delay.chaos", &short);
+    let printed =
+        shop.start(&["rbac", &file, "--account", &name, "--namespace", &shop.namespace]).end().exits(0);
+    let whole = run_as(&shop, &printed.stdout, &file);
+    assert_eq!(whole.record()["restoration"]["state"], "restored", "{whole}");
+    assert!(whole.record()["parts"][0]["state"] == "reverted", "nothing was injected: {whole}");
+
+    let mut left_out = 0;
+    for rule in printed.stdout.lines().filter(|line| line.starts_with("- {")) {
+        let (head, verbs) = rule.split_once("verbs: [").expect("a rule has verbs");
+        let verbs: Vec<&str> = verbs.trim_end_matches("]}").split(", ").collect();
+        let resource =
+            head.split("resources: [").nth(1).and_then(|rest| rest.split(']').next()).expect("a resource");
+        for verb in &verbs {
+            let others: Vec<&str> = verbs.iter().filter(|other| *other != verb).copied().collect();
+            // A rule without verbs is refused by the server.
+            let without = if others.is_empty() {
+                String::new()
+            } else {
+                format!("{head}verbs: [{}]}}", others.join(", "))
+            };
+            let mut manifests = printed.stdout.replace(rule, &without);
+            manifests = manifests.replace("rules:\n\n---", "rules: []\n---");
+            let ended = run_as(&shop, &manifests, &file);
+            let named =
+                ended.said(&format!("cannot {verb} resource")) || ended.said(&format!("{verb} {resource}"));
+            assert!(
+                ended.code.is_some_and(|code| code != 0) && named,
+                "without {verb} of {resource}: {ended}"
+            );
+            left_out += 1;
+        }
+    }
+    assert!(left_out >= 10, "{left_out}: {printed}");
+    fs::remove_file(shop.chaos.path().join("account.kubeconfig")).expect("the token is gone");
+    shop.kubectl(&["delete", "clusterrole,clusterrolebinding", &name]);
+}
