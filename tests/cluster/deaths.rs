@@ -80,6 +80,28 @@ fn a_killed_agent_ends_the_run_and_leaves_nothing() {
 }
 
 #[test]
+fn what_both_deaths_leave_is_restored_by_another_agent() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let pod = shop.pod("client");
+    let before = shop.network(&pod);
+    let running = delayed(&shop, &pod);
+    let Some(agent) = shop.agent_process(&pod) else {
+        println!(
+            "skipped: the nodes are not processes of this machine, so an agent in them cannot be killed"
+        );
+        running.signal(Signal::SIGTERM);
+        running.end();
+        return;
+    };
+    nix::sys::signal::kill(agent, Signal::SIGKILL).expect("the agent is there");
+    running.signal(Signal::SIGKILL);
+    running.end();
+    shop.start(&["restore"]).end().exits(0);
+    clean(&shop, &pod, &before);
+    assert_eq!(shop.agents(&pod).len(), 2, "another agent looked");
+}
+
+#[test]
 fn a_deleted_pod_takes_its_fault_along() {
     let Some(shop) = Shop::or_skip() else { return };
     let pod = shop.pod("client");
