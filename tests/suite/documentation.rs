@@ -125,6 +125,9 @@ fn every_command_of_the_documents_is_run() {
             chaos.file(&format!("scenarios/{name}"), quick(&name));
         }
     }
+    // Those on a cluster are only read here.
+    symlink(repository().join("scenarios/kubernetes"), chaos.path().join("scenarios/kubernetes"))
+        .expect("the folder is ours");
     for (name, text) in RECORDED {
         chaos.file(name, text);
     }
