@@ -134,6 +134,17 @@ impl Experiment {
         self.faults.iter().find(|f| f.name.value == name)
     }
 
+    /// Returns the declared target that a selector names, if it names one.
+    pub fn target_of(&self, selector: &Selector) -> Option<&Target> {
+        let Selector::Named(name) = selector else { return None };
+        self.targets.iter().find(|target| target.name == *name)
+    }
+
+    /// Returns what finds the objects: the selector of the target that it names, else the selector itself.
+    pub fn finder<'a>(&'a self, selector: &'a Selector) -> &'a Selector {
+        self.target_of(selector).map_or(selector, |target| &target.selector)
+    }
+
     /// Returns whether a fault was declared in this experiment itself, and not beside it or in another file, where several
     /// experiments share it.
     pub fn owns(&self, fault: &Fault) -> bool {

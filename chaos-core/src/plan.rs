@@ -5,6 +5,8 @@
 //! 3. [`radius`] counts what is touched against the limits of the file.
 //! 4. [`soundness`] refuses claims that cannot fail or cannot be decided, and warns of what is likely to disappoint.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod names;
 pub mod radius;
 pub mod resolve;
@@ -282,7 +284,16 @@ pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, NonEmpty<Obje
             picked(claim, targets);
         }
         Claim::All(all) | Claim::Any(all) => all.iter_mut().for_each(|claim| picked(claim, targets)),
-        _ => {}
+        Claim::Statistic { .. }
+        | Claim::Always { .. }
+        | Claim::Never { .. }
+        | Claim::Unless { .. }
+        | Claim::Eventually { .. }
+        | Claim::Within { .. }
+        | Claim::Stops { .. }
+        | Claim::Stays { .. }
+        | Claim::Settles { .. }
+        | Claim::Completes { .. } => {}
     }
 }
 

@@ -1,5 +1,7 @@
 //! Finds objects on this machine: itself, its named network namespaces, its processes.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,

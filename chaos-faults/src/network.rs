@@ -5,6 +5,8 @@
 //!
 //! How a mechanism expresses a fault stands beside its doing and undoing, in [`backend`](crate::backend).
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod choice;
 mod cost;
 

@@ -1,5 +1,7 @@
 //! The rights that an experiment takes: no more than it uses.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,

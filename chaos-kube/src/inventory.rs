@@ -1,5 +1,7 @@
 //! Finding pods and Services.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,

@@ -224,7 +224,7 @@ pub(crate) fn names(hosts: &[HostLayout]) -> Names {
 fn check_references(lab: &model::Lab, names: &Names) -> Result<(), LayoutError> {
     let gateways = lab.hosts.iter().flat_map(|h| &h.programs).filter_map(|p| match &p.value {
         Program::Gateway { upstream, .. } => Some((describe(p), upstream.value.as_str())),
-        _ => None,
+        Program::Http { .. } | Program::Dns | Program::Command { .. } => None,
     });
     let links = lab.links.iter().flat_map(|l| {
         let what = format!("`link {} <-> {}`", l.a, l.b);

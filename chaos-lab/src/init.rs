@@ -229,7 +229,9 @@ impl LabInit {
                 command.args(&argv[1..]);
                 return Ok(command);
             }
-            builtin => serve::configuration::of(builtin, host, &self.boot.layout),
+            builtin @ (Program::Http { .. } | Program::Gateway { .. } | Program::Dns) => {
+                serve::configuration::of(builtin, host, &self.boot.layout)
+            }
         };
         let file = Path::new(mounts::HOST_FILES).join(format!("{kind}-{index}.json"));
         fs::write(&file, config)?;

@@ -213,7 +213,9 @@ impl Slot {
 pub(crate) fn settle_time(program: &Program) -> Duration {
     match program {
         Program::Command { ready: Ready::After(settle), .. } => *settle,
-        _ => Duration::ZERO,
+        Program::Http { .. } | Program::Gateway { .. } | Program::Dns | Program::Command { .. } => {
+            Duration::ZERO
+        }
     }
 }
 

@@ -50,7 +50,13 @@ pub(crate) fn check(condition: &Condition, of: Kind) -> Result<(), Trouble> {
         Condition::OutputContains(_) if of != Kind::Exec => needs("output contains", "an exec"),
         Condition::All(parts) | Condition::Any(parts) => parts.iter().try_for_each(|part| check(part, of)),
         Condition::Not(part) => check(part, of),
-        _ => Ok(()),
+        Condition::Status(_)
+        | Condition::BodyContains(_)
+        | Condition::Header(..)
+        | Condition::Answer(_)
+        | Condition::DaysLeft(_)
+        | Condition::Exit(_)
+        | Condition::OutputContains(_) => Ok(()),
     }
 }
 
@@ -60,7 +66,12 @@ pub(crate) fn reads_body(condition: &Condition) -> bool {
         Condition::BodyContains(_) => true,
         Condition::All(parts) | Condition::Any(parts) => parts.iter().any(reads_body),
         Condition::Not(part) => reads_body(part),
-        _ => false,
+        Condition::Status(_)
+        | Condition::Header(..)
+        | Condition::Answer(_)
+        | Condition::DaysLeft(_)
+        | Condition::Exit(_)
+        | Condition::OutputContains(_) => false,
     }
 }
 
@@ -79,7 +90,14 @@ pub(crate) fn judge(condition: &Condition, answer: &Answer<'_>) -> Result<(), Fa
             first.map_or(Ok(()), Err)
         }
         leaf if holds(leaf, answer) => Ok(()),
-        leaf => Err(Failure::failed(describe(leaf, answer, true))),
+        leaf @ (Condition::Status(_)
+        | Condition::BodyContains(_)
+        | Condition::Header(..)
+        | Condition::Answer(_)
+        | Condition::DaysLeft(_)
+        | Condition::Exit(_)
+        | Condition::OutputContains(_)
+        | Condition::Not(_)) => Err(Failure::failed(describe(leaf, answer, true))),
     }
 }
 

@@ -1,9 +1,11 @@
 //! What is injected, in words.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use crate::{
     model::{
         Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
-        Selector, Step, Target, Traffic, Unit,
+        Selector, Step, Traffic, Unit,
         packets::{Blocked, Destination, Ports, Protocol, Refusal, Way, Who},
         target,
     },
@@ -78,14 +80,7 @@ fn detail(experiment: &Experiment, action: &Action, on: &Selector) -> String {
 
 /// Says which program another one takes the place of.
 fn replaced(experiment: &Experiment, program: &Program, on: &Selector) -> Option<String> {
-    let pattern = match on {
-        Selector::Named(name) => match experiment.targets.iter().find(|t| t.name == *name) {
-            Some(Target { selector: Selector::Hosts(pattern), .. }) => pattern,
-            _ => return None,
-        },
-        Selector::Hosts(pattern) => pattern,
-        _ => return None,
-    };
+    let pattern = experiment.finder(on).pattern()?;
     let is_meant = |host: &&Host| {
         host.name == *pattern || host.names().iter().any(|name| target::glob(&pattern.value, name))
     };
@@ -108,14 +103,7 @@ fn replaced(experiment: &Experiment, program: &Program, on: &Selector) -> Option
 
 /// Says an action in the words of the language.
 pub(super) fn short(action: &Action, on: &Selector) -> String {
-    let on = match on {
-        Selector::Hosts(name) | Selector::Named(name) => name.value.clone(),
-        Selector::Here(_)
-        | Selector::Netns(_)
-        | Selector::Process(_)
-        | Selector::Pods(_)
-        | Selector::Service(_) => on.to_string(),
-    };
+    let on = on.pattern().map_or_else(|| on.to_string(), |pattern| pattern.value.clone());
     match action {
         Action::Packets(packets) => format!("{action} on {on}{}", clauses(packets)),
         Action::Program(_) => format!("{action} on {on}"),
@@ -210,7 +198,7 @@ fn destination(peer: &Destination) -> String {
             Some((address, prefix)) => format!("[{address}]/{prefix}:{port}"),
             None => format!("[{address}]:{port}"),
         },
-        _ => format!("{}:{port}", who(peer)),
+        Who::Objects(_) | Who::Network { .. } => format!("{}:{port}", who(peer)),
     }
 }
 

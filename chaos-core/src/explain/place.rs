@@ -1,5 +1,7 @@
 //! Where an experiment takes place, and how much of it may be touched.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use crate::model::{
     Cluster, Experiment, Host, Lab, Pick, Program, Quantity, Ready, Scope, Selector, Target,
     scope::{Amount, RadiusUnit},
@@ -168,8 +170,8 @@ pub(super) fn count(experiment: &Experiment, selector: &Selector) -> Option<usiz
             }
             Some(lab.names().iter().filter(|n| target::glob(name, n)).count())
         }
-        Selector::Named(name) => {
-            let target = experiment.targets.iter().find(|t| t.name == *name)?;
+        Selector::Named(_) => {
+            let target = experiment.target_of(selector)?;
             if matches!(target.selector, Selector::Named(_)) {
                 return None;
             }

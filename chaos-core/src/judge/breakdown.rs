@@ -88,7 +88,13 @@ fn statistic(function: Function, samples: &[&Sample], part: fn(&Sample) -> Durat
         Function::Quantile(q) => ((q * times.len() as f64).ceil() as usize).clamp(1, times.len()),
         Function::Min => 1,
         Function::Max => times.len(),
-        _ => return Some(last.as_secs_f64()),
+        Function::Success
+        | Function::Errors
+        | Function::Rate
+        | Function::Count
+        | Function::Last
+        | Function::Value
+        | Function::Fires => return Some(last.as_secs_f64()),
     };
     Some(times[rank - 1].as_secs_f64())
 }

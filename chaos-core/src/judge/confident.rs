@@ -44,7 +44,15 @@ pub fn tolerated(comparison: &Comparison) -> f64 {
     let Bound::Constant(limit) = &comparison.bound else { return 0.0 };
     match comparison.metric.function {
         Function::Success => 1.0 - limit.value,
-        _ => limit.value,
+        Function::Errors
+        | Function::Rate
+        | Function::Count
+        | Function::Quantile(_)
+        | Function::Min
+        | Function::Max
+        | Function::Last
+        | Function::Value
+        | Function::Fires => limit.value,
     }
 }
 

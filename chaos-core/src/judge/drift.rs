@@ -25,7 +25,13 @@ pub(super) fn remark(timeline: &RunTimeline<'_>, metric: &Metric, confidence: Co
             Function::Success | Function::Errors => {
                 metric::outcomes(metric, &timeline.within(metric, &[period])).wilson(tail)
             }
-            _ => None,
+            Function::Rate
+            | Function::Count
+            | Function::Min
+            | Function::Max
+            | Function::Last
+            | Function::Value
+            | Function::Fires => None,
         }
     };
     let (before, after) = (estimate(before)?, estimate(after)?);

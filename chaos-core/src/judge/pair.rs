@@ -33,7 +33,15 @@ pub(super) fn judge(
     };
     let bounded_from = [left.0, right.0].map(|metric| match metric.function {
         Function::Quantile(q) => least_samples(q, tail),
-        _ => least_samples(0.5, tail),
+        Function::Success
+        | Function::Errors
+        | Function::Rate
+        | Function::Count
+        | Function::Min
+        | Function::Max
+        | Function::Last
+        | Function::Value
+        | Function::Fires => least_samples(0.5, tail),
     });
     judge_scaled(&one, &other, relation, (factor, offset), method, bounded_from[0].max(bounded_from[1]))
 }

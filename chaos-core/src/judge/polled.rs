@@ -42,7 +42,15 @@ pub(super) fn reading(metric: &Metric, sample: &Sample) -> Option<f64> {
     match metric.function {
         Function::Fires if seen.outcome != Outcome::Ok => None,
         Function::Fires => Some(f64::from(u8::from(named.iter().all(|filter| matches(filter, sample))))),
-        _ => seen.value.filter(|value| !value.is_nan()),
+        Function::Success
+        | Function::Errors
+        | Function::Rate
+        | Function::Count
+        | Function::Quantile(_)
+        | Function::Min
+        | Function::Max
+        | Function::Last
+        | Function::Value => seen.value.filter(|value| !value.is_nan()),
     }
 }
 

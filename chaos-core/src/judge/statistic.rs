@@ -258,7 +258,13 @@ impl<'a> Case<'a> {
         match self.comparison.metric.function {
             Function::Quantile(q) => self.values().estimate(q, alpha),
             Function::Success | Function::Errors => self.trials().clopper_pearson(alpha),
-            _ => None,
+            Function::Rate
+            | Function::Count
+            | Function::Min
+            | Function::Max
+            | Function::Last
+            | Function::Value
+            | Function::Fires => None,
         }
     }
 

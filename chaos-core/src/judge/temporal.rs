@@ -175,9 +175,10 @@ impl<'a> Scene<'a> {
                 let Some((origin, _)) = pieces.first().copied() else { return Vec::new() };
                 let spans =
                     pieces.iter().map(|(start, end)| Span { start: *start, end: Some(*end) }).collect();
-                let core = match claim {
-                    Claim::Never { .. } => monitor::Claim::never(body(), spans, self.warm_up),
-                    _ => monitor::Claim::Always { body: body(), spans, warm_up: self.warm_up },
+                let core = if let Claim::Never { .. } = claim {
+                    monitor::Claim::never(body(), spans, self.warm_up)
+                } else {
+                    monitor::Claim::Always { body: body(), spans, warm_up: self.warm_up }
                 };
                 // What came after the fault was taken away is known again.
                 let whole = self.timeline.periods(during);
@@ -226,7 +227,12 @@ impl<'a> Scene<'a> {
                     monitor::Claim::Settles { body: body(), within, lasting, after, end }
                 })
             }
-            _ => Vec::new(),
+            Claim::Statistic { .. }
+            | Claim::Completes { .. }
+            | Claim::Each { .. }
+            | Claim::Given { .. }
+            | Claim::All(_)
+            | Claim::Any(_) => Vec::new(),
         }
     }
 

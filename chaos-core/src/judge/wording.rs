@@ -51,7 +51,15 @@ impl fmt::Display for Measured<'_> {
         let Some(seen) = self.value else {
             return match metric.function {
                 Function::Value => write!(f, "no reading of {metric}"),
-                _ => write!(f, "too few samples for {metric}"),
+                Function::Success
+                | Function::Errors
+                | Function::Rate
+                | Function::Count
+                | Function::Quantile(_)
+                | Function::Min
+                | Function::Max
+                | Function::Last
+                | Function::Fires => write!(f, "too few samples for {metric}"),
             };
         };
         write!(f, "{metric} was {}", value(seen, metric.unit()))?;
@@ -168,7 +176,7 @@ pub(super) fn statistic(finding: &Finding, comparison: &Comparison, phase: &Phas
     let head = format!("{metric} was {}{bounds} during {phase}, {allowed} {verb}", value(number, unit));
     match &finding.outcome {
         Outcome::Inconclusive { .. } => format!("{head}: {}", why(finding)),
-        _ => match margin {
+        Outcome::Passed | Outcome::Failed => match margin {
             Some(margin) => format!("{head}: {}", spare(margin, unit, comparison.op)),
             None => head,
         },
@@ -217,7 +225,16 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
         | Claim::Eventually { during, .. } => {
             format!("{} into {during}", since(at))
         }
-        _ => format!("{} after {}", since(at), event(claim)),
+        Claim::Statistic { .. }
+        | Claim::Within { .. }
+        | Claim::Stops { .. }
+        | Claim::Stays { .. }
+        | Claim::Settles { .. }
+        | Claim::Completes { .. }
+        | Claim::Each { .. }
+        | Claim::Given { .. }
+        | Claim::All(_)
+        | Claim::Any(_) => format!("{} after {}", since(at), event(claim)),
     };
     let closest = finding.closest.as_ref().map(|call| {
         let amount = show(call.margin.abs(), call.unit);
@@ -275,7 +292,12 @@ pub(super) fn temporal(finding: &Finding, claim: &Claim, origin: Option<Nanos>) 
             }
             _ => with_closest(format!("did not settle within {}", time(nanos(*within)))),
         },
-        _ => String::new(),
+        Claim::Statistic { .. }
+        | Claim::Completes { .. }
+        | Claim::Each { .. }
+        | Claim::Given { .. }
+        | Claim::All(_)
+        | Claim::Any(_) => String::new(),
     };
     if finding.outcome.is_decided() && finding.unknown_share > Decision::REMARKABLE_UNKNOWN_SHARE {
         return format!("{said} ({} of the time is unknown)", show(finding.unknown_share, Unit::Ratio));
@@ -289,6 +311,15 @@ fn event(claim: &Claim) -> String {
         | Claim::Stops { after, .. }
         | Claim::Stays { after, .. }
         | Claim::Settles { after, .. } => after.to_string(),
-        _ => Event::Rollback.to_string(),
+        Claim::Statistic { .. }
+        | Claim::Always { .. }
+        | Claim::Never { .. }
+        | Claim::Unless { .. }
+        | Claim::Eventually { .. }
+        | Claim::Completes { .. }
+        | Claim::Each { .. }
+        | Claim::Given { .. }
+        | Claim::All(_)
+        | Claim::Any(_) => Event::Rollback.to_string(),
     }
 }

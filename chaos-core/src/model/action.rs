@@ -3,6 +3,8 @@
 //! A family is a variant of [`Action`]; matches over it are exhaustive in every layer, so a new one shows where it lacks an
 //! arm.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

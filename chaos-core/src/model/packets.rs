@@ -1,5 +1,7 @@
 //! What can happen to packets, and to which of them.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! Where an experiment takes place, and how much of it a fault may touch.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use serde::{Deserialize, Serialize};
 
 use super::{cluster::Cluster, lab::Lab, target::Selector};

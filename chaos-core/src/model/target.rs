@@ -1,5 +1,7 @@
 //! Which objects: selectors, picks, and named targets.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,21 @@ impl Selector {
             Selector::Pods(pods) => pods.span,
             Selector::Service(service) => service.name.span,
             Selector::Hosts(s) | Selector::Netns(s) | Selector::Process(s) | Selector::Named(s) => s.span,
+        }
+    }
+}
+
+impl Selector {
+    /// Returns the name or pattern of a lab's hosts; none for a selector of anything else.
+    pub fn pattern(&self) -> Option<&Spanned<String>> {
+        match self {
+            Selector::Hosts(pattern) => Some(pattern),
+            Selector::Here(_)
+            | Selector::Netns(_)
+            | Selector::Process(_)
+            | Selector::Pods(_)
+            | Selector::Service(_)
+            | Selector::Named(_) => None,
         }
     }
 }

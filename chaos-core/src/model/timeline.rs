@@ -65,7 +65,12 @@ impl Timeline {
                 Step::Rollback(None) => active = false,
                 Step::Rollback(Some(name)) if name.value == fault => active = false,
                 Step::Hold(d) | Step::Watch(d) | Step::Baseline(d) if active => total += *d,
-                _ => {}
+                Step::Baseline(_)
+                | Step::Make(_)
+                | Step::Inject(_)
+                | Step::Hold(_)
+                | Step::Rollback(_)
+                | Step::Watch(_) => {}
             }
         }
         total

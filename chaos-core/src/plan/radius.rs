@@ -119,13 +119,7 @@ async fn everything(
     selector: &Selector,
     experiment: &Experiment,
 ) -> Result<NonEmpty<Object>, PlanError> {
-    match selector {
-        Selector::Named(name) => match experiment.targets.iter().find(|t| t.name == *name) {
-            Some(target) => objects.find(&target.selector).await,
-            None => objects.find(selector).await,
-        },
-        _ => objects.find(selector).await,
-    }
+    objects.find(experiment.finder(selector)).await
 }
 
 #[cfg(test)]

@@ -355,7 +355,13 @@ impl Director {
             AbortKind::Stopped => Refusal::Stopped,
             AbortKind::Environment => Refusal::Environment,
             AbortKind::Denied => Refusal::Permission,
-            _ => Refusal::Background,
+            AbortKind::Condition
+            | AbortKind::Blind
+            | AbortKind::Lost
+            | AbortKind::Inject
+            | AbortKind::Revert
+            | AbortKind::Unproven
+            | AbortKind::Internal => Refusal::Background,
         };
         Ending::Refused { by, reason: cause.reason, help: None }
     }

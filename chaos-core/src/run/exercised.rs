@@ -1,5 +1,7 @@
 //! Whether a fault did what was asked for: matching traffic is not enough, it must have changed some.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use super::record::PartRecord;
@@ -89,7 +91,13 @@ pub(crate) fn idle(parts: &[Part<'_>], unit: Unit) -> Option<String> {
                     "was asked for `{spec}`, and of {met} {many} it may have changed none: too few matched"
                 )
             }
-            _ => format!("was asked for `{spec}` and changed none of {met} {many}"),
+            FaultSpec::Loss { .. }
+            | FaultSpec::Duplicate { .. }
+            | FaultSpec::Corrupt { .. }
+            | FaultSpec::Reorder { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => format!("was asked for `{spec}` and changed none of {met} {many}"),
         })
     })
 }

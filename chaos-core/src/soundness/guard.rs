@@ -38,7 +38,19 @@ fn demanded(experiment: &Experiment) -> Vec<(String, &Comparison)> {
                 out.push((about.to_owned(), comparison));
             }
             Claim::All(all) => all.iter().for_each(|c| parts(about, c, out)),
-            _ => {}
+            Claim::Statistic { .. }
+            | Claim::Always { .. }
+            | Claim::Never { .. }
+            | Claim::Unless { .. }
+            | Claim::Eventually { .. }
+            | Claim::Within { .. }
+            | Claim::Stops { .. }
+            | Claim::Stays { .. }
+            | Claim::Settles { .. }
+            | Claim::Completes { .. }
+            | Claim::Each { .. }
+            | Claim::Given { .. }
+            | Claim::Any(_) => {}
         }
     }
     let mut out = Vec::new();
@@ -113,7 +125,15 @@ impl Limit {
         match comparison.metric.function {
             // 1 - (f × (1 - b) + o) = f × b + (1 - f - o), with the baseline b of the successes.
             Function::Errors => Limit { upper: !limit.upper, offset: 1.0 - factor - offset, ..limit },
-            _ => limit,
+            Function::Success
+            | Function::Rate
+            | Function::Count
+            | Function::Quantile(_)
+            | Function::Min
+            | Function::Max
+            | Function::Last
+            | Function::Value
+            | Function::Fires => limit,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Hosts of a lab that a selector means, as far as the experiment itself says.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeSet;
 
 use crate::model::{Action, Experiment, Lab, Probe, Program, Selector, target::glob};
@@ -15,19 +17,9 @@ pub(super) struct Hosts {
 impl Hosts {
     /// Finds those that a selector means; `None` if it is not about a lab's hosts.
     pub(super) fn of(experiment: &Experiment, lab: &Lab, selector: &Selector) -> Option<Hosts> {
-        match selector {
-            Selector::Hosts(pattern) => {
-                let names = called(lab, pattern);
-                Some(Hosts { most: names.len(), names })
-            }
-            Selector::Named(name) => {
-                let target = experiment.targets.iter().find(|t| t.name.value == name.value)?;
-                let Selector::Hosts(pattern) = &target.selector else { return None };
-                let names = called(lab, pattern);
-                Some(Hosts { most: target.pick.of(names.len()), names })
-            }
-            _ => None,
-        }
+        let names = called(lab, experiment.finder(selector).pattern()?);
+        let most = experiment.target_of(selector).map_or(names.len(), |target| target.pick.of(names.len()));
+        Some(Hosts { names, most })
     }
 }
 

@@ -49,7 +49,7 @@ fn mistake(claim: &Claim, timeline: &Timeline) -> Option<(Kind, String, String)>
                 "add `watch 30s` after the rollback".into(),
             ));
         }
-        _ => {}
+        Phase::Baseline | Phase::Fault(_) | Phase::Watch | Phase::WholeRun => {}
     }
     let (predicate, within) = deadline(claim)?;
     let reach = reach(predicate);
@@ -88,6 +88,16 @@ fn deadline(claim: &Claim) -> Option<(&Predicate, Duration)> {
     match claim {
         Claim::Always { predicate, .. } | Claim::Never { predicate, .. } => Some((predicate, Duration::ZERO)),
         Claim::Eventually { predicate, within, .. } => Some((predicate, *within)),
-        _ => None,
+        Claim::Statistic { .. }
+        | Claim::Unless { .. }
+        | Claim::Within { .. }
+        | Claim::Stops { .. }
+        | Claim::Stays { .. }
+        | Claim::Settles { .. }
+        | Claim::Completes { .. }
+        | Claim::Each { .. }
+        | Claim::Given { .. }
+        | Claim::All(_)
+        | Claim::Any(_) => None,
     }
 }

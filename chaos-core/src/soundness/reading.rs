@@ -46,7 +46,12 @@ fn stretches<'a>(experiment: &Experiment, claim: &'a Claim) -> Vec<Stretch<'a>> 
             let length = length(&experiment.timeline, during);
             (format!("the {} of {during}", text(length)), length)
         }
-        _ => return Vec::new(),
+        Claim::Statistic { .. }
+        | Claim::Completes { .. }
+        | Claim::Each { .. }
+        | Claim::Given { .. }
+        | Claim::All(_)
+        | Claim::Any(_) => return Vec::new(),
     };
     let of = |predicate| Stretch { what: what.clone(), length, predicate };
     claim.predicates().into_iter().map(of).collect()

@@ -3,6 +3,8 @@
 //! What share of a probe's requests a fault meets follows from the lab: from whom to whom requests go, spread over the copies
 //! of a host, and whose packets the fault touches. It is an upper bound. Outside of a lab nothing is known of that.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     model::{
         Abort, Action, Claim, Comparison, Connections, Experiment, Fault, Field, Function, Lab, PacketFault,
-        Phase, Predicate, Probe, Program, Quantity, Selector, Unit,
+        Phase, Predicate, Probe, Program, Quantity, Unit,
         formula::Bound,
         packets::{Destination, Ports, Protocol, Traffic, Way, Who},
     },
@@ -91,9 +93,9 @@ pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
             Predicate::Compare(comparison) => comparison,
             Predicate::For { predicate, .. } => match &**predicate {
                 Predicate::Compare(comparison) => comparison,
-                _ => continue,
+                Predicate::For { .. } | Predicate::Not(_) | Predicate::All(_) | Predicate::Any(_) => continue,
             },
-            _ => continue,
+            Predicate::Not(_) | Predicate::All(_) | Predicate::Any(_) => continue,
         };
         let (Some(q), Bound::Constant(limit)) = (latency(comparison), &comparison.bound) else { continue };
         if comparison.op.is_upper_bound() {
@@ -125,14 +127,9 @@ pub(super) fn aborting(experiment: &Experiment, out: &mut Vec<Finding>) {
 /// The quantile of a comparison that looks at how long all requests of a probe took.
 fn latency(comparison: &Comparison) -> Option<f64> {
     let metric = &comparison.metric;
-    match metric.function {
-        Function::Quantile(q)
-            if matches!(metric.field, Field::Latency | Field::Duration) && metric.filter.is_empty() =>
-        {
-            Some(q)
-        }
-        _ => None,
-    }
+    let Function::Quantile(q) = metric.function else { return None };
+    let is_time = matches!(metric.field, Field::Latency | Field::Duration);
+    (is_time && metric.filter.is_empty()).then_some(q)
 }
 
 fn with_article(function: Function) -> String {
@@ -216,14 +213,9 @@ pub(crate) fn reaches(experiment: &Experiment, probe: &Probe, fault: &Fault) -> 
         return met(experiment, probe, fault).map(|share| share > 0.0);
     }
     let traffic = &fault.action.packets()?.traffic;
-    let selector = |selector: &Selector| match selector {
-        Selector::Named(name) => {
-            experiment.targets.iter().find(|t| t.name.value == name.value).map(|t| t.selector.to_string())
-        }
-        _ => Some(selector.to_string()),
-    };
+    let finder = |selector| experiment.finder(selector).to_string();
     // Requests of others may pass the target too.
-    if selector(probe.from.selector()?)? != selector(&fault.on)? {
+    if finder(probe.from.selector()?) != finder(&fault.on) {
         return None;
     }
     let server = probe.kind.server()?;
@@ -306,7 +298,7 @@ fn hops(experiment: &Experiment, lab: &Lab, probe: &Probe) -> Option<Vec<Hop>> {
     let first = servers(lab, probe).filter(|first| !first.is_empty())?;
     let connections = match probe.connections {
         Connections::Reuse(n) if first.len() > 1 => Some(n),
-        _ => None,
+        Connections::Reuse(_) | Connections::Fresh => None,
     };
     let to = Spread { hosts: first.clone(), connections };
     let mut hops = vec![Hop { from: spread(from), to, port: probe.kind.port() }];

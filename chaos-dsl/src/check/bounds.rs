@@ -1,5 +1,7 @@
 //! Lines that bound a run and what is kept of it: `blast radius`, `abort`, `evidence`.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use chaos_core::{
     model::{
         Abort, Evidence, Function, Pods, Selector,
@@ -116,7 +118,13 @@ impl Checker {
             FormulaKind::Prefix(prefix, inner) if prefix.value == Prefix::Confident => {
                 self.confident(prefix.span, inner, &formula.clauses, names)
             }
-            _ => self.predicate(formula, names, place).map(Abort::When),
+            FormulaKind::Holds(_)
+            | FormulaKind::Compare(_)
+            | FormulaKind::Prefix(..)
+            | FormulaKind::Join(..)
+            | FormulaKind::Group(_)
+            | FormulaKind::Given(_)
+            | FormulaKind::ForEach(_) => self.predicate(formula, names, place).map(Abort::When),
         });
         self.never_alone(line, parts);
     }
@@ -222,12 +230,8 @@ impl Checker {
 
 /// Counts a Service by the pods that are its ready endpoints.
 fn endpoints(counted: Selector) -> Selector {
-    match counted {
-        Selector::Service(service) => {
-            let span = service.name.span;
-            let of = Workload { kind: WorkloadKind::Service, name: service.name };
-            Selector::Pods(Pods { by: Criterion::Of(of), namespace: service.namespace, span })
-        }
-        other => other,
-    }
+    let Selector::Service(service) = counted else { return counted };
+    let span = service.name.span;
+    let of = Workload { kind: WorkloadKind::Service, name: service.name };
+    Selector::Pods(Pods { by: Criterion::Of(of), namespace: service.namespace, span })
 }

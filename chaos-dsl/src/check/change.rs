@@ -89,16 +89,10 @@ impl Checker {
 
     /// Each host must run one program, which is the one that is replaced.
     fn replaced(&mut self, on: &Selector, lab: &Lab, names: &Names) -> Option<()> {
-        let pattern = match on {
-            Selector::Named(name) => match self.targets.iter().find(|t| t.name == *name).map(|t| &t.selector)
-            {
-                Some(Selector::Hosts(pattern)) => pattern.value.clone(),
-                _ => return Some(()),
-            },
-            Selector::Hosts(pattern) => pattern.value.clone(),
-            _ => return None,
-        };
-        let chosen = names.hosts_matching(&pattern);
+        let target = self.targets.iter().find(|t| matches!(on, Selector::Named(name) if t.name == *name));
+        // What is no host of the lab has an error of its own.
+        let Some(pattern) = target.map_or(on, |target| &target.selector).pattern() else { return Some(()) };
+        let chosen = names.hosts_matching(pattern);
         let wrong = lab
             .hosts
             .iter()

@@ -1,5 +1,7 @@
 //! `fault NAME = KIND … [and KIND …] on TARGET …`.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use chaos_core::{
@@ -494,7 +496,10 @@ impl Checker {
                         Some("write `to 10.0.0.0/8`, or `to 192.0.2.1:443`".into());
                     return None;
                 }
-                selector => Who::Objects(selector),
+                selector @ (Selector::Hosts(_)
+                | Selector::Pods(_)
+                | Selector::Service(_)
+                | Selector::Named(_)) => Who::Objects(selector),
             },
         })
     }

@@ -55,7 +55,16 @@ impl Claim {
             Claim::All(all) | Claim::Any(all) => all.iter().collect(),
             Claim::Given { condition, claim } => vec![condition, claim],
             Claim::Each { claim, .. } => vec![claim],
-            _ => Vec::new(),
+            Claim::Statistic { .. }
+            | Claim::Always { .. }
+            | Claim::Never { .. }
+            | Claim::Unless { .. }
+            | Claim::Eventually { .. }
+            | Claim::Within { .. }
+            | Claim::Stops { .. }
+            | Claim::Stays { .. }
+            | Claim::Settles { .. }
+            | Claim::Completes { .. } => Vec::new(),
         }
     }
 
@@ -106,7 +115,15 @@ impl Claim {
             | Claim::Never { during, .. }
             | Claim::Unless { during, .. }
             | Claim::Eventually { during, .. } => Some(during),
-            _ => None,
+            Claim::Within { .. }
+            | Claim::Stops { .. }
+            | Claim::Stays { .. }
+            | Claim::Settles { .. }
+            | Claim::Completes { .. }
+            | Claim::Each { .. }
+            | Claim::Given { .. }
+            | Claim::All(_)
+            | Claim::Any(_) => None,
         }
     }
 
@@ -118,7 +135,15 @@ impl Claim {
             | Claim::Stays { after, .. }
             | Claim::Settles { after, .. } => Some(after),
             Claim::Completes { open_at, .. } => Some(open_at),
-            _ => None,
+            Claim::Statistic { .. }
+            | Claim::Always { .. }
+            | Claim::Never { .. }
+            | Claim::Unless { .. }
+            | Claim::Eventually { .. }
+            | Claim::Each { .. }
+            | Claim::Given { .. }
+            | Claim::All(_)
+            | Claim::Any(_) => None,
         }
     }
 

@@ -3,6 +3,8 @@
 //! Everything that a plan, a report, an explanation or a check has to know of a kind stands here, one match for each
 //! question; how a measurement is taken is the matter of a prober.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::fmt;
 
 use super::{AlertSource, ProbeKind};
@@ -93,7 +95,14 @@ impl ProbeKind {
         port.or(match self {
             ProbeKind::Http { url, .. } if url.starts_with("https:") => Some(443),
             ProbeKind::Http { .. } => Some(80),
-            _ => None,
+            ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Prometheus { .. }
+            | ProbeKind::Custom { .. } => None,
         })
     }
 
