@@ -151,6 +151,7 @@ async fn abort_one(
     let notes = Shared::default();
     let sink = notes.clone();
     let runner = Runner::builder()
+        .inventory(world.clone())
         .environment(world.clone())
         .injector(injector.clone())
         .probers(Arc::new(Watch(notes.clone())))

@@ -12,7 +12,8 @@ use crate::{model::Selector, non_empty::NonEmpty, place::Object, trouble::Troubl
 ///
 /// # Assumptions
 /// Names are unique within a kind and a namespace. Objects may change between planning and injecting; what is injected on is
-/// what was planned.
+/// what was planned. Planning asks once for each selector. Right before injecting the limits of the blast radius are counted once
+/// more, so that a share of objects that have become fewer is no greater than it may be.
 ///
 /// # Errors
 /// [`Kind::Absent`](crate::trouble::Kind::Absent) where a selector finds nothing, with what there is; `Permission` where the

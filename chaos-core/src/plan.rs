@@ -11,6 +11,8 @@ mod names;
 pub mod radius;
 pub mod resolve;
 pub mod seed;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

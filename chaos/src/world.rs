@@ -144,6 +144,7 @@ impl World {
     /// Returns a runner to finish: environment, injectors and probers are set, a journal is still needed.
     pub fn runner(&self) -> RunnerBuilder {
         Runner::builder()
+            .inventory(self.inventory.clone())
             .environment(self.environment.clone())
             .injectors(self.injectors.iter().cloned())
             .probers(self.probers.clone())

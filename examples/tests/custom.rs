@@ -76,6 +76,7 @@ async fn a_text_names_what_the_harness_brings() -> Result<(), Box<dyn Error>> {
     assert!(shown.contains("let every order take 40ms longer"), "{shown}");
     let folder = tempfile::tempdir()?;
     let runner = Runner::builder()
+        .inventory(Arc::new(MachineInventory))
         .environment(Arc::new(MachineEnvironment))
         .injector(injector)
         .probers(Arc::new(StandardProbers::new().with("queue", Arc::new(Orders(queue.clone())))))

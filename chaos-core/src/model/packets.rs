@@ -346,7 +346,7 @@ impl TryFrom<String> for Ports {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
-    /// Objects of the scope; their addresses are resolved when planning and again when injecting.
+    /// Objects of the scope; their addresses are resolved when planning.
     Objects(Selector),
     /// An address or a network.
     Network {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{PlanError, PlannedFault, resolve::Resolver};
 use crate::{
+    inventory::Inventory,
     model::{
-        Experiment, Scope, Selector,
+        Experiment, Scope,
         quantity::Quantity,
         scope::{Amount, RadiusUnit},
     },
-    non_empty::NonEmpty,
-    place::{Kind, Object, ObjectId},
+    place::{Kind, ObjectId},
     remark::Remark,
 };
 
@@ -35,14 +35,55 @@ pub async fn measure(
 ) -> Result<Radius, PlanError> {
     let touched: BTreeSet<&ObjectId> =
         faults.flat_map(|f| f.parts.iter().map(|p| &p.offer.ask.object)).collect();
-    let of = match &experiment.scope {
+    let Counted { lines, covered } = count(experiment, &touched, objects).await?;
+    uncovered(experiment, &touched, &covered)?;
+    Ok(Radius { touched: touched.iter().copied().cloned().collect(), of: all(&experiment.scope), lines })
+}
+
+/// Counts once more, in the world as it is now, what a plan touches: of what a limit counts there may be less than when it was
+/// planned, and so a greater share of it would be touched.
+///
+/// What is touched stays what was planned. An object that none of the limits counts any more, as a pod that is not ready, is
+/// bounded by having been counted when planning.
+///
+/// # Errors
+/// More would be touched than a limit allows, or it can no longer be counted.
+pub async fn recount(
+    experiment: &Experiment,
+    touched: &[ObjectId],
+    inventory: &dyn Inventory,
+) -> Result<(), PlanError> {
+    count(experiment, &touched.iter().collect(), &Resolver::undrawn(inventory)).await?;
+    Ok(())
+}
+
+/// How many objects there are, where the scope itself says so.
+fn all(scope: &Scope) -> Option<u32> {
+    match scope {
         Scope::Lab(lab) => Some(lab.names().len() as u32),
         Scope::Machine | Scope::Cluster(_) => None,
-    };
+    }
+}
+
+/// What came of counting.
+struct Counted<'a> {
+    /// Each limit with what was counted.
+    lines: Vec<String>,
+    /// What at least one limit counts.
+    covered: BTreeSet<&'a ObjectId>,
+}
+
+/// Counts what is touched against each limit.
+async fn count<'a>(
+    experiment: &Experiment,
+    touched: &BTreeSet<&'a ObjectId>,
+    objects: &Resolver<'_>,
+) -> Result<Counted<'a>, PlanError> {
+    let of = all(&experiment.scope);
     let mut lines = Vec::new();
-    let mut covered: BTreeSet<&ObjectId> = BTreeSet::new();
+    let mut covered: BTreeSet<&'a ObjectId> = BTreeSet::new();
     for limit in &experiment.blast_radius {
-        let (counts, total, unit): (Vec<&ObjectId>, _, _) = match &limit.of {
+        let (counts, total, unit): (Vec<&'a ObjectId>, _, _) = match &limit.of {
             RadiusUnit::Hosts => {
                 (touched.iter().copied().collect(), of.map(|n| n as usize), "hosts".to_owned())
             }
@@ -55,7 +96,8 @@ pub async fn measure(
                 (pods.collect(), None, "pods".to_owned())
             }
             RadiusUnit::Of(selector) => {
-                let all = everything(objects, selector, experiment).await?;
+                // A share is one of all that a selector finds, not only of what a target picked of it.
+                let all = objects.find(experiment.finder(selector)).await?;
                 let found = touched.iter().copied().filter(|id| all.iter().any(|o| o.id == **id));
                 (found.collect(), Some(all.len()), format!("of {selector}"))
             }
@@ -92,8 +134,7 @@ pub async fn measure(
         }
         lines.push(format!("{counted} touched, at most {limit_text} allowed"));
     }
-    uncovered(experiment, &touched, &covered)?;
-    Ok(Radius { touched: touched.into_iter().cloned().collect(), of, lines })
+    Ok(Counted { lines, covered })
 }
 
 /// Refuses what is touched and counted by none of the limits: a limit that counts something else bounds nothing of it.
@@ -111,15 +152,6 @@ fn uncovered(
         touched: free.iter().map(ToString::to_string).collect(),
         span: limit.span,
     })
-}
-
-/// What a share is a share of: all that a selector finds, not only what a target picked of it.
-async fn everything(
-    objects: &Resolver<'_>,
-    selector: &Selector,
-    experiment: &Experiment,
-) -> Result<NonEmpty<Object>, PlanError> {
-    objects.find(experiment.finder(selector)).await
 }
 
 #[cfg(test)]

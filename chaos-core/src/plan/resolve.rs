@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use rand::seq::index::sample;
@@ -21,9 +22,13 @@ use crate::{
 };
 
 /// Finds objects for a plan; what a named target picked stays the same throughout.
+///
+/// The inventory is asked once for each selector, so that one plan sees one world, however many objects ask for the same peers.
 pub struct Resolver<'a> {
     inventory: &'a dyn Inventory,
     targets: BTreeMap<String, NonEmpty<Object>>,
+    /// What the inventory answered, by the selector's text.
+    found: Mutex<BTreeMap<String, NonEmpty<Object>>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -33,7 +38,7 @@ impl<'a> Resolver<'a> {
         inventory: &'a dyn Inventory,
         seed: u64,
     ) -> Result<Self, PlanError> {
-        let mut resolver = Resolver { inventory, targets: BTreeMap::new() };
+        let mut resolver = Resolver::undrawn(inventory);
         for target in &experiment.targets {
             let found = resolver.find(&target.selector).await?;
             let picked = NonEmpty::try_from(pick(target, found.into_vec(), seed));
@@ -46,6 +51,11 @@ impl<'a> Resolver<'a> {
         Ok(resolver)
     }
 
+    /// Looks at the world anew, without the named targets: what they picked stays what was planned.
+    pub fn undrawn(inventory: &'a dyn Inventory) -> Self {
+        Resolver { inventory, targets: BTreeMap::new(), found: Mutex::default() }
+    }
+
     /// Returns the objects that a selector means.
     pub async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, PlanError> {
         if let Selector::Named(name) = selector {
@@ -55,10 +65,18 @@ impl<'a> Resolver<'a> {
                 PlanError::unsound(Remark::error(name.span, why).with_help(help))
             });
         }
-        self.inventory
-            .find(selector)
-            .await
-            .map_err(|trouble| PlanError::Inventory { trouble, span: selector.span() })
+        let asked = selector.to_string();
+        if let Some(objects) = self.found().get(&asked) {
+            return Ok(objects.clone());
+        }
+        let objects = self.inventory.find(selector).await;
+        let objects = objects.map_err(|trouble| PlanError::Inventory { trouble, span: selector.span() })?;
+        self.found().insert(asked, objects.clone());
+        Ok(objects)
+    }
+
+    fn found(&self) -> MutexGuard<'_, BTreeMap<String, NonEmpty<Object>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the addresses of all destinations, as seen from an object, which is never its own peer.

@@ -19,6 +19,7 @@ async fn finished(experiment: &Experiment) -> Finished {
     let world = World::new();
     let plan = testing::plan(experiment, &world).await.unwrap();
     let runner = Runner::builder()
+        .inventory(Arc::new(world.clone()))
         .environment(Arc::new(world.clone()))
         .injector(Arc::new(world.clone()) as Arc<dyn Injector>)
         .probers(Arc::new(world.clone()))

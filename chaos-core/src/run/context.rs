@@ -26,6 +26,7 @@ use crate::judge::border::Judge;
 use crate::{
     environment::Environment,
     injector::Injector,
+    inventory::Inventory,
     journal::{Entry, Registration},
     place::{ObjectId, Place},
     plan::Plan,
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) emitter: Emitter,
     pub(crate) control: Control,
+    pub(crate) inventory: Arc<dyn Inventory>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) injectors: BTreeMap<String, Arc<dyn Injector>>,
     pub(crate) judge: Arc<dyn Judge>,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     journal::{Entry, Step},
     place::ObjectId,
-    plan::Part,
+    plan::{Part, radius},
     trouble::{Kind, Trouble},
 };
 
@@ -45,7 +45,7 @@ impl Context {
     /// Puts every part in place, wave after wave; on an error what is in place stays for the unwinding.
     pub(crate) async fn inject(&self, batch: Batch<'_>) -> Result<(), AbortCause> {
         let Batch { role, name, parts, deadline } = batch;
-        self.check_radius(role, parts)?;
+        self.check_radius(role, parts).await?;
         let first = self
             .parts
             .first(role, name)
@@ -184,8 +184,9 @@ impl Context {
         Err(cause)
     }
 
-    /// Counts once more, right before injecting, that nothing is touched beyond what was planned and reviewed.
-    fn check_radius(&self, role: Role, parts: &[Part]) -> Result<(), AbortCause> {
+    /// Counts once more, right before injecting: nothing is touched beyond what was planned and reviewed, and in the world as it
+    /// is now that is still within the limits.
+    async fn check_radius(&self, role: Role, parts: &[Part]) -> Result<(), AbortCause> {
         if role == Role::Background {
             return Ok(());
         }
@@ -198,6 +199,21 @@ impl Context {
                 return Err(self.cause(AbortKind::Inject, reason));
             }
         }
-        Ok(())
+        let (experiment, touched) = (self.plan.experiment.clone(), self.plan.radius.touched.clone());
+        let inventory = self.inventory.clone();
+        let recount = async move {
+            let counted = radius::recount(&experiment, &touched, &*inventory).await;
+            counted.map_err(|error| Trouble { help: error.help(), ..Trouble::unable(error.to_string()) })
+        };
+        let what = "counting the blast radius once more";
+        let counted = tokio::select! {
+            biased;
+            cause = self.interrupt.tripped() => return Err(cause),
+            counted = self.call(what, self.policy.prepare, recount) => counted,
+        };
+        counted.map_err(|error: Trouble| {
+            let help = error.help.map(|help| format!(" ({help})")).unwrap_or_default();
+            self.cause(AbortKind::Inject, format!("nothing more is injected: {}{help}", error.message))
+        })
     }
 }

@@ -20,6 +20,7 @@ use crate::judge::border::Judge;
 use crate::{
     environment::Environment,
     injector::Injector,
+    inventory::Inventory,
     journal::{Header, Journal, Registration, entry},
     judge::Standard,
     plan::Plan,
@@ -31,6 +32,7 @@ use crate::{
 ///
 /// Made by [`Runner::builder`]; each runner runs once.
 pub struct Runner {
+    inventory: Arc<dyn Inventory>,
     environment: Arc<dyn Environment>,
     injectors: BTreeMap<String, Arc<dyn Injector>>,
     probers: Arc<dyn Probers>,
@@ -46,6 +48,7 @@ pub struct Runner {
 /// Collects what a [`Runner`] needs.
 #[derive(Default)]
 pub struct RunnerBuilder {
+    inventory: Option<Arc<dyn Inventory>>,
     environment: Option<Arc<dyn Environment>>,
     injectors: Vec<Arc<dyn Injector>>,
     probers: Option<Arc<dyn Probers>>,
@@ -64,6 +67,13 @@ pub struct RunnerBuilder {
 pub struct MissingPart(&'static str);
 
 impl RunnerBuilder {
+    /// Sets what finds objects; required. It is asked again right before injecting, where a limit of the blast radius counts what
+    /// a selector finds.
+    pub fn inventory(mut self, inventory: Arc<dyn Inventory>) -> Self {
+        self.inventory = Some(inventory);
+        self
+    }
+
     /// Sets what surrounds the run; required.
     pub fn environment(mut self, environment: Arc<dyn Environment>) -> Self {
         self.environment = Some(environment);
@@ -135,6 +145,7 @@ impl RunnerBuilder {
     pub fn build(self) -> Result<Runner, MissingPart> {
         let id = self.registration.as_ref().map(|r| r.entry().run.clone()).or(self.id).unwrap_or_else(new_id);
         Ok(Runner {
+            inventory: self.inventory.ok_or(MissingPart("inventory"))?,
             environment: self.environment.ok_or(MissingPart("environment"))?,
             injectors: self.injectors.into_iter().map(|i| (i.name().to_owned(), i)).collect(),
             probers: self.probers.ok_or(MissingPart("probers"))?,
@@ -217,6 +228,7 @@ impl Runner {
         let context = Context {
             clock,
             control,
+            inventory: self.inventory,
             environment: self.environment,
             injectors: self.injectors,
             scribe: Scribe::new(self.journal),

@@ -6,6 +6,7 @@ mod change;
 mod course;
 mod failures;
 mod load;
+mod radius;
 mod random;
 mod stop;
 mod waves;
@@ -136,6 +137,7 @@ impl Stage {
         let plan = testing::plan(&self.experiment, &self.world).await.unwrap();
         let events = self.events.clone();
         let runner = Runner::builder()
+            .inventory(Arc::new(self.world.clone()))
             .environment(Arc::new(self.world.clone()))
             .injector(Arc::new(self.world.clone()))
             .probers(Arc::new(self.world.clone()))

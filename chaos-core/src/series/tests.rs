@@ -84,6 +84,7 @@ impl Carrier for Scripted {
         let world = Arc::new(world);
         let runner = Runner::builder()
             .id(order.run)
+            .inventory(world.clone())
             .environment(world.clone())
             .injector(world.clone())
             .probers(world.clone())

@@ -15,6 +15,7 @@ async fn run(world: &World) -> Record {
     let world = Arc::new(world.clone());
     let policy = Policy { revert_patience: Duration::from_secs(2), ..Policy::default() };
     let runner = Runner::builder()
+        .inventory(world.clone())
         .environment(world.clone())
         .injector(world.clone())
         .probers(world.clone())
