@@ -56,9 +56,9 @@ pub(crate) fn warn_of_leftovers(directory: &Path) {
         render::warning(
             &format!(
                 "run `{}` (\"{}\") was killed and may have left faults in place",
-                run.entry.run, run.entry.experiment
+                run.entry.header.run, run.entry.header.experiment
             ),
-            Some(&format!("put everything back with `chaos restore {}`", run.entry.run)),
+            Some(&format!("put everything back with `chaos restore {}`", run.entry.header.run)),
         );
     }
 }

@@ -13,7 +13,7 @@ pub mod history;
 pub mod registry;
 pub mod state;
 
-pub use entry::{Entry, Header, Line};
+pub use entry::{Entry, Header, Line, OtherVersion};
 pub use file::{FileJournal, Reopened};
 pub use history::History;
 pub use registry::{KnownRun, Registration, Registry, RegistryError, RunEntry};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     injector::{Injector, Undo},
-    journal::{Entry, FileJournal, History, Journal, Registry, RegistryError, Reopened, RunEntry},
+    journal::{Entry, FileJournal, Header, History, Journal, Registry, RegistryError, Reopened, RunEntry},
     place::ObjectId,
     trouble::Trouble,
 };
@@ -130,19 +130,22 @@ pub async fn restore(
     let all = run.is_none();
     let known: Vec<String> = match run {
         Some(run) => vec![run.to_owned()],
-        None => registry.runs()?.into_iter().map(|r| r.entry.run).collect(),
+        None => registry.runs()?.into_iter().map(|r| r.entry.header.run).collect(),
     };
     let mut restored = Vec::new();
     for run in known {
         let claimed = match registry.claim(&run) {
             Ok(Some(claimed)) => claimed,
             Ok(None) => {
-                let alive = registry.runs()?.into_iter().find(|r| r.entry.run == run);
+                let alive = registry.runs()?.into_iter().find(|r| r.entry.header.run == run);
                 restored.extend(alive.map(|r| RestoredRun {
-                    run: r.entry.run.clone(),
-                    experiment: r.entry.experiment,
+                    run: r.entry.header.run.clone(),
+                    experiment: r.entry.header.experiment,
                     journal: r.entry.journal,
-                    outcome: Outcome::StillRunning { run: Some(r.entry.run.clone()), pid: Some(r.entry.pid) },
+                    outcome: Outcome::StillRunning {
+                        run: Some(r.entry.header.run.clone()),
+                        pid: Some(r.entry.header.pid),
+                    },
                 }));
                 continue;
             }
@@ -153,15 +156,15 @@ pub async fn restore(
         let entry = claimed.entry().clone();
         let outcome = match restore_journal(&entry.journal, injectors, policy).await {
             Ok(outcome) => outcome,
-            Err(e) => look(&entry.targets, e, injectors).await,
+            Err(e) => look(&entry.header.targets, e, injectors).await,
         };
         // Claimed, and yet alive: somebody else restores it right now, and takes it off the list.
         if outcome.is_clean() && !matches!(outcome, Outcome::StillRunning { .. }) {
             claimed.finish()?;
         }
         restored.push(RestoredRun {
-            run: entry.run,
-            experiment: entry.experiment,
+            run: entry.header.run,
+            experiment: entry.header.experiment,
             journal: entry.journal,
             outcome,
         });
@@ -178,7 +181,7 @@ pub async fn settle(
 ) -> Result<Vec<RestoredRun>, RegistryError> {
     let mut settled = Vec::new();
     for known in registry.runs()?.into_iter().filter(|known| !known.alive) {
-        let Ok(Some(claimed)) = registry.claim(&known.entry.run) else { continue };
+        let Ok(Some(claimed)) = registry.claim(&known.entry.header.run) else { continue };
         let entry = claimed.entry().clone();
         let path = entry.journal.clone();
         let reopened = tokio::task::spawn_blocking(move || FileJournal::reopen(path)).await;
@@ -186,16 +189,18 @@ pub async fn settle(
             Ok(Reopened::Over(journal, history)) if !history.owed().is_empty() => {
                 absent(&history, &journal, injectors).await
             }
-            Ok(Reopened::Over(..)) => match look(&entry.targets, unsaid(&entry.journal), injectors).await {
-                Outcome::NothingLeft { .. } => Some(Outcome::NothingToDo),
-                _ => None,
-            },
+            Ok(Reopened::Over(..)) => {
+                match look(&entry.header.targets, unsaid(&entry.journal), injectors).await {
+                    Outcome::NothingLeft { .. } => Some(Outcome::NothingToDo),
+                    _ => None,
+                }
+            }
             Ok(Reopened::Alive(_)) => None,
-            Err(e) => Some(look(&entry.targets, e, injectors).await).filter(Outcome::is_clean),
+            Err(e) => Some(look(&entry.header.targets, e, injectors).await).filter(Outcome::is_clean),
         };
         if let Some(outcome) = outcome {
             claimed.finish()?;
-            let RunEntry { run, experiment, journal, .. } = entry;
+            let RunEntry { header: Header { run, experiment, .. }, journal } = entry;
             settled.push(RestoredRun { run, experiment, journal, outcome });
         }
     }

@@ -39,7 +39,7 @@ pub use emit::EventSink;
 pub use event::{RunEvent, What};
 pub use policy::Policy;
 pub use record::{Completion, Record, Restoration};
-pub use runner::{MissingPart, Runner, RunnerBuilder, fingerprint, new_id};
+pub use runner::{MissingPart, Runner, RunnerBuilder, fingerprint, header, new_id};
 
 use crate::judge::Samples;
 

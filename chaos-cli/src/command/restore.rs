@@ -97,7 +97,9 @@ fn known_by(registry: &Registry, path: &Path) -> Option<String> {
         Some((one.dev(), one.ino()) == (other.dev(), other.ino()))
     };
     let runs = registry.runs().ok()?;
-    runs.into_iter().find(|known| same(&known.entry.journal) == Some(true)).map(|known| known.entry.run)
+    runs.into_iter()
+        .find(|known| same(&known.entry.journal) == Some(true))
+        .map(|known| known.entry.header.run)
 }
 
 /// Takes a run off the list that cannot be restored; returns whether that is on record.

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Stop, state: &Path) -> Exit {
         for entry in &alive {
             text.push_str(&format!(
                 "asked `{}` (\"{}\") to put everything back and end\n",
-                entry.run, entry.experiment
+                entry.header.run, entry.header.experiment
             ));
         }
         if alive.is_empty() {

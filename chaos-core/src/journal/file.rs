@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::{Entry, Header, History, Journal, Line};
+use super::{Entry, Header, History, Journal, Line, OtherVersion, entry::Versioned};
 use crate::trouble::{Kind, Trouble};
 
 /// What is reserved for the unwinding of one part: its entries and those of some retries.
@@ -90,9 +90,9 @@ impl FileJournal {
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| failed("read", &path, &e))?;
-        let (lines, end) = parse(&text).map_err(|why| damaged(&path, why))?;
+        let (lines, end) = parse(&path, &text)?;
         let history =
-            History::replay(lines.iter().map(|l| &l.entry)).map_err(|e| damaged(&path, e.to_string()))?;
+            History::replay(lines.iter().map(|l| &l.entry)).map_err(|e| of_another_version(&path, e))?;
         file.set_len(end as u64).map_err(|e| failed("write", &path, &e))?;
         let inner = Inner {
             file,
@@ -108,7 +108,7 @@ impl FileJournal {
     /// Reads the lines of a journal file; a torn last line, which a crash leaves, is passed over.
     pub fn read(path: &Path) -> Result<Vec<Line>, Trouble> {
         let text = std::fs::read(path).map_err(|e| failed("read", path, &e))?;
-        parse(&text).map(|(lines, _)| lines).map_err(|why| damaged(path, why))
+        parse(path, &text).map(|(lines, _)| lines)
     }
 
     /// Returns the file's path.
@@ -202,22 +202,33 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Refuses the journal of another version before anything of it is taken for damaged, or for a torn line to write over.
+fn check_version(text: &[u8]) -> Result<(), OtherVersion> {
+    let first = text.split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
+    match serde_json::from_slice(first) {
+        Ok(Versioned { version: Some(version) }) => OtherVersion::check(version),
+        Ok(Versioned { version: None }) | Err(_) => Ok(()),
+    }
+}
+
 /// Reads lines up to the first that is not whole; only the last may be so. Returns where the whole ones end.
-fn parse(text: &[u8]) -> Result<(Vec<Line>, usize), String> {
+fn parse(path: &Path, text: &[u8]) -> Result<(Vec<Line>, usize), Trouble> {
+    check_version(text).map_err(|e| of_another_version(path, e))?;
     let (mut lines, mut end) = (Vec::<Line>::new(), 0);
     for line in text.split_inclusive(|b| *b == b'\n') {
         let last = end + line.len() == text.len();
         match serde_json::from_slice::<Line>(line) {
             Ok(read) if line.ends_with(b"\n") => {
                 if read.number != lines.len() as u64 {
-                    return Err(format!("line {} says that it is number {}", lines.len(), read.number));
+                    let why = format!("line {} says that it is number {}", lines.len(), read.number);
+                    return Err(damaged(path, why));
                 }
                 lines.push(read);
                 end += line.len();
             }
             Ok(_) => break,
             Err(_) if last => break,
-            Err(e) => return Err(format!("line {} cannot be read: {e}", lines.len())),
+            Err(e) => return Err(damaged(path, format!("line {} cannot be read: {e}", lines.len()))),
         }
     }
     Ok((lines, end))
@@ -239,6 +250,11 @@ fn failed(what: &str, path: &Path, why: &io::Error) -> Trouble {
         help,
         kind: Kind::from(why),
     }
+}
+
+fn of_another_version(path: &Path, why: OtherVersion) -> Trouble {
+    Trouble::unable(format!("cannot read the journal `{}`: {why}", path.display()))
+        .with_help(OtherVersion::HELP)
 }
 
 fn damaged(path: &Path, why: impl std::fmt::Display) -> Trouble {

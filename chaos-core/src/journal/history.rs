@@ -3,7 +3,7 @@
 //! A replay never loses a debt. Notes are written beside the work and may be lost on a full disk, so a step that cannot
 //! follow the one before is an oddity to report, not a reason to leave a fault in place; only a confirmed revert pays.
 
-use super::{Entry, Header, IllegalStep, Step, state::State};
+use super::{Entry, Header, IllegalStep, OtherVersion, Step, state::State};
 use crate::injector::Undo;
 
 /// One part of a fault as the journal knows it.
@@ -28,14 +28,6 @@ pub struct History {
     pub ended: bool,
     /// What does not fit together.
     pub oddities: Vec<Oddity>,
-}
-
-/// The journal is newer than this program, so what it owes cannot be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the journal has format {found}, and this program reads up to format {}", super::entry::VERSION)]
-pub struct TooNew {
-    /// The journal's format.
-    pub found: u32,
 }
 
 /// Something in a journal that does not fit together: an entry was lost, or two processes wrote at once.
@@ -65,7 +57,7 @@ pub enum Oddity {
 
 impl History {
     /// Replays entries from the first to the last.
-    pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<History, TooNew> {
+    pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<History, OtherVersion> {
         let mut history = History::default();
         for entry in entries {
             history.record(entry)?;
@@ -74,13 +66,13 @@ impl History {
     }
 
     /// Takes in the next entry.
-    pub fn record(&mut self, entry: &Entry) -> Result<(), TooNew> {
+    pub fn record(&mut self, entry: &Entry) -> Result<(), OtherVersion> {
         self.ended = matches!(entry, Entry::Ended { .. });
         match entry {
-            Entry::Run(header) if header.version > super::entry::VERSION => {
-                return Err(TooNew { found: header.version });
+            Entry::Run(header) => {
+                OtherVersion::check(header.version)?;
+                self.header = Some(header.clone());
             }
-            Entry::Run(header) => self.header = Some(header.clone()),
             Entry::Prepared { undo } => self.prepare(undo),
             other => {
                 if let Some((id, step)) = other.step() {

@@ -13,35 +13,17 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::place::{Kind, ObjectId};
+use super::{Header, OtherVersion, entry::Versioned};
+use crate::place::ObjectId;
 
 /// What other processes may know about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEntry {
-    /// The run's id.
-    pub run: String,
-    /// The experiment's name.
-    pub experiment: String,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// The runner's process.
-    pub pid: u32,
-    /// When it began, by the wall clock.
-    pub started: Timestamp,
+    /// Which run it is, in the words of its journal.
+    #[serde(flatten)]
+    pub header: Header,
     /// Its journal, as an absolute path.
     pub journal: PathBuf,
-    /// The objects that its faults touch.
-    pub targets: Vec<ObjectId>,
-    /// The kernel's cookies of the network namespaces that those are in, as far as they are known, in the order of the targets:
-    /// one namespace may go by several names, and one name may come to mean another namespace.
-    pub namespaces: Vec<Option<u64>>,
-}
-
-impl RunEntry {
-    fn touches(&self) -> impl Iterator<Item = (&ObjectId, Option<u64>)> {
-        let known = self.namespaces.iter().copied().chain(std::iter::repeat(None));
-        self.targets.iter().zip(known)
-    }
 }
 
 /// A run found in the state directory.
@@ -109,6 +91,10 @@ pub enum RegistryError {
     },
 }
 
+fn is_of_another_version(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<OtherVersion>())
+}
+
 fn known_list(known: &[String]) -> String {
     if known.is_empty() { "; there is none at all".into() } else { format!("; known: {}", known.join(", ")) }
 }
@@ -123,6 +109,7 @@ impl RegistryError {
             RegistryError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run as the user that owns it, or choose another state directory".into()
             }
+            RegistryError::Io { source, .. } if is_of_another_version(source) => OtherVersion::HELP.into(),
             _ => return None,
         })
     }
@@ -156,20 +143,20 @@ impl Registry {
     ///
     /// Hosts of a lab never collide: each lab has its own.
     pub fn register(&self, entry: &RunEntry) -> Result<Registration, RegistryError> {
-        check_id(&entry.run)?;
+        check_id(&entry.header.run)?;
         let _directory = self.lock()?;
         if self.blocked_path().exists() {
             return Err(RegistryError::Blocked);
         }
-        let path = self.entry_path(&entry.run);
+        let path = self.entry_path(&entry.header.run);
         if path.exists() {
-            return Err(RegistryError::Exists { run: entry.run.clone() });
+            return Err(RegistryError::Exists { run: entry.header.run.clone() });
         }
         for other in self.scan()? {
-            let Some(object) = collision(entry, &other.entry) else { continue };
-            let (run, object) = (other.entry.run, Box::new(object.clone()));
+            let Some(object) = entry.header.collision(&other.entry.header) else { continue };
+            let (run, object) = (other.entry.header.run, Box::new(object.clone()));
             return Err(if other.alive {
-                RegistryError::Occupied { run, pid: other.entry.pid, object }
+                RegistryError::Occupied { run, pid: other.entry.header.pid, object }
             } else {
                 RegistryError::LeftBehind { run, object }
             });
@@ -235,7 +222,7 @@ impl Registry {
         File::create(&blocked).and_then(|f| f.sync_all()).map_err(at("make", &blocked))?;
         let alive: Vec<RunEntry> = self.scan()?.into_iter().filter(|r| r.alive).map(|r| r.entry).collect();
         for entry in &alive {
-            self.ask_to_stop(&entry.run)?;
+            self.ask_to_stop(&entry.header.run)?;
         }
         Ok(alive)
     }
@@ -263,7 +250,7 @@ impl Registry {
     }
 
     fn unknown(&self, run: &str) -> Result<RegistryError, RegistryError> {
-        let known = self.scan()?.into_iter().map(|r| r.entry.run).collect();
+        let known = self.scan()?.into_iter().map(|r| r.entry.header.run).collect();
         Ok(RegistryError::Unknown { run: run.to_owned(), known })
     }
 
@@ -293,7 +280,7 @@ impl Registry {
                 Err(e) => return Err(at("read", &path)(e)),
             }
         }
-        runs.sort_by(|a, b| a.entry.run.cmp(&b.entry.run));
+        runs.sort_by(|a, b| a.entry.header.run.cmp(&b.entry.header.run));
         Ok(runs)
     }
 
@@ -337,7 +324,7 @@ impl Registration {
 
     /// Returns how often it was asked to stop.
     pub fn stops_asked(&self) -> u32 {
-        fs::metadata(self.registry.stop_path(&self.entry.run))
+        fs::metadata(self.registry.stop_path(&self.entry.header.run))
             .map_or(0, |m| u32::try_from(m.len()).unwrap_or(u32::MAX))
     }
 
@@ -361,8 +348,8 @@ impl Registration {
     /// Takes the entry away: everything is put back.
     pub fn finish(&self) -> Result<(), RegistryError> {
         let _directory = self.registry.lock()?;
-        remove(&self.registry.entry_path(&self.entry.run))?;
-        remove(&self.registry.stop_path(&self.entry.run))?;
+        remove(&self.registry.entry_path(&self.entry.header.run))?;
+        remove(&self.registry.stop_path(&self.entry.header.run))?;
         Ok(())
     }
 }
@@ -377,20 +364,6 @@ struct Forgotten<'a> {
     run: &'a RunEntry,
 }
 
-/// Finds an object that two runs would both touch: in one namespace, or, where that is not known, of one name.
-fn collision<'a>(ours: &'a RunEntry, theirs: &RunEntry) -> Option<&'a ObjectId> {
-    let both = |(our, our_space): (&ObjectId, Option<u64>),
-                (their, their_space): (&ObjectId, Option<u64>)| match (our_space, their_space)
-    {
-        (Some(ours), Some(theirs)) => ours == theirs,
-        _ => our == their,
-    };
-    ours.touches()
-        .filter(|(object, _)| object.kind != Kind::HOST)
-        .find(|ours| theirs.touches().any(|theirs| both(*ours, theirs)))
-        .map(|(object, _)| object)
-}
-
 fn check_id(run: &str) -> Result<(), RegistryError> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if run.is_empty() || run.len() > 128 || run.starts_with('.') || !run.chars().all(fine) {
@@ -403,6 +376,8 @@ fn read_entry(file: &mut File) -> io::Result<RunEntry> {
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     // serde_json's errors of a text that ends too early convert into `UnexpectedEof`.
+    let Versioned { version } = serde_json::from_slice(&text)?;
+    OtherVersion::check(version.unwrap_or(1)).map_err(io::Error::other)?;
     Ok(serde_json::from_slice(&text)?)
 }
 

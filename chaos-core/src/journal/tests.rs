@@ -48,9 +48,10 @@ fn header_of(run: &str) -> Header {
         experiment: "x".into(),
         owner: None,
         started: jiff::Timestamp::UNIX_EPOCH,
-        pid: 1,
+        pid: 42,
         plan: String::new(),
         targets: Vec::new(),
+        namespaces: Vec::new(),
     }
 }
 
@@ -175,19 +176,65 @@ fn histories_never_lose_a_debt() {
     let again = [prepared("a"), reverting.clone(), reverted, prepared("a"), injecting()];
     assert_eq!(replay(&again), (1, String::new()));
     let new = Entry::Run(Header { version: entry::VERSION + 1, ..header_of("r") });
-    assert!(History::replay([&new]).unwrap_err().to_string().starts_with("the journal has format 3"));
+    assert_eq!(
+        History::replay([&new]).unwrap_err().to_string(),
+        "it is of version 4, and this `chaos` reads version 3"
+    );
+}
+
+/// The head of a journal as another version writes it: only its version is certain.
+fn head_of(version: u32) -> String {
+    format!(
+        r#"{{"number":0,"at":"1970-01-01T00:00:00Z","entry":"run","version":{version},"run":"old","odd":[]}}"#
+    )
+}
+
+#[test]
+fn a_journal_of_another_version_is_refused_by_its_version_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let debt = r#"{"number":1,"at":"1970-01-01T00:00:00Z","entry":"prepared","undo":{"id":"a","inode":7}}"#;
+    for version in [1, entry::VERSION - 1, entry::VERSION + 1] {
+        // Its head alone must not be taken for a torn line, nor what follows for damaged.
+        for (number, text) in
+            [head_of(version), [head_of(version), debt.into()].join("\n")].iter().enumerate()
+        {
+            let path = folder.path().join(format!("{version}-{number}"));
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+            for error in [FileJournal::read(&path).unwrap_err(), FileJournal::reopen(&path).unwrap_err()] {
+                let why =
+                    format!("it is of version {version}, and this `chaos` reads version {}", entry::VERSION);
+                assert_eq!(error.message, format!("cannot read the journal `{}`: {why}", path.display()));
+                assert_eq!(error.help.as_deref(), Some("use the `chaos` that wrote it"));
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{text}\n"), "version {version}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_of_another_version_is_refused_by_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).unwrap();
+    for (text, found) in [(r#"{"run":"old","targets":[]}"#, 1), (r#"{"version":9,"run":"old"}"#, 9)] {
+        let path = folder.path().join("old.run");
+        std::fs::write(&path, text).unwrap();
+        let why = format!("it is of version {found}, and this `chaos` reads version {}", entry::VERSION);
+        let errors = [
+            registry.runs().unwrap_err(),
+            registry.claim("old").unwrap_err(),
+            registry.register(&run("new", Vec::new())).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.to_string(), format!("cannot read `{}`: {why}", path.display()));
+            assert_eq!(error.help().as_deref(), Some("use the `chaos` that wrote it"));
+        }
+    }
 }
 
 fn run(id: &str, targets: Vec<ObjectId>) -> RunEntry {
     RunEntry {
-        run: id.into(),
-        experiment: "x".into(),
-        owner: None,
-        pid: 42,
-        started: jiff::Timestamp::UNIX_EPOCH,
+        header: Header { experiment: "x".into(), targets, ..header_of(id) },
         journal: "/journal".into(),
-        targets,
-        namespaces: Vec::new(),
     }
 }
 
@@ -217,8 +264,11 @@ fn two_runs_on_one_target_exclude_each_other() {
 fn exclusion_is_by_the_namespace_and_not_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let registry = Registry::open(folder.path()).unwrap();
-    let entry =
-        |id: &str, object: ObjectId, cookie| RunEntry { namespaces: vec![cookie], ..run(id, vec![object]) };
+    let entry = |id: &str, object: ObjectId, cookie| {
+        let mut entry = run(id, vec![object]);
+        entry.header.namespaces = vec![cookie];
+        entry
+    };
     let (blue, inside) = (ObjectId::netns("blue"), ObjectId::process("nginx[7@9]"));
     let first = registry.register(&entry("one", blue.clone(), Some(7))).unwrap();
     let error = registry.register(&entry("two", inside.clone(), Some(7))).unwrap_err();

@@ -19,6 +19,7 @@ fn header(run: &str) -> Header {
         pid: 1,
         plan: String::new(),
         targets: vec![object("blue")],
+        namespaces: Vec::new(),
     }
 }
 
@@ -94,16 +95,8 @@ async fn runs_that_are_alive_are_left_alone() {
     let path = folder.path().join("journal");
     let world = World::new();
     dead_run(&world, &path).await;
-    let entry = RunEntry {
-        run: "dead".into(),
-        experiment: "x".into(),
-        owner: None,
-        pid: 42,
-        started: jiff::Timestamp::UNIX_EPOCH,
-        journal: path,
-        targets: vec![object("blue"), object("green")],
-        namespaces: Vec::new(),
-    };
+    let header = Header { pid: 42, targets: vec![object("blue"), object("green")], ..header("dead") };
+    let entry = RunEntry { header, journal: path };
     let alive = registry.register(&entry).unwrap();
     let restored = restore(&registry, None, &injectors(&world), &RestorePolicy::default()).await.unwrap();
     assert_eq!(restored[0].outcome, Outcome::StillRunning { run: Some("dead".into()), pid: Some(42) });

@@ -143,7 +143,12 @@ impl RunnerBuilder {
 
     /// Makes the runner.
     pub fn build(self) -> Result<Runner, MissingPart> {
-        let id = self.registration.as_ref().map(|r| r.entry().run.clone()).or(self.id).unwrap_or_else(new_id);
+        let id = self
+            .registration
+            .as_ref()
+            .map(|r| r.entry().header.run.clone())
+            .or(self.id)
+            .unwrap_or_else(new_id);
         Ok(Runner {
             inventory: self.inventory.ok_or(MissingPart("inventory"))?,
             environment: self.environment.ok_or(MissingPart("environment"))?,
@@ -174,6 +179,24 @@ pub fn fingerprint(plan: &Plan) -> String {
     // A plan has no maps with keys other than text, so it always has a JSON form.
     let json = serde_json::to_vec(plan).unwrap_or_default();
     crate::fingerprint::text(json)
+}
+
+/// Returns what a run's journal, and its entry in the machine's list, say of it.
+///
+/// `namespaces` are the kernel's cookies of the network namespaces that the plan's targets are in, as far as they are known, in the
+/// order of its blast radius.
+pub fn header(run: &str, plan: &Plan, namespaces: Vec<Option<u64>>) -> Header {
+    Header {
+        version: entry::VERSION,
+        run: run.to_owned(),
+        experiment: plan.experiment.title(),
+        owner: plan.experiment.owner.as_ref().map(|o| o.value.clone()),
+        started: Timestamp::now(),
+        pid: std::process::id(),
+        plan: fingerprint(plan),
+        targets: plan.radius.touched.clone(),
+        namespaces,
+    }
 }
 
 impl Runner {
@@ -215,15 +238,9 @@ impl Runner {
         let clock = Clock::start();
         let emitter = Emitter::new(clock, self.sinks);
         let interrupt = Arc::new(Switch::new());
-        let header = Header {
-            version: entry::VERSION,
-            run: self.id,
-            experiment: plan.experiment.name.value.clone(),
-            owner: plan.experiment.owner.as_ref().map(|o| o.value.clone()),
-            started: Timestamp::now(),
-            pid: std::process::id(),
-            plan: fingerprint(&plan),
-            targets: plan.radius.touched.clone(),
+        let header = match &self.registration {
+            Some(registration) => registration.entry().header.clone(),
+            None => header(&self.id, &plan, Vec::new()),
         };
         let context = Context {
             clock,

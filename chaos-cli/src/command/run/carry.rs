@@ -16,7 +16,7 @@ use chaos_core::{
     plan::Plan,
     remark::Remark,
     report::{self, Reported},
-    run::{Control, Finished, Record},
+    run::{Control, Finished, Record, header},
     series::{Carrier, Order, Part},
     trouble::Trouble,
 };
@@ -116,16 +116,9 @@ impl<'a> Session<'a> {
             unusable("cannot write the run's events".into(), &error, "nothing was injected")
         })?;
         let journal = FileJournal::create(folder.journal()).map_err(refused)?;
-        let entry = RunEntry {
-            run: order.run.to_owned(),
-            experiment: plan.experiment.title(),
-            owner: plan.experiment.owner.as_ref().map(|o| o.value.clone()),
-            pid: std::process::id(),
-            started: jiff::Timestamp::now(),
-            journal: folder.journal(),
-            targets: plan.radius.touched.clone(),
-            namespaces: world.namespaces(&plan.radius.touched).await,
-        };
+        let namespaces = world.namespaces(&plan.radius.touched).await;
+        let header = header(order.run, plan, namespaces);
+        let entry = RunEntry { header, journal: folder.journal() };
         let registration = Registry::open(self.state)
             .and_then(|registry| registry.register(&entry))
             .map_err(|error| refused(Trouble { help: error.help(), ..Trouble::unable(error.to_string()) }))?;
