@@ -19,7 +19,10 @@ use crate::{
     network::{self, Pair},
     statistic::{median, middle, quantile, rounds, time},
 };
-use chaos_core::{injector::Injector, model::FaultSpec};
+use chaos_core::{
+    injector::{Injector, Surroundings},
+    model::FaultSpec,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -68,7 +71,10 @@ async fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> 
         look(options, &pair, &mut bare).await?;
         for (delay, figures) in DELAYS.iter().zip(&mut delayed) {
             let spec = FaultSpec::delay(Duration::from_millis(*delay));
-            let offers = injector.offer(&network::ask(spec)).await.map_err(|denied| denied.to_string())?;
+            let offers = injector
+                .offer(&network::ask(spec), &Surroundings::default())
+                .await
+                .map_err(|denied| denied.to_string())?;
             let place = network::place(&pair.near);
             let undo = injector.prepare("fault/near/1", &offers[0], &place, Duration::from_secs(300)).await?;
             injector.inject(&undo).await?;

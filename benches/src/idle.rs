@@ -13,7 +13,10 @@ use crate::{
     statistic::{middle, rounds, short},
 };
 use chaos_agent::{Agents, ChildProcess};
-use chaos_core::{injector::Injector, model::FaultSpec};
+use chaos_core::{
+    injector::{Injector, Surroundings},
+    model::FaultSpec,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -92,7 +95,10 @@ async fn one(
         tokio::time::sleep(Duration::from_millis(500)).await;
         greeted.push(memory(agent, "VmRSS")?);
         let loss = FaultSpec::Loss { ratio: 0.01, burst: None };
-        let offers = injector.offer(&network::ask(loss)).await.map_err(|denied| denied.to_string())?;
+        let offers = injector
+            .offer(&network::ask(loss), &Surroundings::default())
+            .await
+            .map_err(|denied| denied.to_string())?;
         let undo = injector.prepare("fault/near/1", &offers[0], &place, Duration::from_secs(60)).await?;
         injector.inject(&undo).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;

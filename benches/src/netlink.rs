@@ -12,7 +12,7 @@ use crate::{
     statistic::{median, middle, quantile, rounds, short, time, timed},
 };
 use chaos_core::{
-    injector::{Injector, Offer, Undo},
+    injector::{Injector, Offer, Surroundings, Undo},
     model::FaultSpec,
     run::Policy,
 };
@@ -156,7 +156,7 @@ fn spawn_tc(action: &str, words: &[&str]) -> Result<(), Failure> {
 async fn many(count: usize, claims: &Claims, spec: FaultSpec, backend: &str) -> Result<(), Failure> {
     let injector = network::injector(Some(backend))?;
     let denied = |denied| Failure::from(format!("{denied}"));
-    let offers = injector.offer(&network::ask(spec)).await.map_err(denied)?;
+    let offers = injector.offer(&network::ask(spec), &Surroundings::default()).await.map_err(denied)?;
     let [offer] = &offers[..] else { return Err("more than one offer for one effect".into()) };
     let start = Instant::now();
     let mut namespaces = Vec::with_capacity(count);

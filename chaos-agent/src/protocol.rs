@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaos_core::{
-    injector::{Ask, Measured, Offer, Undo},
+    injector::{Ask, Measured, Offer, Surroundings, Undo},
     model::Probe,
     place::{ObjectId, Place, Site},
     probe::{Sample, Stream},
@@ -24,7 +24,7 @@ use tokio_util::codec::LengthDelimitedCodec;
 use crate::host::Settings;
 
 /// The version of this protocol; an agent of another version is not used.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The longest frame, in bytes; a longer one ends the conversation.
 pub const LARGEST_FRAME: usize = 1 << 20;
@@ -80,6 +80,8 @@ pub enum Request {
         injector: String,
         /// What.
         ask: Ask,
+        /// What is known of where.
+        around: Box<Surroundings>,
     },
     /// Asks for the prior state.
     Prepare {
@@ -326,7 +328,7 @@ mod tests {
         frames().encode(encode(&call).unwrap(), &mut wire).unwrap();
         let frame = frames().decode(&mut wire).unwrap().unwrap();
         assert_eq!(decode::<Call>(&frame).unwrap(), call);
-        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":3,"at":"runner","silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
+        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":4,"at":"runner","silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
         assert_eq!(std::str::from_utf8(&frame).unwrap(), text);
     }
 

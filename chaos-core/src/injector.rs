@@ -140,6 +140,15 @@ impl fmt::Display for Work {
     }
 }
 
+/// What is known, when planning, of where something is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The place; none where it is only made for the run.
+    pub place: Option<Place>,
+    /// What was planned for the same object and is in place by then, oldest first.
+    pub below: Vec<Offer>,
+}
+
 /// What an injector would do for an ask, or for a part of its specs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Offer {
@@ -348,8 +357,9 @@ pub trait Injector: Send + Sync {
     /// denial.
     fn handles(&self, action: &Action) -> bool;
 
-    /// Finds out, touching nothing that lasts, how an ask can be met: one offer, or several that share its specs.
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble>;
+    /// Finds out, touching nothing that lasts, how an ask can be met: one offer, or several that share its specs. What can be seen
+    /// of the place already and would make `prepare` or `inject` fail is refused here.
+    async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble>;
 
     /// Reads the prior state and decides everything that is left to decide; changes nothing. `deadline` is how long after
     /// injection the fault ends on its own, as its [`Hold`] says.

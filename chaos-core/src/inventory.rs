@@ -2,7 +2,12 @@
 
 use async_trait::async_trait;
 
-use crate::{model::Selector, non_empty::NonEmpty, place::Object, trouble::Trouble};
+use crate::{
+    model::Selector,
+    non_empty::NonEmpty,
+    place::{Object, ObjectId, Place},
+    trouble::Trouble,
+};
 
 /// Finds the objects that selectors mean.
 ///
@@ -22,4 +27,9 @@ use crate::{model::Selector, non_empty::NonEmpty, place::Object, trouble::Troubl
 pub trait Inventory: Send + Sync {
     /// Returns the objects in a fixed order; a selector that finds nothing is an error.
     async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble>;
+
+    /// Returns where an object is, for injectors to look at when planning; none where it is only made for the run.
+    async fn place(&self, _object: &ObjectId) -> Result<Option<Place>, Trouble> {
+        Ok(None)
+    }
 }

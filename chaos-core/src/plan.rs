@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Work},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Surroundings, Work},
     inventory::Inventory,
     model::{
         Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, Vantage,
@@ -219,9 +219,11 @@ pub async fn plan(
         return Err(unsound.into());
     }
     let objects = resolve::Resolver::new(experiment, inventory, seed).await?;
-    let planner = Planner { objects: &objects, injectors, seed };
-    let mut faults = Vec::new();
-    for fault in experiment.faults.iter().filter(|f| !experiment.timeline.held(&f.name).is_zero()) {
+    let planner = Planner { objects: &objects, inventory, injectors, seed };
+    let background = planner.background(experiment).await?;
+    let mut planned: Vec<PlannedFault> = Vec::new();
+    // In the order of injection, as what comes later stands on what is there.
+    for fault in experiment.timeline.injected().filter_map(|name| experiment.fault(name)) {
         let held = experiment.timeline.held(&fault.name);
         if held > LONGEST_FAULT {
             let message = format!(
@@ -236,21 +238,31 @@ pub async fn plan(
         }
         // What is planned, and how its effect is judged, is the same from injection to rollback.
         let Course::Steady = fault.course;
-        let parts = planner.parts(&fault.name, &fault.action, &fault.on, fault.span).await?;
-        faults.push(PlannedFault { name: fault.name.value.clone(), parts, deadline: held + DEADLINE_MARGIN });
+        let active = experiment.timeline.below(&fault.name);
+        let stands = planned.iter().filter(|planned| active.contains(&planned.name.as_str()));
+        let below: Vec<&Part> = background.iter().chain(stands.flat_map(|planned| &planned.parts)).collect();
+        let parts = planner.parts(&fault.name, &fault.action, &fault.on, fault.span, &below).await?;
+        planned.push(PlannedFault {
+            name: fault.name.value.clone(),
+            parts,
+            deadline: held + DEADLINE_MARGIN,
+        });
     }
+    let declared =
+        |planned: &PlannedFault| experiment.faults.iter().position(|f| f.name.value == planned.name);
+    planned.sort_by_key(declared);
+    let faults = planned;
     let mut changes = Vec::new();
     for change in &experiment.changes {
         let makes = |step: &Step| matches!(step, Step::Make(name) if *name == change.name);
         if !experiment.timeline.steps.iter().any(|step| makes(&step.value)) {
             continue;
         }
-        let parts = planner.parts(&change.name, &change.action, &change.on, change.span).await?;
+        let parts = planner.parts(&change.name, &change.action, &change.on, change.span, &[]).await?;
         // Twice the run: a change must not end before the run takes it back.
         let deadline = (experiment.steady_state.over + experiment.timeline.planned()) * 2 + CHANGE_MARGIN;
         changes.push(PlannedFault { name: change.name.value.clone(), parts, deadline });
     }
-    let background = planner.background(experiment).await?;
     let mut probes = Vec::new();
     for probe in &experiment.probes {
         let from = match &probe.from {
@@ -302,6 +314,7 @@ pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, NonEmpty<Obje
 /// What the parts of a plan are made with.
 struct Planner<'a> {
     objects: &'a resolve::Resolver<'a>,
+    inventory: &'a dyn Inventory,
     injectors: &'a [Arc<dyn Injector>],
     seed: u64,
 }
@@ -314,13 +327,14 @@ impl Planner<'_> {
         action: &Action,
         on: &Selector,
         span: Span,
+        below: &[&Part],
     ) -> Result<Vec<Part>, PlanError> {
         let mut parts = Vec::new();
         for Object { id: object, .. } in self.objects.find(on).await? {
             let work = self.work(action, &object).await?;
             let seed = seed::derive(self.seed, &format!("fault {name} on {}", object.name));
             let ask = Ask { fault: name.to_owned(), object, work, seed };
-            self.add(&mut parts, action, ask, span).await?;
+            self.add(&mut parts, action, ask, span, below).await?;
         }
         Ok(parts)
     }
@@ -359,8 +373,11 @@ impl Planner<'_> {
         action: &Action,
         ask: Ask,
         span: Span,
+        below: &[&Part],
     ) -> Result<(), PlanError> {
-        let (injector, offers) = self.best_offer(action, &ask, span).await?;
+        let below = below.iter().copied().chain(&*parts).map(|part| &part.offer);
+        let below: Vec<Offer> = below.filter(|offer| offer.ask.object == ask.object).cloned().collect();
+        let (injector, offers) = self.best_offer(action, &ask, span, below).await?;
         for offer in offers {
             let id = format!("{}/{}/{}", ask.fault, ask.object.name, parts.len() + 1);
             parts.push(Part { id, injector: injector.clone(), offer });
@@ -374,10 +391,14 @@ impl Planner<'_> {
         action: &Action,
         ask: &Ask,
         span: Span,
+        below: Vec<Offer>,
     ) -> Result<(String, Vec<Offer>), PlanError> {
+        let place = self.inventory.place(&ask.object).await;
+        let place = place.map_err(|trouble| PlanError::Inventory { trouble, span })?;
+        let around = Surroundings { place, below };
         let mut refusal: Option<Trouble> = None;
         for injector in self.injectors.iter().filter(|injector| asked(&***injector, action)) {
-            match injector.offer(ask).await {
+            match injector.offer(ask, &around).await {
                 Ok(offers) => return Ok((injector.name().to_owned(), offers)),
                 Err(denied) => {
                     refusal.get_or_insert(denied);
@@ -441,7 +462,7 @@ impl Planner<'_> {
                     });
                     let seed = seed::derive(self.seed, &format!("{name} on {}", object.name));
                     let ask = Ask { fault: name.clone(), object, work, seed };
-                    self.add(&mut parts, &action, ask, link.a.span).await?;
+                    self.add(&mut parts, &action, ask, link.a.span, &[]).await?;
                 }
             }
         }

@@ -3,10 +3,12 @@
 //! 1. [`Mechanism`] names them, [`Abilities`] says which are available here.
 //! 2. [`tcx`] loses, doubles and damages in a program on the interface; [`netem`](tree) and tbf queue below an own root;
 //!    [`forwarder`] holds packets in user space, [`nft`] refuses them and answers the sender.
-//! 3. [`ground`] opens the namespace a fault is in; [`absent`] looks there for what is left of it.
+//! 3. [`ground`] opens the namespace a fault is in; [`carriers`] says which of its interfaces the fault's packets pass, and
+//!    [`absent`] looks there for what is left of it.
 
 mod abilities;
 pub(crate) mod absent;
+pub(crate) mod carriers;
 pub(crate) mod forwarder;
 pub(crate) mod ground;
 pub(crate) mod layers;
@@ -47,6 +49,22 @@ impl Mechanism {
     /// Returns its name.
     pub fn name(self) -> &'static str {
         NAMES[self as usize]
+    }
+
+    /// Returns whether packets wait in it, so that of two such faults a packet passes one.
+    pub(crate) fn holds_packets(self) -> bool {
+        match self {
+            Mechanism::Netem | Mechanism::Tbf | Mechanism::Forwarder => true,
+            Mechanism::Tcx | Mechanism::Nft => false,
+        }
+    }
+
+    /// Returns whether it stands on interfaces, rather than on the way of all packets of a namespace.
+    pub(crate) fn is_on_interfaces(self) -> bool {
+        match self {
+            Mechanism::Tcx | Mechanism::Netem | Mechanism::Tbf | Mechanism::Forwarder => true,
+            Mechanism::Nft => false,
+        }
     }
 
     /// Finds one by name.

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Injector, Lost, Measured, Offer, Undo},
+    injector::{Ask, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::Action,
     non_empty::NonEmpty,
     place::{ObjectId, Place},
@@ -23,8 +23,11 @@ use crate::{
     namespaces::{NAME, Namespaces},
 };
 
-/// How often the forwarders are looked after.
+/// How often faults are looked after: whether their threads run, and which way their packets go.
 const ROUND: Duration = Duration::from_millis(200);
+
+/// The least time between two rounds, in times that the last one took: looking after many faults leaves the processor to others.
+const REST: u32 = 20;
 
 /// How many effects of reverted faults are remembered, so that a long-lived process does not grow.
 const REMEMBERED: usize = 4096;
@@ -57,7 +60,7 @@ impl Settings {
 /// that outlives the runner.
 pub struct NetworkInjector {
     only: Which<String>,
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     /// What reverted faults did; they are asked for it afterwards.
     done: Mutex<BTreeMap<String, Measured>>,
 }
@@ -82,7 +85,11 @@ impl NetworkInjector {
 
     /// Makes one with these settings; `holding` says what may end its faults if everything else fails.
     pub fn with(settings: Settings, holding: Holding) -> Self {
-        NetworkInjector { only: settings.only, namespaces: Namespaces::new(holding), done: Mutex::default() }
+        NetworkInjector {
+            only: settings.only,
+            namespaces: Arc::new(Namespaces::new(holding)),
+            done: Mutex::default(),
+        }
     }
 
     fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
@@ -100,8 +107,8 @@ impl Injector for NetworkInjector {
         handles(action)
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        self.namespaces.offer(ask, &self.only).await
+    async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+        self.namespaces.offer(ask, around, &self.only).await
     }
 
     async fn prepare(
@@ -142,11 +149,20 @@ impl Injector for NetworkInjector {
     }
 
     async fn lost(&self) -> Lost {
+        let mut took = Duration::ZERO;
         loop {
-            tokio::time::sleep(ROUND).await;
+            tokio::time::sleep(ROUND.max(took * REST)).await;
             let ids = self.namespaces.broken();
             if !ids.is_empty() {
                 return Lost { ids, reason: "the thread that holds its packets ended".into() };
+            }
+            let begun = Instant::now();
+            let namespaces = Arc::clone(&self.namespaces);
+            // To its end, also where nobody waits for this any more.
+            let lost = tokio::spawn(async move { namespaces.follow().await }).await.unwrap_or_default();
+            took = begun.elapsed();
+            if let Some(lost) = lost.into_iter().next() {
+                return lost;
             }
         }
     }

@@ -55,6 +55,10 @@ impl Inventory for MachineInventory {
                 .with_help(format!("declare it: `target {name} = …`"))),
         }
     }
+
+    async fn place(&self, object: &ObjectId) -> Result<Option<Place>, Trouble> {
+        machine_place(object).map(Some)
+    }
 }
 
 /// Returns the addresses of a namespace that others can reach; `None` if it may not be entered.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Ask, Measured, Offer, Undo},
+    injector::{Ask, Lost, Measured, Offer, Surroundings, Undo},
     place::{Kind, ObjectId, Place, Site},
     trouble::{self, Trouble},
     which::Which,
@@ -25,11 +25,11 @@ use crate::{
     backend::{
         Abilities, Holding, Mechanism, absent, forwarder,
         ground::{Ground, State},
-        tree,
+        layers, tree,
     },
     holder::Holder,
     inventory::machine_place,
-    network,
+    network::{self, Terrain},
 };
 
 /// The name under which undo records of network faults find their injector.
@@ -124,8 +124,22 @@ impl Namespaces {
         self.abilities.get_or_init(Abilities::probe).await
     }
 
-    pub(crate) async fn offer(&self, ask: &Ask, only: &Which<String>) -> Result<Vec<Offer>, Trouble> {
-        network::choose(ask, self.abilities().await, self.holding, only)
+    pub(crate) async fn offer(
+        &self,
+        ask: &Ask,
+        around: &Surroundings,
+        only: &Which<String>,
+    ) -> Result<Vec<Offer>, Trouble> {
+        let terrain = match (&around.place, ask.work.packets()) {
+            (Some(place), Some(packets)) => {
+                let known = |inode| self.registry().find(inode).and_then(|found| found.ground.clone());
+                let ground = Ground::open(&place.site, known).await?;
+                Some(ground.interfaces(&place.site, packets).await?)
+            }
+            _ => None,
+        };
+        let terrain = Terrain { interfaces: terrain, layers: layers::planned(&around.below) };
+        network::choose(ask, self.abilities().await, self.holding, only, &terrain)
     }
 
     /// Opens the namespace of a site for a fault, by the connection that is there already where one is.
@@ -174,7 +188,7 @@ impl Namespaces {
         let ask = &offer.ask;
         let packets =
             ask.work.packets().ok_or_else(|| Trouble::unable(format!("`{id}` is not about packets")))?;
-        let interfaces = ground.interfaces(&place.site, &packets.matches.peers).await?;
+        let interfaces = ground.interfaces(&place.site, packets).await?;
         match mechanism {
             Mechanism::Tcx => {}
             Mechanism::Nft => tree::can_match(&packets.matches)?,
@@ -182,7 +196,7 @@ impl Namespaces {
                 tree::check(mechanism, &interfaces)?;
                 tree::can_match(&packets.matches)?;
             }
-            Mechanism::Forwarder => forwarder::check(&interfaces)?,
+            Mechanism::Forwarder => forwarder::check(&interfaces, offer.hold)?,
         }
         let names: Vec<_> = interfaces.iter().map(|interface| interface.name.clone()).collect();
         let holder = match self.holding {
@@ -300,6 +314,21 @@ impl Namespaces {
             Err(error) if error.kind == trouble::Kind::Absent => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Has the faults go where their packets go by now, and returns those that cannot.
+    pub(crate) async fn follow(&self) -> Vec<Lost> {
+        let all: Vec<_> =
+            self.registry().occupied.values().map(|occupied| Arc::clone(&occupied.namespace)).collect();
+        let root = self.abilities.get().and_then(|abilities| abilities.root);
+        let mut lost = Vec::new();
+        for namespace in all {
+            let mut faults = namespace.faults.lock().await;
+            if let Some(ground) = namespace.ground.as_ref().filter(|_| faults.has_followed()) {
+                lost.extend(faults.follow(ground, root).await);
+            }
+        }
+        lost
     }
 
     /// Returns the faults that broke, but for namespaces in which something is being done right now.

@@ -24,6 +24,7 @@ pub(crate) mod own_pair;
 pub mod prio;
 pub mod probability;
 pub mod qdisc;
+pub mod routes;
 pub mod tbf;
 pub mod tree;
 

@@ -12,7 +12,7 @@ mod cost;
 
 use chaos_core::model::{FaultSpec, packets::Refusal};
 
-pub(crate) use self::choice::choose;
+pub(crate) use self::choice::{Terrain, choose};
 pub use self::cost::cost;
 use crate::backend::Mechanism::{self, Forwarder, Netem, Nft, Tbf, Tcx};
 

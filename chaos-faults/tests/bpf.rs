@@ -87,6 +87,50 @@ fn bursts_have_the_share_and_the_length_asked_for() {
     assert!((4.0..=6.0).contains(&mean), "bursts of {mean}");
 }
 
+/// Sends a datagram for 10.99.0.2:7100 out of `va` as it stands on the wire, with the tag of a VLAN.
+#[expect(unsafe_code, reason = "packet sockets have no safe wrapper")]
+fn send_tagged(pair: &Pair, vlan: u16) {
+    let index = pair.va().index();
+    let mut frame = [0xff; 6].to_vec();
+    frame.extend([2, 0, 0, 0, 0, 1, 0x81, 0x00]);
+    frame.extend(vlan.to_be_bytes());
+    frame.extend([0x08, 0x00, 0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0, 10, 99, 0, 1, 10, 99, 0, 2]);
+    frame.extend([0x1b, 0x58, 0x1b, 0xbc, 0, 12, 0, 0, 1, 2, 3, 4]);
+    pair::inside(&pair.a, move || {
+        let packet = libc::ETH_P_ALL as u16;
+        // SAFETY: plain numbers; the kernel reads the frame and the address, both of which outlive the calls.
+        unsafe {
+            let socket = libc::socket(libc::AF_PACKET, libc::SOCK_RAW, i32::from(packet.to_be()));
+            assert!(socket >= 0);
+            let mut to: libc::sockaddr_ll = std::mem::zeroed();
+            (to.sll_family, to.sll_protocol) = (libc::AF_PACKET as u16, 0x8100_u16.to_be());
+            to.sll_ifindex = index.cast_signed();
+            let sent = libc::sendto(
+                socket,
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+                (&raw const to).cast(),
+                size_of::<libc::sockaddr_ll>() as u32,
+            );
+            assert_eq!(sent, frame.len() as isize, "{}", std::io::Error::last_os_error());
+            libc::close(socket);
+        }
+    });
+}
+
+#[test]
+fn a_packet_of_a_vlan_is_left_to_the_interface_of_that_vlan() {
+    let Some(pair) = Pair::new() else { return };
+    let mut hold = Hold::open(pair.vb(), Direction::Ingress).unwrap();
+    let id = hold.add(rule(block())).unwrap();
+    for (vlan, seen) in [(5, 0), (0x6005, 0), (0, 1), (0x6000, 2)] {
+        send_tagged(&pair, vlan);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(hold.counters(id).unwrap().seen, seen, "{vlan:#x}");
+    }
+}
+
 #[test]
 fn only_matching_packets_are_blocked() {
     let Some(pair) = Pair::new() else { return };

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use chaos_agent::{AgentInjector, AgentProbers, Agents};
 use chaos_core::{
-    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Undo},
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::{Action, Cluster},
     place::{Kind, ObjectId, Place, Site},
     trouble::Trouble,
@@ -143,7 +143,7 @@ impl Injector for PodInjector {
         (self.hosted.handles)(action)
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
+    async fn offer(&self, ask: &Ask, _: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         if ask.object.kind != Kind::POD {
             return Err(Trouble::unable(format!("{} is not a pod", ask.object)));
         }
@@ -172,7 +172,8 @@ impl Injector for PodInjector {
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
         let hands = self.current()?;
-        let offers = hands.injector.offer_at(&place.site, &offer.ask).await?;
+        let around = Surroundings { place: Some(place.clone()), below: Vec::new() };
+        let offers = hands.injector.offer(&offer.ask, &around).await?;
         let mut parts = Vec::new();
         for (number, offer) in offers.iter().enumerate() {
             let id = format!("{id}{PART}{}", number + 1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Hold, Injector, Measured, Offer, Undo, Unit},
+    injector::{Ask, Hold, Injector, Measured, Offer, Surroundings, Undo, Unit},
     model::{Action, Program, Ready},
     place::{Entry, Kind, Place},
     trouble::Trouble,
@@ -125,7 +125,7 @@ impl Injector for LabPrograms {
         }
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
+    async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         let new = ask.work.program().ok_or_else(|| {
             denied("it runs another program on a host, and does nothing else", "write `run PROGRAM on HOST`")
         })?;

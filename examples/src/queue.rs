@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Hold, Injector, Measured, Offer, Undo, Unit},
+    injector::{Ask, Hold, Injector, Measured, Offer, Surroundings, Undo, Unit},
     model::{Action, Probe},
     place::Place,
     probe::{Observation, Opened, Prober, Probers},
@@ -70,7 +70,7 @@ impl Injector for Slow {
         matches!(action, Action::Custom(_))
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
+    async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         let custom =
             ask.work.custom().ok_or_else(|| denied("it does nothing else".into(), "write `custom`"))?;
         if let Some(unknown) = custom.unknown(&["by", "mode"]) {

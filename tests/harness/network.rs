@@ -58,6 +58,28 @@ impl Network {
         network
     }
 
+    /// Runs a command line in the box.
+    #[track_caller]
+    pub fn in_box(&self, line: &str) {
+        run_in(&self.name, line);
+    }
+
+    /// Runs a command line in the namespace of the server, which answers at every address there.
+    #[track_caller]
+    pub fn in_peer(&self, line: &str) {
+        run_in(&self.peer, line);
+    }
+
+    /// Lays a second cable, from 10.89.0.1 on `eth1` in the box to 10.89.0.2.
+    pub fn second_cable(&self) {
+        let (name, peer) = (self.name.as_str(), self.peer.as_str());
+        ip(&["-n", name, "link", "add", "eth1", "type", "veth", "peer", "name", "eth1", "netns", peer]);
+        for (namespace, address) in [(name, "10.89.0.1/24"), (peer, "10.89.0.2/24")] {
+            ip(&["-n", namespace, "address", "add", address, "dev", "eth1"]);
+            ip(&["-n", namespace, "link", "set", "eth1", "addrgenmode", "none", "up"]);
+        }
+    }
+
     /// Opens a datagram socket in the box, connected with the server that echoes.
     pub fn socket(&self) -> UdpSocket {
         inside(&self.name, || {
@@ -103,6 +125,13 @@ pub fn ping(socket: &UdpSocket, patience: Duration) -> Option<Duration> {
     None
 }
 
+#[track_caller]
+fn run_in(namespace: &str, line: &str) {
+    let words: Vec<&str> = ["netns", "exec", namespace].into_iter().chain(line.split_whitespace()).collect();
+    ip(&words);
+}
+
+#[track_caller]
 fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().expect("there is `ip`");
     assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -116,7 +145,7 @@ fn inside<T: Send + 'static>(name: &str, what: impl FnOnce() -> T + Send + 'stat
 
 /// Starts the servers, whose threads end with the network.
 fn serve(over: &Arc<AtomicBool>) {
-    let listener = TcpListener::bind((SERVER, 8080)).expect("the address is there");
+    let listener = TcpListener::bind(("0.0.0.0", 8080)).expect("the address is there");
     let echo = UdpSocket::bind((SERVER, 7)).expect("the address is there");
     listener.set_nonblocking(true).expect("it is a socket");
     echo.set_read_timeout(Some(Duration::from_millis(200))).expect("it is a socket");

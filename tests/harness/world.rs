@@ -153,7 +153,7 @@ fn namespace(parts: &mut BTreeMap<String, String>, title: &str, name: Option<&st
     let mut add = |what: &str, text: String| {
         parts.insert(format!("{title}: {what}"), text);
     };
-    let links = said("ip", &["-d", "-o", "link", "show"]);
+    let links = without_timers(&said("ip", &["-d", "-o", "link", "show"]));
     let devices: Vec<String> = links
         .lines()
         .filter_map(|line| {
@@ -198,4 +198,21 @@ fn programs(name: Option<&str>, devices: &[String]) -> String {
         }
     }
     text
+}
+
+/// Leaves the timers of bridges out, which run whatever anybody does.
+fn without_timers(links: &str) -> String {
+    let line = |line: &str| {
+        let mut words = line.split(' ').filter(|word| !word.is_empty());
+        let mut kept = Vec::new();
+        while let Some(word) = words.next() {
+            if word.ends_with("_timer") {
+                words.next();
+            } else {
+                kept.push(word);
+            }
+        }
+        kept.join(" ")
+    };
+    links.lines().map(line).collect::<Vec<_>>().join("\n")
 }

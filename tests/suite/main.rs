@@ -12,6 +12,7 @@ mod documentation;
 mod eval;
 mod forms;
 mod guards;
+mod hostile_network;
 mod hostile_output;
 mod judging;
 mod kills;

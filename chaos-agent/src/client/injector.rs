@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Injector, Lost, Measured, Offer, Undo},
+    injector::{Ask, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::Action,
     place::{ObjectId, Place, Site},
     trouble::Trouble,
@@ -35,19 +35,6 @@ impl AgentInjector {
     pub async fn close(&self) -> Result<(), Trouble> {
         self.agents.close().await
     }
-
-    /// Asks the agent for a site how an ask can be met there, which starts it where it does not run yet: the trait's own
-    /// [`offer`](Injector::offer) asks on the runner's machine.
-    ///
-    /// # Errors
-    /// No agent can be started there, or it cannot be done there.
-    pub async fn offer_at(&self, site: &Site, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        let request = Request::Offer { injector: self.name.clone(), ask: ask.clone() };
-        match self.agents.call_any(site, request).await? {
-            Answer::Offers(offers) => Ok(offers),
-            other => Err(unexpected(&other)),
-        }
-    }
 }
 
 #[async_trait]
@@ -60,8 +47,15 @@ impl Injector for AgentInjector {
         (self.handles)(action)
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
-        self.offer_at(&Site::Runner, ask).await
+    async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+        // A place that is only made for the run is made on this machine.
+        let site = around.place.as_ref().map_or(Site::Runner, |place| place.site.clone());
+        let (ask, around) = (ask.clone(), Box::new(around.clone()));
+        let request = Request::Offer { injector: self.name.clone(), ask, around };
+        match self.agents.call_any(&site, request).await? {
+            Answer::Offers(offers) => Ok(offers),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn prepare(

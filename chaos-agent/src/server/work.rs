@@ -135,7 +135,9 @@ impl Work {
         Ok(match request {
             // Answered before.
             Request::Ping | Request::Hello { .. } | Request::Bye => Answer::Done,
-            Request::Offer { injector, ask } => Answer::Offers(self.named(&injector)?.offer(&ask).await?),
+            Request::Offer { injector, ask, around } => {
+                Answer::Offers(self.named(&injector)?.offer(&ask, &around).await?)
+            }
             Request::Prepare { injector, id, offer, place, deadline } => {
                 let undo = self.named(&injector)?.prepare(&id, &offer, &place, deadline).await?;
                 Answer::Prepared(Box::new(undo))

@@ -108,13 +108,13 @@ impl Header {
     /// Finds an object that two runs would both touch: in one namespace, or, where that is not known, of one name. Hosts of a lab
     /// never collide: each lab has its own.
     pub(super) fn collision<'a>(&'a self, theirs: &Header) -> Option<&'a ObjectId> {
-        let both =
-            |(our, our_space): (&ObjectId, Option<u64>), (their, their_space): (&ObjectId, Option<u64>)| {
-                match (our_space, their_space) {
-                    (Some(ours), Some(theirs)) => ours == theirs,
-                    _ => our == their,
-                }
-            };
+        let both = |(our, our_space): (&ObjectId, Option<u64>),
+                    (their, their_space): (&ObjectId, Option<u64>)| {
+            match (our_space, their_space) {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                _ => our == their,
+            }
+        };
         self.touches()
             .filter(|(object, _)| object.kind != Kind::HOST)
             .find(|ours| theirs.touches().any(|theirs| both(*ours, theirs)))

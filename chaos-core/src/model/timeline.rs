@@ -1,6 +1,6 @@
 //! What happens when.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,37 @@ impl Timeline {
         total
     }
 
+    /// Returns the faults that are planned to be in place for some time, in the order in which they are first injected.
+    pub fn injected(&self) -> impl Iterator<Item = &str> {
+        let mut known = Vec::new();
+        let injected = self.steps.iter().filter_map(|step| match &step.value {
+            Step::Inject(name) => Some(name.value.as_str()),
+            Step::Baseline(_) | Step::Make(_) | Step::Hold(_) | Step::Rollback(_) | Step::Watch(_) => None,
+        });
+        injected.filter(move |name| {
+            let first = !known.contains(name) && !self.held(name).is_zero();
+            if first {
+                known.push(*name);
+            }
+            first
+        })
+    }
+
+    /// Returns the faults that are in place when this one is injected, at any of its injections.
+    pub fn below(&self, fault: &str) -> BTreeSet<&str> {
+        let (mut active, mut below) = (Vec::new(), BTreeSet::new());
+        for step in &self.steps {
+            match &step.value {
+                Step::Inject(name) if name.value == fault => below.extend(active.iter().copied()),
+                Step::Inject(name) => active.push(name.value.as_str()),
+                Step::Rollback(None) => active.clear(),
+                Step::Rollback(Some(gone)) => active.retain(|name| *name != gone.value),
+                Step::Baseline(_) | Step::Make(_) | Step::Hold(_) | Step::Watch(_) => {}
+            }
+        }
+        below
+    }
+
     /// Returns how long faults are planned to be in place: from the first injection to the first rollback.
     pub fn faulted(&self) -> Duration {
         let injected = self.steps.iter().skip_while(|s| !matches!(s.value, Step::Inject(_)));
@@ -147,6 +178,9 @@ mod tests {
             span: Span::NONE,
         };
         let whole = timeline(&steps);
+        assert_eq!(whole.injected().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(whole.below("a").is_empty());
+        assert_eq!(whole.below("b"), ["a"].into());
         assert_eq!(whole.faulted(), s(6));
         assert_eq!(whole.after(&Event::Starts("a".into())), Some(s(30)));
         assert_eq!(whole.after(&Event::Starts("b".into())), Some(s(28)));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Door, World};
 use crate::{
     environment::Environment,
-    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Packets, Undo, Unit, Work},
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Packets, Surroundings, Undo, Unit, Work},
     inventory::Inventory,
     journal::{Entry, Journal},
     model::{self, Action, FaultSpec, Selector},
@@ -30,7 +30,7 @@ impl Injector for World {
         }
     }
 
-    async fn offer(&self, ask: &Ask) -> Result<Vec<Offer>, Trouble> {
+    async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         let offer = |work: Work| Offer {
             backend: "scripted".into(),
             hold: Hold::Agent,

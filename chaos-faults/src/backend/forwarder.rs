@@ -37,6 +37,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Forwarders {
     active: BTreeMap<String, Vec<Running>>,
+    /// When each ends in the kernel.
+    until: BTreeMap<String, Deadline>,
 }
 
 #[derive(Debug)]
@@ -50,17 +52,31 @@ struct Running {
 }
 
 /// Refuses interfaces that packets cannot be sent on past the queue.
-pub(crate) fn check(interfaces: &[Interface]) -> Result<(), Trouble> {
-    match interfaces.iter().find(|interface| interface.loopback) {
-        None => Ok(()),
-        Some(loopback) => Err(Trouble::unable(format!(
-            "traffic of this fault stays on the loopback `{}`, whose packets a forwarder cannot hold",
-            loopback.name
-        ))
-        .with_help(
-            "name destinations outside this network namespace, or use `--backend netem` where there is one",
-        )),
+pub(crate) fn check(interfaces: &[Interface], hold: Hold) -> Result<(), Trouble> {
+    for interface in interfaces {
+        let name = &interface.name;
+        if interface.loopback {
+            let why = "traffic of this fault stays on the loopback";
+            return Err(Trouble::unable(format!("{why} `{name}`, whose packets a forwarder cannot hold"))
+                .with_help(
+                    "name destinations outside this network namespace, or use `--backend netem` where there is one",
+                ));
+        }
+        if !interface.ethernet {
+            let why = "packets of this fault leave by";
+            return Err(Trouble::unable(format!(
+                "{why} `{name}`, which has no Ethernet header, so that a forwarder cannot send them on"
+            ))
+            .with_help("name other destinations, or use `--backend netem` where there is one"));
+        }
+        if hold == Hold::Agent && interface.qdiscs.iter().any(|qdisc| qdisc.kind == "ingress") {
+            return Err(Trouble::unable(format!(
+                "interface `{name}` already has the qdisc `ingress`, which somebody set and `clsact` would replace"
+            ))
+            .with_help(format!("remove it: `tc qdisc del dev {name} ingress`")));
+        }
     }
+    Ok(())
 }
 
 fn refused(error: ForwarderError) -> Trouble {
@@ -102,16 +118,19 @@ impl Forwarders {
         programs: &mut Programs,
         portions: &[(Interface, Direction, Vec<Portion>)],
     ) -> Result<(), Trouble> {
-        if self.active.contains_key(&undo.id) {
-            return Ok(());
-        }
         // What one left that was killed where its pair had no namespace of its own.
         own_pair::sweep(&ground.connection).await.map_err(failed)?;
-        self.active.insert(undo.id.clone(), Vec::new());
+        self.active.entry(undo.id.clone()).or_default();
         let specs = &packets(undo)?.specs;
-        let until = Deadline::after(undo.deadline);
+        // What comes later ends with the rest.
+        let until = *self.until.entry(undo.id.clone()).or_insert_with(|| Deadline::after(undo.deadline));
         let mut seed = undo.offer.ask.seed;
         for (interface, direction, portions) in portions {
+            let there =
+                |running: &Running| (running.index, running.direction) == (interface.index, *direction);
+            if self.active.get(&undo.id).is_some_and(|all| all.iter().any(there)) {
+                continue;
+            }
             let device = ground.device(interface.index).await?;
             // The newest rule is asked first, so the one for all the rest comes first.
             for portion in portions.iter().rev() {
@@ -246,6 +265,7 @@ impl Forwarders {
             return Err(failure);
         }
         let known = all.is_some();
+        self.until.remove(&undo.id);
         programs.tidy().await;
         if let Some(ground) = ground.filter(|_| !known) {
             own_pair::sweep(&ground.connection).await.map_err(failed)?;

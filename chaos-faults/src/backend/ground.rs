@@ -1,12 +1,9 @@
 //! The network namespace a fault is in: opened, and looked at.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use chaos_core::{
-    injector::{Packets, Peer, Undo},
+    injector::{Direction, Packets, Undo},
     place::{Entry, OutOfReach, Site},
     trouble::{Kind, Trouble},
     which::Which,
@@ -14,6 +11,7 @@ use chaos_core::{
 use chaos_netns::{Namespace, NamespaceError};
 use serde::{Deserialize, Serialize};
 
+use super::carriers::{self, Layout};
 use crate::{
     bpf,
     holder::Holder,
@@ -40,6 +38,10 @@ pub(crate) struct Interface {
     pub(crate) mtu: u32,
     /// Whether it is the loopback.
     pub(crate) loopback: bool,
+    /// Whether its packets have an Ethernet header.
+    pub(crate) ethernet: bool,
+    /// The directions in which its packets are meant.
+    pub(crate) directions: Vec<Direction>,
     /// Its qdiscs, without what passed through them.
     pub(crate) qdiscs: Vec<Standing>,
 }
@@ -192,71 +194,65 @@ impl Ground {
         bpf::Device::find(Some(self.connection.namespace().clone()), &link.name).map_err(bpf_failed)
     }
 
-    /// Returns the interfaces whose packets are meant: the one that the site names, those that lead to the peers, or all that
-    /// have an address.
-    pub(crate) async fn interfaces(
-        &self,
-        site: &Site,
-        peers: &Which<Peer>,
-    ) -> Result<Vec<Interface>, Trouble> {
-        let links = self.connection.links().await.map_err(failed)?;
-        let named = match site.entry().map_err(out_of_reach)? {
-            Entry::Own => None,
-            Entry::Namespace(namespace) => namespace.interface.as_deref(),
-        };
-        let chosen: Vec<Link> = if let Some(name) = named {
-            vec![self.connection.link_by_name(name).await.map_err(failed)?]
-        } else {
-            let mut wanted = Vec::new();
-            let mut everywhere = false;
-            match peers {
-                Which::Any => everywhere = true,
-                Which::These(peers) => {
-                    for peer in peers {
-                        match self.towards(peer, &links).await? {
-                            Some(found) => wanted.extend(found),
-                            None => everywhere = true,
-                        }
-                    }
-                }
-            }
-            let in_use = |link: &Link| everywhere && link.up && !link.loopback && !link.addresses.is_empty();
-            links.into_iter().filter(|link| wanted.contains(&link.index) || in_use(link)).collect()
-        };
+    /// Returns the interfaces whose packets are meant: the one that the site names, or all that
+    /// [carry](super::carriers) them.
+    pub(crate) async fn interfaces(&self, site: &Site, packets: &Packets) -> Result<Vec<Interface>, Trouble> {
+        let chosen = self.chosen(site, packets).await?;
         if chosen.is_empty() {
-            return Err(Trouble::unable(
-                "no interface that is up carries an address, so there is no traffic to put a fault on",
-            )
+            return Err(match &packets.matches.peers {
+                Which::Any => Trouble::unable(
+                    "no interface that is up carries an address, so there is no traffic to put a fault on",
+                ),
+                Which::These(peers) => Trouble::unable(format!(
+                    "no interface that is up leads to {}",
+                    peers.iter().map(|peer| peer.network.to_string()).collect::<Vec<_>>().join(", ")
+                )),
+            }
             .with_help("set an interface up, or name its namespace in the target"));
         }
         let mut interfaces = Vec::new();
-        for link in chosen {
-            let qdiscs = self.standing(link.index).await?;
-            let Link { name, index, mtu, loopback, .. } = link;
-            interfaces.push(Interface { name, index, mtu, loopback, qdiscs });
+        for (link, directions) in chosen {
+            interfaces.push(self.interface(link, directions).await?);
         }
         Ok(interfaces)
     }
 
-    /// Returns the interfaces that lead to a peer; none means any of them can.
-    async fn towards(&self, peer: &Peer, links: &[Link]) -> Result<Option<Vec<u32>>, Trouble> {
-        if peer.prefix == 0 {
-            return Ok(None);
-        }
-        let whole = if peer.network.is_ipv4() { 32 } else { 128 };
-        let address = if peer.prefix < whole { first_host(peer.network) } else { peer.network };
-        let route = self.connection.route_to(address).await.map_err(failed)?;
-        let mut found = if route.local {
-            // Traffic to an own address stays on the loopback, whichever interface has it.
-            links.iter().filter(|link| link.loopback).map(|link| link.index).collect()
-        } else {
-            vec![route.index]
+    /// Looks at an interface as it is before a fault.
+    pub(crate) async fn interface(
+        &self,
+        link: Link,
+        directions: Vec<Direction>,
+    ) -> Result<Interface, Trouble> {
+        let qdiscs = self.standing(link.index).await?;
+        let Link { name, index, mtu, loopback, ethernet, .. } = link;
+        Ok(Interface { name, index, mtu, loopback, ethernet, directions, qdiscs })
+    }
+
+    /// Reads all interfaces and routes.
+    pub(crate) async fn layout(&self) -> Result<Layout, Trouble> {
+        let links = self.connection.links().await.map_err(failed)?;
+        Ok(Layout { links, routes: self.connection.routes().await.map_err(failed)? })
+    }
+
+    /// Returns the interfaces whose packets are meant, each with the directions that count there.
+    async fn chosen(&self, site: &Site, packets: &Packets) -> Result<Vec<(Link, Vec<Direction>)>, Trouble> {
+        let named = match site.entry().map_err(out_of_reach)? {
+            Entry::Own => None,
+            Entry::Namespace(namespace) => namespace.interface.as_deref(),
         };
-        if peer.prefix < whole {
-            let inside = |link: &&Link| link.addresses.iter().any(|(own, _)| contains(peer, *own));
-            found.extend(links.iter().filter(inside).map(|link| link.index));
+        if let Some(name) = named {
+            let link = self.connection.link_by_name(name).await.map_err(failed)?;
+            let directions =
+                if link.loopback { carriers::on_loopback(packets) } else { packets.directions.clone() };
+            return Ok(vec![(link, directions)]);
         }
-        Ok(Some(found))
+        let mut layout = self.layout().await?;
+        let carriers = layout.carriers(packets)?;
+        let found = carriers.into_iter().filter_map(|(index, directions)| {
+            let at = layout.links.iter().position(|link| link.index == index)?;
+            Some((layout.links.swap_remove(at), directions))
+        });
+        Ok(found.collect())
     }
 
     /// Returns the qdiscs of an interface, in a fixed order.
@@ -334,25 +330,6 @@ fn search(inode: u64) -> Option<PathBuf> {
     entries("/run/netns").map(|entry| entry.path()).chain(processes).find(is_it)
 }
 
-fn first_host(network: IpAddr) -> IpAddr {
-    match network {
-        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() | 1).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() | 1).into(),
-    }
-}
-
-pub(super) fn contains(peer: &Peer, address: IpAddr) -> bool {
-    let (network, address, length) = match (peer.network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (u128::from(network.to_bits()), u128::from(address.to_bits()), 32)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
-        _ => return false,
-    };
-    let ignored = length - u32::from(peer.prefix).min(length);
-    (network ^ address).checked_shr(ignored).unwrap_or(0) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use chaos_core::place::ObjectId;
@@ -369,15 +346,5 @@ mod tests {
             let state = State { inode: own, cookie: None, mark: 1, holder: None, interfaces: vec![] };
             assert!(Ground::find(&site, &state).await.is_err(), "{site:?}");
         }
-    }
-
-    #[test]
-    fn networks_contain_their_addresses() {
-        let peer = |network: &str, prefix| Peer { network: network.parse().unwrap(), prefix, port: None };
-        assert!(contains(&peer("10.1.0.0", 16), "10.1.255.3".parse().unwrap()));
-        assert!(!contains(&peer("10.1.0.0", 16), "10.2.0.3".parse().unwrap()));
-        assert!(contains(&peer("::", 0), "fe80::1".parse().unwrap()));
-        assert!(!contains(&peer("::", 0), "1.2.3.4".parse().unwrap()));
-        assert!(!contains(&peer("fe80::1", 128), "fe80::2".parse().unwrap()));
     }
 }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chaos_core::{
-    injector::{Direction, PacketMatch, Peer},
+    injector::{Direction, Offer, PacketMatch, Peer},
     model::FaultSpec,
     trouble::Trouble,
     which::Which,
@@ -40,6 +40,28 @@ pub(crate) fn plain_delay(specs: &[FaultSpec]) -> Option<Duration> {
         [FaultSpec::Delay { delay, jitter, .. }] if jitter.is_zero() => Some(*delay),
         _ => None,
     }
+}
+
+/// Returns the faults that will be in place, for a plan: on one interface, since only those on the same packets count.
+pub(crate) fn planned(below: &[Offer]) -> Vec<Layer> {
+    let mut all = Vec::new();
+    for offer in below {
+        let (Some(mechanism), Some(packets)) = (Mechanism::named(&offer.backend), offer.ask.work.packets())
+        else {
+            continue;
+        };
+        if mechanism.holds_packets() {
+            all.extend(packets.directions.iter().map(|direction| Layer {
+                id: offer.ask.fault.clone(),
+                index: 0,
+                direction: *direction,
+                matches: packets.matches.clone(),
+                mechanism,
+                plain: plain_delay(&packets.specs),
+            }));
+        }
+    }
+    all
 }
 
 /// Splits the packets of a fault by what is below; of several portions that a packet is in, the first one counts.
@@ -96,7 +118,7 @@ fn narrower(a: &Peer, b: &Peer) -> Option<Peer> {
         (a, b) => a.or(b),
     };
     let (wide, narrow) = if a.prefix <= b.prefix { (a, b) } else { (b, a) };
-    super::ground::contains(wide, narrow.network).then_some(Peer { port, ..*narrow })
+    super::carriers::contains(wide, narrow.network).then_some(Peer { port, ..*narrow })
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub(crate) struct Tcx {
 /// One fault.
 #[derive(Debug, Default)]
 struct Active {
+    /// When its rules end by themselves.
+    until: Option<Deadline>,
     /// Its rules that are in place.
     placed: Vec<Placed>,
     /// Where rules were, whose programs stay until the fault is reverted.
@@ -74,7 +76,7 @@ struct Placed {
 }
 
 impl Tcx {
-    /// Adds the rules, all of them or none.
+    /// Adds the rules, where they are not in place yet.
     pub(crate) async fn inject(
         &mut self,
         undo: &Undo,
@@ -82,15 +84,20 @@ impl Tcx {
         ground: &Ground,
         programs: &mut Programs,
     ) -> Result<(), Trouble> {
-        if self.active.contains_key(&undo.id) {
+        let packets = packets(undo)?;
+        let active = self.active.entry(undo.id.clone()).or_default();
+        if !active.lifted.is_empty() {
             return Ok(());
         }
-        let packets = packets(undo)?;
-        let placed = &mut self.active.entry(undo.id.clone()).or_default().placed;
-        let until = Deadline::after(undo.deadline);
+        let placed = &mut active.placed;
+        // What comes later ends with the rest.
+        let until = *active.until.get_or_insert_with(|| Deadline::after(undo.deadline));
         for interface in &state.interfaces {
             let device = ground.device(interface.index).await?;
-            for direction in &packets.directions {
+            for direction in &interface.directions {
+                if placed.iter().any(|placed| placed.key == (interface.index, *direction)) {
+                    continue;
+                }
                 let key = programs.open(device.clone(), *direction).await?;
                 for (spec, asked) in packets.specs.iter().enumerate() {
                     let action = action(asked)?;
@@ -112,7 +119,7 @@ impl Tcx {
 
     /// Takes the rules off; programs stay, as long as the fault is not reverted.
     pub(crate) fn release(&mut self, id: &str, programs: &mut Programs) -> Result<(), Trouble> {
-        let Some(Active { placed, lifted, met }) = self.active.get_mut(id) else { return Ok(()) };
+        let Some(Active { placed, lifted, met, .. }) = self.active.get_mut(id) else { return Ok(()) };
         while let Some(last) = placed.last().copied() {
             add(met, last.spec, programs.remove(last.key, last.rule).map_err(bpf_failed)?);
             programs.keep(last.key);

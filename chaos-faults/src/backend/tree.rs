@@ -13,7 +13,7 @@ use chaos_core::{
 use self::qdisc::Counted;
 use super::{
     Mechanism,
-    ground::{Ground, Interface, State, failed, list, packets},
+    ground::{Ground, Interface, Standing, State, failed, list, packets},
     inexpressible,
     layers::Portion,
 };
@@ -61,11 +61,11 @@ pub(crate) fn check(mechanism: Mechanism, interfaces: &[Interface]) -> Result<()
 
 /// Refuses an interface with queues of a fault that are not this process's own.
 pub(crate) fn check_own(interface: &Interface, ours: bool) -> Result<(), Trouble> {
-    let own = || interface.qdiscs.iter().any(super::ground::Standing::is_own);
+    let own = || interface.qdiscs.iter().any(Standing::is_own);
     if ours || !own() { Ok(()) } else { Err(others(&interface.name, &interface.qdiscs)) }
 }
 
-fn others(interface: &str, now: &[super::ground::Standing]) -> Trouble {
+fn others(interface: &str, now: &[Standing]) -> Trouble {
     let now = list(now);
     Trouble::unable(format!("interface `{interface}` still carries a fault of another run: {now}"))
         .with_help("wait for that run to end, or finish it with `chaos restore`")
@@ -100,7 +100,7 @@ impl Trees {
             }
             if before.is_empty() {
                 let now = ground.standing(interface.index).await?;
-                if now.iter().any(super::ground::Standing::is_own) {
+                if now.iter().any(Standing::is_own) {
                     self.refused.insert((undo.id.clone(), key));
                     return Err(others(&interface.name, &now));
                 }
@@ -175,13 +175,13 @@ impl Trees {
     pub(crate) async fn prove(&self, undo: &Undo, state: &State, ground: &Ground) -> Result<(), Trouble> {
         for interface in &state.interfaces {
             let known = self.standing.contains_key(&interface.index);
-            let before = interface.qdiscs.iter().any(super::ground::Standing::is_own);
+            let before = interface.qdiscs.iter().any(Standing::is_own);
             let refused = self.refused.contains(&(undo.id.clone(), interface.index));
             if known || before || refused || ground.link(interface.index).await?.is_none() {
                 continue;
             }
             let now = ground.standing(interface.index).await?;
-            if now.iter().any(super::ground::Standing::is_own) {
+            if now.iter().any(Standing::is_own) {
                 let (name, now) = (&interface.name, list(&now));
                 return Err(Trouble::unable(format!(
                     "interface `{name}` still has queues of a fault: {now}"

@@ -2,8 +2,11 @@
 //!
 //! Only IPv4 and IPv6 are ever touched: ARP, other protocols of the link layer, and ICMPv6 neighbour discovery (types
 //! 133–137) pass whatever the rules say, or a fault meant for a service would unhinge the whole link. All offsets count
-//! from the network header, so that VLAN tags make no difference. A later fragment has no ports: rules that ask for
+//! from the network header. A later fragment has no ports: rules that ask for
 //! ports let it pass, rules that do not match it like any other packet.
+//!
+//! A packet with the tag of a VLAN passes: it is one of the interface that is made for the VLAN, where it is matched
+//! without the tag. Matched here as well it would meet a fault on both twice.
 
 use std::net::IpAddr;
 
@@ -27,6 +30,8 @@ pub(super) const SCRATCH: i16 = -56;
 /// Fields of `struct __sk_buff`.
 pub(super) const SKB_LENGTH: i16 = 0;
 const SKB_PROTOCOL: i16 = 16;
+const SKB_VLAN_PRESENT: i16 = 20;
+const SKB_VLAN_TCI: i16 = 24;
 pub(super) const SKB_TC_INDEX: i16 = 44;
 
 pub(super) const TCP: u32 = 6;
@@ -45,6 +50,12 @@ const EXTENSION_HEADERS: usize = 6;
 pub(super) fn read_headers(asm: &mut Assembler, pass: Label) {
     let (version_6, transport, no_ports, ready) = (asm.label(), asm.label(), asm.label(), asm.label());
     asm.set(R0, 0).store(Width::Word, R10, HAS_PORTS, R0);
+    let untagged = asm.label();
+    asm.load(Width::Word, R0, R6, SKB_VLAN_PRESENT).jump_if(Condition::Equal, R0, 0, untagged);
+    // The VLAN with number 0 is none, only a priority.
+    asm.load(Width::Word, R0, R6, SKB_VLAN_TCI).compute_u32(Operation::And, R0, 0xfff);
+    asm.jump_if(Condition::NotEqual, R0, 0, pass);
+    asm.place(untagged);
     asm.load(Width::Word, R0, R6, SKB_PROTOCOL);
     asm.jump_if(Condition::Equal, R0, network_order(0x86dd), version_6);
     asm.jump_if(Condition::NotEqual, R0, network_order(0x0800), pass);

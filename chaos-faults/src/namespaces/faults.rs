@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chaos_core::{
-    injector::{Measured, Undo, Unit},
+    injector::{Direction, Lost, Measured, Undo, Unit},
+    place::Site,
     trouble::Trouble,
 };
 
@@ -11,13 +12,13 @@ use super::mechanism_of;
 use crate::{
     backend::{
         Mechanism, absent,
-        forwarder::Forwarders,
-        ground::{Ground, State, packets},
+        forwarder::{self, Forwarders},
+        ground::{Ground, Interface, State, packets},
         layers::{self, Layer},
         nft::Nft,
         programs::Programs,
         tcx::Tcx,
-        tree::Trees,
+        tree::{self, Trees},
     },
     netlink::tree::Root,
 };
@@ -31,8 +32,17 @@ pub(super) struct Faults {
     trees: Trees,
     forwarders: Forwarders,
     layers: Vec<Layer>,
+    /// The faults whose interfaces are found by their packets, each with all that it is on by now.
+    followed: BTreeMap<String, Followed>,
     /// What faults did until they were taken down with their namespace.
     last: BTreeMap<String, Measured>,
+}
+
+/// A fault that goes where its packets go.
+#[derive(Clone, Debug)]
+struct Followed {
+    undo: Undo,
+    state: State,
 }
 
 impl Faults {
@@ -46,6 +56,22 @@ impl Faults {
     ) -> Result<(), Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         self.last.remove(&undo.id);
+        if mechanism.is_on_interfaces() && !is_named(&undo.site) {
+            let followed = Followed { undo: undo.clone(), state: state.clone() };
+            self.followed.entry(undo.id.clone()).or_insert(followed);
+        }
+        self.put(mechanism, undo, state, ground, root).await
+    }
+
+    /// Puts a fault on the interfaces of a state, where it is not yet.
+    async fn put(
+        &mut self,
+        mechanism: Mechanism,
+        undo: &Undo,
+        state: &State,
+        ground: &Ground,
+        root: Option<Root>,
+    ) -> Result<(), Trouble> {
         if mechanism == Mechanism::Tcx {
             return self.tcx.inject(undo, state, ground, &mut self.programs).await;
         }
@@ -55,7 +81,7 @@ impl Faults {
         let packets = packets(undo)?;
         let mut all = Vec::new();
         for interface in &state.interfaces {
-            for direction in &packets.directions {
+            for direction in &interface.directions {
                 let layer = Layer {
                     id: undo.id.clone(),
                     index: interface.index,
@@ -68,7 +94,14 @@ impl Faults {
                 all.push((interface.clone(), *direction, portions, layer));
             }
         }
-        self.layers.extend(all.iter().map(|(.., layer)| layer.clone()));
+        for (.., layer) in &all {
+            let same = |known: &Layer| {
+                (&known.id, known.index, known.direction) == (&layer.id, layer.index, layer.direction)
+            };
+            if !self.layers.iter().any(same) {
+                self.layers.push(layer.clone());
+            }
+        }
         if mechanism == Mechanism::Forwarder {
             let portions: Vec<_> =
                 all.into_iter().map(|(interface, way, portions, _)| (interface, way, portions)).collect();
@@ -105,6 +138,7 @@ impl Faults {
         ground: Option<&Ground>,
         root: Option<Root>,
     ) -> Result<Measured, Trouble> {
+        let state = &self.by_now(undo, state);
         let effect = match mechanism_of(&undo.offer)? {
             Mechanism::Tcx => self.tcx.revert(undo, &mut self.programs).await?,
             Mechanism::Nft => self.nft.revert(undo),
@@ -118,6 +152,7 @@ impl Faults {
             absent::prove(undo, state, ground).await?;
             self.trees.prove(undo, state, ground).await?;
         }
+        self.followed.remove(&undo.id);
         Ok(effect)
     }
 
@@ -128,6 +163,7 @@ impl Faults {
         state: &State,
         ground: Option<&Ground>,
     ) -> Result<Measured, Trouble> {
+        let state = &self.by_now(undo, state);
         let effect = match mechanism_of(&undo.offer)? {
             Mechanism::Tcx => self.tcx.effect(undo, &self.programs)?,
             Mechanism::Nft => self.nft.effect(undo)?,
@@ -141,8 +177,103 @@ impl Faults {
         Ok(effect)
     }
 
+    /// Returns a state with the interfaces that came after it was recorded.
+    fn by_now(&self, undo: &Undo, state: &State) -> State {
+        self.followed.get(&undo.id).map_or(state, |followed| &followed.state).clone()
+    }
+
+    /// Returns whether there are faults that go where their packets go.
+    pub(super) fn has_followed(&self) -> bool {
+        !self.followed.is_empty()
+    }
+
+    /// Puts the faults on interfaces that carry their packets by now: routes and links may change while they hold. Returns those
+    /// that cannot be put there, so that packets pass them by.
+    pub(super) async fn follow(&mut self, ground: &Ground, root: Option<Root>) -> Vec<Lost> {
+        let layout = match ground.layout().await {
+            Ok(layout) => layout,
+            // There is nothing to see for now, and the next round looks again.
+            Err(error) => {
+                tracing::debug!(%error, "the routes cannot be read");
+                return Vec::new();
+            }
+        };
+        let mut lost = Vec::new();
+        for Followed { undo, state } in self.followed.values().cloned().collect::<Vec<_>>() {
+            let more = match packets(&undo).and_then(|packets| layout.carriers(packets)) {
+                Ok(carriers) => missing(carriers, &state.interfaces),
+                Err(error) => {
+                    lost.push(passed_by(&undo, &error));
+                    continue;
+                }
+            };
+            for (index, directions) in more {
+                if let Err(error) = self.reach(&undo, &state, index, directions, ground, root).await
+                    // One that is gone again carries nothing.
+                    && !matches!(ground.link(index).await, Ok(None))
+                {
+                    lost.push(passed_by(&undo, &error));
+                }
+            }
+        }
+        lost
+    }
+
+    /// Puts a fault on one more interface.
+    async fn reach(
+        &mut self,
+        undo: &Undo,
+        recorded: &State,
+        index: u32,
+        directions: Vec<Direction>,
+        ground: &Ground,
+        root: Option<Root>,
+    ) -> Result<(), Trouble> {
+        let mechanism = mechanism_of(&undo.offer)?;
+        let Some(link) = ground.link(index).await? else { return Ok(()) };
+        let interface = ground.interface(link, directions).await?;
+        let state = State { interfaces: vec![interface.clone()], ..recorded.clone() };
+        match mechanism {
+            Mechanism::Tcx | Mechanism::Nft => {}
+            Mechanism::Netem | Mechanism::Tbf => tree::check(mechanism, &state.interfaces)?,
+            Mechanism::Forwarder => forwarder::check(&state.interfaces, undo.offer.hold)?,
+        }
+        tracing::info!(id = undo.id, interface = interface.name, "the fault's packets go another way");
+        // Owed a revert from here on, also half done.
+        if let Some(followed) = self.followed.get_mut(&undo.id) {
+            followed.state.interfaces.push(interface);
+        }
+        self.put(mechanism, undo, &state, ground, root).await
+    }
+
     /// Returns the faults that broke: whose thread no longer runs.
     pub(super) fn broken(&self) -> Vec<String> {
         self.forwarders.dead()
     }
+}
+
+/// Returns whether a site says itself which interface is meant.
+fn is_named(site: &Site) -> bool {
+    match site {
+        Site::Namespace(namespace) => namespace.interface.is_some(),
+        Site::Runner | Site::Agent { .. } | Site::Api => false,
+    }
+}
+
+/// Returns the carriers, and their directions, that a fault is not on yet.
+fn missing(carriers: Vec<(u32, Vec<Direction>)>, interfaces: &[Interface]) -> Vec<(u32, Vec<Direction>)> {
+    let covered = |index: u32, direction: &Direction| {
+        interfaces.iter().any(|known| known.index == index && known.directions.contains(direction))
+    };
+    let left = carriers.into_iter().map(|(index, directions)| {
+        let left: Vec<_> = directions.into_iter().filter(|direction| !covered(index, direction)).collect();
+        (index, left)
+    });
+    left.filter(|(_, directions)| !directions.is_empty()).collect()
+}
+
+fn passed_by(undo: &Undo, error: &Trouble) -> Lost {
+    let reason =
+        format!("routes or interfaces changed, and `{}` cannot follow its packets: {error}", undo.id);
+    Lost { ids: vec![undo.id.clone()], reason }
 }

@@ -10,7 +10,7 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage,
         address::{AddressAttribute, AddressMessage},
-        link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+        link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
     },
 };
@@ -47,8 +47,18 @@ pub struct Link {
     pub kind: Option<String>,
     /// The hardware address, empty where there is none (`tun`).
     pub hardware_address: Vec<u8>,
+    /// Whether its packets have an Ethernet header.
+    pub ethernet: bool,
     /// The addresses it has, with their prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// The bridge, bond or the like that it is a part of.
+    pub controller: Option<u32>,
+    /// The interface of the same namespace that it is made on top of, or whose other end it is.
+    pub beneath: Option<u32>,
+    /// Whether what it is made on top of is in another namespace.
+    pub beneath_elsewhere: bool,
+    /// Where its packets go inside other packets, and to which UDP port, as far as it says so (`vxlan`).
+    pub remote: Option<(IpAddr, u16)>,
 }
 
 /// How packets to one destination leave.
@@ -237,14 +247,26 @@ fn read_link(message: &LinkMessage) -> Link {
         loopback: message.header.flags.contains(LinkFlags::Loopback),
         kind: None,
         hardware_address: Vec::new(),
+        ethernet: message.header.link_layer_type == LinkLayerType::Ether,
         addresses: Vec::new(),
+        controller: None,
+        beneath: None,
+        beneath_elsewhere: false,
+        remote: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(address) => link.hardware_address.clone_from(address),
+            LinkAttribute::Controller(index) => link.controller = Some(*index).filter(|index| *index != 0),
+            LinkAttribute::Link(index) => link.beneath = Some(*index).filter(|index| *index != link.index),
+            LinkAttribute::LinkNetNsId(_) => link.beneath_elsewhere = true,
             LinkAttribute::LinkInfo(infos) => {
+                link.remote = infos.iter().find_map(|info| match info {
+                    LinkInfo::Data(InfoData::Vxlan(vxlan)) => vxlan_remote(vxlan),
+                    _ => None,
+                });
                 link.kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
                     _ => None,
@@ -254,6 +276,19 @@ fn read_link(message: &LinkMessage) -> Link {
         }
     }
     link
+}
+
+fn vxlan_remote(attributes: &[InfoVxlan]) -> Option<(IpAddr, u16)> {
+    let address = attributes.iter().find_map(|attribute| match attribute {
+        InfoVxlan::Group(address) => Some(IpAddr::from(*address)),
+        InfoVxlan::Group6(address) => Some(IpAddr::from(*address)),
+        _ => None,
+    })?;
+    let port = attributes.iter().find_map(|attribute| match attribute {
+        InfoVxlan::Port(port) => Some(*port),
+        _ => None,
+    })?;
+    Some((address, port))
 }
 
 fn read_address(message: &AddressMessage) -> Option<IpAddr> {
@@ -287,7 +322,7 @@ fn read_route(message: &RouteMessage) -> Option<Route> {
     Some(Route { index: index?, gateway, source, local })
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some((*address).into()),
         RouteAddress::Inet6(address) => Some((*address).into()),

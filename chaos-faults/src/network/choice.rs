@@ -7,7 +7,14 @@ use chaos_core::{
     which::Which,
 };
 
-use crate::backend::{Abilities, Holding, Mechanism, forwarder::shape, tcx, tree::qdisc};
+use crate::backend::{
+    Abilities, Holding, Mechanism,
+    forwarder::{self, shape},
+    ground::Interface,
+    layers::{self, Layer},
+    tcx,
+    tree::{self, qdisc},
+};
 
 /// An Ethernet interface's MTU, for trying whether a token bucket can be made before the interface is known.
 const USUAL_MTU: u32 = 1500;
@@ -15,6 +22,15 @@ const USUAL_MTU: u32 = 1500;
 /// What a forwarder adds to a place in which no network namespace can be made.
 const IN_PLACE: &str = "its pair of interfaces `chaos…-a` and `chaos…-b` stands in the target's own network namespace; if the agent \
                         is killed, the idle pair stays until the next fault there or `chaos restore`";
+
+/// What is known of where a fault is to stand.
+#[derive(Debug, Default)]
+pub(crate) struct Terrain {
+    /// The interfaces that its packets pass; none where the place is only made for the run.
+    pub(crate) interfaces: Option<Vec<Interface>>,
+    /// The faults on the same object that hold packets by then.
+    pub(crate) layers: Vec<Layer>,
+}
 
 /// Splits an ask among mechanisms, best first, and says why not others.
 ///
@@ -28,6 +44,7 @@ pub(crate) fn choose(
     abilities: &Abilities,
     holding: Holding,
     only: &Which<String>,
+    terrain: &Terrain,
 ) -> Result<Vec<Offer>, Trouble> {
     let unknown = |name: &&String| Mechanism::named(name).is_none();
     if let Which::These(names) = only
@@ -39,7 +56,7 @@ pub(crate) fn choose(
     let Some(packets) = ask.work.packets() else {
         return Err(Trouble::unable("it changes packets, and nothing else"));
     };
-    let choice = Choice { ask, packets, abilities, holding, only };
+    let choice = Choice { ask, packets, abilities, holding, only, terrain };
     let (mut programmed, mut shaped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let mut because = Vec::new();
     for spec in &packets.specs {
@@ -84,6 +101,7 @@ struct Choice<'a> {
     abilities: &'a Abilities,
     holding: Holding,
     only: &'a Which<String>,
+    terrain: &'a Terrain,
 }
 
 impl Choice<'_> {
@@ -149,6 +167,7 @@ impl Choice<'_> {
             return Err(cannot("it sees only what is sent, and what is received is asked for too".into()));
         }
         let hold = self.abilities.hold(mechanism)?;
+        self.stands(mechanism, hold, specs)?;
         if hold == Hold::Agent && self.holding == Holding::KernelOnly {
             return Err(Trouble::unable(
                 "it would stay when this process dies, and there is no agent of its own to end it",
@@ -166,6 +185,50 @@ impl Choice<'_> {
             ));
         }
         Ok(hold)
+    }
+
+    /// Refuses a mechanism that would be refused where the fault is to stand.
+    fn stands(&self, mechanism: Mechanism, hold: Hold, specs: &[FaultSpec]) -> Result<(), Trouble> {
+        let interfaces = self.terrain.interfaces.as_deref().unwrap_or_default();
+        let by_filters = match mechanism {
+            Mechanism::Tcx => false,
+            Mechanism::Nft => true,
+            Mechanism::Netem | Mechanism::Tbf => {
+                tree::check(mechanism, interfaces)?;
+                interfaces.iter().try_for_each(|interface| tree::check_own(interface, false))?;
+                true
+            }
+            Mechanism::Forwarder => {
+                forwarder::check(interfaces, hold)?;
+                hold == Hold::Agent
+            }
+        };
+        if by_filters {
+            tree::can_match(&self.packets.matches)?;
+        }
+        if !mechanism.holds_packets() {
+            return Ok(());
+        }
+        for direction in &self.packets.directions {
+            let layer = Layer {
+                id: self.ask.fault.clone(),
+                index: 0,
+                direction: *direction,
+                matches: self.packets.matches.clone(),
+                mechanism,
+                plain: layers::plain_delay(specs),
+            };
+            for portion in layers::stack(&layer, &self.terrain.layers)? {
+                if mechanism == Mechanism::Tbf && !portion.below.is_zero() {
+                    // What delays and limits at once is no token bucket.
+                    self.abilities.hold(Mechanism::Netem)?;
+                }
+                if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf) {
+                    qdisc::of(mechanism, specs, portion.below, 0, USUAL_MTU)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn offer(&self, mechanism: Mechanism, hold: Hold, specs: Vec<FaultSpec>, because: Vec<String>) -> Offer {

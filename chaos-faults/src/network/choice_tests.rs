@@ -11,7 +11,7 @@ use chaos_core::{
 };
 
 use super::*;
-use crate::capability::Capability;
+use crate::{backend::ground::Standing, capability::Capability};
 
 fn abilities(missing: &[&str]) -> Abilities {
     let all = ["tcx", "nft", "ingress-drop"].into_iter().chain(crate::capability::NAMES);
@@ -54,7 +54,13 @@ fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
 
 /// Writes a choice as `tcx(loss 10%)/kernel + …`, or the refusal.
 fn chosen(specs: &[FaultSpec], directions: &[Direction], missing: &[&str]) -> String {
-    match choose(&ask(specs, directions), &abilities(missing), Holding::Agent, &Which::Any) {
+    match choose(
+        &ask(specs, directions),
+        &abilities(missing),
+        Holding::Agent,
+        &Which::Any,
+        &Terrain::default(),
+    ) {
         Ok(offers) => {
             let offers: Vec<_> = offers
                 .iter()
@@ -107,9 +113,14 @@ fn each_kernel_gets_the_best_it_has() {
 
 #[test]
 fn what_was_not_chosen_is_said_and_why() {
-    let offers =
-        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(&["netem"]), Holding::Agent, &Which::Any)
-            .unwrap();
+    let offers = choose(
+        &ask(&[DELAY], &[Direction::Egress]),
+        &abilities(&["netem"]),
+        Holding::Agent,
+        &Which::Any,
+        &Terrain::default(),
+    )
+    .unwrap();
     assert_eq!(offers[0].because, ["not netem: this kernel has no `netem`"]);
     assert_eq!(
         offers[0].does,
@@ -137,9 +148,15 @@ fn what_nobody_can_do_is_denied_with_every_reason() {
 fn a_choice_can_be_forced() {
     let only = |names: &[&str]| {
         let names = Which::these(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        choose(&ask(&[LOSS], &[Direction::Egress]), &abilities(&[]), Holding::Agent, &names)
-            .map(|offers| offers[0].backend.clone())
-            .map_err(|denied| denied.message)
+        choose(
+            &ask(&[LOSS], &[Direction::Egress]),
+            &abilities(&[]),
+            Holding::Agent,
+            &names,
+            &Terrain::default(),
+        )
+        .map(|offers| offers[0].backend.clone())
+        .map_err(|denied| denied.message)
     };
     assert_eq!(only(&["forwarder"]).unwrap(), "forwarder");
     assert_eq!(only(&["netem", "tbf"]).unwrap(), "netem");
@@ -149,9 +166,14 @@ fn a_choice_can_be_forced() {
 
 #[test]
 fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
-    let offers =
-        choose(&ask(&[LOSS, DELAY], &[Direction::Egress]), &abilities(&[]), Holding::KernelOnly, &Which::Any)
-            .unwrap();
+    let offers = choose(
+        &ask(&[LOSS, DELAY], &[Direction::Egress]),
+        &abilities(&[]),
+        Holding::KernelOnly,
+        &Which::Any,
+        &Terrain::default(),
+    )
+    .unwrap();
     assert!(offers.iter().all(|offer| offer.hold == Hold::Kernel));
     assert!(
         offers[1].because[0].starts_with("not netem: it would stay when this process dies"),
@@ -162,7 +184,13 @@ fn without_an_agent_of_its_own_only_the_kernel_may_hold() {
 #[test]
 fn without_a_namespace_of_its_own_the_forwarder_says_what_a_kill_leaves() {
     let offers = |missing: &[&str]| {
-        choose(&ask(&[DELAY], &[Direction::Egress]), &abilities(missing), Holding::Agent, &Which::Any)
+        choose(
+            &ask(&[DELAY], &[Direction::Egress]),
+            &abilities(missing),
+            Holding::Agent,
+            &Which::Any,
+            &Terrain::default(),
+        )
     };
     let apart = offers(&["netem"]).unwrap();
     assert!(!apart[0].does.iter().any(|line| line.contains("idle pair")), "{apart:?}");
@@ -171,4 +199,82 @@ fn without_a_namespace_of_its_own_the_forwarder_says_what_a_kill_leaves() {
     assert!(in_place[0].does.iter().any(|line| line.contains("idle pair")), "{in_place:?}");
     let denied = offers(&["netem", "network-namespace", "ingress-drop"]).unwrap_err();
     assert!(denied.message.contains("network-namespace"), "{denied:?}");
+}
+
+fn interface(name: &str) -> Interface {
+    Interface {
+        name: name.into(),
+        index: 2,
+        mtu: 1500,
+        loopback: name == "lo",
+        ethernet: name != "tun0",
+        directions: vec![Direction::Egress],
+        qdiscs: vec![],
+    }
+}
+
+fn root(kind: &str, handle: crate::netlink::Handle) -> Standing {
+    Standing { parent: crate::netlink::Handle::ROOT, handle, kind: kind.into(), options: vec![] }
+}
+
+/// What does these faults on this terrain, where this is missing.
+fn on(terrain: &Terrain, specs: &[FaultSpec], missing: &[&str]) -> Result<String, String> {
+    let offers =
+        choose(&ask(specs, &[Direction::Egress]), &abilities(missing), Holding::Agent, &Which::Any, terrain);
+    match offers {
+        Ok(offers) => Ok(offers.iter().map(|offer| offer.backend.as_str()).collect::<Vec<_>>().join(" + ")),
+        Err(denied) => Err(denied.message),
+    }
+}
+
+#[test]
+fn what_an_interface_would_refuse_is_given_to_the_next() {
+    let terrain = |interface| Terrain { interfaces: Some(vec![interface]), layers: vec![] };
+    let with = |qdisc| terrain(Interface { qdiscs: vec![qdisc], ..interface("eth0") });
+    let foreign = with(root("fq", crate::netlink::Handle::qdisc(1)));
+    assert_eq!(on(&foreign, &[DELAY], &[]).unwrap(), "forwarder");
+    assert_eq!(on(&foreign, &[RATE], &[]).unwrap(), "forwarder");
+    assert_eq!(on(&foreign, &[LOSS], &[]).unwrap(), "tcx");
+    assert_eq!(on(&foreign, &[LOSS, DELAY], &[]).unwrap(), "tcx + forwarder");
+    let refused = on(&foreign, &[DELAY], &["veth"]).unwrap_err();
+    assert!(refused.contains("already has the root qdisc `fq 1:`"), "{refused}");
+    // One that the kernel set by itself is no obstacle, one of another run is.
+    assert_eq!(on(&with(root("fq", crate::netlink::Handle::NONE)), &[RATE], &[]).unwrap(), "tbf");
+    let own = with(root("prio", crate::netlink::Handle::OWN_ROOT));
+    assert_eq!(on(&own, &[RATE], &[]).unwrap(), "forwarder");
+    for name in ["lo", "tun0"] {
+        let terrain = terrain(interface(name));
+        assert_eq!(on(&terrain, &[DELAY], &[]).unwrap(), "netem");
+        let refused = on(&terrain, &[DELAY], &["netem"]).unwrap_err();
+        assert!(refused.contains(&format!("`{name}`")), "{refused}");
+        assert_eq!(on(&terrain, &[LOSS], &[]).unwrap(), "tcx");
+    }
+    let ingress = with(root("ingress", crate::netlink::Handle::qdisc(0xffff)));
+    assert_eq!(on(&ingress, &[DELAY], &["netem"]).unwrap(), "forwarder");
+    assert!(on(&ingress, &[DELAY], &["netem", "tcx"]).unwrap_err().contains("`ingress`"));
+}
+
+#[test]
+fn what_stands_there_by_then_decides_as_well() {
+    let link = |mechanism, plain| Layer {
+        id: "link-a-b".into(),
+        index: 0,
+        direction: Direction::Egress,
+        matches: PacketMatch::default(),
+        mechanism,
+        plain,
+    };
+    let below = |layer| Terrain { interfaces: None, layers: vec![layer] };
+    let ms = Some(Duration::from_millis(10));
+    let by_netem = below(link(Mechanism::Netem, ms));
+    // The queue that does both is netem, also for a limit.
+    assert_eq!(on(&by_netem, &[RATE], &[]).unwrap(), "tbf");
+    assert_eq!(on(&by_netem, &[RATE], &["netem"]).unwrap(), "forwarder");
+    let by_forwarder = below(link(Mechanism::Forwarder, ms));
+    assert_eq!(on(&by_forwarder, &[RATE], &[]).unwrap(), "forwarder");
+    assert_eq!(on(&by_forwarder, &[DELAY], &[]).unwrap(), "forwarder");
+    assert_eq!(on(&by_forwarder, &[LOSS], &[]).unwrap(), "tcx");
+    let jittery = below(link(Mechanism::Netem, None));
+    let refused = on(&jittery, &[DELAY], &[]).unwrap_err();
+    assert!(refused.contains("only a plain delay can be below another fault"), "{refused}");
 }

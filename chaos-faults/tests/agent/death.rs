@@ -8,7 +8,7 @@ use chaos_agent::{
     serve,
 };
 use chaos_core::{
-    injector::{Direction, Injector},
+    injector::{Direction, Injector, Surroundings},
     model::packets::Blocked,
     place::Site,
     time::Clock,
@@ -184,7 +184,9 @@ async fn an_agent_that_hears_nothing_puts_everything_back() {
         Answer::Hello { .. }
     ));
     let wanted = ask(&[block(Blocked::All)], &[Direction::Egress]);
-    let Answer::Offers(mut offers) = call(Request::Offer { injector: NAME.into(), ask: wanted }).await else {
+    let Answer::Offers(mut offers) =
+        call(Request::Offer { injector: NAME.into(), ask: wanted, around: Box::default() }).await
+    else {
         panic!()
     };
     let request = Request::Prepare {
@@ -249,7 +251,10 @@ async fn what_is_no_agent_is_said_to_be_none() {
         [("/bin/true", "did not start"), ("/no/such/program", "cannot start the agent")]
     {
         let injector = Agents::new(ChildProcess::new(program, ["agent"])).injector(NAME, handles);
-        let denied = injector.offer(&ask(&[delay(1)], &[Direction::Egress])).await.unwrap_err();
+        let denied = injector
+            .offer(&ask(&[delay(1)], &[Direction::Egress]), &Surroundings::default())
+            .await
+            .unwrap_err();
         assert!(denied.message.contains(expected), "{denied}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Direction, Hold, Injector, PacketMatch, Peer, Protocol},
+    injector::{Direction, Hold, Injector, PacketMatch, Peer, Protocol, Surroundings},
     model::{
         FaultSpec,
         packets::{Blocked, Refusal},
@@ -157,7 +157,7 @@ async fn new_and_established_connections_are_distinguished() {
         assert!(talk(&mut old));
         let matches = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
         let wanted = ask_of(matches, &[block(connections)], &[Direction::Egress]);
-        let offer = world.injector.offer(&wanted).await.unwrap().remove(0);
+        let offer = world.injector.offer(&wanted, &Surroundings::default()).await.unwrap().remove(0);
         let undo = world.prepare("block", &offer).await.unwrap();
         world.injector.inject(&undo).await.unwrap();
         assert_eq!(connect().is_some(), new_passes, "new connections under {connections:?}");
@@ -186,7 +186,7 @@ async fn a_rejected_sender_gets_an_answer_at_once() {
         let peer = Peer { network: "10.99.0.0".parse().unwrap(), prefix: 24, port: Some(4005.into()) };
         let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
         let wanted = ask_of(matches, &[refusal(connections)], &[Direction::Egress]);
-        let offer = world.injector.offer(&wanted).await.unwrap().remove(0);
+        let offer = world.injector.offer(&wanted, &Surroundings::default()).await.unwrap().remove(0);
         let undo = world.prepare("reject", &offer).await.unwrap();
         world.injector.inject(&undo).await.unwrap();
         assert_eq!(connect(4005), Err(std::io::ErrorKind::ConnectionRefused));
@@ -242,7 +242,10 @@ async fn a_harness_without_an_executable_gets_what_the_kernel_holds() {
     let before = world.dump();
     let injector = crate::harness::in_this_process();
     let mut undos = Vec::new();
-    let offers = injector.offer(&ask(&[loss(1.0), delay(20)], &[Direction::Egress])).await.unwrap();
+    let offers = injector
+        .offer(&ask(&[loss(1.0), delay(20)], &[Direction::Egress]), &Surroundings::default())
+        .await
+        .unwrap();
     for (number, offer) in offers.iter().enumerate() {
         assert_eq!(offer.hold, Hold::Kernel);
         let undo = injector.prepare(&format!("own/{number}"), offer, &world.place(), DEADLINE).await.unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
 use chaos_core::{
-    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Protocol, Undo, Work},
+    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Protocol, Surroundings, Undo, Work},
     model::{
         Distribution, FaultSpec,
         packets::{Blocked, Refusal},
@@ -43,7 +43,7 @@ impl World {
         let agents = Agents::new(agent(world.folder.path().join("pid")));
         agents.set(NAME, &Settings::only(NonEmpty::one(backend.into()))).unwrap();
         world.injector = agents.injector(NAME, handles);
-        match world.injector.offer(&ask(specs, &[Direction::Egress])).await {
+        match world.injector.offer(&ask(specs, &[Direction::Egress]), &Surroundings::default()).await {
             Ok(_) => Some(world),
             Err(denied) => {
                 println!("skipped: {denied}");
@@ -76,7 +76,7 @@ impl World {
     }
 
     pub(crate) async fn offers(&self, specs: &[FaultSpec], directions: &[Direction]) -> Vec<Offer> {
-        self.injector.offer(&ask(specs, directions)).await.unwrap()
+        self.injector.offer(&ask(specs, directions), &Surroundings::default()).await.unwrap()
     }
 
     pub(crate) async fn prepare(&self, id: &str, offer: &Offer) -> Result<Undo, Trouble> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaos_core::{
-    injector::{Direction, Injector, PacketMatch, Peer},
+    injector::{Direction, Injector, PacketMatch, Peer, Surroundings},
     which::Which,
 };
 
@@ -17,7 +17,7 @@ async fn a_delay_above_that_of_a_link_adds_to_it() {
     let peer = Peer { network: "10.99.0.2".parse().unwrap(), prefix: 32, port: None };
     let matches = PacketMatch { peers: Which::one(peer), ..PacketMatch::default() };
     let link = ask_of(matches, &[delay(40)], &[Direction::Egress]);
-    let offer = world.injector.offer(&link).await.unwrap().remove(0);
+    let offer = world.injector.offer(&link, &Surroundings::default()).await.unwrap().remove(0);
     let link = world.injector.prepare("link-a-b", &offer, &world.place(), DEADLINE).await.unwrap();
     world.injector.inject(&link).await.unwrap();
     let below = world.typical();

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use chaos_core::injector::Work;
+use chaos_core::injector::{Surroundings, Work};
 use chaos_core::model::{Custom, FaultSpec, Host, Lab as Declaration};
 use chaos_core::place::{Namespace, ObjectId};
 
@@ -28,12 +28,13 @@ fn ask(host: &str, program: Program) -> Ask {
 }
 
 async fn refusal(injector: &LabPrograms, host: &str, program: Program) -> String {
-    injector.offer(&ask(host, program)).await.unwrap_err().message
+    injector.offer(&ask(host, program), &Surroundings::default()).await.unwrap_err().message
 }
 
 #[tokio::test]
 async fn it_offers_another_program_for_the_one_of_a_host() {
-    let offers = injector(vec![http(80)]).offer(&ask("api-2", http(81))).await.unwrap();
+    let offers =
+        injector(vec![http(80)]).offer(&ask("api-2", http(81)), &Surroundings::default()).await.unwrap();
     assert_eq!(offers[0].does, ["run http port 81 instead of http port 80, and wait until it is ready"]);
     assert_eq!(offers[0].undoes, "end it, run http port 80 again, and wait until that is ready");
 }
@@ -49,13 +50,13 @@ async fn it_says_why_it_offers_nothing() {
     assert!(refusal(&one, "api-1", slow).await.contains("too long"));
     assert!(!one.handles(&FaultSpec::loss(0.1).into()));
     let other = Ask { work: Work::Custom(Custom::new(NAME)), ..ask("api-1", http(81)) };
-    assert!(one.offer(&other).await.is_err());
+    assert!(one.offer(&other, &Surroundings::default()).await.is_err());
 }
 
 #[tokio::test]
 async fn what_a_dead_run_replaced_is_gone_with_its_lab() {
     let made = injector(vec![http(80)]);
-    let offer = made.offer(&ask("api-1", http(81))).await.unwrap().remove(0);
+    let offer = made.offer(&ask("api-1", http(81)), &Surroundings::default()).await.unwrap().remove(0);
     let state = |inode| State { program: 0, before: http(80), inode };
     let undo = |path: &Path, inode| Undo {
         id: "canary/api-1/1".into(),

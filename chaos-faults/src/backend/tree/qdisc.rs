@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const QUEUEING: Duration = Duration::from_millis(200);
 
 /// Returns the qdisc that a fault's packets pass, some of which another fault below delays.
-pub(super) fn of(
+pub(crate) fn of(
     mechanism: Mechanism,
     specs: &[FaultSpec],
     below: Duration,
