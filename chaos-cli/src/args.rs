@@ -202,7 +202,7 @@ pub(crate) struct Planning {
     /// The image that agents in pods are started from; without it `localhost/chaos-agent:VERSION`, from the nodes' own stores
     #[arg(long, value_name = "IMAGE", env = "CHAOS_AGENT_IMAGE")]
     pub(crate) agent_image: Option<String>,
-    /// Allow exec probes to run their commands, with the rights of this process
+    /// Allow the programs that the file names: on the hosts of its lab, and the commands of exec probes, which run with your rights
     #[arg(long)]
     pub(crate) allow_exec: bool,
 }
@@ -312,6 +312,9 @@ pub(crate) enum Lab {
         file: PathBuf,
         #[command(flatten)]
         settings: Settings,
+        /// Allow the programs that the file names
+        #[arg(long)]
+        allow_exec: bool,
     },
     /// Open a shell, or run a command, on a host of a lab that is up
     Shell {

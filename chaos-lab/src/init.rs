@@ -8,6 +8,7 @@
 mod mounts;
 mod reason;
 mod replace;
+mod rights;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::reason::Reason;
+use self::{reason::Reason, rights::Rights};
 use crate::address::{HostLayout, Layout, describe};
 use crate::link::{Interface, Switch, wire};
 use crate::listener::{self, Listener};
@@ -145,6 +146,8 @@ struct LabInit {
     proc: PathBuf,
     home: Place,
     hosts: BTreeMap<String, Place>,
+    /// What is left to the programs that a file names.
+    rights: Rights,
     slots: RefCell<Vec<Rc<RefCell<Slot>>>>,
     /// Held while a program is exchanged: one that comes back on its own must not meet one that is put back.
     exchange: tokio::sync::Mutex<()>,
@@ -187,6 +190,7 @@ impl LabInit {
             proc,
             home,
             hosts,
+            rights: Rights::least(),
             slots: RefCell::default(),
             exchange: tokio::sync::Mutex::default(),
         });
@@ -217,16 +221,32 @@ impl LabInit {
         self.inside(&host.name, start).map_err(|e| BringUpError::Start {
             host: host.name.clone(),
             program: describe(program),
-            reason: e.to_string(),
+            reason: self.why_not_started(program, &e),
         })
+    }
+
+    /// Says why a program did not start; one that may not be executed may be so by root alone.
+    fn why_not_started(&self, program: &Program, error: &io::Error) -> String {
+        let denied = error.kind() == io::ErrorKind::PermissionDenied && self.rights.changes_user();
+        match program {
+            Program::Command { as_root: false, .. } if denied => format!(
+                "{error}: it is started as the user `nobody`, who must be able to reach it; `{{ as root }}` behind `ready …` \
+                 keeps your rights"
+            ),
+            _ => error.to_string(),
+        }
     }
 
     /// Makes the command line of a program; a built-in server finds its configuration in the host's own `/run`.
     fn command(&self, host: &HostLayout, index: usize, program: &Program) -> io::Result<Command> {
         let (kind, config) = match program {
-            Program::Command { argv, .. } => {
+            Program::Command { argv, env, as_root, ready: _ } => {
                 let mut command = Command::new(&argv[0]);
                 command.args(&argv[1..]);
+                rights::clean_environment(&mut command, env);
+                if !as_root {
+                    self.rights.limit(&mut command);
+                }
                 return Ok(command);
             }
             builtin @ (Program::Http { .. } | Program::Gateway { .. } | Program::Dns) => {
@@ -432,6 +452,7 @@ async fn make_host(
     nix::unistd::sethostname(&host.name).map_err(|e| host_error(host, "set its name", e))?;
     mounts::host_files(host, layout).map_err(|(what, e)| host_error(host, &what, e))?;
     mounts::quiet_host();
+    rights::open_ports();
     let interface =
         wire(host, home.network.as_fd()).await.map_err(|e| host_error(host, "make its interface", e))?;
     let place = Place::current(proc).map_err(|e| host_error(host, "open its namespaces", e))?;

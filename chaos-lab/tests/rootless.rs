@@ -96,7 +96,7 @@ fn runner(exe: &Path, stage: &str) -> ExitCode {
     let mut hosts = vec![Host { name: "api".into(), copies: Some(2), programs: vec![http.into()] }];
     if stage == "coming-up" {
         let argv = ["sleep", "1000"].map(str::to_owned).into();
-        let never = Program::Command { argv, ready: Ready::Tcp(9) };
+        let never = Program::Command { argv, ready: Ready::Tcp(9), env: Vec::new(), as_root: false };
         hosts.push(Host { name: "stuck".into(), copies: None, programs: vec![never.into()] });
     }
     let declaration = Declaration { hosts, ..Declaration::default() };

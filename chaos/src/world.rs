@@ -11,7 +11,7 @@ use chaos_core::{
     injector::Injector,
     inventory::Inventory,
     journal::FileJournal,
-    model::{Experiment, Scope},
+    model::{Experiment, Outside, Scope},
     place::{Kind, ObjectId, Place},
     plan::{self, Origin, Plan, PlanError},
     probe::Probers,
@@ -34,6 +34,7 @@ pub struct World {
     pods: Option<Arc<chaos_kube::PodInjector>>,
     injectors: Vec<Arc<dyn Injector>>,
     probers: Arc<dyn Probers>,
+    exec: bool,
     journals: PathBuf,
 }
 
@@ -67,6 +68,11 @@ impl World {
                     None => remark,
                 }));
             }
+        }
+        if !self.exec
+            && let Some(program) = Outside::of(experiment).programs.first()
+        {
+            return Err(PlanError::unsound(program.refusal()));
         }
         let mut plan = plan::plan(experiment, &*self.inventory, &self.injectors, seed).await?;
         let warnings = self.strangers(&plan).await?;
@@ -194,6 +200,7 @@ pub struct WorldBuilder {
     environment: Option<Arc<dyn Environment>>,
     injectors: Vec<Arc<dyn Injector>>,
     probers: Option<Arc<dyn Probers>>,
+    exec: bool,
     journals: PathBuf,
     #[cfg(feature = "probes")]
     standard: chaos_probes::StandardProbers,
@@ -217,6 +224,7 @@ impl WorldBuilder {
             environment: None,
             injectors: Vec::new(),
             probers: None,
+            exec: false,
             journals: std::env::temp_dir(),
             #[cfg(feature = "probes")]
             standard: chaos_probes::StandardProbers::new(),
@@ -288,10 +296,14 @@ impl WorldBuilder {
         self
     }
 
-    /// Allows probes that run commands, with the rights of this process.
-    #[cfg(feature = "probes")]
+    /// Allows the programs that the experiment names: those of its lab's hosts, and the commands of probes, which run with the
+    /// rights of this process.
     pub fn allow_exec(mut self) -> Self {
-        self.standard = self.standard.allow_exec();
+        self.exec = true;
+        #[cfg(feature = "probes")]
+        {
+            self.standard = self.standard.allow_exec();
+        }
         self
     }
 
@@ -352,6 +364,7 @@ impl WorldBuilder {
             pods: surroundings.cluster.map(|(_, pods)| pods),
             injectors,
             probers,
+            exec: self.exec,
             journals: self.journals,
         })
     }

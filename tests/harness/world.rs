@@ -99,17 +99,28 @@ pub fn wait_until(mut what: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Returns the living processes with a line in their environment, as process id and command line.
+/// Returns the living processes with a line in their environment, and those of the labs that such a one holds, whose programs
+/// have an environment of their own; as process id and command line.
 pub(crate) fn family(marker: &str) -> Vec<(i32, String)> {
-    let mut found = Vec::new();
-    for pid in processes() {
-        let read = |what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
-        if read("environ").split(|byte| *byte == 0).any(|line| line == marker.as_bytes()) {
-            let words = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-            found.push((pid, words.trim_end().to_owned()));
-        }
-    }
-    found
+    let read = |pid: i32, what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let marked =
+        |pid: i32| read(pid, "environ").split(|byte| *byte == 0).any(|line| line == marker.as_bytes());
+    let lab = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let all: Vec<(i32, bool, Option<PathBuf>)> =
+        processes().map(|pid| (pid, marked(pid), lab(pid))).collect();
+    let own = fs::read_link("/proc/self/ns/pid").ok();
+    let labs: BTreeSet<&PathBuf> = all
+        .iter()
+        .filter(|(_, marked, lab)| *marked && *lab != own)
+        .filter_map(|(_, _, lab)| lab.as_ref())
+        .collect();
+    let ours =
+        all.iter().filter(|(_, marked, lab)| *marked || lab.as_ref().is_some_and(|lab| labs.contains(lab)));
+    ours.map(|(pid, ..)| {
+        let words = String::from_utf8_lossy(&read(*pid, "cmdline")).replace('\0', " ");
+        (*pid, words.trim_end().to_owned())
+    })
+    .collect()
 }
 
 fn processes() -> impl Iterator<Item = i32> {

@@ -29,10 +29,10 @@ fn a_port_that_is_taken_keeps_the_lab_from_coming_up() {
     let wait = "until (echo > /dev/tcp/127.0.0.1/9090) 2> /dev/null; do sleep 0.1; done";
     scene.file("late.sh", format!("{wait}\nexec '{program}' serve http '{json}'\n"));
     let taken = format!(
-        "run \"{program} serve http {json}\" ready when tcp 9090\n      run \"bash {late}\" ready when tcp 9091"
+        "run \"{program} serve http {json}\" ready when tcp 9090 {{ as root }}\n      run \"bash {late}\" ready when tcp 9091 {{ as root }}"
     );
     let file = scene.file("program.chaos", changed(LAB, &[("run http port 8080", &taken)]));
-    let ended = scene.call(&["run", &file]).exits(5).says("api");
+    let ended = scene.call(&["run", "--allow-exec", &file]).exits(5).says("api");
     assert!(ended.said("Address already in use"), "the program's own words are missing: {ended}");
     scene.assert_as_before();
 }
@@ -43,9 +43,9 @@ fn a_program_that_does_not_start_keeps_the_lab_from_coming_up() {
     scene.file("unlucky.sh", "echo out of luck >&2\nexit 3\n");
     let script = format!("sh {}", scene.path().join("unlucky.sh").display());
     for (words, said) in [("no-such-program --port 1", "no-such-program"), (&script, "out of luck")] {
-        let program = format!("run \"{words}\" ready when tcp 9090\n      run http port 8080");
+        let program = format!("run \"{words}\" ready when tcp 9090 {{ as root }}\n      run http port 8080");
         let file = scene.file("program.chaos", changed(LAB, &[("run http port 8080", &program)]));
-        scene.call(&["run", &file]).exits(5).says("api").says(said);
+        scene.call(&["run", "--allow-exec", &file]).exits(5).says("api").says(said);
         scene.assert_as_before();
     }
 }
@@ -55,10 +55,11 @@ fn a_program_of_a_lab_that_dies_has_a_named_outcome() {
     let Some(scene) = Scene::lab() else { return };
     scene.file("dies.sh", "sleep 5\necho gave up >&2\nexit 3\n");
     let script = scene.path().join("dies.sh");
-    let program = format!("run \"sh {}\" ready after 10ms\n      run http port 8080", script.display());
+    let program =
+        format!("run \"sh {}\" ready after 10ms {{ as root }}\n      run http port 8080", script.display());
     let text = changed(LAB, &[("run http port 8080", &program), ("hold     3s", "hold     20s")]);
     let file = scene.file("dies.chaos", text);
-    let ended = scene.call(&["run", &file]);
+    let ended = scene.call(&["run", "--allow-exec", &file]);
     scene.assert_as_before();
     let ended = ended.exits(4).says("ABORTED").says("everything is as it was").says("api").says("gave up");
     assert_eq!(ended.record()["abort"]["kind"], "environment", "{ended}");

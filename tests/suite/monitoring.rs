@@ -189,8 +189,8 @@ const READINGS: &str = r#"experiment "a queue that grows" {
 
   lab {
     host client
-    host api  { run "ENDPOINT" ready when tcp 9100 }
-    host prom { run "PROMETHEUS" WARM }
+    host api  { run "ENDPOINT" ready when tcp 9100 { as root } }
+    host prom { run "PROMETHEUS" WARM { as root } }
   }
 
   probe depth   = prometheus "sum(depth)" at "http://prom:9090" from client { every 250ms, timeout 2s }
@@ -258,7 +258,7 @@ fn what_prometheus_knows_is_what_is_judged() {
     let _slot = slot();
     let before = World::of(&watched.chaos, &[]);
     let file = watched.experiment(READINGS);
-    let mut running = watched.chaos.start(&["run", &file]);
+    let mut running = watched.chaos.start(&["run", "--allow-exec", &file]);
     running.until_stage("hold");
     watched.expose(30);
     running.until_stage("rolling-back");
@@ -332,9 +332,9 @@ const GONE: &str = r#"experiment "a shop that is gone" {
 
   lab {
     host client
-    host api  { run "ENDPOINT" ready when tcp 9100 }
-    host am   { run "ALERTMANAGER" ready when tcp 9093 }
-    host prom { run "PROMETHEUS" WARM }
+    host api  { run "ENDPOINT" ready when tcp 9100 { as root } }
+    host am   { run "ALERTMANAGER" ready when tcp 9093 { as root } }
+    host prom { run "PROMETHEUS" WARM { as root } }
   }
 
   probe depth   = prometheus "sum(depth)" at "http://prom:9090" from client { every 250ms, timeout 2s }
@@ -379,7 +379,7 @@ fn alertmanager_tells_of_a_target_that_is_gone() {
     let _slot = slot();
     let before = World::of(&watched.chaos, &[]);
     let file = watched.experiment(GONE);
-    let ended = watched.chaos.call(&["run", &file]);
+    let ended = watched.chaos.call(&["run", "--allow-exec", &file]);
     before.assert_same(&watched.chaos, &[]);
     let ended = ended.exits(1);
     assert_verdicts(
@@ -409,7 +409,7 @@ const SILENT: &str = r#"experiment "nobody can be asked" {
 
   lab {
     host client
-    host am { run "ALERTMANAGER" ready when tcp 9093 }
+    host am { run "ALERTMANAGER" ready when tcp 9093 { as root } }
   }
 
   probe dial = tcp "am:9093" from client { rate 5/s, timeout 500ms }
@@ -445,12 +445,12 @@ fn an_alert_is_never_quiet_because_its_server_is() {
     let _slot = slot();
     let before = World::of(&watched.chaos, &[]);
     let file = watched.experiment(SILENT);
-    let ended = watched.chaos.call(&["run", &file]).exits(3);
+    let ended = watched.chaos.call(&["run", "--allow-exec", &file]).exits(3);
     let wanted = [("before", "passed"), ("quiet", "inconclusive"), ("told", "inconclusive")];
     assert_verdicts(&ended, &wanted);
     // Where nobody listens at all, nothing is broken to begin with.
     let file = watched.experiment(&SILENT.replace("http://am:9093", "http://am:9094"));
-    let refused = watched.chaos.call(&["run", &file]).exits(5).injected_nothing();
+    let refused = watched.chaos.call(&["run", "--allow-exec", &file]).exits(5).injected_nothing();
     refused.says("whether alert \"ShopDown\" fires is not known").says("connection refused");
     before.assert_same(&watched.chaos, &[]);
 }

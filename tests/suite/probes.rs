@@ -7,7 +7,7 @@ const EXPERIMENT: &str = r#"experiment "all that can be measured" {
 
   lab {
     host client
-    host api { run "STAND-IN FOLDER" ready when tcp 8443 }
+    host api { run "STAND-IN FOLDER" ready when tcp 8443 { as root } }
   }
 
   probe dial = tcp "api:8443" from client { rate 20/s }

@@ -126,8 +126,11 @@ fn a_program_that_does_not_become_ready_could_not_be_made_and_the_old_one_is_bac
     ] {
         let Some(scene) = Scene::lab() else { return };
         let file = scene.file("canary.chaos", replaced(program));
-        let ended =
-            scene.call(&["run", &file]).exits(4).says("ABORTED").says("`canary/api-1/1` could not be made");
+        let ended = scene
+            .call(&["run", "--allow-exec", &file])
+            .exits(4)
+            .says("ABORTED")
+            .says("`canary/api-1/1` could not be made");
         let ended = ended.says(said).says("everything is as it was");
         scene.assert_as_before();
         let record = ended.record();
@@ -145,7 +148,7 @@ fn a_program_that_does_not_become_ready_could_not_be_made_and_the_old_one_is_bac
 fn a_program_that_ends_by_itself_while_it_stands_in_aborts_the_run() {
     let Some(scene) = Scene::lab() else { return };
     let file = scene.file("canary.chaos", replaced("\"sleep 1.5\" ready after 500ms"));
-    let ended = scene.call(&["run", &file]).exits(4).says("ABORTED");
+    let ended = scene.call(&["run", "--allow-exec", &file]).exits(4).says("ABORTED");
     let ended =
         ended.says("`sleep 1.5` on host `api-1` ended with exit status: 0").says("everything is as it was");
     scene.assert_as_before();
@@ -178,7 +181,7 @@ fn gateways_name_servers_and_real_programs_are_replaced_too() {
         ],
     );
     let file = scene.file("several.chaos", text);
-    let ended = scene.call(&["run", &file]).says("everything is as it was");
+    let ended = scene.call(&["run", "--allow-exec", &file]).says("everything is as it was");
     scene.assert_as_before();
     let record = ended.record();
     let parts = record["parts"].as_array().unwrap();

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Command};
 
+use chaos_core::model::outside::{Outside, Started, Starter};
 use chaos_lab::{Lab, LabEvent, Programs, shell};
 
 use crate::{args, exit_code::Exit, render, scenario};
@@ -12,23 +13,30 @@ const LABS: &str = "labs";
 /// Makes a lab, or goes into one.
 pub(crate) fn run(args: &args::Lab, state: &Path) -> Exit {
     match args {
-        args::Lab::Up { file, settings } => up(file, &settings.set, state),
+        args::Lab::Up { file, settings, allow_exec } => up(file, &settings.set, *allow_exec, state),
         args::Lab::Shell { host, command } => enter(host, command, state),
     }
 }
 
-fn up(file: &Path, set: &[String], state: &Path) -> Exit {
+fn up(file: &Path, set: &[String], allow_exec: bool, state: &Path) -> Exit {
     let scenario = match scenario::compile_one(file, set) {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };
-    let Some(lab) = scenario.compiled.experiments.iter().find_map(|e| e.lab()) else {
+    let experiments = &scenario.compiled.experiments;
+    let Some((experiment, lab)) = experiments.iter().find_map(|e| Some((e, e.lab()?))) else {
         render::error(
             &format!("`{}` has no lab", file.display()),
             Some("add `lab { host … }` to an experiment"),
         );
         return Exit::BadInput;
     };
+    let started = Outside::of(experiment).programs;
+    let on_hosts = |program: &&Started| matches!(program.by, Starter::Host { .. });
+    if let Some(program) = started.iter().find(on_hosts).filter(|_| !allow_exec) {
+        render::at(&scenario.compiled.sources, &program.refusal());
+        return Exit::BadInput;
+    }
     if let Err(exit) = scenario::make_room_for_labs(&scenario.compiled.experiments) {
         return exit;
     }

@@ -119,7 +119,7 @@ pub(super) fn program(program: &Program) -> String {
             }
         ),
         Program::Dns => "the lab's DNS server on port 53".to_owned(),
-        Program::Command { argv, ready } => format!(
+        Program::Command { argv, ready, env: _, as_root: _ } => format!(
             "`{}`, ready {}",
             argv.join(" "),
             match ready {

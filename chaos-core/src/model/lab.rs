@@ -93,6 +93,12 @@ pub enum Program {
         argv: Vec<String>,
         /// What shows that it is ready.
         ready: Ready,
+        /// The environment variables that it gets beside the usual ones, such as `PATH`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        env: Vec<String>,
+        /// Whether it keeps the rights of whoever runs the experiment, instead of being an ordinary user.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        as_root: bool,
     },
 }
 
@@ -115,12 +121,17 @@ impl fmt::Display for Program {
                 time(timeout)
             ),
             Program::Dns => f.write_str("dns"),
-            Program::Command { argv, ready } => {
+            Program::Command { argv, ready, env, as_root } => {
                 write!(f, "\"{}\" ready ", argv.join(" "))?;
                 match ready {
-                    Ready::Tcp(port) => write!(f, "when tcp {port}"),
-                    Ready::After(settle) => write!(f, "after {}", time(settle)),
+                    Ready::Tcp(port) => write!(f, "when tcp {port}")?,
+                    Ready::After(settle) => write!(f, "after {}", time(settle))?,
                 }
+                let names: Vec<String> = env.iter().map(|name| format!("\"{name}\"")).collect();
+                let env = (!env.is_empty()).then(|| format!("env {}", names.join(" ")));
+                let settings: Vec<String> =
+                    env.into_iter().chain(as_root.then(|| "as root".to_owned())).collect();
+                if settings.is_empty() { Ok(()) } else { write!(f, " {{ {} }}", settings.join(", ")) }
             }
         }
     }
@@ -153,11 +164,19 @@ mod tests {
         assert_eq!(gateway.to_string(), "gateway port 80 to api:8080 { timeout 1s, retries 2 }");
         assert_eq!(Program::Dns.to_string(), "dns");
         let argv = vec!["redis-server".to_owned(), "--port".to_owned(), "6379".to_owned()];
-        let command = |ready| Program::Command { argv: argv.clone(), ready }.to_string();
+        let command = |ready| {
+            Program::Command { argv: argv.clone(), ready, env: Vec::new(), as_root: false }.to_string()
+        };
         assert_eq!(command(Ready::Tcp(6379)), "\"redis-server --port 6379\" ready when tcp 6379");
         assert_eq!(
             command(Ready::After(Duration::from_secs(2))),
             "\"redis-server --port 6379\" ready after 2s"
+        );
+        let env = vec!["PGDATA".to_owned(), "PGPORT".to_owned()];
+        let (argv, ready) = (vec!["pg".to_owned()], Ready::Tcp(5432));
+        assert_eq!(
+            Program::Command { argv, ready, env, as_root: true }.to_string(),
+            "\"pg\" ready when tcp 5432 { env \"PGDATA\" \"PGPORT\", as root }"
         );
     }
 }

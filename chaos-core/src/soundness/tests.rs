@@ -440,7 +440,7 @@ fn a_share_of_the_answered_leaves_out_the_others() {
 /// A program whose inside nobody knows.
 fn nginx() -> crate::model::Program {
     let ready = crate::model::lab::Ready::Tcp(8080);
-    crate::model::Program::Command { argv: vec!["nginx".into()], ready }
+    crate::model::Program::Command { argv: vec!["nginx".into()], ready, env: Vec::new(), as_root: false }
 }
 
 fn gateway(upstream: &str) -> crate::model::Program {

@@ -244,8 +244,34 @@ impl Checker {
                 Some("write `ready when tcp 6379`, or `ready after 2s`".into());
             return None;
         };
+        let (mut env, mut as_root) = (Vec::new(), false);
+        if let Some(block) = cursor.take_block() {
+            self.settings(block, &["env", "as"], |checker, word, cursor| match word {
+                "env" => env = checker.variables(cursor),
+                _ if cursor.take_word("root").is_some() => as_root = true,
+                _ => checker.expected(cursor, "`root`").help = Some("write `as root`".into()),
+            });
+        }
         self.end(cursor, &["ready when tcp", "ready after"]);
-        Some(Program::Command { argv, ready })
+        Some(Program::Command { argv, ready, env, as_root })
+    }
+
+    /// Reads the names of environment variables, each in quotes.
+    fn variables(&mut self, cursor: &mut Cursor<'_, '_>) -> Vec<String> {
+        const SHAPE: &str =
+            "write `env \"PGDATA\" \"PGPORT\"`; the values come from the environment of `chaos`";
+        let mut names = Vec::new();
+        while let Some(name) = self.take_string(cursor, "the name of a variable in quotes") {
+            if name.value.is_empty() || name.value.contains(|c: char| c == '=' || c.is_whitespace()) {
+                let message = format!("`{name}` cannot be the name of a variable");
+                self.error(Code::Misplaced, name.span, message).help = Some(SHAPE.into());
+            }
+            names.push(name.value);
+            if cursor.peek().is_none() {
+                break;
+            }
+        }
+        names
     }
 
     fn port(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<u16> {

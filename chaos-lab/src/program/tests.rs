@@ -46,7 +46,8 @@ async fn it_says_why_it_offers_nothing() {
     assert_eq!(refusal(&injector(vec![]), "api-1", http(81)).await, "no program runs there");
     let two = injector(vec![http(80), Program::Dns]);
     assert!(refusal(&two, "api-1", http(81)).await.contains("which of them"));
-    let slow = Program::Command { argv: vec!["db".into()], ready: Ready::After(Duration::from_secs(60)) };
+    let ready = Ready::After(Duration::from_secs(60));
+    let slow = Program::Command { argv: vec!["db".into()], ready, env: Vec::new(), as_root: false };
     assert!(refusal(&one, "api-1", slow).await.contains("too long"));
     assert!(!one.handles(&FaultSpec::loss(0.1).into()));
     let other = Ask { work: Work::Custom(Custom::new(NAME)), ..ask("api-1", http(81)) };

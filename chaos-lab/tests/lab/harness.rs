@@ -21,11 +21,13 @@ pub(crate) fn gateway(timeout: Duration, retries: u32) -> Program {
 }
 
 pub(crate) fn command(line: &str, ready: Ready) -> Program {
-    Program::Command { argv: line.split(' ').map(str::to_owned).collect(), ready }
+    let argv = line.split(' ').map(str::to_owned).collect();
+    Program::Command { argv, ready, env: Vec::new(), as_root: false }
 }
 
 pub(crate) fn shell(script: &str, ready: Ready) -> Program {
-    Program::Command { argv: ["sh", "-c", script].map(str::to_owned).into(), ready }
+    let argv = ["sh", "-c", script].map(str::to_owned).into();
+    Program::Command { argv, ready, env: Vec::new(), as_root: false }
 }
 
 pub(crate) fn host(name: &str, copies: Option<u32>, programs: Vec<Program>) -> Host {

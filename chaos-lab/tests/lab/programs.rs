@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chaos_core::model::{Program, Ready};
 use chaos_lab::{BringUpError, LabError, LabEvent};
 
-use crate::harness::{self, eventually, get, host, http, six, up};
+use crate::harness::{self, command, eventually, get, host, http, six, up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_dies_is_news_and_can_be_restarted() {
@@ -61,10 +61,10 @@ async fn another_program_takes_the_place_of_one_until_it_is_put_back_or_its_time
     lab.put_back("api-1", 0, &old).await.unwrap();
 
     // One that is not there is reported, and does not stand in the way of the old one.
-    let missing = Program::Command { argv: vec!["no-such-program".into()], ready: Ready::Tcp(8080) };
+    let missing = command("no-such-program", Ready::Tcp(8080));
     let error = lab.replace("api-1", 0, &missing, Duration::from_secs(600)).await.unwrap_err();
     assert!(matches!(error, LabError::BringUp(BringUpError::Start { .. })), "{error}");
-    let dies = Program::Command { argv: vec!["false".into()], ready: Ready::Tcp(8080) };
+    let dies = command("false", Ready::Tcp(8080));
     let error = lab.replace("api-1", 0, &dies, Duration::from_secs(600)).await.unwrap_err();
     assert!(matches!(error, LabError::BringUp(BringUpError::NeverReady { .. })), "{error}");
     lab.put_back("api-1", 0, &old).await.unwrap();
