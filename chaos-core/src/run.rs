@@ -10,6 +10,7 @@
 //! 6. [`Control`] stops a run from outside.
 
 mod abort;
+mod attention;
 mod chronicle;
 mod context;
 mod control;

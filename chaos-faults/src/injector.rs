@@ -159,7 +159,7 @@ impl Injector for NetworkInjector {
             let begun = Instant::now();
             let namespaces = Arc::clone(&self.namespaces);
             // To its end, also where nobody waits for this any more.
-            let lost = tokio::spawn(async move { namespaces.follow().await }).await.unwrap_or_default();
+            let lost = tokio::spawn(async move { namespaces.look_after().await }).await.unwrap_or_default();
             took = begun.elapsed();
             if let Some(lost) = lost.into_iter().next() {
                 return lost;

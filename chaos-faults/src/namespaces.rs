@@ -316,16 +316,21 @@ impl Namespaces {
         }
     }
 
-    /// Has the faults go where their packets go by now, and returns those that cannot.
-    pub(crate) async fn follow(&self) -> Vec<Lost> {
+    /// Looks after all faults, and returns those that do not stand as they should.
+    pub(crate) async fn look_after(&self) -> Vec<Lost> {
         let all: Vec<_> =
             self.registry().occupied.values().map(|occupied| Arc::clone(&occupied.namespace)).collect();
         let root = self.abilities.get().and_then(|abilities| abilities.root);
         let mut lost = Vec::new();
         for namespace in all {
+            let Some(ground) = &namespace.ground else { continue };
             let mut faults = namespace.faults.lock().await;
-            if let Some(ground) = namespace.ground.as_ref().filter(|_| faults.has_followed()) {
-                lost.extend(faults.follow(ground, root).await);
+            lost.extend(faults.follow(ground, root).await);
+            let placed = faults.placed();
+            drop(faults);
+            // One after another, so that whoever wants to revert one waits for one.
+            for id in placed {
+                lost.extend(namespace.faults.lock().await.look_after(&id, ground).await);
             }
         }
         lost

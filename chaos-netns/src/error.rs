@@ -28,6 +28,11 @@ impl NamespaceError {
             Self::Open { source, .. } | Self::Enter { source } => source.raw_os_error(),
         }
     }
+
+    /// Returns whether there is nothing at the path: the name was deleted, or the process has ended.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Open { source, .. } if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)))
+    }
 }
 
 impl From<NamespaceError> for io::Error {

@@ -32,3 +32,4 @@ mod series;
 mod stopping;
 mod user;
 mod vacuous;
+mod watched;

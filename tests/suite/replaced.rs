@@ -24,7 +24,7 @@ const REPLACED: &str = r#"experiment "another program" {
 
   change canary = run PROGRAM on api-1
 
-  fault far = loss 1% on api-1 to client
+  fault far = loss 5% on api-1 to client
 
   timeline {
     baseline 2s

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Policy,
     abort::Switch,
+    attention::Attention,
     chronicle::Chronicle,
     control::Control,
     emit::Emitter,
@@ -28,6 +29,7 @@ use crate::{
     injector::Injector,
     inventory::Inventory,
     journal::{Entry, Registration},
+    model::quantity::format_seconds,
     place::{ObjectId, Place},
     plan::Plan,
     time::{Clock, Nanos},
@@ -50,6 +52,7 @@ pub(crate) struct Context {
     pub(crate) monitor: Monitor,
     pub(crate) chronicle: Chronicle,
     pub(crate) proofs: Proofs,
+    pub(crate) attention: Attention,
     /// Ends the fault: conditions, blindness, a lost fault, a stop request, a broken environment.
     pub(crate) interrupt: Arc<Switch>,
     /// Ends also the watching afterwards: a stop request, a broken environment.
@@ -83,6 +86,23 @@ impl Context {
                 self.warn(line);
             }
         }
+    }
+
+    /// Takes note that the runner runs. If it had stood still, that is said, and with a fault in place the run is aborted: what
+    /// happened meanwhile nobody watched, and the fault may have ended on its own.
+    pub(crate) fn pay_attention(&self) {
+        let now = self.now();
+        let Some(gap) = self.attention.look(now, self.policy.tick, self.policy.stall) else { return };
+        let gap = format_seconds(gap.as_secs_f64());
+        let active = self.parts.active();
+        if active.is_empty() {
+            return self.warn(format!("the runner stood still for {gap}: nothing was measured in that time"));
+        }
+        let faults = active.iter().map(|fault| format!("`{fault}`")).collect::<Vec<_>>().join(", ");
+        let reason = format!(
+            "the runner stood still for {gap} while {faults} should be in place: nobody watched, and an agent that hears nothing ends its faults"
+        );
+        self.interrupt.trip(&self.cause(AbortKind::Stalled, reason));
     }
 
     /// Makes a cause of this moment.

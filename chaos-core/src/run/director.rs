@@ -253,7 +253,13 @@ impl Director {
             Step::Inject(name) => self.inject(name).await,
             Step::Rollback(name) => {
                 if self.roll_back(name.as_deref().map(String::as_str)).await {
-                    return Ok(());
+                    // What was lost while the last moments of the hold passed was not in place to their end.
+                    return match self.ctx.interrupt.cause() {
+                        Some(cause) if matches!(cause.kind, AbortKind::Lost | AbortKind::Stalled) => {
+                            Err(cause)
+                        }
+                        _ => Ok(()),
+                    };
                 }
                 let what = self.ctx.left().join("; ");
                 Err(self.ctx.cause(AbortKind::Revert, format!("a fault could not be removed: {what}")))
@@ -344,7 +350,11 @@ impl Director {
         tokio::select! {
             biased;
             cause = switch.tripped() => Err(cause),
-            () = tokio::time::sleep(time) => Ok(()),
+            () = tokio::time::sleep(time) => {
+                // A runner that stood still past the end wakes here first.
+                self.ctx.pay_attention();
+                switch.cause().map_or(Ok(()), Err)
+            }
         }
     }
 
@@ -358,6 +368,7 @@ impl Director {
             AbortKind::Condition
             | AbortKind::Blind
             | AbortKind::Lost
+            | AbortKind::Stalled
             | AbortKind::Inject
             | AbortKind::Revert
             | AbortKind::Unproven
@@ -400,6 +411,7 @@ impl Director {
             let mut reported = 0;
             loop {
                 ticks.tick().await;
+                ctx.pay_attention();
                 let now = ctx.now();
                 ctx.monitor.tick(now);
                 if now - reported >= nanos(ctx.policy.progress) {

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Policy {
     /// How often abort conditions are judged without a measurement.
     pub tick: Duration,
+    /// How long the runner may stand still, stopped or starved, while a fault is in place; an agent of its own ends its faults after
+    /// as long without a sign of it.
+    pub stall: Duration,
     /// How often progress is reported.
     pub progress: Duration,
     /// How long the environment may take to come up.
@@ -58,6 +61,7 @@ impl Default for Policy {
         let seconds = Duration::from_secs;
         Policy {
             tick: Duration::from_millis(100),
+            stall: seconds(2),
             progress: Duration::from_millis(200),
             up: seconds(120),
             down: seconds(30),

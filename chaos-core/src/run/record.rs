@@ -170,6 +170,8 @@ pub enum AbortKind {
     Environment,
     /// A fault that should be in place was lost.
     Lost,
+    /// The runner itself stood still while a fault was in place.
+    Stalled,
     /// A fault could not be injected.
     Inject,
     /// A fault could not be injected for want of a right.

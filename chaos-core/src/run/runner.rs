@@ -253,6 +253,7 @@ impl Runner {
             monitor: Monitor::new(&plan.experiment, &*self.judge, interrupt.clone()),
             chronicle: Chronicle::new(emitter.clone()),
             proofs: Default::default(),
+            attention: Default::default(),
             judge: self.judge,
             interrupt,
             leave: Arc::new(Switch::new()),

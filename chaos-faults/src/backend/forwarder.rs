@@ -320,6 +320,42 @@ impl Forwarders {
         effect(specs_of(undo), running)
     }
 
+    /// Says what leads packets of a fault into its forwarders and was taken away; `names` are those of the interfaces.
+    pub(crate) async fn missing(
+        &mut self,
+        undo: &Undo,
+        ground: &Ground,
+        programs: &Programs,
+        names: &(dyn Fn(u32) -> String + Sync),
+    ) -> Result<Option<String>, Trouble> {
+        let all = self.active.get(&undo.id).map(Vec::as_slice).unwrap_or_default();
+        let all: Vec<_> =
+            all.iter().map(|running| (running.index, running.direction, running.slot)).collect();
+        for (index, direction, slot) in all {
+            if ground.link(index).await?.is_none() {
+                continue;
+            }
+            let Some(slot) = slot else {
+                if !programs.is_attached((index, direction)).map_err(super::ground::bpf_failed)? {
+                    return Ok(Some(super::tcx::taken_off((index, direction), names)));
+                }
+                continue;
+            };
+            let filters = match ground.connection.filters(index, hook(direction)).await {
+                // The qdisc that they hang on is gone, and they with it.
+                Err(error) if error.is_absent() || error.raw_os_error() == Some(libc::EINVAL) => Vec::new(),
+                filters => filters.map_err(failed)?,
+            };
+            if !filters.iter().any(|filter| filter.slot() == Some(slot)) {
+                return Ok(Some(format!(
+                    "the filters on interface `{}` that lead packets into it were removed",
+                    names(index)
+                )));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the faults whose thread no longer runs.
     pub(crate) fn dead(&self) -> Vec<String> {
         let dead =

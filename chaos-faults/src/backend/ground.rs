@@ -175,6 +175,21 @@ impl Ground {
         }
     }
 
+    /// Says what became of the namespace at a site, where the site does not lead here any more.
+    pub(crate) fn strayed(&self, site: &Site) -> Result<Option<String>, Trouble> {
+        let path = match site.entry().map_err(out_of_reach)? {
+            Entry::Own => return Ok(None),
+            Entry::Namespace(namespace) => namespace.path.display(),
+        };
+        Ok(match namespace_of(site)? {
+            // As long as it is open here, nothing else has its number.
+            Ok(now) if now.inode() == self.inode() => None,
+            Ok(_) => Some(format!("`{path}` is another network namespace by now")),
+            Err(error) if error.is_absent() => Some(format!("its network namespace is gone from `{path}`")),
+            Err(error) => return Err(unopened(error)),
+        })
+    }
+
     pub(crate) fn inode(&self) -> u64 {
         self.connection.namespace().inode()
     }

@@ -61,6 +61,29 @@ impl Nft {
         effect(table.counted().map(|counted| counted.iter().sum()).unwrap_or(0))
     }
 
+    /// Says what of a fault that should be in place was taken away.
+    pub(crate) fn missing(&self, undo: &Undo, mark: u32) -> Result<Option<String>, Trouble> {
+        let Some(table) = self.active.get(&undo.id) else { return Ok(None) };
+        let packets = packets(undo)?;
+        let mut asked = 0;
+        for spec in &packets.specs {
+            if let FaultSpec::Block { connections, .. } = spec {
+                asked += compile(&packets.matches, &packets.directions, *connections)?.len();
+            }
+        }
+        let name = name(&undo.id, mark);
+        Ok(match table.counted() {
+            Ok(counted) if counted.len() >= asked => None,
+            Ok(counted) => {
+                Some(format!("{} of {asked} rules of its table `inet {name}` are left", counted.len()))
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                Some(format!("its table `inet {name}` was deleted"))
+            }
+            Err(error) => return Err(refused(error)),
+        })
+    }
+
     /// Reads the counters.
     pub(crate) fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
         let Some(table) = self.active.get(&undo.id) else { return Ok(effect(0)) };

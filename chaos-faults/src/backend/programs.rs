@@ -64,6 +64,11 @@ impl Programs {
         lock(self.attached.get(&key).ok_or(BpfError::NoSuchRule(0))?).counters(rule)
     }
 
+    /// Returns whether a program that was opened is still on its interface.
+    pub(crate) fn is_attached(&self, key: Key) -> Result<bool, BpfError> {
+        self.attached.get(&key).map_or(Ok(false), |hold| lock(hold).is_attached())
+    }
+
     /// Keeps a program until its fault is reverted, also without a rule: taking it off takes time.
     pub(crate) fn keep(&mut self, key: Key) {
         self.waiting.insert(key);

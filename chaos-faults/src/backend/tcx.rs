@@ -1,6 +1,6 @@
 //! Loss, duplication, damage and refusal in a BPF program on the interface.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
     injector::{Done, Measured, Undo, Unit},
@@ -142,6 +142,22 @@ impl Tcx {
         Ok(effect(specs, &met))
     }
 
+    /// Says what of a fault that should be in place was taken away, on the interfaces that are there; `names` are theirs.
+    pub(crate) fn missing(
+        &self,
+        id: &str,
+        programs: &Programs,
+        there: &BTreeSet<u32>,
+        names: &(dyn Fn(u32) -> String + Sync),
+    ) -> Result<Option<String>, Trouble> {
+        for placed in self.active.get(id).map_or(&[][..], |active| &active.placed) {
+            if there.contains(&placed.key.0) && !programs.is_attached(placed.key).map_err(bpf_failed)? {
+                return Ok(Some(taken_off(placed.key, names)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the counters.
     pub(crate) fn effect(&self, undo: &Undo, programs: &Programs) -> Result<Measured, Trouble> {
         let Some(Active { placed, met, .. }) = self.active.get(&undo.id) else {
@@ -153,6 +169,11 @@ impl Tcx {
         }
         Ok(effect(&packets(undo)?.specs, &met))
     }
+}
+
+/// Says that somebody took a program off an interface that is still there.
+pub(super) fn taken_off((index, _): Key, names: &(dyn Fn(u32) -> String + Sync)) -> String {
+    format!("its BPF program on interface `{}` was detached", names(index))
 }
 
 fn add(met: &mut BTreeMap<usize, Counters>, spec: usize, counters: Counters) {

@@ -18,7 +18,7 @@ use super::{
     layers::Portion,
 };
 use crate::netlink::{
-    QdiscOptions, QdiscStatistics,
+    Qdisc, QdiscOptions, QdiscStatistics,
     tree::{Branch, MOST_BRANCHES, Root, Tree},
 };
 
@@ -192,6 +192,46 @@ impl Trees {
         Ok(())
     }
 
+    /// Says what of a fault that should be in place was taken away, or is not as it was set.
+    pub(crate) async fn missing(
+        &self,
+        undo: &Undo,
+        state: &State,
+        ground: &Ground,
+    ) -> Result<Option<String>, Trouble> {
+        for interface in &state.interfaces {
+            let (name, index) = (&interface.name, interface.index);
+            let Some(all) = self.standing.get(&index).filter(|all| all.iter().any(|one| one.id == undo.id))
+            else {
+                continue;
+            };
+            if ground.link(index).await?.is_none() {
+                continue;
+            }
+            let now = ground.connection.qdiscs(index).await.map_err(failed)?;
+            if !now.iter().any(|qdisc| qdisc.handle == crate::netlink::Handle::OWN_ROOT) {
+                let now = list(&ground.standing(index).await?);
+                return Ok(Some(format!(
+                    "its queues on interface `{name}` were removed; there is {now} now"
+                )));
+            }
+            let filters = ground.connection.branches_with_filters(index).await.map_err(failed)?;
+            let branches =
+                all.iter().flat_map(|one| one.branches.iter().map(move |branch| (&one.id, branch)));
+            for (number, (_, branch)) in (0_u8..).zip(branches).filter(|(_, (id, _))| **id == undo.id) {
+                if !is_as_set(branch, number, &now) {
+                    return Ok(Some(format!("its queue on interface `{name}` was changed or removed")));
+                }
+                if !filters.contains(&number) {
+                    return Ok(Some(format!(
+                        "the filters that lead packets into its queue on interface `{name}` were removed"
+                    )));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads what passed through the fault's branches.
     pub(crate) async fn effect(
         &self,
@@ -241,13 +281,8 @@ async fn stand(ground: &Ground, index: u32, root: Root, all: &[Grown]) -> Result
     connection.install_tree(index, &tree).await.map_err(failed)?;
     let now = connection.qdiscs(index).await.map_err(failed)?;
     for (number, branch) in (0_u8..).zip(&tree.branches) {
-        let there = now.iter().find(|qdisc| qdisc.handle == Tree::child(number));
-        let same = match (&branch.qdisc, there.and_then(|qdisc| qdisc.decoded.as_ref())) {
-            (QdiscOptions::Netem(asked), Some(QdiscOptions::Netem(found))) => asked.matches(found),
-            (QdiscOptions::Tbf(asked), Some(QdiscOptions::Tbf(found))) => asked.matches(found),
-            _ => false,
-        };
-        if !same {
+        if !is_as_set(branch, number, &now) {
+            let there = now.iter().find(|qdisc| qdisc.handle == Tree::child(number));
             return Err(Trouble::unable(format!(
                 "interface {index} has {} instead of the asked for {:?}",
                 there.map_or("no such qdisc".into(), |qdisc| format!("{:?}", qdisc.decoded)),
@@ -256,6 +291,16 @@ async fn stand(ground: &Ground, index: u32, root: Root, all: &[Grown]) -> Result
         }
     }
     Ok(())
+}
+
+/// Returns whether the qdisc of a branch stands among those of its interface with the options that it was given.
+fn is_as_set(branch: &Branch, number: u8, now: &[Qdisc]) -> bool {
+    let there = now.iter().find(|qdisc| qdisc.handle == Tree::child(number));
+    match (&branch.qdisc, there.and_then(|qdisc| qdisc.decoded.as_ref())) {
+        (QdiscOptions::Netem(asked), Some(QdiscOptions::Netem(found))) => asked.matches(found),
+        (QdiscOptions::Tbf(asked), Some(QdiscOptions::Tbf(found))) => asked.matches(found),
+        _ => false,
+    }
 }
 
 fn add(sum: &mut QdiscStatistics, more: &QdiscStatistics) {

@@ -147,6 +147,14 @@ impl Hold {
             .and_then(|installed| read_counters(&installed.words))
     }
 
+    /// Returns whether the program is still on the device.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn is_attached(&self) -> Result<bool, BpfError> {
+        self.link.is_attached()
+    }
+
     /// Returns the device.
     pub fn device(&self) -> &Device {
         &self.device

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::matching::Direction;
 use super::program::Program;
-use super::syscall::{Attributes, Command};
+use super::syscall::{Attributes, Command, ask};
 use super::{BpfError, Device};
 
 /// `BPF_F_BEFORE` without an anchor: run before every other program, since an earlier one's `TCX_PASS` would hide ours.
@@ -44,6 +44,18 @@ impl Link {
             .call(Command::LinkUpdate)
             .map(drop)
             .map_err(|source| refused("replace a BPF program", &self.target, source))
+    }
+
+    /// Returns whether the program is still on the device: the kernel takes it off with the interface, and whoever may can detach
+    /// the link.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn is_attached(&self) -> Result<bool, BpfError> {
+        let mut about = [0_u64; 32];
+        ask(&self.fd, &mut about).map_err(|source| refused("look at a BPF program", &self.target, source))?;
+        // `tcx.ifindex` of `struct bpf_link_info`, at byte 16: 0 once it is detached.
+        Ok(u64::to_ne_bytes(about[2])[..4] != [0; 4])
     }
 
     /// Takes the program off; dropping does the same.

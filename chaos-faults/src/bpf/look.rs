@@ -1,11 +1,11 @@
 //! Looks at what the kernel has on an interface, whoever put it there.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use super::matching::Direction;
 use super::program::{is_map_name, map_name};
-use super::syscall::{Attributes, Command};
+use super::syscall::{Attributes, Command, ask};
 use super::{BpfError, Device, link};
 
 /// The most maps a program has.
@@ -83,16 +83,4 @@ fn there(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// `BPF_OBJ_GET_INFO_BY_FD`; the kernel writes as much of its structure as there is room for.
-fn ask(object: &OwnedFd, about: &mut [u64; 32]) -> io::Result<()> {
-    Attributes::new()
-        .u32(0, object.as_raw_fd().cast_unsigned())
-        .u32(4, size_of_val(about) as u32)
-        .pointer(8, about.as_mut_ptr().cast_const())
-        .call(Command::ObjectInfo)?;
-    // The kernel wrote through an address the compiler does not know of.
-    std::hint::black_box(about);
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The one system call everything else here is made of.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Commands of `bpf(2)` (`enum bpf_cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,4 +77,16 @@ impl Attributes {
         // SAFETY: the kernel made this descriptor for us and nobody else knows it.
         self.call(command).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
     }
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD`; the kernel writes as much of its structure as there is room for.
+pub(super) fn ask(object: &OwnedFd, about: &mut [u64; 32]) -> io::Result<()> {
+    Attributes::new()
+        .u32(0, object.as_raw_fd().cast_unsigned())
+        .u32(4, size_of_val(about) as u32)
+        .pointer(8, about.as_mut_ptr().cast_const())
+        .call(Command::ObjectInfo)?;
+    // The kernel wrote through an address the compiler does not know of.
+    std::hint::black_box(about);
+    Ok(())
 }

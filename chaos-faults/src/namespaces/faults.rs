@@ -1,11 +1,11 @@
 //! The faults in one network namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
     injector::{Direction, Lost, Measured, Undo, Unit},
-    place::Site,
-    trouble::Trouble,
+    place::{Kind, Site},
+    trouble::{self, Trouble},
 };
 
 use super::mechanism_of;
@@ -20,6 +20,7 @@ use crate::{
         tcx::Tcx,
         tree::{self, Trees},
     },
+    inventory::machine_place,
     netlink::tree::Root,
 };
 
@@ -32,17 +33,19 @@ pub(super) struct Faults {
     trees: Trees,
     forwarders: Forwarders,
     layers: Vec<Layer>,
-    /// The faults whose interfaces are found by their packets, each with all that it is on by now.
-    followed: BTreeMap<String, Followed>,
+    /// The faults that should be in place, each with all that it is on by now.
+    placed: BTreeMap<String, Placed>,
     /// What faults did until they were taken down with their namespace.
     last: BTreeMap<String, Measured>,
 }
 
-/// A fault that goes where its packets go.
+/// A fault that was put in place.
 #[derive(Clone, Debug)]
-struct Followed {
+struct Placed {
     undo: Undo,
     state: State,
+    /// Whether it goes where its packets go: its interfaces were found by them, and nobody named one.
+    follows: bool,
 }
 
 impl Faults {
@@ -56,10 +59,9 @@ impl Faults {
     ) -> Result<(), Trouble> {
         let mechanism = mechanism_of(&undo.offer)?;
         self.last.remove(&undo.id);
-        if mechanism.is_on_interfaces() && !is_named(&undo.site) {
-            let followed = Followed { undo: undo.clone(), state: state.clone() };
-            self.followed.entry(undo.id.clone()).or_insert(followed);
-        }
+        let follows = mechanism.is_on_interfaces() && !is_named(&undo.site);
+        let placed = Placed { undo: undo.clone(), state: state.clone(), follows };
+        self.placed.entry(undo.id.clone()).or_insert(placed);
         self.put(mechanism, undo, state, ground, root).await
     }
 
@@ -152,7 +154,7 @@ impl Faults {
             absent::prove(undo, state, ground).await?;
             self.trees.prove(undo, state, ground).await?;
         }
-        self.followed.remove(&undo.id);
+        self.placed.remove(&undo.id);
         Ok(effect)
     }
 
@@ -179,17 +181,73 @@ impl Faults {
 
     /// Returns a state with the interfaces that came after it was recorded.
     fn by_now(&self, undo: &Undo, state: &State) -> State {
-        self.followed.get(&undo.id).map_or(state, |followed| &followed.state).clone()
+        self.placed.get(&undo.id).map_or(state, |placed| &placed.state).clone()
     }
 
-    /// Returns whether there are faults that go where their packets go.
-    pub(super) fn has_followed(&self) -> bool {
-        !self.followed.is_empty()
+    /// Returns the ids of the faults that should be in place.
+    pub(super) fn placed(&self) -> Vec<String> {
+        self.placed.keys().cloned().collect()
+    }
+
+    /// Looks whether a fault stands, and returns it as lost where others took something of it away.
+    pub(super) async fn look_after(&mut self, id: &str, ground: &Ground) -> Option<Lost> {
+        let placed = self.placed.get(id)?.clone();
+        match self.missing(&placed, ground).await {
+            Ok(what) => what.map(|reason| Lost { ids: vec![id.to_owned()], reason }),
+            // What cannot be seen now can in the next round, or else it is its revert that fails.
+            Err(error) => {
+                tracing::debug!(%error, id, "it cannot be seen whether it stands");
+                None
+            }
+        }
+    }
+
+    /// Says what of a fault does not stand any more.
+    async fn missing(&mut self, placed: &Placed, ground: &Ground) -> Result<Option<String>, Trouble> {
+        let Placed { undo, state, follows } = placed;
+        let object = &undo.offer.ask.object;
+        if object.kind == Kind::PROCESS
+            && let Err(error) = machine_place(object)
+            && error.kind == trouble::Kind::Absent
+        {
+            return Ok(Some(error.message));
+        }
+        if let Some(strayed) = ground.strayed(&undo.site)? {
+            return Ok(Some(strayed));
+        }
+        let (mut gone, mut there) = (Vec::new(), BTreeSet::new());
+        for interface in &state.interfaces {
+            if ground.link(interface.index).await?.is_some() {
+                there.insert(interface.index);
+            } else {
+                gone.push(interface.name.as_str());
+            }
+        }
+        // Packets that have another way are followed there.
+        if !gone.is_empty() && (!follows || there.is_empty()) {
+            return Ok(Some(format!(
+                "interface `{}` is gone, and with it what was on it",
+                gone.join("`, `")
+            )));
+        }
+        let names = |index: u32| {
+            let named = state.interfaces.iter().find(|interface| interface.index == index);
+            named.map_or_else(|| index.to_string(), |interface| interface.name.clone())
+        };
+        match mechanism_of(&undo.offer)? {
+            Mechanism::Tcx => self.tcx.missing(&undo.id, &self.programs, &there, &names),
+            Mechanism::Nft => self.nft.missing(undo, state.mark),
+            Mechanism::Netem | Mechanism::Tbf => self.trees.missing(undo, state, ground).await,
+            Mechanism::Forwarder => self.forwarders.missing(undo, ground, &self.programs, &names).await,
+        }
     }
 
     /// Puts the faults on interfaces that carry their packets by now: routes and links may change while they hold. Returns those
     /// that cannot be put there, so that packets pass them by.
     pub(super) async fn follow(&mut self, ground: &Ground, root: Option<Root>) -> Vec<Lost> {
+        if !self.placed.values().any(|placed| placed.follows) {
+            return Vec::new();
+        }
         let layout = match ground.layout().await {
             Ok(layout) => layout,
             // There is nothing to see for now, and the next round looks again.
@@ -199,7 +257,8 @@ impl Faults {
             }
         };
         let mut lost = Vec::new();
-        for Followed { undo, state } in self.followed.values().cloned().collect::<Vec<_>>() {
+        let followed = self.placed.values().filter(|placed| placed.follows);
+        for Placed { undo, state, .. } in followed.cloned().collect::<Vec<_>>() {
             let more = match packets(&undo).and_then(|packets| layout.carriers(packets)) {
                 Ok(carriers) => missing(carriers, &state.interfaces),
                 Err(error) => {
@@ -240,8 +299,8 @@ impl Faults {
         }
         tracing::info!(id = undo.id, interface = interface.name, "the fault's packets go another way");
         // Owed a revert from here on, also half done.
-        if let Some(followed) = self.followed.get_mut(&undo.id) {
-            followed.state.interfaces.push(interface);
+        if let Some(placed) = self.placed.get_mut(&undo.id) {
+            placed.state.interfaces.push(interface);
         }
         self.put(mechanism, undo, &state, ground, root).await
     }

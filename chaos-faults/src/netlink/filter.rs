@@ -81,7 +81,13 @@ pub struct Filter {
 impl Filter {
     /// Tells whether the priority is one of ours.
     pub fn is_own(&self) -> bool {
-        (OWN_PRIORITY..OWN_PRIORITY + 2 * SLOTS).contains(&self.priority)
+        self.slot().is_some()
+    }
+
+    /// Returns which set of filters it is of; none where it is none of ours.
+    pub fn slot(&self) -> Option<u16> {
+        let slot = self.priority.checked_sub(OWN_PRIORITY)? / 2;
+        (slot < SLOTS).then_some(slot)
     }
 }
 

@@ -10,6 +10,8 @@
 //! While it stands, the interface's own default queue (such as `fq_codel`) is not in use; the kernel attaches a new
 //! one when the tree is removed. A root that somebody configured is refused, never replaced.
 
+use std::collections::BTreeSet;
+
 use chaos_core::injector::{Direction, PacketMatch};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +105,19 @@ impl Connection {
             self.add_filters(index, hook, u16::from(number), rules, Verdict::Class(class)).await?;
         }
         Ok(())
+    }
+
+    /// Returns the numbers of the branches of the own tree that filters lead packets into.
+    ///
+    /// # Errors
+    /// As [`Connection::filters`].
+    pub async fn branches_with_filters(&self, index: u32) -> Result<BTreeSet<u8>, NetlinkError> {
+        let filters = self.filters(index, Hook::Qdisc(Handle::OWN_ROOT)).await?;
+        Ok(filters
+            .iter()
+            .filter_map(filter::Filter::slot)
+            .filter_map(|slot| u8::try_from(slot).ok())
+            .collect())
     }
 
     /// Removes the own root with everything below; succeeds when it, or the interface, is gone.

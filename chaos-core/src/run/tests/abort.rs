@@ -111,3 +111,41 @@ async fn a_proven_fault_stays() {
     assert_eq!(finished.record.completion, Completion::Completed);
     assert!(finished.record.exercised["second"]);
 }
+
+/// Runs the usual experiment, on a clock that jumps when a stage is on for some time, as for a runner that was stopped.
+async fn stalled(at: RunStage, after: Duration, by: Duration) -> (Stage, Finished) {
+    let stage = Stage::new();
+    let finished = stage
+        .run_watched(move |e| {
+            if matches!(&e.what, What::StageStarted { stage, .. } if *stage == at) {
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    tokio::time::advance(by).await;
+                });
+            }
+        })
+        .await;
+    (stage, finished)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_that_stood_still_while_a_fault_was_in_place_claims_nothing() {
+    // In the middle of the hold, and past its end.
+    for (after, by) in [(2, 3), (1, 50)] {
+        let (stage, finished) = stalled(RunStage::Hold, seconds(after), seconds(by)).await;
+        let cause = finished.record.abort.clone().unwrap();
+        assert_eq!(cause.kind, AbortKind::Stalled, "{cause}");
+        assert!(cause.reason.starts_with(&format!("the runner stood still for {by}")), "{cause}");
+        assert!(matches!(&finished.record.expectations[0].verdict, Verdict::Inconclusive { .. }));
+        assert!(stage.world.is_pristine());
+        assert_consistent(&stage, &finished);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_that_stood_still_without_a_fault_says_so() {
+    let (_, finished) = stalled(RunStage::Watch, seconds(2), seconds(5)).await;
+    assert_eq!(finished.record.abort, None);
+    let warned = |line: &String| line.starts_with("the runner stood still for 5");
+    assert!(finished.record.warnings.iter().any(warned), "{:?}", finished.record.warnings);
+}
