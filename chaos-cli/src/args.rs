@@ -205,6 +205,9 @@ pub(crate) struct Planning {
     /// Allow the programs that the file names: on the hosts of its lab, and the commands of exec probes, which run with your rights
     #[arg(long)]
     pub(crate) allow_exec: bool,
+    /// Allow faults on this machine that would be on its ssh sessions, and may cut you off
+    #[arg(long)]
+    pub(crate) allow_ssh: bool,
 }
 
 /// `chaos plan`

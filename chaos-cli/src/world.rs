@@ -24,6 +24,9 @@ pub(crate) fn of(
     if planning.allow_exec {
         world = world.allow_exec();
     }
+    if planning.allow_ssh {
+        world = world.allow_ssh();
+    }
     world.build(experiment)
 }
 

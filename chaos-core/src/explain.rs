@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use crate::{
     judge::confident,
-    model::{Abort, Comparison, Correction, Experiment, Quantity, Scope, Selector, Step, formula::Bound},
+    model::{
+        Abort, Comparison, Correction, Experiment, Outside, Quantity, Scope, Selector, Step, formula::Bound,
+    },
     run::Policy,
 };
 
@@ -44,6 +46,7 @@ pub fn explain(experiment: &Experiment, policy: &Policy) -> String {
     let mut page = Page::default();
     head(experiment, &mut page);
     place::explain(experiment, &mut page);
+    outside(experiment, &mut page);
     measure::explain(experiment, &mut page);
     steady_state(experiment, &mut page);
     fault::explain(experiment, &mut page);
@@ -60,6 +63,15 @@ pub fn explain(experiment: &Experiment, policy: &Policy) -> String {
     verdict(experiment, &mut page);
     evidence(experiment, &mut page);
     page.finish()
+}
+
+/// Lists what a file of somebody else could do beyond breaking its targets.
+fn outside(experiment: &Experiment, page: &mut Page) {
+    let lines = Outside::of(experiment).lines();
+    if !lines.is_empty() {
+        page.section(Outside::HEADING);
+        lines.iter().for_each(|line| page.item(line));
+    }
 }
 
 fn head(experiment: &Experiment, page: &mut Page) {

@@ -10,17 +10,16 @@ use async_trait::async_trait;
 use chaos_core::{
     injector::{Ask, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::Action,
-    non_empty::NonEmpty,
     place::{ObjectId, Place},
     trouble::Trouble,
-    which::Which,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     backend::{Holding, ground::Ground},
     evidence,
     namespaces::{NAME, Namespaces},
+    settings::Settings,
 };
 
 /// How often faults are looked after: whether their threads run, and which way their packets go.
@@ -40,26 +39,12 @@ pub fn handles(action: &Action) -> bool {
     }
 }
 
-/// What a [`NetworkInjector`] can be set to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// The backends that may be offered, by the names in [`crate::backend::NAMES`].
-    pub only: Which<String>,
-}
-
-impl Settings {
-    /// Allows nothing but these backends.
-    pub fn only(backends: NonEmpty<String>) -> Self {
-        Settings { only: Which::These(backends) }
-    }
-}
-
 /// Puts network faults in place and takes them back.
 ///
 /// What it puts in place lives with this process, so a runner usually reaches it through an agent, a process of its own
 /// that outlives the runner.
 pub struct NetworkInjector {
-    only: Which<String>,
+    settings: Settings,
     namespaces: Arc<Namespaces>,
     /// What reverted faults did; they are asked for it afterwards.
     done: Mutex<BTreeMap<String, Measured>>,
@@ -85,11 +70,7 @@ impl NetworkInjector {
 
     /// Makes one with these settings; `holding` says what may end its faults if everything else fails.
     pub fn with(settings: Settings, holding: Holding) -> Self {
-        NetworkInjector {
-            only: settings.only,
-            namespaces: Arc::new(Namespaces::new(holding)),
-            done: Mutex::default(),
-        }
+        NetworkInjector { settings, namespaces: Arc::new(Namespaces::new(holding)), done: Mutex::default() }
     }
 
     fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
@@ -108,7 +89,7 @@ impl Injector for NetworkInjector {
     }
 
     async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
-        self.namespaces.offer(ask, around, &self.only).await
+        self.namespaces.offer(ask, around, &self.settings).await
     }
 
     async fn prepare(

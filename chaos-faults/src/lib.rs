@@ -35,11 +35,14 @@ mod namespaces;
 pub mod netlink;
 mod network;
 mod priority;
+mod sessions;
+mod settings;
 pub mod share;
 
 pub use backend::ground::namespace_cookie;
 pub use environment::MachineEnvironment;
-pub use injector::{NetworkInjector, Settings, handles};
+pub use injector::{NetworkInjector, handles};
 pub use inventory::{MachineInventory, machine_place};
 pub use namespaces::NAME;
 pub use network::cost;
+pub use settings::Settings;

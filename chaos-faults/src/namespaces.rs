@@ -16,8 +16,8 @@ use chaos_core::{
     injector::{Ask, Lost, Measured, Offer, Surroundings, Undo},
     place::{Kind, ObjectId, Place, Site},
     trouble::{self, Trouble},
-    which::Which,
 };
+use chaos_netns::Namespace;
 use tokio::sync::OnceCell;
 
 use self::faults::Faults;
@@ -30,6 +30,8 @@ use crate::{
     holder::Holder,
     inventory::machine_place,
     network::{self, Terrain},
+    sessions,
+    settings::Settings,
 };
 
 /// The name under which undo records of network faults find their injector.
@@ -128,18 +130,25 @@ impl Namespaces {
         &self,
         ask: &Ask,
         around: &Surroundings,
-        only: &Which<String>,
+        settings: &Settings,
     ) -> Result<Vec<Offer>, Trouble> {
         let terrain = match (&around.place, ask.work.packets()) {
             (Some(place), Some(packets)) => {
                 let known = |inode| self.registry().find(inode).and_then(|found| found.ground.clone());
                 let ground = Ground::open(&place.site, known).await?;
+                if !settings.ssh && Namespace::current().is_ok_and(|own| own.inode() == ground.inode()) {
+                    let unread = |error| {
+                        Trouble::unable(format!("the ssh sessions of this machine cannot be read: {error}"))
+                    };
+                    let what = format!("`{}` on {}", ask.work, ask.object);
+                    sessions::spare(packets, &what, &sessions::sessions().map_err(unread)?)?;
+                }
                 Some(ground.interfaces(&place.site, packets).await?)
             }
             _ => None,
         };
         let terrain = Terrain { interfaces: terrain, layers: layers::planned(&around.below) };
-        network::choose(ask, self.abilities().await, self.holding, only, &terrain)
+        network::choose(ask, self.abilities().await, self.holding, &settings.only, &terrain)
     }
 
     /// Opens the namespace of a site for a fault, by the connection that is there already where one is.
@@ -347,8 +356,6 @@ impl Namespaces {
 
 #[cfg(test)]
 mod tests {
-    use chaos_netns::Namespace;
-
     use super::*;
 
     #[tokio::test]

@@ -10,7 +10,13 @@ use crate::roles::AGENT;
 
 /// Makes what injects network faults: an agent of `executable`, or, without one, a thread of this process, which offers only
 /// faults that the kernel ends with the process.
-pub(crate) fn network(executable: Option<&Path>, backends: &[String]) -> Result<Arc<AgentInjector>, Trouble> {
+///
+/// They are to use only `backends`, where some are named, and may be on ssh sessions of this machine where `ssh` says so.
+pub(crate) fn network(
+    executable: Option<&Path>,
+    backends: &[String],
+    ssh: bool,
+) -> Result<Arc<AgentInjector>, Trouble> {
     let agents = match executable {
         Some(executable) => Agents::new(ChildProcess::new(executable, [AGENT])),
         None => Agents::new(OwnThread::new(|settings| {
@@ -18,11 +24,10 @@ pub(crate) fn network(executable: Option<&Path>, backends: &[String]) -> Result<
         })),
     };
     // None named at all leaves the choice to the injector.
-    if let Ok(backends) = NonEmpty::try_from(backends.to_vec()) {
-        agents
-            .set(chaos_faults::NAME, &Settings::only(backends))
-            .map_err(|error| Trouble::internal(error.to_string()))?;
-    }
+    let only = NonEmpty::try_from(backends.to_vec()).map_or(Settings::default(), Settings::only);
+    agents
+        .set(chaos_faults::NAME, &Settings { ssh, ..only })
+        .map_err(|error| Trouble::internal(error.to_string()))?;
     Ok(Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::handles)))
 }
 
@@ -42,7 +47,7 @@ impl Restorers {
     /// # Errors
     /// The settings of an injector cannot be written.
     pub fn of(executable: &Path) -> Result<Restorers, Trouble> {
-        let network = network(Some(executable), &[])?;
+        let network = network(Some(executable), &[], false)?;
         #[cfg(feature = "lab")]
         let programs = Some(Arc::new(chaos_lab::LabPrograms::of_dead_runs()) as Arc<dyn Injector>);
         #[cfg(not(feature = "lab"))]

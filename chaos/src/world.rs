@@ -201,6 +201,7 @@ pub struct WorldBuilder {
     injectors: Vec<Arc<dyn Injector>>,
     probers: Option<Arc<dyn Probers>>,
     exec: bool,
+    ssh: bool,
     journals: PathBuf,
     #[cfg(feature = "probes")]
     standard: chaos_probes::StandardProbers,
@@ -225,6 +226,7 @@ impl WorldBuilder {
             injectors: Vec::new(),
             probers: None,
             exec: false,
+            ssh: false,
             journals: std::env::temp_dir(),
             #[cfg(feature = "probes")]
             standard: chaos_probes::StandardProbers::new(),
@@ -307,6 +309,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Allows faults on this machine that would be on its established ssh sessions, and so may cut off who watches the run.
+    pub fn allow_ssh(mut self) -> Self {
+        self.ssh = true;
+        self
+    }
+
     /// Sets the folder for the journals of [`World::run`]; without it that for temporary files.
     pub fn journals(mut self, folder: impl Into<PathBuf>) -> Self {
         self.journals = folder.into();
@@ -321,7 +329,7 @@ impl WorldBuilder {
         let executable = self.executable.as_deref();
         let network = match self.network {
             Some(network) => network,
-            None => machine::network(executable, &self.backends)?,
+            None => machine::network(executable, &self.backends, self.ssh)?,
         };
         let surroundings = match (self.inventory, self.environment) {
             (Some(inventory), Some(environment)) => Surroundings::stated(inventory, environment),

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
@@ -90,6 +91,51 @@ fn a_limit_on_processes_allows_nothing_on_this_machine() {
     let text = changed(MACHINE, &[("netns \"BOX\"", "here"), ("at most 1 hosts", "at most 1 process")]);
     let file = chaos.file("here.chaos", text);
     chaos.call(&["plan", &file]).exits(5).says("the faults would touch this machine").says("no limit");
+}
+
+/// An established connection to port 22 of a namespace, as that of an ssh session.
+fn session(namespace: &str) -> (TcpListener, TcpStream, TcpStream) {
+    let path = Path::new("/run/netns").join(namespace);
+    let namespace = chaos_netns::Namespace::open(path).expect("the namespace was made");
+    let session = namespace.run(|| {
+        let server = TcpListener::bind("10.88.0.1:22").expect("nobody else listens there");
+        let near = TcpStream::connect("10.88.0.1:22").expect("it listens");
+        let far = server.accept().expect("somebody connects").0;
+        (server, near, far)
+    });
+    session.expect("root may enter it")
+}
+
+#[test]
+fn a_fault_on_this_machine_spares_its_ssh_sessions() {
+    let Some(scene) = Scene::machine() else { return };
+    let name = scene.network().name.clone();
+    let write = |fault: &str| {
+        let text = changed(MACHINE, &[("netns \"BOX\"", "here"), ("delay 20ms on box", fault)]);
+        scene.file("ssh.chaos", text)
+    };
+    let session = session(&name);
+    for fault in [
+        "loss 5% on box",
+        "loss 5% on box to 10.88.0.0/24",
+        "bandwidth 1mbit on box",
+        "block box to 10.88.0.1 reject",
+    ] {
+        let file = write(fault);
+        let refused = inside(&scene, &name, &["run", &file]).exits(5);
+        refused.says("would be on the ssh session of 10.88.0.1:").says("--allow-ssh");
+        inside(&scene, &name, &["plan", &file]).exits(5).says("would be on the ssh session");
+        inside(&scene, &name, &["plan", &file, "--allow-ssh"]).exits(0);
+    }
+    // What is not on it needs no permission, nor does a namespace that is not the runner's own.
+    for fault in ["loss 5% on box to 10.88.0.2", "loss 5% on box port 8080", "loss 5% on box to 10.88.0.1:80"]
+    {
+        inside(&scene, &name, &["plan", &write(fault)]).exits(0);
+    }
+    let elsewhere = scene.file("else.chaos", changed(MACHINE, &[("BOX", &name), ("delay 20ms", "loss 5%")]));
+    scene.call(&["plan", &elsewhere]).exits(0);
+    drop(session);
+    inside(&scene, &name, &["plan", &write("loss 5% on box")]).exits(0);
 }
 
 /// Writes a lab whose server is a program of the file's own.

@@ -49,6 +49,8 @@ fn up(file: &Path, set: &[String], allow_exec: bool, state: &Path) -> Exit {
         (_, Err(exit)) => return exit,
     };
     runtime.block_on(async {
+        // Before anything is up, so that whoever interrupts always gets an orderly end.
+        let mut interrupts = Interrupts::new();
         let lab = match Lab::up(lab, &Programs::of(exe)).await {
             Ok(lab) => lab,
             Err(error) => {
@@ -66,7 +68,6 @@ fn up(file: &Path, set: &[String], allow_exec: bool, state: &Path) -> Exit {
         }
         render::print("the lab is up; `chaos lab shell HOST` goes in, Ctrl-C ends it\n");
         let mut events = lab.events();
-        let mut interrupts = Interrupts::new();
         loop {
             tokio::select! {
                 () = interrupts.next() => break,

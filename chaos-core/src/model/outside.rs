@@ -85,6 +85,9 @@ pub struct Asked {
 }
 
 impl Outside {
+    /// The heading under which explanations and plans list it.
+    pub const HEADING: &str = "Programs, secrets, files and servers that it uses";
+
     /// Collects it from an experiment.
     pub fn of(experiment: &Experiment) -> Self {
         let mut outside = Outside::default();

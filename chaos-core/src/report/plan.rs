@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     injector::Hold,
-    model::{Abort, Connections, Quantity, Scope, Step, Unit},
+    model::{Abort, Connections, Outside, Quantity, Scope, Step, Unit},
     plan::{Origin, Part, Plan, PlannedFault},
 };
 
@@ -32,6 +32,7 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
     ];
     for (title, lines) in [
         ("Blast radius", radius(plan)),
+        (Outside::HEADING, outside(plan)),
         ("Timeline", timeline(plan)),
         ("Ends early when", aborts(plan)),
         ("Expectations", expectations(plan)),
@@ -80,6 +81,11 @@ fn radius(plan: &Plan) -> Vec<Line> {
         out.push(Line::at(2).hang(4).plain(format!("{name} is {}", list(objects))));
     }
     out
+}
+
+fn outside(plan: &Plan) -> Vec<Line> {
+    let lines = Outside::of(&plan.experiment).lines();
+    lines.iter().map(|line| Line::at(2).hang(4).plain(line)).collect()
 }
 
 /// The width of the column of times.
