@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Print the least rights that experiments take in a Kubernetes cluster
     #[cfg(feature = "kube")]
     Rbac(Rbac),
+    /// Write the agent's image, for pods, as an archive that container runtimes load
+    #[cfg(feature = "kube")]
+    Image(Image),
     /// Evaluate a formula on recorded signals
     Eval(Eval),
     /// Show what a run would touch, by which mechanism, and how it is undone; touches nothing
@@ -152,6 +155,22 @@ pub(crate) struct Rbac {
     pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// `chaos image`
+#[cfg(feature = "kube")]
+#[derive(Args, Debug)]
+pub(crate) struct Image {
+    /// The archive to write
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// A static executable of the agent; several, for `amd64` and `arm64`, make one image for both. Without it, the file
+    /// `chaos-agent` beside this command
+    #[arg(long, value_name = "[ARCH=]FILE")]
+    pub(crate) binary: Vec<String>,
+    /// What the image is called
+    #[arg(long, value_name = "IMAGE", default_value = chaos::AGENT_IMAGE)]
+    pub(crate) name: String,
 }
 
 /// `chaos eval`
@@ -300,6 +319,18 @@ pub(crate) struct Stop {
 /// `chaos doctor`
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
+    /// Look at the cluster of this context of the kubeconfig, not at this machine
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) cluster: Option<String>,
+    /// The namespace in which experiments are to run there
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "NAME", default_value = "default", requires = "cluster")]
+    pub(crate) namespace: String,
+    /// The image that agents in pods are to be started from
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "IMAGE", env = "CHAOS_AGENT_IMAGE", default_value = chaos::AGENT_IMAGE)]
+    pub(crate) agent_image: String,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Shape,

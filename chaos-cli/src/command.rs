@@ -7,6 +7,8 @@ mod doctor;
 mod eval;
 mod explain;
 mod fmt;
+#[cfg(feature = "kube")]
+mod image;
 mod judge;
 mod lab;
 mod plan;
@@ -39,6 +41,8 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Command::Explain(args) => explain::run(&args),
         #[cfg(feature = "kube")]
         Command::Rbac(args) => rbac::run(&args),
+        #[cfg(feature = "kube")]
+        Command::Image(args) => image::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args, &state),

@@ -56,13 +56,26 @@ impl Access {
             let Selector::Named(name) = selector else { continue };
             let target = experiment.targets.iter().find(|target| target.name == *name);
             if let Some(Selector::Pods(pods)) = target.map(|target| &target.selector) {
-                let namespace = pods.namespace.as_ref().unwrap_or(&cluster.namespace);
-                self.allow(namespace, "", "pods", &["get", "list", "watch"]);
-                self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
-                // The handshake of a WebSocket is a get, and what it opens is created.
-                self.allow(namespace, "", "pods/attach", &["create", "get"]);
+                self.agents(pods.namespace.as_ref().unwrap_or(&cluster.namespace));
             }
         }
+    }
+
+    /// Adds what agents in the pods of a namespace take.
+    pub(crate) fn agents(&mut self, namespace: &str) {
+        self.allow(namespace, "", "pods", &["get", "list", "watch"]);
+        self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
+        // The handshake of a WebSocket is a get, and what it opens is created.
+        self.allow(namespace, "", "pods/attach", &["create", "get"]);
+    }
+
+    /// Returns each right by itself: the namespace, the API group, the resource and the verb.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &'static str, &'static str, &'static str)> {
+        self.namespaces.iter().flat_map(|(namespace, rules)| {
+            rules.iter().flat_map(move |((group, resource), verbs)| {
+                verbs.iter().map(move |verb| (namespace.as_str(), *group, *resource, *verb))
+            })
+        })
     }
 
     /// Adds what it takes to find objects.

@@ -78,8 +78,7 @@ fn of_status(status: &ContainerStatus) -> Option<State> {
 pub(crate) fn remedy(reason: &str, image: &str) -> String {
     match reason {
         "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => format!(
-            "the node cannot have the agent's image `{image}`: push it to a registry that the node reaches and name it with \
-             `--agent-image`, or import it into the node's container runtime"
+            "the node cannot have the agent's image `{image}`: `chaos doctor --cluster CONTEXT` says how it gets there"
         ),
         "CreateContainerConfigError" => {
             "a policy of the pod forbids the agent's security context: it has to be root in its own container"

@@ -6,15 +6,17 @@
 //! 3. [`PodTransport`] starts that agent as an ephemeral container of the pod, and talks to it through the API server.
 //! 4. [`PodInjector`] has the agents inject: what exactly is decided in the pod, because only there it can be found out.
 //! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here.
-//! 6. [`Access`] says which rights an experiment takes.
+//! 6. [`Access`] says which rights an experiment takes, [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
 //!
 //! What faults are, this crate does not know; nothing of it is part of the agent.
 
 mod access;
 mod container;
+mod diagnosis;
 mod environment;
 #[cfg(test)]
 mod fake;
+pub mod image;
 mod injector;
 mod inventory;
 mod link;
@@ -25,6 +27,7 @@ mod transport;
 
 pub use self::{
     access::Access,
+    diagnosis::{Check, Diagnosis, diagnose},
     environment::ClusterEnvironment,
     injector::{Hosted, PodInjector},
     inventory::ClusterInventory,

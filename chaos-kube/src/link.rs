@@ -53,7 +53,8 @@ impl Link {
         Ok(client)
     }
 
-    async fn connect(&self) -> Result<Client, Trouble> {
+    /// Returns a client without a look at which cluster it is.
+    pub(crate) async fn connect(&self) -> Result<Client, Trouble> {
         let context = &self.cluster.context.value;
         let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
         let config = match Config::from_kubeconfig(&options).await {

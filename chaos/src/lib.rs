@@ -41,6 +41,8 @@ pub use chaos_lab as lab;
 #[cfg(feature = "probes")]
 pub use chaos_probes as probes;
 
+#[cfg(feature = "kube")]
+pub use machine::AGENT_IMAGE;
 pub use machine::Restorers;
 #[cfg(feature = "lab")]
 pub use roles::become_able;

@@ -96,8 +96,8 @@ impl Restorers {
     }
 }
 
-/// The image of agents in pods where none is named.
-pub(crate) const AGENT_IMAGE: &str = concat!("localhost/chaos-agent:", env!("CARGO_PKG_VERSION"));
+/// The image of agents in pods where none is named, from the nodes' own stores.
+pub const AGENT_IMAGE: &str = concat!("localhost/chaos-agent:", env!("CARGO_PKG_VERSION"));
 
 /// Makes what injects network faults in pods.
 #[cfg(feature = "kube")]

@@ -88,9 +88,6 @@ impl Shop {
     pub(crate) fn start_as(&self, kubeconfig: &str, arguments: &[&str]) -> Running {
         let mut command = self.chaos.command(arguments);
         command.env("KUBECONFIG", kubeconfig);
-        if env::var_os("CHAOS_AGENT_IMAGE").is_none() {
-            command.env("CHAOS_AGENT_IMAGE", "localhost/chaos-agent:1");
-        }
         self.chaos.start_prepared(command, arguments.join(" "))
     }
 

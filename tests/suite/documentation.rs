@@ -21,6 +21,7 @@ const NOT_RUN: &[(&str, &str)] = &[
         "cargo build --profile small -p chaos-agent-bin --target x86_64-unknown-linux-musl",
         "minutes of building; `tests/sizes` builds it",
     ),
+    ("chaos image --output agent.tar", "it takes a static agent; `tests/cluster/run` makes one so"),
     ("cargo install oha && apt-get install wrk", "it installs what only a comparison needs"),
 ];
 

@@ -14,6 +14,7 @@ mod forms;
 mod guards;
 mod hostile_network;
 mod hostile_output;
+mod image;
 mod judging;
 mod kills;
 mod machine;

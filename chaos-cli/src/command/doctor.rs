@@ -1,5 +1,8 @@
 //! `chaos doctor`
 
+#[cfg(feature = "kube")]
+mod cluster;
+
 use std::collections::BTreeSet;
 
 use chaos_core::{injector::Hold, trouble::Trouble};
@@ -55,8 +58,12 @@ impl Finding {
     }
 }
 
-/// Says what this machine and user can do, found out by trying.
+/// Says what this machine and user can do, found out by trying; or else what a cluster lacks.
 pub(crate) fn run(args: &Doctor) -> Exit {
+    #[cfg(feature = "kube")]
+    if let Some(context) = &args.cluster {
+        return cluster::run(context, args);
+    }
     let root = nix::unistd::geteuid().is_root();
     // Before the runtime: a process with threads cannot enter a user namespace.
     let entered = if root { Ok(()) } else { chaos_lab::enter_user_namespace() };

@@ -21,6 +21,6 @@ pub(crate) fn run(args: &Rbac) -> Exit {
         );
         return Exit::BadInput;
     }
-    render::print(access.manifests(&args.account, &args.namespace).trim_end());
+    render::print(&access.manifests(&args.account, &args.namespace));
     Exit::Passed
 }
