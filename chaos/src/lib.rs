@@ -41,9 +41,7 @@ pub use chaos_lab as lab;
 #[cfg(feature = "probes")]
 pub use chaos_probes as probes;
 
-#[cfg(feature = "kube")]
-pub use machine::AGENT_IMAGE;
-pub use machine::Restorers;
+pub use machine::{AGENT_IMAGE, Restorers};
 #[cfg(feature = "lab")]
 pub use roles::become_able;
 pub use roles::{play, serve_agent};

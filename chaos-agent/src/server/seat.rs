@@ -33,6 +33,11 @@ impl Seat {
     pub(super) fn lead_in(&self, request: &mut Request) -> Result<Option<Site>, Trouble> {
         let site = match request {
             Request::Prepare { place, .. } | Request::Evidence { place, .. } => &mut place.site,
+            Request::Offer { around, .. } => match &mut around.place {
+                Some(place) => &mut place.site,
+                // It is only made for the run, on the runner's machine.
+                None => return Ok(None),
+            },
             Request::Open { probing, .. } => &mut probing.place.site,
             Request::Inject { undo }
             | Request::Revert { undo }
@@ -41,7 +46,6 @@ impl Seat {
             | Request::ChangedByOthers { undo } => &mut undo.site,
             Request::Hello { .. }
             | Request::Ping
-            | Request::Offer { .. }
             | Request::Release { .. }
             // Only the runner's own machine has objects that are found by name.
             | Request::Leftovers { .. }

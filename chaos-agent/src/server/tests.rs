@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chaos_core::{
-    injector::{Ask, Hold, Offer, Undo, Work},
+    injector::{Ask, Hold, Offer, Surroundings, Undo, Work},
     model::Custom,
     place::{Kind, Namespace, ObjectId, Place, Site},
     testing::{Door, Mishap, World},
@@ -231,6 +231,8 @@ async fn an_agent_at_a_place_acts_at_that_place_only() {
         let protocol::Answer::Failed(trouble) = &answers[1] else { panic!("{site:?}: {answers:?}") };
         assert!(trouble.message.contains("own, and was asked to act at another place"), "{trouble:?}");
         assert!(world.is_pristine() && world.calls(Door::Inject).is_empty(), "{site:?}");
+        let answers = asked_at(pod("own"), Host::new().injector(world), vec![offer_at(site.clone())]).await;
+        assert!(matches!(answers[1], protocol::Answer::Failed(_)), "{site:?}: {answers:?}");
     }
     // Its own place is where it is already: injectors need no way in. The record keeps the runner's name of it.
     let world = World::new();
@@ -244,10 +246,19 @@ async fn an_agent_at_a_place_acts_at_that_place_only() {
         place,
         deadline: asked.deadline,
     };
-    let answers = asked_at(pod("own"), host, vec![prepare, Request::Inject { undo: asked.clone() }]).await;
-    let protocol::Answer::Prepared(undo) = &answers[1] else { panic!("{answers:?}") };
+    let requests = vec![offer_at(pod("own")), prepare, Request::Inject { undo: asked.clone() }];
+    let answers = asked_at(pod("own"), host, requests).await;
+    assert!(matches!(&answers[1], protocol::Answer::Offers(offers) if offers.len() == 1), "{answers:?}");
+    let protocol::Answer::Prepared(undo) = &answers[2] else { panic!("{answers:?}") };
     assert_eq!(undo.site, asked.site);
-    assert!(matches!(answers[2], protocol::Answer::Injected), "{answers:?}");
+    assert!(matches!(answers[3], protocol::Answer::Injected), "{answers:?}");
+}
+
+/// Asks what could be done at a place.
+fn offer_at(site: Site) -> Request {
+    let place = Some(Place { site, ..Place::runner() });
+    let around = Box::new(Surroundings { place, below: Vec::new() });
+    Request::Offer { injector: "scripted".into(), ask: undo(Duration::from_secs(60)).offer.ask, around }
 }
 
 #[tokio::test(start_paused = true)]

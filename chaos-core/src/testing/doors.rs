@@ -30,7 +30,11 @@ impl Injector for World {
         }
     }
 
-    async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+    async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+        // As an injector that looks at the place: it has to be one that it can enter.
+        if let Some(place) = &around.place {
+            place.site.entry().map_err(|error| Trouble::unable(error.to_string()))?;
+        }
         let offer = |work: Work| Offer {
             backend: "scripted".into(),
             hold: Hold::Agent,
