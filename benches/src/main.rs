@@ -21,6 +21,7 @@ mod network;
 mod probes;
 mod processor;
 mod statistic;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -60,6 +61,8 @@ enum Benchmark {
     Judge(judge::Options),
     /// Judging while signals come, against rtamt, and quantiles of large windows.
     Monitor(monitor::Options),
+    /// How often claims pass at their limits, also of requests that depend on each other.
+    Verdicts(verdicts::Options),
     /// Memory and size of an agent that waits.
     Idle(idle::Options),
 }
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Benchmark::Language(options) => language::run(&options, assert),
         Benchmark::Judge(options) => judge::run(&options, assert),
         Benchmark::Monitor(options) => monitor::run(&options, assert),
+        Benchmark::Verdicts(options) => verdicts::run(&options, assert),
         Benchmark::Idle(options) => idle::run(&options, assert),
     }
 }

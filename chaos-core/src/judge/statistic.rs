@@ -243,8 +243,12 @@ impl<'a> Case<'a> {
     fn between(&self, phase: Option<Estimate>, before: Option<Estimate>, factor: f64, offset: f64) -> Judged {
         let Some(before) = before else { return self.nothing(Reason::BaselineUnhealthy) };
         let Some(phase) = phase else { return self.nothing(Reason::TooFewSamples) };
-        let scaled =
-            Estimate { value: before.value.scaled(factor), bounds: before.bounds.scaled(factor), ..before };
+        let scaled = Estimate {
+            value: before.value.scaled(factor),
+            bounds: before.bounds.scaled(factor),
+            careful: before.careful.scaled(factor),
+            ..before
+        };
         Judged::by_bounds(difference(&phase, &scaled, Method::Mover), self.relation(), offset, |_| None)
     }
 

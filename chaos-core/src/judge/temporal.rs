@@ -17,7 +17,7 @@ use crate::verdict::{
     steps::{FOREVER, shifted},
 };
 use crate::{
-    model::{Claim, Comparison, Metric, Predicate, Unit, formula::Bound},
+    model::{Claim, Comparison, Event, Metric, Predicate, Unit, formula::Bound},
     time::{Nanos, nanos},
 };
 
@@ -35,7 +35,7 @@ pub(super) fn judge(timeline: &RunTimeline<'_>, claim: &Claim) -> Finding {
         About::Event(_) => false,
     };
     let decisions: Vec<(Nanos, Decision)> =
-        cases.iter().map(|case| (case.origin, decide(&case.claim, &scene.trace(case)))).collect();
+        cases.iter().map(|case| (case.origin, case.said(decide(&case.claim, &scene.trace(case))))).collect();
     let outcome = if decisions.is_empty() {
         timeline.absent()
     } else {
@@ -120,10 +120,25 @@ fn about(claim: &Claim) -> About<'_> {
 struct Case {
     claim: monitor::Claim,
     edges: Vec<Nanos>,
-    /// What an abort makes unknown.
-    blank: Option<(Nanos, Nanos)>,
+    /// What an abort or the next fault makes unknown.
+    blank: Option<(Nanos, Nanos, Blank)>,
     /// What times are counted from for people.
     origin: Nanos,
+}
+
+impl Case {
+    /// Returns a decision with what ended it: where the next fault did, a longer run would not have shown more.
+    fn said(&self, mut decision: Decision) -> Decision {
+        if let (Outcome::Inconclusive { reasons, .. }, Some((_, _, Blank::NextFault))) =
+            (&mut decision.outcome, self.blank)
+        {
+            for reason in reasons.iter_mut().filter(|reason| **reason == Reason::HorizonNotReached) {
+                *reason = Reason::NextFault;
+            }
+            reasons.dedup();
+        }
+        decision
+    }
 }
 
 /// Predicates over the signals of their comparisons; comparison `i` looks at signal `i`, and those that are compared with
@@ -165,9 +180,14 @@ impl<'a> Scene<'a> {
     fn cases(&self, claim: &Claim) -> Vec<Case> {
         let part = |index: usize| self.formulas.get(index).cloned().unwrap_or(Formula::And(Vec::new()));
         let body = || part(0);
-        let end = Some(self.timeline.view.end);
-        let each = |instants: Vec<Nanos>, core: &dyn Fn(Events) -> monitor::Claim| -> Vec<Case> {
-            instants.into_iter().map(|at| self.after(at, core(Events::once(at)))).collect()
+        // What must hold to the end is owed until the run ends, or the next fault changes everything.
+        let end = |at: Nanos, event: &Event| {
+            let end = self.timeline.view.end;
+            Some(self.timeline.next_fault(at, event).map_or(end, |next| next.min(end)))
+        };
+        let each = |event: &Event, core: &dyn Fn(Nanos, Events) -> monitor::Claim| -> Vec<Case> {
+            let instants = self.timeline.instants(event).into_iter();
+            instants.map(|at| self.after(at, Some(event), core(at, Events::once(at)))).collect()
         };
         match claim {
             Claim::Always { during, .. } | Claim::Never { during, .. } => {
@@ -189,7 +209,12 @@ impl<'a> Scene<'a> {
                 };
                 let mut edges: Vec<Nanos> = pieces.iter().map(|(start, _)| *start).collect();
                 edges.dedup();
-                vec![Case { claim: core, edges, blank: cut.map(|at| (at, resumed(at))), origin }]
+                vec![Case {
+                    claim: core,
+                    edges,
+                    blank: cut.map(|at| (at, resumed(at), Blank::Aborted)),
+                    origin,
+                }]
             }
             // What must hold until it is released is owed from where its windows are full.
             Claim::Unless { during, .. } => {
@@ -202,29 +227,44 @@ impl<'a> Scene<'a> {
                         after: Events::once(first),
                         end: Some(stop),
                     };
-                    let cut = self.timeline.cut(during, (start, stop)).map(|at| (at, stop));
+                    let cut = self.timeline.cut(during, (start, stop)).map(|at| (at, stop, Blank::Aborted));
                     Case { claim: core, edges: vec![start], blank: cut, origin: start }
                 };
                 self.timeline.periods(during).into_iter().map(case).collect()
             }
             Claim::Eventually { within, during, .. } => {
-                let starts = self.timeline.periods(during).into_iter().map(|(start, _)| start).collect();
-                each(starts, &|after| monitor::Claim::Within { body: body(), within: nanos(*within), after })
+                let starts = self.timeline.periods(during).into_iter().map(|(start, _)| start);
+                let core = |at| monitor::Claim::Within {
+                    body: body(),
+                    within: nanos(*within),
+                    after: Events::once(at),
+                };
+                starts.map(|at| self.after(at, None, core(at))).collect()
             }
-            Claim::Within { within, after: event, .. } => each(self.timeline.instants(event), &|after| {
-                monitor::Claim::Within { body: body(), within: nanos(*within), after }
+            Claim::Within { within, after: event, .. } => each(event, &|_, after| monitor::Claim::Within {
+                body: body(),
+                within: nanos(*within),
+                after,
             }),
-            Claim::Stops { within, after: event, .. } => each(self.timeline.instants(event), &|after| {
-                monitor::Claim::Stops { body: body(), within: nanos(*within), after, end }
+            Claim::Stops { within, after: event, .. } => each(event, &|at, after| monitor::Claim::Stops {
+                body: body(),
+                within: nanos(*within),
+                after,
+                end: end(at, event),
             }),
-            Claim::Stays { lasting, after: event, .. } => each(self.timeline.instants(event), &|after| {
-                let lasting = nanos(*lasting);
-                monitor::Claim::Stays { body: body(), lasting, warm_up: self.warm_up, after }
+            Claim::Stays { lasting, after: event, .. } => each(event, &|_, after| monitor::Claim::Stays {
+                body: body(),
+                lasting: nanos(*lasting),
+                warm_up: self.warm_up,
+                after,
             }),
             Claim::Settles { within, lasting, after: event, .. } => {
-                each(self.timeline.instants(event), &|after| {
-                    let (within, lasting) = (nanos(*within), lasting.map(nanos));
-                    monitor::Claim::Settles { body: body(), within, lasting, after, end }
+                each(event, &|at, after| monitor::Claim::Settles {
+                    body: body(),
+                    within: nanos(*within),
+                    lasting: lasting.map(nanos),
+                    after,
+                    end: end(at, event),
                 })
             }
             Claim::Statistic { .. }
@@ -236,10 +276,16 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// A claim counted from one instant; what an abort later than that left undone is unknown, for good.
-    fn after(&self, at: Nanos, claim: monitor::Claim) -> Case {
-        let blank =
-            self.timeline.view.aborted.filter(|aborted| at < *aborted).map(|aborted| (aborted, FOREVER));
+    /// A claim counted from one instant. What an abort later than that left undone is unknown, for good, and so is what the next
+    /// fault after a rollback hides.
+    fn after(&self, at: Nanos, event: Option<&Event>, claim: monitor::Claim) -> Case {
+        let aborted = self.timeline.view.aborted.filter(|aborted| at < *aborted);
+        let next = event.and_then(|event| self.timeline.next_fault(at, event));
+        let blanks = aborted
+            .map(|from| (from, Blank::Aborted))
+            .into_iter()
+            .chain(next.map(|from| (from, Blank::NextFault)));
+        let blank = blanks.min_by_key(|(from, _)| *from).map(|(from, why)| (from, FOREVER, why));
         Case { claim, edges: vec![at], blank, origin: at }
     }
 
@@ -247,7 +293,7 @@ impl<'a> Scene<'a> {
         let signal = |metric: &Metric| {
             let signal = self.timeline.signal(metric, &case.edges);
             match case.blank {
-                Some((from, to)) => signal.blanked(from, to, Blank::Aborted),
+                Some((from, to, why)) => signal.blanked(from, to, why),
                 None => signal,
             }
         };

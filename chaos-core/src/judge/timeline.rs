@@ -150,6 +150,11 @@ impl<'a> RunTimeline<'a> {
         instants
     }
 
+    /// Returns when the next fault began after an event, as [`RunView::next_fault_after`].
+    pub(super) fn next_fault(&self, at: Nanos, event: &Event) -> Option<Nanos> {
+        self.view.next_fault_after(at, event)
+    }
+
     /// Returns the abort that cut a period of this phase short.
     pub(super) fn cut(&self, phase: &Phase, (start, end): Period) -> Option<Nanos> {
         let at = self.view.aborted?;

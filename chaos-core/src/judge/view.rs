@@ -57,6 +57,19 @@ impl RunView<'_> {
     pub fn phase(&self, phase: &Phase) -> Option<&PhaseSpan> {
         self.phases.iter().find(|p| p.phase == *phase)
     }
+
+    /// Returns when, after an event at an instant, the next fault began that what is owed after the event cannot be held against:
+    /// after a rollback any, after the end of a fault the same one again.
+    pub fn next_fault_after(&self, at: Nanos, event: &Event) -> Option<Nanos> {
+        let counts = |begun: &str| match event {
+            Event::Rollback | Event::RollbackStarts => true,
+            Event::Ends(name) => name == begun,
+            Event::Starts(_) | Event::Made(_) => false,
+        };
+        let begun = self.marks.iter().filter(|mark| mark.at > at);
+        let begun = begun.filter(|mark| matches!(&mark.event, Event::Starts(name) if counts(name)));
+        begun.map(|mark| mark.at).min()
+    }
 }
 
 /// One predicate of a steady state.

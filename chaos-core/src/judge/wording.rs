@@ -96,6 +96,17 @@ pub(super) fn reasons(
             Some(at) => format!("the run was aborted at {}", time(at)),
             None => "the run was aborted".to_owned(),
         },
+        Reason::NextFault => {
+            let next = match about {
+                About::Phase(_) => None,
+                About::Event(event) => {
+                    let came = view.marks.iter().filter(|mark| mark.event == *event);
+                    came.filter_map(|mark| view.next_fault_after(mark.at, event)).min()
+                }
+            };
+            let at = next.map(|at| format!(" at {}", time(at))).unwrap_or_default();
+            format!("the next fault began{at}")
+        }
         Reason::NotExercised => match (idle, about) {
             ([], About::Phase(phase)) => format!("not exercised: {phase} never came"),
             ([], About::Event(event)) => format!("not exercised: {event} never came"),

@@ -48,6 +48,8 @@ pub enum Reason {
     HorizonNotReached,
     /// The run was aborted.
     Aborted,
+    /// What was owed after a rollback was still open when the next fault began.
+    NextFault,
     /// The situation the claim speaks of never came: no event, a false precondition, a fault without effect.
     NotExercised,
     /// The baseline gave no usable value to compare with.
@@ -230,6 +232,8 @@ pub struct Estimate {
     pub value: Interval,
     /// The confidence bounds; each side may be wrong with the chance asked for.
     pub bounds: Interval,
+    /// The same with care for how little is known of the correlation of neighbouring samples; these decide what passes.
+    pub careful: Interval,
     /// How many samples it was computed from.
     pub samples: u64,
     /// How many independent samples those are worth.
@@ -251,13 +255,21 @@ pub struct Judged {
 
 impl Judged {
     /// Judges an estimate by its confidence bounds; `need` is asked for only when they leave it open.
+    ///
+    /// On the side that must clear the limit for the claim to pass the careful bound counts, and stands in the result.
     #[must_use]
     pub fn by_bounds(
-        estimate: Estimate,
+        mut estimate: Estimate,
         comparison: Comparison,
         limit: f64,
         need: impl FnOnce(Leaning) -> Option<Need>,
     ) -> Self {
+        let Interval { lo, hi } = estimate.careful;
+        match comparison {
+            Comparison::AtLeast | Comparison::Above => estimate.bounds.lo = lo.min(estimate.bounds.lo),
+            Comparison::AtMost | Comparison::Below => estimate.bounds.hi = hi.max(estimate.bounds.hi),
+            Comparison::Equal | Comparison::NotEqual => {}
+        }
         let against = Interval::exactly(limit);
         let outcome = match comparison.truth(estimate.bounds, against) {
             Truth::True => Outcome::Passed,
@@ -275,7 +287,8 @@ impl Judged {
     #[must_use]
     pub fn as_observed(value: Option<Interval>, samples: u64, comparison: Comparison, limit: f64) -> Self {
         let Some(value) = value else { return Self::without(Reason::TooFewSamples, limit, None) };
-        let estimate = Estimate { value, bounds: value, samples, effective_samples: samples as f64 };
+        let estimate =
+            Estimate { value, bounds: value, careful: value, samples, effective_samples: samples as f64 };
         Self::by_bounds(estimate, comparison, limit, |_| None)
     }
 

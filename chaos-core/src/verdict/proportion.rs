@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::binomial::{beta_quantile, binomial_cdf, least, normal_upper};
 use super::confidence::{Confidence, Estimate, Judged, Leaning, Need, Reason};
 use super::interval::{Comparison, Interval};
-use super::quantile::{Allowance, Method, correlation_time, judge_difference, least_samples};
+use super::quantile::{Allowance, Method, careful, correlation_time, judge_difference, least_samples};
 
 /// The most samples that are ever said to be needed; beyond, a claim is called unlikely to pass.
 const MOST_NEEDED: u64 = 100_000_000;
@@ -120,11 +120,18 @@ impl Trials {
     fn estimate(&self, tail: f64, interval: fn(f64, f64, f64) -> Interval) -> Option<Estimate> {
         let value = self.share()?;
         let all = self.made() + self.unknown;
-        let worth = |count: u64| count as f64 / self.correlation_time;
-        let (fewest, most) = (worth(self.hits), worth(self.hits + self.unknown));
-        let bounds =
-            Interval { lo: interval(fewest, worth(all), tail).lo, hi: interval(most, worth(all), tail).hi };
-        Some(Estimate { value, bounds, samples: self.made(), effective_samples: worth(self.made()) })
+        let bounds = |time: f64| {
+            let worth = |count: u64| count as f64 / time;
+            let (fewest, most) = (worth(self.hits), worth(self.hits + self.unknown));
+            Interval { lo: interval(fewest, worth(all), tail).lo, hi: interval(most, worth(all), tail).hi }
+        };
+        Some(Estimate {
+            value,
+            bounds: bounds(self.correlation_time),
+            careful: bounds(careful(self.correlation_time, self.hits.min(self.misses))),
+            samples: self.made(),
+            effective_samples: self.made() as f64 / self.correlation_time,
+        })
     }
 
     /// Returns the share of hits with Clopper-Pearson bounds, each wrong with a chance of `tail` at most.
@@ -156,8 +163,9 @@ pub fn judge_share(trials: Trials, comparison: Comparison, limit: f64, confidenc
         }
         // What could not be made may have missed.
         let misses = trials.unknown + if comparison.prefers_small() { trials.hits } else { trials.misses };
-        let effective = (misses as f64 / trials.correlation_time).ceil() as u64;
-        let total = to_confirm(effective).map(|n| (n as f64 * trials.correlation_time).ceil() as u64);
+        let time = careful(trials.correlation_time, trials.hits.min(trials.misses));
+        let effective = (misses as f64 / time).ceil() as u64;
+        let total = to_confirm(effective).map(|n| (n as f64 * time).ceil() as u64);
         Some(match total {
             Some(total) => Need::MoreSamples(total.saturating_sub(trials.made()).max(1)),
             None => Need::UnlikelyToPass,
@@ -290,6 +298,42 @@ mod tests {
             bounds.hi - bounds.lo
         };
         assert!(width(burst) > 2.0 * width(spread));
+    }
+
+    /// 1,000 requests whose failures follow a latent autoregression, at a true share of exactly the limit.
+    #[test]
+    fn correlated_failures_pass_no_more_often_than_asked_for() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut uniform = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            ((state >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        };
+        let mut normal = || (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+        let (threshold, rho, runs) = (super::super::binomial::normal_upper(0.05), 0.9_f64, 600);
+        let mut passes = 0;
+        for _ in 0..runs {
+            let mut latent = normal();
+            let trials = Trials::in_order((0..1000).map(|_| {
+                let failed = latent > threshold;
+                latent = rho * latent + (1.0 - rho * rho).sqrt() * normal();
+                Some(!failed)
+            }));
+            let judged = judge_share(trials, Comparison::AtLeast, 0.95, CONFIDENT);
+            passes += u32::from(judged.outcome == Outcome::Passed);
+        }
+        // 5.5 %, and twice the error of so many runs; without care one in ten passes.
+        assert!(f64::from(passes) <= 600.0 * (0.055 + 0.018), "{passes} of {runs}");
+    }
+
+    #[test]
+    fn an_outage_to_the_end_of_a_phase_is_beyond_doubt() {
+        let trials = Trials::in_order((0..3000).map(|request| Some(request < 500)));
+        let felt = judge_share(trials, Comparison::AtMost, 0.9, CONFIDENT);
+        assert_eq!(felt.outcome, Outcome::Passed, "{felt:?}");
+        let broken = judge_share(trials, Comparison::AtLeast, 0.99, CONFIDENT);
+        assert_eq!(broken.outcome, Outcome::Failed, "{broken:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 mod autocorrelation;
 mod baseline;
 
-pub use autocorrelation::{correlation_time, effective_samples};
+pub use autocorrelation::{careful, correlation_time};
 pub use baseline::{Allowance, Method, difference, judge_against_baseline};
 pub(crate) use baseline::{judge_difference, judge_scaled};
 
@@ -141,22 +141,43 @@ impl Distribution {
     /// it together count once. All of them count where all lie on one side.
     #[must_use]
     pub fn effective_samples_around(&self, limit: f64) -> f64 {
+        self.worth_around(limit).0
+    }
+
+    /// The same, and with care for how little is known of the correlation.
+    fn worth_around(&self, limit: f64) -> (f64, f64) {
         let exceeds: Vec<bool> = self.in_order.iter().map(|value| *value > limit).collect();
-        effective_samples(&exceeds)
+        let (all, over) = (exceeds.len() as u64, exceeds.iter().filter(|exceeds| **exceeds).count() as u64);
+        if all == 0 {
+            return (0.0, 0.0);
+        }
+        let time = correlation_time(&exceeds);
+        let worth = |time: f64| (all as f64 / time).max(1.0);
+        (worth(time), worth(careful(time, over.min(all - over))))
     }
 
     /// Returns the quantile `q` with bounds each wrong with a chance of `tail` at most, `None` without values.
     #[must_use]
     pub fn estimate(&self, q: f64, tail: f64) -> Option<Estimate> {
-        self.bounded(q, tail, self.effective_samples(q))
+        self.bounded(q, tail, self.worth_around(self.quantile(q)?.lo))
     }
 
-    /// Returns the quantile `q` with bounds of this many independent samples.
+    /// Returns the quantile `q` with bounds of this many independent samples, and of as many to be careful.
     ///
     /// Where there are enough samples for a bound, but they are worth too few, the bound is the extreme that was measured:
     /// what holds of every single one of them is not in doubt.
-    fn bounded(&self, q: f64, tail: f64, effective: f64) -> Option<Estimate> {
+    fn bounded(&self, q: f64, tail: f64, (effective, careful): (f64, f64)) -> Option<Estimate> {
         let value = self.quantile(q)?;
+        Some(Estimate {
+            value,
+            bounds: self.bounds(q, tail, effective),
+            careful: self.bounds(q, tail, careful),
+            samples: self.len() as u64,
+            effective_samples: effective,
+        })
+    }
+
+    fn bounds(&self, q: f64, tail: f64, effective: f64) -> Interval {
         let all = self.len() as u64;
         let whole = effective.floor() as u64;
         let (l, u) = bound_ranks(whole, q, tail);
@@ -165,12 +186,7 @@ impl Distribution {
         let lower = ((l as f64 * stretch + 1e-9).floor() as u64).max(least.min(1));
         let upper =
             if u > whole { all + u64::from(most > all) } else { (u as f64 * stretch - 1e-9).ceil() as u64 };
-        Some(Estimate {
-            value,
-            bounds: Interval { lo: self.order_statistic(lower).lo, hi: self.order_statistic(upper).hi },
-            samples: all,
-            effective_samples: effective,
-        })
+        Interval { lo: self.order_statistic(lower).lo, hi: self.order_statistic(upper).hi }
     }
 
     /// Returns the share of values that surely satisfy a comparison with a limit.
@@ -199,8 +215,7 @@ pub fn judge_quantile(
 ) -> Judged {
     let tail = confidence.alpha;
     // What is judged is how often the limit is exceeded, so it is there that neighbours may be alike.
-    let effective = samples.effective_samples_around(limit);
-    let Some(estimate) = samples.bounded(q, tail, effective) else {
+    let Some(estimate) = samples.bounded(q, tail, samples.worth_around(limit)) else {
         let need = Need::MoreSamples(least_samples(q, tail));
         return Judged::without(Reason::TooFewSamples, limit, Some(need));
     };

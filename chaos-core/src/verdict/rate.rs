@@ -23,11 +23,15 @@ pub fn garwood(count: u64, tail: f64) -> Interval {
 #[must_use]
 pub fn rate(count: u64, unknown: u64, seconds: f64, tail: f64) -> Option<Estimate> {
     let all = count + unknown;
-    (seconds > 0.0).then(|| Estimate {
-        value: Interval::new(count as f64 / seconds, all as f64 / seconds),
-        bounds: Interval::new(garwood(count, tail).lo / seconds, garwood(all, tail).hi / seconds),
-        samples: count,
-        effective_samples: count as f64,
+    (seconds > 0.0).then(|| {
+        let bounds = Interval::new(garwood(count, tail).lo / seconds, garwood(all, tail).hi / seconds);
+        Estimate {
+            value: Interval::new(count as f64 / seconds, all as f64 / seconds),
+            bounds,
+            careful: bounds,
+            samples: count,
+            effective_samples: count as f64,
+        }
     })
 }
 

@@ -21,6 +21,8 @@ pub enum Blank {
     TooFewSamples,
     /// The run had been aborted.
     Aborted,
+    /// The next fault had begun.
+    NextFault,
 }
 
 /// One value of a signal: what is known, and if nothing is, why.

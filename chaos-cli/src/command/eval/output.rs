@@ -208,6 +208,7 @@ fn explained(reason: Reason) -> &'static str {
         Reason::TooFewSamples => "too few samples",
         Reason::HorizonNotReached => "the recording ends before it is decided (horizon-not-reached)",
         Reason::Aborted => "the run was aborted",
+        Reason::NextFault => "the next fault began",
         Reason::NotExercised => "nothing happened that it speaks of",
         Reason::BaselineUnhealthy => "the baseline gives no number",
     }

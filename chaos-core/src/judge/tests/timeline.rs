@@ -216,3 +216,58 @@ fn findings_say_which_claim_they_are_about() {
     );
     assert!(judged.measured.contains("held throughout lossy") && judged.measured.contains("; settled"));
 }
+
+/// Puts another fault in place from 60 s to 100 s, with a rollback of its own.
+fn again(mut run: Run) -> Run {
+    let other = || "other".to_owned();
+    run.phases.push(PhaseSpan { phase: Phase::Fault(Some(other())), start: at(60.0), end: at(100.0) });
+    for (event, seconds) in [
+        (Event::Starts(other()), 60.0),
+        (Event::RollbackStarts, 100.0),
+        (Event::Ends(other()), 101.0),
+        (Event::Rollback, 101.0),
+    ] {
+        run.marks.push(Mark { event, at: at(seconds) });
+    }
+    run.exercised.insert(other(), true);
+    run
+}
+
+#[test]
+fn what_is_owed_after_a_rollback_is_owed_until_the_next_fault() {
+    let unhealthy = || Predicate::Not(Box::new(healthy()));
+    let stops = |after| Claim::Stops { predicate: unhealthy(), within: secs(10), after };
+    let within = |after| Claim::Within { predicate: healthy(), within: secs(10), after };
+    let stays = |seconds, after| Claim::Stays { predicate: healthy(), lasting: secs(seconds), after };
+    // The second fault breaks what the first rollback had brought back, and has its own rollback for that.
+    let recovers = again(down(61.0, 99.0));
+    for event in [Event::Rollback, Event::RollbackStarts] {
+        passed(&recovers.finding(settles(event.clone())));
+        passed(&recovers.finding(stops(event.clone())));
+        passed(&recovers.finding(within(event.clone())));
+        passed(&recovers.finding(stays(10, event.clone())));
+        // Nobody knows what would have come after 19 s without the second fault.
+        let long = recovers.finding(stays(25, event));
+        open(&long, &[Reason::NextFault], Leaning::Passed);
+        assert_eq!(long.reasons, ["the next fault began at 1m"]);
+    }
+    // What is owed after the end of one fault does not end where another begins, but where it begins again.
+    failed(&recovers.finding(settles(Event::Ends("lossy".into()))));
+    let mut twice = recovers;
+    twice.marks.push(Mark { event: starts(), at: at(60.0) });
+    passed(&twice.finding(settles(Event::Ends("lossy".into()))));
+    // A rollback after which nothing came back in time has failed, whatever the others did.
+    for broken in [again(down(40.0, 55.0)), again(down(90.0, 115.0))] {
+        failed(&broken.finding(settles(Event::Rollback)));
+        failed(&broken.finding(stops(Event::Rollback)));
+        failed(&broken.finding(within(Event::Rollback)));
+        failed(&broken.finding(stays(10, Event::Rollback)));
+    }
+    // Where the deadline was still to come, nothing is known.
+    let cut = again(down(40.0, 99.0));
+    let late = Claim::Within { predicate: healthy(), within: secs(30), after: Event::Rollback };
+    open(&cut.finding(late), &[Reason::NextFault], Leaning::Failed);
+    let late =
+        Claim::Settles { predicate: healthy(), within: secs(25), lasting: None, after: Event::Rollback };
+    open(&cut.finding(late), &[Reason::NextFault], Leaning::None);
+}

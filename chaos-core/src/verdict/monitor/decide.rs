@@ -175,6 +175,7 @@ fn reasons(claim: &Claim, obligations: &[Obligation], trace: &Trace) -> Vec<Reas
                 Blank::Gap => Reason::Gap,
                 Blank::TooFewSamples => Reason::TooFewSamples,
                 Blank::Aborted => Reason::Aborted,
+                Blank::NextFault => Reason::NextFault,
             }));
         }
     }

@@ -33,21 +33,24 @@ pub enum Method {
 #[must_use]
 pub fn difference(one: &Estimate, other: &Estimate, method: Method) -> Estimate {
     let value = one.value.minus(other.value);
-    let bounds = match method {
-        Method::Strict => one.bounds.minus(other.bounds),
-        Method::Mover => Interval {
-            lo: value.lo - reach(one.value.lo - one.bounds.lo, other.bounds.hi - other.value.hi),
-            hi: value.hi + reach(one.bounds.hi - one.value.hi, other.value.lo - other.bounds.lo),
-        },
-    };
-    // A censored side makes the arithmetic inf - inf: then nothing bounds the difference on that side.
-    let bounds = Interval {
-        lo: if bounds.lo.is_nan() { f64::NEG_INFINITY } else { bounds.lo },
-        hi: if bounds.hi.is_nan() { f64::INFINITY } else { bounds.hi },
+    let between = |one_bounds: Interval, other_bounds: Interval| {
+        let bounds = match method {
+            Method::Strict => one_bounds.minus(other_bounds),
+            Method::Mover => Interval {
+                lo: value.lo - reach(one.value.lo - one_bounds.lo, other_bounds.hi - other.value.hi),
+                hi: value.hi + reach(one_bounds.hi - one.value.hi, other.value.lo - other_bounds.lo),
+            },
+        };
+        // A censored side makes the arithmetic inf - inf: then nothing bounds the difference on that side.
+        Interval {
+            lo: if bounds.lo.is_nan() { f64::NEG_INFINITY } else { bounds.lo },
+            hi: if bounds.hi.is_nan() { f64::INFINITY } else { bounds.hi },
+        }
     };
     Estimate {
         value,
-        bounds,
+        bounds: between(one.bounds, other.bounds),
+        careful: between(one.careful, other.careful),
         samples: one.samples.min(other.samples),
         effective_samples: one.effective_samples.min(other.effective_samples),
     }
@@ -59,8 +62,13 @@ fn reach(one: f64, other: f64) -> f64 {
 
 /// Returns the estimate multiplied by a factor that is not negative.
 pub(crate) fn scaled(estimate: &Estimate, factor: f64) -> Estimate {
-    let bounds = if factor == 0.0 { Interval::exactly(0.0) } else { estimate.bounds.scaled(factor) };
-    Estimate { value: estimate.value.scaled(factor), bounds, ..*estimate }
+    let by = |bounds: Interval| if factor == 0.0 { Interval::exactly(0.0) } else { bounds.scaled(factor) };
+    Estimate {
+        value: estimate.value.scaled(factor),
+        bounds: by(estimate.bounds),
+        careful: by(estimate.careful),
+        ..*estimate
+    }
 }
 
 /// Judges a claim such as `p95(latency) <= baseline + 100 ms` or `<= 1.5 x baseline` on the samples of two phases.
