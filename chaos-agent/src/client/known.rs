@@ -85,8 +85,8 @@ impl Known {
         }
         let Some(Held { injector, .. }) = self.injected().remove(id) else { return };
         let outcome = match failure {
-            None => "the agent took it back".into(),
-            Some(failure) => format!("the agent could not take it back: {failure}"),
+            None => "the agent put everything back".into(),
+            Some(failure) => format!("the agent could not put everything back: {failure}"),
         };
         self.lose(&injector, vec![id.to_owned()], format!("`{id}` ended early: {reason}; {outcome}"));
     }

@@ -155,6 +155,8 @@ impl Faults {
             self.trees.prove(undo, state, ground).await?;
         }
         self.placed.remove(&undo.id);
+        let effect = self.never_less(&undo.id, effect);
+        self.last.remove(&undo.id);
         Ok(effect)
     }
 
@@ -175,8 +177,14 @@ impl Faults {
                 None => self.last.get(&undo.id).cloned().unwrap_or_else(|| Measured::nothing(Unit::Packets)),
             },
         };
+        let effect = self.never_less(&undo.id, effect);
         self.last.insert(undo.id.clone(), effect.clone());
         Ok(effect)
+    }
+
+    /// Returns what a fault did, or what was read of it last where that is more: with what somebody removed went its counters.
+    fn never_less(&self, id: &str, now: Measured) -> Measured {
+        self.last.get(id).filter(|last| last.met > now.met).cloned().unwrap_or(now)
     }
 
     /// Returns a state with the interfaces that came after it was recorded.

@@ -75,7 +75,9 @@ async fn a_polite_signal_makes_the_agent_put_everything_back_and_say_so() {
         world.signal(signal);
         let lost = timeout(SOON, world.injector.lost()).await.unwrap().reason;
         assert!(
-            lost.contains(&format!("`rate/0` ended early: the agent got {signal}; the agent took it back")),
+            lost.contains(&format!(
+                "`rate/0` ended early: the agent got {signal}; the agent put everything back"
+            )),
             "{lost}"
         );
         world.assert_as_before(&before).await;
