@@ -1,13 +1,17 @@
 //! Changing the world and putting it back.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use crate::model::packets::{Ports, Protocol};
 use crate::{
-    model::{Action, Custom, FaultSpec, Program},
+    model::{Action, Custom, FaultSpec, NameEffect, NameFault, Program},
     place::{ObjectId, Place, Site},
     trouble::Trouble,
     which::Which,
@@ -75,6 +79,8 @@ pub struct Ask {
 pub enum Work {
     /// Something happens to packets.
     Packets(Packets),
+    /// Something happens to queries for names.
+    Names(Names),
     /// Another program runs on a lab host.
     Program(Box<Program>),
     /// What an injector of the harness does.
@@ -92,11 +98,56 @@ pub struct Packets {
     pub matches: PacketMatch,
 }
 
+/// What happens to an object's queries for names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Names {
+    /// What happens to them, and to which.
+    pub fault: NameFault,
+    /// The packets in which queries go, with no effect of their own.
+    pub packets: Packets,
+}
+
+impl Names {
+    /// The port on which DNS servers are asked.
+    pub const PORT: u16 = 53;
+
+    /// Takes all queries over UDP and TCP to the port of DNS, of whichever server.
+    pub fn new(fault: NameFault) -> Self {
+        let anyone = |network: IpAddr| Peer { network, prefix: 0, port: Some(Self::PORT.into()) };
+        let v4 = anyone(Ipv4Addr::UNSPECIFIED.into());
+        let mut peers = Which::one(v4);
+        peers.add(anyone(Ipv6Addr::UNSPECIFIED.into()));
+        let matches = PacketMatch { peers, ..PacketMatch::default() };
+        Names { fault, packets: Packets { specs: Vec::new(), directions: vec![Direction::Egress], matches } }
+    }
+}
+
 impl Work {
-    /// Returns what happens to packets, where the work is about packets.
+    /// Returns which packets the work is about, and what happens to them all.
     pub fn packets(&self) -> Option<&Packets> {
         match self {
             Work::Packets(packets) => Some(packets),
+            Work::Names(names) => Some(&names.packets),
+            Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns what happens to queries for names, where the work is about them.
+    pub fn names(&self) -> Option<&NameFault> {
+        match self {
+            Work::Names(names) => Some(&names.fault),
+            Work::Packets(_) | Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns by how much later it lets each of what it is about arrive, on average; none where it is not about time.
+    pub fn delays(&self) -> Option<Duration> {
+        match self {
+            Work::Packets(packets) => packets.specs.iter().find_map(FaultSpec::delays),
+            Work::Names(names) => match names.fault.effect.value {
+                NameEffect::Delay { delay, .. } => Some(delay),
+                NameEffect::Fail { .. } | NameEffect::Answer { .. } => None,
+            },
             Work::Program(_) | Work::Custom(_) => None,
         }
     }
@@ -105,7 +156,7 @@ impl Work {
     pub fn program(&self) -> Option<&Program> {
         match self {
             Work::Program(program) => Some(program),
-            Work::Packets(_) | Work::Custom(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Custom(_) => None,
         }
     }
 
@@ -113,7 +164,7 @@ impl Work {
     pub fn custom(&self) -> Option<&Custom> {
         match self {
             Work::Custom(custom) => Some(custom),
-            Work::Packets(_) | Work::Program(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Program(_) => None,
         }
     }
 
@@ -121,6 +172,7 @@ impl Work {
     pub fn unit(&self) -> Unit {
         match self {
             Work::Packets(_) => Unit::Packets,
+            Work::Names(_) => Unit::Queries,
             Work::Program(_) => Unit::Connections,
             Work::Custom(_) => Unit::Times,
         }
@@ -134,6 +186,7 @@ impl fmt::Display for Work {
                 let specs: Vec<String> = packets.specs.iter().map(ToString::to_string).collect();
                 f.write_str(&specs.join(" and "))
             }
+            Work::Names(names) => write!(f, "{}", names.fault),
             Work::Program(program) => write!(f, "run {program}"),
             Work::Custom(custom) => write!(f, "{custom}"),
         }

@@ -1,7 +1,8 @@
 //! A checked experiment: what a `.chaos` file means, and what a harness builds in code.
 //!
 //! Every part has its file: [`scope`], [`lab`] and [`cluster`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
-//! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets,
+//! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets and
+//! [`names`] to queries for names,
 //! [`timeline`] when, [`quantity`] the units, [`outside`] what is used beyond all that. [`mod@build`]
 //! has shorthands for harnesses.
 
@@ -11,6 +12,7 @@ pub mod cluster;
 pub mod formula;
 pub mod lab;
 pub mod metric;
+pub mod names;
 pub mod outside;
 pub mod packets;
 pub mod probe;
@@ -28,6 +30,7 @@ pub use cluster::{Cluster, Pods, Service};
 pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phase, Predicate, SteadyState};
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};
+pub use names::{NameEffect, NameFailure, NameFault};
 pub use outside::Outside;
 pub use packets::{Distribution, FaultSpec, Traffic};
 pub use probe::{Connections, Probe, ProbeKind, Vantage};

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Ask, Direction, Injector, Offer, PacketMatch, Packets, Surroundings, Work},
+    injector::{Ask, Direction, Injector, Names, Offer, PacketMatch, Packets, Surroundings, Work},
     inventory::Inventory,
     model::{
         Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, Vantage,
@@ -343,6 +343,7 @@ impl Planner<'_> {
     async fn work(&self, action: &Action, object: &ObjectId) -> Result<Work, PlanError> {
         Ok(match action {
             Action::Packets(packets) => Work::Packets(self.packets(packets, object).await?),
+            Action::Names(names) => Work::Names(Names::new(names.clone())),
             Action::Program(program) => Work::Program(program.clone()),
             Action::Custom(custom) => Work::Custom(custom.clone()),
         })
@@ -417,7 +418,7 @@ impl Planner<'_> {
     /// Says that no injector does an action.
     fn nobody(&self, action: &Action) -> Trouble {
         let (reason, remedy) = match action {
-            Action::Packets(_) | Action::Program(_) => (
+            Action::Packets(_) | Action::Names(_) | Action::Program(_) => (
                 "no injector that was given to the runner does this".to_owned(),
                 "hand one that does to it".to_owned(),
             ),
@@ -473,7 +474,7 @@ impl Planner<'_> {
 /// Returns whether an injector is asked for offers for an action: a custom one goes to the injector it names alone.
 fn asked(injector: &dyn Injector, action: &Action) -> bool {
     let named = match action {
-        Action::Packets(_) | Action::Program(_) => true,
+        Action::Packets(_) | Action::Names(_) | Action::Program(_) => true,
         Action::Custom(custom) => custom.injector.value == injector.name(),
     };
     named && injector.handles(action)

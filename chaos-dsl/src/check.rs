@@ -26,6 +26,7 @@ mod names;
 mod params;
 mod predicate;
 mod probe;
+mod query;
 mod reading;
 mod series;
 mod service;

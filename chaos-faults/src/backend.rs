@@ -14,6 +14,7 @@ pub(crate) mod ground;
 pub(crate) mod layers;
 pub(crate) mod nft;
 pub(crate) mod programs;
+pub(crate) mod queries;
 pub(crate) mod tcx;
 pub(crate) mod tree;
 

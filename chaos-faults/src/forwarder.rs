@@ -12,6 +12,7 @@
 
 mod frame;
 mod own_pair;
+pub mod queries;
 mod queue;
 pub mod schedule;
 pub mod shape;
@@ -19,10 +20,12 @@ mod socket;
 pub mod steering;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::{io, sync::mpsc};
 
+use self::queries::{Asking, Tally};
 pub use self::shape::{Rate, Shape};
 pub use self::steering::{Entry, Steering, TcxSteering};
 pub use self::worker::Counters;
@@ -65,6 +68,15 @@ pub enum ForwarderError {
     Bpf(#[from] BpfError),
 }
 
+/// What a forwarder does.
+#[derive(Debug)]
+enum Task {
+    /// It does something to packets.
+    Packets(Shape),
+    /// It does something to queries for names.
+    Queries { asking: Asking, below: Duration },
+}
+
 /// A running forwarder of one direction of one device.
 ///
 /// Dropping it stops it like [`Forwarder::stop`], but swallows errors.
@@ -92,6 +104,31 @@ impl Forwarder {
         seed: u64,
     ) -> Result<Self, ForwarderError> {
         shape.validate()?;
+        Self::start_task(device, direction, Task::Packets(shape), steering, seed)
+    }
+
+    /// Starts to do what is asked to queries in what `steering` leads in of what the device sends; `below` is by how much
+    /// another fault delays the same packets.
+    ///
+    /// # Errors
+    /// As [`Forwarder::start`].
+    pub fn start_queries(
+        device: Device,
+        asking: Asking,
+        below: Duration,
+        steering: Box<dyn Steering>,
+        seed: u64,
+    ) -> Result<Self, ForwarderError> {
+        Self::start_task(device, Direction::Egress, Task::Queries { asking, below }, steering, seed)
+    }
+
+    fn start_task(
+        device: Device,
+        direction: Direction,
+        task: Task,
+        steering: Box<dyn Steering>,
+        seed: u64,
+    ) -> Result<Self, ForwarderError> {
         if !device.is_ethernet() {
             return Err(ForwarderError::NotEthernet(device.name().to_owned()));
         }
@@ -100,11 +137,12 @@ impl Forwarder {
         let heartbeat = steering.wants_heartbeat().then(Heartbeat::new).transpose()?;
         let (stop, running) = io::pipe().map_err(|source| setup("open a pipe", source))?;
         let meters = Arc::new(Meters::default());
+        let answers = matches!(task, Task::Queries { .. });
         let (started, ready) = mpsc::sync_channel(1);
         let thread = {
             let (device, heartbeat, meters) = (device.clone(), heartbeat.clone(), meters.clone());
             std::thread::Builder::new().name("chaos-forwarder".to_owned()).spawn(move || {
-                match Worker::open(&device, direction, shape, seed, heartbeat, meters, stop) {
+                match Worker::open(&device, direction, task, seed, heartbeat, meters, stop) {
                     Ok((worker, near)) => {
                         // Nobody waiting for the answer means the start was given up, and the pipe says so too.
                         started.send(Ok(near)).ok();
@@ -123,7 +161,7 @@ impl Forwarder {
         })?;
         let mut forwarder =
             Self { device, steering, engaged: false, meters, running: Some(running), thread: Some(thread) };
-        let entry = Entry { device: forwarder.device.clone(), direction, near, heartbeat };
+        let entry = Entry { device: forwarder.device.clone(), direction, near, heartbeat, answers };
         // From here on dropping the forwarder cleans up.
         forwarder.engaged = true;
         forwarder.steering.engage(&entry).map_err(|source| forwarder.steering_error(source))?;
@@ -133,6 +171,11 @@ impl Forwarder {
     /// Returns what was done to packets so far.
     pub fn counters(&self) -> Counters {
         Counters { bypassed: self.steering.bypassed(), ..self.meters.read() }
+    }
+
+    /// Returns what was asked for, where queries are what counts; it goes on being counted, until the forwarder was stopped.
+    pub fn tally(&self) -> Arc<Mutex<Tally>> {
+        Arc::clone(&self.meters.tally)
     }
 
     /// Returns the device whose packets are held.

@@ -34,7 +34,7 @@ const REMEMBERED: usize = 4096;
 /// Returns whether [`NetworkInjector`] is the injector for such an action.
 pub fn handles(action: &Action) -> bool {
     match action {
-        Action::Packets(_) => true,
+        Action::Packets(_) | Action::Names(_) => true,
         Action::Program(_) | Action::Custom(_) => false,
     }
 }

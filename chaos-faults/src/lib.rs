@@ -35,6 +35,7 @@ mod namespaces;
 pub mod netlink;
 mod network;
 mod priority;
+mod resolvers;
 mod sessions;
 mod settings;
 pub mod share;

@@ -25,11 +25,12 @@ use crate::{
     backend::{
         Abilities, Holding, Mechanism, absent, forwarder,
         ground::{Ground, State},
-        layers, tree,
+        layers, queries, tree,
     },
     holder::Holder,
     inventory::machine_place,
     network::{self, Terrain},
+    resolvers::{self, Resolvers},
     sessions,
     settings::Settings,
 };
@@ -132,6 +133,7 @@ impl Namespaces {
         around: &Surroundings,
         settings: &Settings,
     ) -> Result<Vec<Offer>, Trouble> {
+        let mut encrypted = 0;
         let terrain = match (&around.place, ask.work.packets()) {
             (Some(place), Some(packets)) => {
                 let known = |inode| self.registry().find(inode).and_then(|found| found.ground.clone());
@@ -143,11 +145,16 @@ impl Namespaces {
                     let what = format!("`{}` on {}", ask.work, ask.object);
                     sessions::spare(packets, &what, &sessions::sessions().map_err(unread)?)?;
                 }
+                if ask.work.names().is_some() {
+                    let layout = ground.layout().await?;
+                    queries::check(&ask.object, &Resolvers::of(&place.names)?.servers, &layout)?;
+                    encrypted = resolvers::encrypted(ground.connection.namespace());
+                }
                 Some(ground.interfaces(&place.site, packets).await?)
             }
             _ => None,
         };
-        let terrain = Terrain { interfaces: terrain, layers: layers::planned(&around.below) };
+        let terrain = Terrain { interfaces: terrain, layers: layers::planned(&around.below), encrypted };
         network::choose(ask, self.abilities().await, self.holding, &settings.only, &terrain)
     }
 
@@ -197,6 +204,14 @@ impl Namespaces {
         let ask = &offer.ask;
         let packets =
             ask.work.packets().ok_or_else(|| Trouble::unable(format!("`{id}` is not about packets")))?;
+        let search = match ask.work.names() {
+            Some(_) => {
+                let resolvers = Resolvers::of(&place.names)?;
+                queries::check(&ask.object, &resolvers.servers, &ground.layout().await?)?;
+                resolvers.search
+            }
+            None => Vec::new(),
+        };
         let interfaces = ground.interfaces(&place.site, packets).await?;
         match mechanism {
             Mechanism::Tcx => {}
@@ -226,7 +241,7 @@ impl Namespaces {
             }
         }
         let cookie = ground.connection.namespace().cookie();
-        let state = State { inode: ground.inode(), cookie, mark: rand::random(), holder, interfaces };
+        let state = State { inode: ground.inode(), cookie, mark: rand::random(), holder, interfaces, search };
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         Ok(Undo {

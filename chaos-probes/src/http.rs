@@ -74,8 +74,9 @@ impl HttpProber {
             Connections::Reuse(limit) => Some(Pool::new(usize::try_from(limit).unwrap_or(usize::MAX))),
             Connections::Fresh => None,
         };
+        let resolver = Resolver::open(&target.endpoint.host, place, &sockets)?;
         Ok(HttpProber {
-            resolver: Resolver::open(&target.endpoint.host, place, &sockets)?,
+            resolver: if pool.is_none() { resolver.for_each_request() } else { resolver },
             tls: target
                 .secure
                 .then(|| Tls::open(&probe.trust, &target.endpoint.host, Some("http/1.1")))

@@ -76,6 +76,8 @@ struct Servers {
     instead: Option<Arc<[IpAddr]>>,
     sockets: Sockets,
     known: Mutex<Option<Known>>,
+    /// Whether an answer counts for as long as its time to live, and not for one request.
+    keeps: bool,
     turn: AtomicUsize,
 }
 
@@ -152,8 +154,18 @@ impl Resolver {
             instead: fixed.filter(|_| names.order == Order::ServersFirst),
             sockets: sockets.clone(),
             known: Mutex::new(None),
+            keeps: true,
             turn: AtomicUsize::new(0),
         })))
+    }
+
+    /// Asks for each request, as programs do that open a connection for each: the C library keeps no answers.
+    #[must_use]
+    pub(crate) fn for_each_request(mut self) -> Self {
+        if let Source::Servers(servers) = &mut self.source {
+            servers.keeps = false;
+        }
+        self
     }
 
     /// Returns whose turn it is: a number that grows by one from request to request.
@@ -236,7 +248,9 @@ impl Servers {
         let (addresses, ttl) =
             found.map_err(|failure| failure.under(&format!("`{}` does not resolve", self.name)))?;
         let end = Instant::now();
-        *lock(&self.known) = Some(Known { addresses: addresses.clone(), until: end + ttl });
+        if self.keeps {
+            *lock(&self.known) = Some(Known { addresses: addresses.clone(), until: end + ttl });
+        }
         Ok((addresses, end - start))
     }
 

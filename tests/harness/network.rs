@@ -1,10 +1,11 @@
 //! Two named network namespaces with a cable between them.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
     path::Path,
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -70,6 +71,35 @@ impl Network {
         run_in(&self.peer, line);
     }
 
+    /// Starts a program in the namespace of the server; the caller ends it.
+    #[track_caller]
+    pub fn start_in_peer(&self, line: &str) -> Child {
+        let words = ["netns", "exec", &self.peer].into_iter().chain(line.split_whitespace());
+        let quiet = Command::new("ip").args(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        quiet.expect("there is `ip`")
+    }
+
+    /// Gives the programs in the box a file of their own in `/etc`, until the box is gone.
+    #[track_caller]
+    pub fn etc(&self, file: &str, text: &str) {
+        let folder = Path::new("/etc/netns").join(&self.name);
+        fs::create_dir_all(&folder).expect("root may make it");
+        fs::write(folder.join(file), text).expect("root may write it");
+    }
+
+    /// Runs a command line in the box, and returns what it printed, and whether it succeeded.
+    #[track_caller]
+    pub fn asked(&self, line: &str) -> (String, bool) {
+        let words = ["netns", "exec", &self.name].into_iter().chain(line.split_whitespace());
+        let output = Command::new("ip").args(words).output().expect("there is `ip`");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success())
+    }
+
+    /// Does something in the box, such as opening a socket, which stays there.
+    pub fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        inside(&self.name, work)
+    }
+
     /// Lays a second cable, from 10.89.0.1 on `eth1` in the box to 10.89.0.2.
     pub fn second_cable(&self) {
         let (name, peer) = (self.name.as_str(), self.peer.as_str());
@@ -99,6 +129,7 @@ impl Default for Network {
 impl Drop for Network {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
+        let _ = fs::remove_dir_all(Path::new("/etc/netns").join(&self.name));
         for name in [&self.name, &self.peer] {
             // Nothing can be done about it here, and the next test has names of its own.
             let _ = Command::new("ip").args(["netns", "del", name]).output();

@@ -2,6 +2,8 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod names;
+
 use crate::{
     model::{
         Action, Course, Distribution, Experiment, Fault, FaultSpec, Host, PacketFault, Program, Quantity,
@@ -68,6 +70,7 @@ fn detail(experiment: &Experiment, action: &Action, on: &Selector) -> String {
             let effects: Vec<String> = packets.specs.iter().map(|spec| effect(spec)).collect();
             format!("{}: {}.", traffic(&packets.traffic, on), effects.join("; and "))
         }
+        Action::Names(names) => self::names::detail(names, on),
         Action::Program(program) => replaced(experiment, program, on)
             .unwrap_or_else(|| format!("On {}, {} runs.", of_selector(on), place::program(program))),
         Action::Custom(custom) => format!(
@@ -106,7 +109,7 @@ pub(super) fn short(action: &Action, on: &Selector) -> String {
     let on = on.pattern().map_or_else(|| on.to_string(), |pattern| pattern.value.clone());
     match action {
         Action::Packets(packets) => format!("{action} on {on}{}", clauses(packets)),
-        Action::Program(_) => format!("{action} on {on}"),
+        Action::Names(_) | Action::Program(_) => format!("{action} on {on}"),
         Action::Custom(custom) => {
             let settings: Vec<String> = custom.settings.iter().map(ToString::to_string).collect();
             let block =

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     formula::Comparison,
     lab::Program,
+    names::NameFault,
     packets::{FaultSpec, Traffic},
     quantity::Quantity,
     target::Selector,
@@ -54,6 +55,8 @@ pub struct Change {
 pub enum Action {
     /// It does something to packets.
     Packets(PacketFault),
+    /// It does something to queries for names (DNS).
+    Names(NameFault),
     /// It runs another program on a lab host, instead of the one that the host has; allowed in a change, never in a fault.
     Program(Box<Program>),
     /// It does what an injector of the embedding harness does.
@@ -116,7 +119,7 @@ impl Action {
     pub fn packets(&self) -> Option<&PacketFault> {
         match self {
             Action::Packets(packets) => Some(packets),
-            Action::Program(_) | Action::Custom(_) => None,
+            Action::Names(_) | Action::Program(_) | Action::Custom(_) => None,
         }
     }
 }
@@ -158,6 +161,7 @@ impl fmt::Display for Action {
                 let specs: Vec<String> = packets.specs.iter().map(|spec| spec.to_string()).collect();
                 f.write_str(&specs.join(" and "))
             }
+            Action::Names(names) => write!(f, "{names}"),
             Action::Program(program) => write!(f, "run {program}"),
             Action::Custom(custom) => write!(f, "{custom}"),
         }

@@ -46,8 +46,9 @@ use std::time::Duration;
 
 use super::{
     Abort, Action, Change, Claim, Comparison, Connections, Course, Custom, Event, Expectation, Experiment,
-    Fault, FaultSpec, Function, Host, Lab, Metric, PacketFault, Phase, Predicate, Probe, ProbeKind, Program,
-    Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic, Unit, Vantage,
+    Fault, FaultSpec, Function, Host, Lab, Metric, NameEffect, NameFault, PacketFault, Phase, Predicate,
+    Probe, ProbeKind, Program, Quantity, RadiusLimit, Scope, Selector, SteadyState, Step, Timeline, Traffic,
+    Unit, Vantage,
     action::{Setting, SettingValue},
     formula::{Bound, Op},
     metric::Field,
@@ -305,6 +306,19 @@ impl From<FaultSpec> for Action {
 impl From<PacketFault> for Action {
     fn from(packets: PacketFault) -> Self {
         Action::Packets(packets)
+    }
+}
+
+impl From<NameFault> for Action {
+    fn from(names: NameFault) -> Self {
+        Action::Names(names)
+    }
+}
+
+impl NameFault {
+    /// Makes one for the names that a pattern means.
+    pub fn new(effect: NameEffect, of: impl Into<Spanned<String>>) -> Self {
+        NameFault { effect: effect.into(), of: of.into() }
     }
 }
 

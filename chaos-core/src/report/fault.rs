@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::line::Style;
 use crate::{
-    injector::Offer,
-    model::{FaultSpec, Phase, Quantity},
+    injector::{Offer, Unit},
+    model::{Phase, Quantity},
     plan::Plan,
     run::{
         Record,
@@ -47,15 +47,19 @@ pub(super) fn effect(record: &Record, part: &PartRecord) -> (Style, String) {
         return (Style::Unsure, text.into());
     };
     if effect.met == 0 {
-        return (Style::Unsure, effect.unit.met_none().into());
+        // Which names were asked for instead is what helps.
+        let instead = match effect.unit {
+            Unit::Queries if !effect.line.is_empty() => format!(": {}", effect.line),
+            _ => String::new(),
+        };
+        return (Style::Unsure, format!("{}{instead}", effect.unit.met_none()));
     }
     let mut text = effect.line.clone();
     if text.is_empty() {
         text = effect.unit.met(effect.met, effect.changed);
     }
     if let Some(added) = effect.delay {
-        let wanted = offer(&record.plan, &part.id)
-            .and_then(|o| o.ask.work.packets()?.specs.iter().find_map(FaultSpec::delays));
+        let wanted = offer(&record.plan, &part.id).and_then(|o| o.ask.work.delays());
         text += &match wanted {
             Some(wanted) => format!("; added {}, asked for {}", time(added), time(wanted)),
             None => format!("; added {}", time(added)),

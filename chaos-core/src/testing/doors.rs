@@ -25,7 +25,7 @@ impl Injector for World {
 
     fn handles(&self, action: &Action) -> bool {
         match action {
-            Action::Packets(_) | Action::Custom(_) => true,
+            Action::Packets(_) | Action::Names(_) | Action::Custom(_) => true,
             Action::Program(_) => false,
         }
     }

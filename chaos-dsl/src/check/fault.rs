@@ -24,7 +24,6 @@ use crate::{
 const OTHER_KINDS: &[(&str, bool)] = &[
     ("certificate", true),
     ("detach", true),
-    ("dns", false),
     ("drain", true),
     ("evict", true),
     ("flap", false),
@@ -38,12 +37,15 @@ const OTHER_KINDS: &[(&str, bool)] = &[
     ("restart", true),
 ];
 
+/// The word for what happens to queries for names.
+const DNS: &str = "dns";
+
 /// The word for what an injector of the harness does.
 const CUSTOM: &str = "custom";
 
 /// Lists the kinds that there are.
 fn kinds() -> String {
-    let kinds: Vec<&str> = FaultSpec::KINDS.into_iter().chain([CUSTOM]).collect();
+    let kinds: Vec<&str> = FaultSpec::KINDS.into_iter().chain([DNS, CUSTOM]).collect();
     format!("there is {}", super::join_words(&kinds))
 }
 
@@ -71,9 +73,11 @@ impl Checker {
 
     /// Checks what stands behind the `=` of a fault, or of a change that is written as one.
     pub(super) fn acting(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Acting> {
-        let acting = match statement.definition().first().is_some_and(|item| item.is_word(CUSTOM)) {
-            true => self.custom(statement, names),
-            false => self.packets(statement, names),
+        let family = statement.definition().first().and_then(Item::as_word).map(|word| word.text);
+        let acting = match family {
+            Some(CUSTOM) => self.custom(statement, names),
+            Some(DNS) => self.queries(statement, names),
+            _ => self.packets(statement, names),
         }?;
         self.counted(&acting.on)?;
         Some(acting)
@@ -245,7 +249,7 @@ impl Checker {
     }
 
     /// Checks what a fault is on where its kind is wrong, so that one look tells both mistakes.
-    fn rest_of_fault(&mut self, mut cursor: Cursor<'_, '_>, names: &Names) {
+    pub(super) fn rest_of_fault(&mut self, mut cursor: Cursor<'_, '_>, names: &Names) {
         while let Some(item) = cursor.take() {
             if item.is_word("on") {
                 self.selector(&mut cursor, names);
@@ -343,7 +347,7 @@ impl Checker {
             }
             word => {
                 let known = FaultSpec::KINDS.iter().copied().chain(OTHER_KINDS.iter().map(|(k, _)| *k));
-                let known = known.chain([CUSTOM]);
+                let known = known.chain([DNS, CUSTOM]);
                 match OTHER_KINDS.iter().find(|(k, _)| *k == word) {
                     Some((_, true)) => self.needs_cluster(kind.span, &format!("the fault `{word}`")),
                     Some((_, false)) => {

@@ -264,6 +264,12 @@ impl<'a> Cursor<'a> {
             return before.is_some_and(|item| item.is_symbol(Symbol::Colon) || item.is_word("port"))
                 && first.is_word("fault");
         }
+        // `with 10.0.0.1, fd71::2`.
+        let is_address = |item: &Item<'_>| matches!(item.kind, ItemKind::Address(..));
+        if matches!(self.nth(1).kind, Kind::Number | Kind::Address) && items.last().is_some_and(is_address) {
+            let before = items.iter().rev().find(|item| !is_address(item) && !item.is_symbol(Symbol::Comma));
+            return before.is_some_and(|item| item.is_word("with"));
+        }
         (first.is_word("tags") && value) || (first.is_word("hold") && self.nth_word(1) == Some("at"))
     }
 

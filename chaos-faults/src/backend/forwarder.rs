@@ -10,7 +10,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Direction, Done, Hold, Measured, Undo, Unit},
+    injector::{Direction, Done, Hold, Measured, PacketMatch, Undo, Unit},
     model::FaultSpec,
     trouble::{Kind, Trouble},
 };
@@ -24,7 +24,8 @@ use super::{
 use crate::{
     bpf::{Deadline, Device},
     forwarder::{
-        Counters, Forwarder, ForwarderError, TcxSteering,
+        Counters, Forwarder, ForwarderError, Shape, TcxSteering,
+        queries::{Asking, Tally},
         steering::{Entry, Steering, SteeringError},
     },
     netlink::{
@@ -49,6 +50,7 @@ struct Running {
     /// The set of filters that leads packets in, where no program does.
     slot: Option<u16>,
     counted: Counters,
+    tally: Tally,
 }
 
 /// Refuses interfaces that packets cannot be sent on past the queue.
@@ -122,6 +124,7 @@ impl Forwarders {
         own_pair::sweep(&ground.connection).await.map_err(failed)?;
         self.active.entry(undo.id.clone()).or_default();
         let specs = &packets(undo)?.specs;
+        let search = State::of(undo)?.search;
         // What comes later ends with the rest.
         let until = *self.until.entry(undo.id.clone()).or_insert_with(|| Deadline::after(undo.deadline));
         let mut seed = undo.offer.ask.seed;
@@ -134,8 +137,18 @@ impl Forwarders {
             let device = ground.device(interface.index).await?;
             // The newest rule is asked first, so the one for all the rest comes first.
             for portion in portions.iter().rev() {
-                let mut shape = shape::shape(specs)?;
-                shape.delay += portion.below;
+                let task = match undo.offer.ask.work.names() {
+                    Some(fault) => {
+                        let asking = Asking { fault: fault.clone(), search: search.clone() };
+                        Task::Queries(asking, portion.below)
+                    }
+                    None => {
+                        let mut shape = shape::shape(specs)?;
+                        shape.delay += portion.below;
+                        Task::Packets(shape)
+                    }
+                };
+                let answers = matches!(task, Task::Queries(..));
                 seed = seed.wrapping_add(1);
                 let running = match undo.offer.hold {
                     Hold::Kernel => {
@@ -143,13 +156,14 @@ impl Forwarders {
                         let hold = programs.get(key).ok_or_else(|| Trouble::unable("the program is gone"))?;
                         let steering = TcxSteering::new(hold, portion.matches.clone(), Some(until), mark);
                         let forwarder =
-                            start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
+                            start(device.clone(), *direction, task, Box::new(steering), seed).await?;
                         Running {
                             forwarder: Some(forwarder),
                             index: interface.index,
                             direction: *direction,
                             slot: None,
                             counted: Counters::default(),
+                            tally: Tally::default(),
                         }
                     }
                     Hold::Environment | Hold::Record => {
@@ -160,7 +174,7 @@ impl Forwarders {
                         let near = Arc::new(Mutex::new(None));
                         let steering = FilterSteering { near: Arc::clone(&near) };
                         let forwarder =
-                            start(device.clone(), *direction, shape, Box::new(steering), seed).await?;
+                            start(device.clone(), *direction, task, Box::new(steering), seed).await?;
                         let near = near.lock().unwrap_or_else(PoisonError::into_inner).take();
                         let near = near.ok_or_else(|| Trouble::unable("the forwarder has no way in"))?;
                         let slot = self.free_slot(interface.index, *direction)?;
@@ -171,9 +185,21 @@ impl Forwarders {
                             direction: *direction,
                             slot: Some(slot),
                             counted: Counters::default(),
+                            tally: Tally::default(),
                         });
                         let rules = filter::compile(&portion.matches, *direction).map_err(inexpressible)?;
                         let connection = &ground.connection;
+                        if answers {
+                            // They go with the pair.
+                            connection.ensure_clsact(near).await.map_err(failed)?;
+                            let all = filter::compile(&PacketMatch::default(), Direction::Ingress);
+                            let all = all.map_err(inexpressible)?;
+                            let back = Verdict::Receive(interface.index);
+                            connection
+                                .add_filters(near, Hook::Ingress, 0, &all, back)
+                                .await
+                                .map_err(failed)?;
+                        }
                         connection.ensure_clsact(interface.index).await.map_err(failed)?;
                         connection
                             .add_filters(
@@ -232,17 +258,17 @@ impl Forwarders {
             let Some(forwarder) = running.forwarder.take() else { continue };
             let gone = forwarder.device().index();
             let stopped = tokio::task::spawn_blocking(move || {
-                let counters = forwarder.counters();
+                let (counters, tally) = (forwarder.counters(), forwarder.tally());
                 match forwarder.stop() {
-                    Ok(last) => (last, None),
-                    Err(error) => (counters, Some(error)),
+                    Ok(last) => (last, read(&tally), None),
+                    Err(error) => (counters, read(&tally), Some(error)),
                 }
             })
             .await;
             match stopped {
-                Ok((counters, None)) => running.counted = counters,
-                Ok((counters, Some(error))) => {
-                    running.counted = counters;
+                Ok((counters, tally, None)) => (running.counted, running.tally) = (counters, tally),
+                Ok((counters, tally, Some(error))) => {
+                    (running.counted, running.tally) = (counters, tally);
                     // With the interface its steering is gone as well.
                     let there = match ground {
                         Some(ground) => ground.link(gone).await?.is_some(),
@@ -259,7 +285,7 @@ impl Forwarders {
                 }
             }
         }
-        let met = effect(specs_of(undo), all.as_deref().unwrap_or_default());
+        let met = measured(undo, all.as_deref().unwrap_or_default());
         if let Some(failure) = failure {
             self.active.insert(undo.id.clone(), all.unwrap_or_default());
             return Err(failure);
@@ -315,9 +341,10 @@ impl Forwarders {
         for running in running.iter_mut() {
             if let Some(forwarder) = &running.forwarder {
                 running.counted = forwarder.counters();
+                running.tally = read(&forwarder.tally());
             }
         }
-        effect(specs_of(undo), running)
+        measured(undo, running)
     }
 
     /// Says what leads packets of a fault into its forwarders and was taken away; `names` are those of the interfaces.
@@ -364,15 +391,26 @@ impl Forwarders {
     }
 }
 
+/// What one does.
+enum Task {
+    Packets(Shape),
+    /// What happens to queries, and by how much a fault below delays the same packets.
+    Queries(Asking, Duration),
+}
+
 /// Starts one on a thread that may wait for the kernel.
 async fn start(
     device: Device,
     direction: Direction,
-    shape: crate::forwarder::Shape,
+    task: Task,
     steering: Box<dyn Steering>,
     seed: u64,
 ) -> Result<Forwarder, Trouble> {
-    tokio::task::spawn_blocking(move || Forwarder::start(device, direction, shape, steering, seed))
+    let start = move || match task {
+        Task::Packets(shape) => Forwarder::start(device, direction, shape, steering, seed),
+        Task::Queries(asking, below) => Forwarder::start_queries(device, asking, below, steering, seed),
+    };
+    tokio::task::spawn_blocking(start)
         .await
         .map_err(|error| Trouble::unable(format!("the forwarder could not be started: {error}")))?
         .map_err(refused)
@@ -390,6 +428,54 @@ fn hook(direction: Direction) -> Hook {
     }
 }
 
+fn measured(undo: &Undo, all: &[Running]) -> Measured {
+    match undo.offer.ask.work.names() {
+        Some(_) => answered(all),
+        None => effect(specs_of(undo), all),
+    }
+}
+
+fn read(tally: &Mutex<Tally>) -> Tally {
+    tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Says what was done to queries.
+fn answered(all: &[Running]) -> Measured {
+    let mut tally = Tally::default();
+    all.iter().for_each(|running| tally.add(&running.tally));
+    let sum = |field: fn(&Counters) -> u64| all.iter().map(|running| field(&running.counted)).sum::<u64>();
+    let bypassed = sum(|counters| counters.bypassed);
+    let added = mean(all);
+    let mut line = tally.line(added);
+    for (count, what) in [
+        (sum(|counters| counters.overflow), "dropped {} packets because the queue was full"),
+        (bypassed, "let {} packets pass because the forwarder had stalled"),
+    ] {
+        if count > 0 {
+            line += &format!(", {}", what.replace("{}", &count.to_string()));
+        }
+    }
+    Measured {
+        seen: Some(tally.seen),
+        met: tally.meant,
+        changed: tally.changed,
+        bypassed,
+        delay: added,
+        line,
+        ..Measured::nothing(Unit::Queries)
+    }
+}
+
+/// Returns the delay that was added on average, where any was.
+fn mean(all: &[Running]) -> Option<Duration> {
+    let delayed = all.iter().map(|running| running.counted.delayed).sum::<u64>();
+    let total: f64 = all
+        .iter()
+        .map(|running| running.counted.mean_added_delay.as_secs_f64() * running.counted.delayed as f64)
+        .sum();
+    (delayed > 0).then(|| Duration::from_secs_f64(total / delayed as f64))
+}
+
 fn effect(specs: &[FaultSpec], all: &[Running]) -> Measured {
     let sum = |field: fn(&Counters) -> u64| all.iter().map(|running| field(&running.counted)).sum::<u64>();
     let (held, delayed) = (sum(|counters| counters.packets), sum(|counters| counters.delayed));
@@ -398,11 +484,7 @@ fn effect(specs: &[FaultSpec], all: &[Running]) -> Measured {
     let (queued, bypassed) = (sum(|counters| counters.queued), sum(|counters| counters.bypassed));
     let overtaking = sum(|counters| counters.overtaking);
     let met = held + bypassed;
-    let total: f64 = all
-        .iter()
-        .map(|running| running.counted.mean_added_delay.as_secs_f64() * running.counted.delayed as f64)
-        .sum();
-    let added = (delayed > 0).then(|| Duration::from_secs_f64(total / delayed as f64));
+    let added = mean(all);
     let done = |spec: &FaultSpec| match spec {
         FaultSpec::Delay { .. } => delayed,
         FaultSpec::Reorder { .. } => overtaking,

@@ -79,6 +79,9 @@ pub(crate) struct State {
     pub(crate) holder: Option<Holder>,
     /// The interfaces it is on, as they were.
     pub(crate) interfaces: Vec<Interface>,
+    /// The search domains of the place, for a fault of names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) search: Vec<String>,
 }
 
 impl State {
@@ -358,7 +361,8 @@ mod tests {
             let Err(refused) = Ground::open(&site, known).await else { panic!("{site:?} opens") };
             assert!(refused.help.is_some(), "{refused:?}");
             let own = Namespace::current().unwrap().inode();
-            let state = State { inode: own, cookie: None, mark: 1, holder: None, interfaces: vec![] };
+            let state =
+                State { inode: own, cookie: None, mark: 1, holder: None, interfaces: vec![], search: vec![] };
             assert!(Ground::find(&site, &state).await.is_err(), "{site:?}");
         }
     }

@@ -57,6 +57,13 @@ pub(super) fn is_from(frame: &[u8], address: [u8; 6]) -> bool {
     frame.get(OFFLOADS + 6..OFFLOADS + 12) == Some(&address[..])
 }
 
+/// Addresses the frame to an interface.
+pub(super) fn address_to(frame: &mut [u8], address: [u8; 6]) {
+    if let Some(to) = frame.get_mut(OFFLOADS..OFFLOADS + 6) {
+        to.copy_from_slice(&address);
+    }
+}
+
 /// Flips one bit behind the transport header, or none if nothing is behind it.
 pub(super) fn damage(frame: &mut [u8], choice: u64) -> bool {
     let Some(start) = payload_start(frame) else { return false };

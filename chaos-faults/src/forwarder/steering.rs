@@ -18,6 +18,9 @@ pub struct Entry {
     /// The interface they must be redirected to (its egress), in the same namespace. On ingress, held packets come back
     /// as what this interface receives, and must be led into the device's ingress from there.
     pub near: Device,
+    /// Whether the forwarder answers what the device sends: what comes back from `near` must be led into the device's ingress,
+    /// as for held packets of that direction.
+    pub answers: bool,
     /// The forwarder's sign of life, if [`Steering::wants_heartbeat`].
     pub heartbeat: Option<Heartbeat>,
 }
@@ -85,7 +88,7 @@ impl Steering for TcxSteering {
     }
 
     fn engage(&mut self, entry: &Entry) -> Result<(), SteeringError> {
-        if entry.direction == Direction::Ingress {
+        if entry.direction == Direction::Ingress || entry.answers {
             self.back = Some(return_link(&entry.near, &entry.device)?);
         }
         let heartbeat = entry.heartbeat.clone().ok_or("a forwarder without a heartbeat")?;

@@ -2,20 +2,21 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use super::ForwarderError;
 use super::frame;
 use super::own_pair::OwnPair;
+use super::queries::{self, Queries, Tally};
 use super::queue::Queue;
 use super::schedule::{Fate, Schedule};
 use super::shape::Shape;
 use super::socket::PacketSocket;
+use super::{ForwarderError, Task};
 use crate::bpf::action::{Heartbeat, monotonic_ns};
 use crate::bpf::{Device, Direction};
 use crate::priority;
@@ -73,6 +74,8 @@ pub(super) struct Meters {
     overflow: AtomicU64,
     unsent: AtomicU64,
     added_ns: AtomicU64,
+    /// What was asked for, where queries are what counts.
+    pub(super) tally: Arc<Mutex<Tally>>,
 }
 
 impl Meters {
@@ -101,14 +104,26 @@ fn add(meter: &AtomicU64, amount: u64) {
     meter.fetch_add(amount, Relaxed);
 }
 
+/// What decides about frames.
+enum Work {
+    /// Whatever happens to packets.
+    Packets(Box<Schedule>),
+    /// What happens to queries, and by how much a fault below delays each frame.
+    Queries(Box<Queries>, u64),
+}
+
 /// Everything the thread holds.
 pub(super) struct Worker {
     pair: OwnPair,
     arriving: PacketSocket,
     /// Where packets go on; nothing means back through the pair.
     leaving: Option<PacketSocket>,
-    schedule: Schedule,
+    work: Work,
     queue: Queue,
+    /// What only takes the time that a fault below asks for.
+    passing: Queue,
+    /// What goes back to its sender.
+    answers: Queue,
     /// When the last of those held so far is due.
     latest_due: u64,
     heartbeat: Option<Heartbeat>,
@@ -123,7 +138,7 @@ impl Worker {
     pub(super) fn open(
         device: &Device,
         direction: Direction,
-        shape: Shape,
+        task: Task,
         seed: u64,
         heartbeat: Option<Heartbeat>,
         meters: Arc<Meters>,
@@ -149,14 +164,22 @@ impl Worker {
             heartbeat.beat()?;
         }
         let near = pair.near.clone();
-        let queue = Queue::new(shape.limit_bytes);
-        let schedule = Schedule::new(shape, seed);
+        let (limit, work) = match task {
+            Task::Packets(shape) => (shape.limit_bytes, Work::Packets(Box::new(Schedule::new(shape, seed)))),
+            Task::Queries { asking, below } => {
+                let queries = Queries::new(asking, seed, Arc::clone(&meters.tally));
+                (Shape::default().limit_bytes, Work::Queries(Box::new(queries), below.as_nanos() as u64))
+            }
+        };
+        let [queue, passing, answers] = [(); 3].map(|()| Queue::new(limit));
         let worker = Self {
             pair,
             arriving,
             leaving,
-            schedule,
+            work,
             queue,
+            passing,
+            answers,
             latest_due: 0,
             heartbeat,
             next_beat: 0,
@@ -175,7 +198,9 @@ impl Worker {
                 self.beat(now);
             }
             self.release(now);
-            let next = self.queue.next_due().unwrap_or(u64::MAX).min(self.next_beat);
+            let queues = [&self.queue, &self.passing, &self.answers];
+            let due = queues.into_iter().filter_map(Queue::next_due).min();
+            let next = due.unwrap_or(u64::MAX).min(self.next_beat);
             match self.wait(next.saturating_sub(monotonic_ns())) {
                 Ok(Woken { stopping: true, .. }) => break,
                 Ok(Woken { arrived: true, .. }) => {
@@ -216,13 +241,23 @@ impl Worker {
     /// Sends everything that is due at `now`.
     fn release(&mut self, now: u64) {
         let out = self.leaving.as_ref().unwrap_or(&self.arriving);
+        // A query that the end of the fault lets go was not held for as long as was asked for.
+        let cut_short = now == u64::MAX && matches!(self.work, Work::Queries(..));
         while let Some((arrived, frame)) = self.queue.pop_due(now) {
             if out.send(&frame).is_err() {
                 add(&self.meters.unsent, 1);
                 continue;
             }
+            if cut_short {
+                continue;
+            }
             add(&self.meters.delayed, 1);
             add(&self.meters.added_ns, monotonic_ns().saturating_sub(arrived));
+        }
+        for (queue, way) in [(&mut self.passing, out), (&mut self.answers, &self.arriving)] {
+            while let Some((_, frame)) = queue.pop_due(now) {
+                add(&self.meters.unsent, way.send(&frame).is_err().into());
+            }
         }
     }
 
@@ -261,7 +296,14 @@ impl Worker {
         let (now, bytes) = (monotonic_ns(), frame::wire_bytes(frame));
         add(&self.meters.packets, 1);
         add(&self.meters.bytes, bytes);
-        match self.schedule.decide(now, bytes) {
+        let schedule = match &mut self.work {
+            Work::Packets(schedule) => schedule,
+            Work::Queries(queries, below) => {
+                let (fate, below) = (queries.decide(now, frame), *below);
+                return self.follow(fate, now, below, frame);
+            }
+        };
+        match schedule.decide(now, bytes) {
             Fate::Lost => add(&self.meters.lost, 1),
             Fate::Overflow => add(&self.meters.overflow, 1),
             Fate::Send { due, copy, damage, queued } => {
@@ -280,6 +322,29 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Worker {
+    /// Does with a frame what was decided about its query.
+    fn follow(&mut self, fate: queries::Fate, now: u64, below: u64, frame: &[u8]) {
+        let room = match fate {
+            queries::Fate::Drop => true,
+            queries::Fate::Pass => self.passing.push(now, now + below, frame),
+            // What the fault below adds is not this one's effect, nor how long a query waited for another one's delay.
+            queries::Fate::Hold(due, true) => self.queue.push(now + below, due + below, frame),
+            queries::Fate::Hold(due, false) => self.passing.push(now, due + below, frame),
+            queries::Fate::Answer(mut back, on) => {
+                if self.heartbeat.is_none() {
+                    // Filters hand on what the near end took for its own; a program has the device look again.
+                    frame::address_to(&mut back, self.pair.near_address);
+                }
+                // As far as to the server and back.
+                let there = self.answers.push(now, now + 2 * below, &back);
+                on.is_none_or(|on| self.passing.push(now, now + below, &on)) && there
+            }
+        };
+        add(&self.meters.overflow, (!room).into());
     }
 }
 

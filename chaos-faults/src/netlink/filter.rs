@@ -61,6 +61,8 @@ impl Hook {
 pub enum Verdict {
     /// They leave by another interface of the namespace instead (`mirred egress redirect`).
     Redirect(u32),
+    /// They are received by another interface of the namespace instead (`mirred ingress redirect`).
+    Receive(u32),
     /// They go to a class of the qdisc the filter hangs on.
     Class(Handle),
 }
@@ -254,10 +256,13 @@ fn u32_options(rule: &Rule, verdict: Verdict) -> Vec<TcOption> {
         u8::try_from(selector.keys.len()).expect("invariant: a rule has at most one key per header word");
     let outcome = match verdict {
         Verdict::Class(class) => TcFilterU32Option::ClassId(class.into()),
-        Verdict::Redirect(target) => {
+        Verdict::Redirect(target) | Verdict::Receive(target) => {
             let mut mirror = TcMirror::default();
             mirror.generic.action = TcActionType::Stolen;
-            mirror.eaction = TcMirrorActionType::EgressRedir;
+            mirror.eaction = match verdict {
+                Verdict::Receive(_) => TcMirrorActionType::IngressRedir,
+                _ => TcMirrorActionType::EgressRedir,
+            };
             mirror.ifindex = target;
             let mut action = TcAction::default();
             action.attributes = vec![

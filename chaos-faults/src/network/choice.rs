@@ -30,6 +30,8 @@ pub(crate) struct Terrain {
     pub(crate) interfaces: Option<Vec<Interface>>,
     /// The faults on the same object that hold packets by then.
     pub(crate) layers: Vec<Layer>,
+    /// How many connections to the port of DNS over TLS are open there.
+    pub(crate) encrypted: usize,
 }
 
 /// Splits an ask among mechanisms, best first, and says why not others.
@@ -57,6 +59,9 @@ pub(crate) fn choose(
         return Err(Trouble::unable("it changes packets, and nothing else"));
     };
     let choice = Choice { ask, packets, abilities, holding, only, terrain };
+    if ask.work.names().is_some() {
+        return Ok(vec![choice.of_queries()?]);
+    }
     let (mut programmed, mut shaped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let mut because = Vec::new();
     for spec in &packets.specs {
@@ -111,6 +116,36 @@ impl Choice<'_> {
         let shapers: Vec<_> =
             order.iter().copied().filter(|mechanism| *mechanism != Mechanism::Tcx).collect();
         self.one_of(&shapers, specs, because)
+    }
+
+    /// Has the forwarder do what happens to queries.
+    fn of_queries(&self) -> Result<Offer, Trouble> {
+        let hold = self.judge(Mechanism::Forwarder, &[]).map_err(|denied| {
+            let message = format!("no backend can do `{}` here: {}", self.ask.work, denied.message);
+            Trouble { message, ..denied }
+        })?;
+        let redirect = match hold {
+            Hold::Kernel => "a BPF program (TCX link) redirects",
+            Hold::Agent | Hold::Environment | Hold::Record => "filters (clsact, u32, mirred) redirect",
+        };
+        let mut does = vec![format!(
+            "{} in what it sends to port 53 over UDP and TCP, which {redirect} to user space; all else goes on at once",
+            self.ask.work
+        )];
+        if self.terrain.encrypted > 0 {
+            does.push(format!(
+                "{} connections to port 853 (DNS over TLS) are open there: their queries cannot be seen and are left alone, as \
+                 are those over HTTPS",
+                self.terrain.encrypted
+            ));
+        }
+        if self.abilities.in_place {
+            does.push(IN_PLACE.into());
+        }
+        let undoes = undoes(Mechanism::Forwarder, hold);
+        let because = Vec::new();
+        let ask = self.ask.clone();
+        Ok(Offer { backend: Mechanism::Forwarder.name().into(), ask, hold, does, undoes, because })
     }
 
     /// Takes the first mechanism that does all of these.
@@ -249,21 +284,26 @@ impl Choice<'_> {
         if mechanism == Mechanism::Forwarder && self.abilities.in_place {
             does.push(IN_PLACE.into());
         }
-        let undoes = match (mechanism, hold) {
-            (Mechanism::Nft, _) => {
-                "closes the socket, and its table with it, which also end with the agent".into()
-            }
-            (_, Hold::Kernel) => "closes the link, which also ends with the agent, however it dies".into(),
-            (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record) => {
-                "removes its own filters and its own pair of interfaces".into()
-            }
-            (_, Hold::Agent | Hold::Environment | Hold::Record) => {
-                format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT)
-            }
-        };
+        let undoes = undoes(mechanism, hold);
         let work = Work::Packets(Packets { specs, ..self.packets.clone() });
         let ask = Ask { work, ..self.ask.clone() };
         Offer { backend: mechanism.name().into(), ask, hold, does, undoes, because }
+    }
+}
+
+/// Says how what a mechanism does is undone.
+fn undoes(mechanism: Mechanism, hold: Hold) -> String {
+    match (mechanism, hold) {
+        (Mechanism::Nft, _) => {
+            "closes the socket, and its table with it, which also end with the agent".into()
+        }
+        (_, Hold::Kernel) => "closes the link, which also ends with the agent, however it dies".into(),
+        (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record) => {
+            "removes its own filters and its own pair of interfaces".into()
+        }
+        (_, Hold::Agent | Hold::Environment | Hold::Record) => {
+            format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT)
+        }
     }
 }
 

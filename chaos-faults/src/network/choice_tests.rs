@@ -229,7 +229,7 @@ fn on(terrain: &Terrain, specs: &[FaultSpec], missing: &[&str]) -> Result<String
 
 #[test]
 fn what_an_interface_would_refuse_is_given_to_the_next() {
-    let terrain = |interface| Terrain { interfaces: Some(vec![interface]), layers: vec![] };
+    let terrain = |interface| Terrain { interfaces: Some(vec![interface]), layers: vec![], encrypted: 0 };
     let with = |qdisc| terrain(Interface { qdiscs: vec![qdisc], ..interface("eth0") });
     let foreign = with(root("fq", crate::netlink::Handle::qdisc(1)));
     assert_eq!(on(&foreign, &[DELAY], &[]).unwrap(), "forwarder");
@@ -264,7 +264,7 @@ fn what_stands_there_by_then_decides_as_well() {
         mechanism,
         plain,
     };
-    let below = |layer| Terrain { interfaces: None, layers: vec![layer] };
+    let below = |layer| Terrain { interfaces: None, layers: vec![layer], encrypted: 0 };
     let ms = Some(Duration::from_millis(10));
     let by_netem = below(link(Mechanism::Netem, ms));
     // The queue that does both is netem, also for a limit.

@@ -222,8 +222,8 @@ fn asks(server: &DnsServer, hosts: &[(&str, &[&str])], order: Order) -> Place {
 }
 
 #[tokio::test]
-async fn http_finds_its_server_through_dns_for_as_long_as_the_answer_lives() {
-    for (ttl, lookups) in [(60, 1), (0, 3)] {
+async fn http_with_fresh_connections_asks_for_its_server_each_time_however_long_the_answer_lives() {
+    for (ttl, lookups) in [(60, 3), (0, 3)] {
         let web = Server::start(|_, _| answer("200 OK", "")).await;
         let dns = DnsServer::start(move |query, _| {
             let v4 = query.queries[0].query_type() == RecordType::A;
