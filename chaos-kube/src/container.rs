@@ -74,6 +74,20 @@ fn of_status(status: &ContainerStatus) -> Option<State> {
     stuck.then(|| State::Stuck { reason, message: waiting.message.clone().unwrap_or_default() })
 }
 
+/// Returns the name of an agent's container that lives in a pod, or is about to, and was there before the one of this name; any where
+/// there is none of this name.
+///
+/// The API server appends containers one by one, so of two runs that come at the same time exactly one finds the other ahead of it.
+pub(crate) fn ahead<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let all = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    let names = all.map(|container| container.name.as_str()).take_while(|other| *other != name);
+    let mut agents = names.filter(|other| other.starts_with(NAME));
+    agents.find(|other| match state(pod, other) {
+        State::Starting | State::Running => true,
+        State::Stuck { .. } | State::Ended { .. } => false,
+    })
+}
+
 /// Returns what would help a container that cannot be started.
 pub(crate) fn remedy(reason: &str, image: &str) -> String {
     match reason {
@@ -95,6 +109,33 @@ mod tests {
     fn pod(state: Value) -> Pod {
         let status = json!({ "name": "a", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
         serde_json::from_value(json!({ "status": { "ephemeralContainerStatuses": [status] } })).unwrap()
+    }
+
+    #[test]
+    fn the_agent_that_came_first_is_ahead_until_it_ends() {
+        let running = json!({ "running": { "startedAt": null } });
+        let ended = json!({ "terminated": { "exitCode": 0 } });
+        let stuck = json!({ "waiting": { "reason": "ErrImagePull" } });
+        let pod = |states: &[(&str, &Value)]| -> Pod {
+            let statuses: Vec<Value> = states.iter().map(|(name, state)| {
+                json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state })
+            }).collect();
+            // One that has no status yet.
+            let names = states.iter().map(|(name, _)| *name).chain(["chaos-agent-new"]);
+            let containers: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
+            serde_json::from_value(json!({
+                "spec": { "containers": [], "ephemeralContainers": containers },
+                "status": { "ephemeralContainerStatuses": statuses },
+            }))
+            .unwrap()
+        };
+        let two = pod(&[("debugger", &running), ("chaos-agent-a", &running), ("chaos-agent-b", &running)]);
+        assert_eq!(ahead(&two, "chaos-agent-a"), None, "somebody's shell is no agent");
+        assert_eq!(ahead(&two, "chaos-agent-b"), Some("chaos-agent-a"));
+        assert_eq!(ahead(&two, "not added yet"), Some("chaos-agent-a"));
+        let over = pod(&[("chaos-agent-a", &ended), ("chaos-agent-b", &stuck)]);
+        assert_eq!(ahead(&over, "chaos-agent-new"), None);
+        assert_eq!(ahead(&over, "not added yet"), Some("chaos-agent-new"), "it is about to start");
     }
 
     #[test]

@@ -13,20 +13,20 @@ use chaos_core::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api,
-    api::{AttachParams, AttachedProcess, Patch, PatchParams},
+    Api, ResourceExt as _,
+    api::{AttachParams, AttachedProcess, ListParams, Patch, PatchParams},
     runtime::wait::await_condition,
 };
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, copy, duplex},
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
     Link,
     container::{self, State},
-    environment,
+    environment, pod, query,
 };
 
 /// How long the container may take to run, its image included.
@@ -34,6 +34,9 @@ const START: Duration = Duration::from_secs(25);
 
 /// After which silence either side acts on its own: an API server that is busy for a moment takes no fault away.
 const SILENCE: Duration = Duration::from_secs(4);
+
+/// How much later than after its silence an agent without a runner has put things back, has ended, and is seen to have.
+const MARGIN: Duration = Duration::from_secs(3);
 
 /// How long an agent that is ending may take to put things back, until its state is known.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -59,8 +62,26 @@ impl PodTransport {
         PodTransport { link, image: image.into() }
     }
 
-    /// Adds the container and waits until it runs.
-    async fn add(&self, pods: &Api<Pod>, of: &ObjectId, name: &str) -> Result<(), Trouble> {
+    /// Waits until no agent of another run is ahead of this one in the pod: one whose runner was killed is about to end. Returns the pod
+    /// as it was last seen.
+    async fn alone(&self, of: &ObjectId, name: &str, mut pod: Pod) -> Result<Pod, Trouble> {
+        let started = Instant::now();
+        while let Some(other) = container::ahead(&pod, name) {
+            if started.elapsed() > SILENCE + MARGIN {
+                let message =
+                    format!("another run is on {of}: its agent runs there in the container `{other}`");
+                return Err(Trouble::unable(message).with_help(
+                    "wait until it has ended, or end it with `chaos stop` on the machine that it was started from",
+                ));
+            }
+            sleep(LOOK).await;
+            pod = environment::running(&self.link, of).await?;
+        }
+        Ok(pod)
+    }
+
+    /// Adds the container and waits until it runs; returns the pod with it.
+    async fn add(&self, pods: &Api<Pod>, of: &ObjectId, name: &str) -> Result<Pod, Trouble> {
         let patch = Patch::Strategic(container::patch(name, &self.image));
         let parameters = PatchParams::default();
         let added = pods.patch_ephemeral_containers(&of.name, &parameters, &patch);
@@ -85,7 +106,7 @@ impl PodTransport {
             return Err(Trouble::absent(format!("{of} went while its agent started")));
         };
         match container::state(&pod, name) {
-            State::Running => Ok(()),
+            State::Running => Ok(pod),
             State::Stuck { reason, message } => {
                 Err(Trouble::unable(format!("the agent cannot start in {of}: {reason}: {message}"))
                     .with_help(container::remedy(&reason, &self.image)))
@@ -108,11 +129,14 @@ impl Transport for PodTransport {
         let Site::Agent { of } = site else {
             return Err(Trouble::unable("an agent in a pod acts nowhere else"));
         };
-        environment::running(&self.link, of).await?;
+        let name = format!("{}{:08x}", container::NAME, number());
+        // Before the pod is touched, and again for who came at the same time.
+        let pod = environment::running(&self.link, of).await?;
+        self.alone(of, &name, pod).await?;
         let client = self.link.client().await?;
         let pods = environment::api(&client, of)?;
-        let name = format!("{}{:08x}", container::NAME, number());
-        self.add(&pods, of, &name).await?;
+        let pod = self.add(&pods, of, &name).await?;
+        let pod = self.alone(of, &name, pod).await?;
         let parameters = AttachParams::default()
             .container(&name)
             .stdin(true)
@@ -132,7 +156,8 @@ impl Transport for PodTransport {
         let (arrived, output) = duplex(BUFFER);
         let cut = watch::Sender::new(false);
         tokio::spawn(carry(process, to_send, arrived, cut.subscribe()));
-        let grip = Arc::new(PodGrip { pods, of: of.clone(), name, cut });
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+        let grip = Arc::new(PodGrip { pods, of: of.clone(), name, node, cut });
         Ok(Started { input: Box::new(input), output: Box::new(output), grip })
     }
 
@@ -196,6 +221,8 @@ struct PodGrip {
     pods: Api<Pod>,
     of: ObjectId,
     name: String,
+    /// The node that the pod runs on.
+    node: String,
     /// Ends the connection.
     cut: watch::Sender<bool>,
 }
@@ -204,20 +231,24 @@ impl PodGrip {
     /// Waits until the container has ended; nothing where that is not seen in time.
     async fn ended(&self) -> Option<String> {
         let looked = async {
+            // As it was while it was being deleted.
+            let mut leaving = None;
             loop {
                 match self.pods.get_opt(&self.of.name).await {
-                    Ok(None) => return format!("{} is gone", self.of),
+                    Ok(None) => return self.deleted(leaving.as_ref()).await,
                     Ok(Some(pod)) if pod.metadata.uid != self.of.uid => {
-                        return format!("{} was replaced", self.of);
+                        return format!("{} was deleted, and another pod has its name now", self.of);
                     }
                     Ok(Some(pod)) => {
-                        if let State::Ended { code, message } = container::state(&pod, &self.name) {
-                            let words = if message.is_empty() {
-                                String::new()
-                            } else {
-                                format!(", saying `{message}`")
-                            };
-                            return format!("its container ended with code {code}{words}");
+                        let state = container::state(&pod, &self.name);
+                        let is_leaving = pod.metadata.deletion_timestamp.is_some();
+                        match state {
+                            State::Ended { .. } if is_leaving => return self.deleted(Some(&pod)).await,
+                            State::Ended { code, message } => return ended_with(code, &message),
+                            State::Starting | State::Running | State::Stuck { .. } if is_leaving => {
+                                leaving = Some(pod);
+                            }
+                            State::Starting | State::Running | State::Stuck { .. } => {}
                         }
                     }
                     // The agent goes by its own silence, whether or not the API server answers.
@@ -228,6 +259,42 @@ impl PodGrip {
         };
         timeout(FAREWELL, looked).await.ok()
     }
+
+    /// Says that the pod was deleted, and which one its owner made in its place, where that can be seen.
+    async fn deleted(&self, leaving: Option<&Pod>) -> String {
+        let successor = match leaving {
+            Some(pod) => self.successor(pod).await,
+            None => None,
+        };
+        match successor {
+            Some(name) => format!("{} was deleted, and pod `{name}` replaces it", self.of),
+            None => format!("{} was deleted", self.of),
+        }
+    }
+
+    /// Returns the name of a pod with the same owner and labels that was made since this one was deleted.
+    async fn successor(&self, pod: &Pod) -> Option<String> {
+        let meta = &pod.metadata;
+        let owner = pod::owner(meta)?;
+        // What is written there is when its time is over.
+        let grace =
+            Duration::from_secs(meta.deletion_grace_period_seconds.unwrap_or_default().try_into().ok()?);
+        let deleted = meta.deletion_timestamp.as_ref()?.0.checked_sub(grace).ok()?;
+        let labels: Vec<String> =
+            pod.labels().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let params = ListParams::default().labels(&labels.join(",")).limit(query::PAGE);
+        let alike = self.pods.list(&params).await.ok()?;
+        let is_new = |other: &&Pod| {
+            let made = other.metadata.creation_timestamp.as_ref();
+            pod::owner(&other.metadata) == Some(owner) && made.is_some_and(|made| made.0 >= deleted)
+        };
+        alike.items.iter().find(is_new).map(|pod| pod.name_any())
+    }
+}
+
+fn ended_with(code: i32, message: &str) -> String {
+    let words = if message.is_empty() { String::new() } else { format!(", saying `{message}`") };
+    format!("its container ended with code {code}{words}")
 }
 
 #[async_trait]
@@ -244,7 +311,12 @@ impl Grip for PodGrip {
         let ended = self.ended().await;
         self.cut.send_replace(true);
         ended.unwrap_or_else(|| {
-            format!("its container `{}` was not seen to end within {} s", self.name, FAREWELL.as_secs())
+            format!(
+                "nothing was heard of its container `{}` for {} s: look whether the API server answers and the node `{}` is ready",
+                self.name,
+                FAREWELL.as_secs(),
+                self.node
+            )
         })
     }
 }

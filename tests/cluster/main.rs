@@ -8,7 +8,9 @@
 
 mod deaths;
 mod doctor;
+mod outages;
 mod pods;
 mod refused;
 mod rights;
+mod rivals;
 mod shop;

@@ -8,15 +8,34 @@ use crate::shop::Shop;
 
 const ACCOUNT: &str = "tester";
 
-/// Runs a scenario as the service account, with these manifests as its only rights.
-fn run_as(shop: &Shop, manifests: &str, file: &str) -> Ended {
-    // What was allowed before goes first.
-    let name = format!("{ACCOUNT}-{}", shop.namespace);
-    shop.kubectl(&["delete", "clusterrole,clusterrolebinding", &name, "--ignore-not-found"]);
-    shop.kubectl(&["-n", &shop.namespace, "delete", "role,rolebinding", &name, "--ignore-not-found"]);
+/// Makes a service account, and the file `account.kubeconfig` with its token.
+pub(crate) fn account(shop: &Shop, name: &str) {
+    shop.kubectl(&["-n", &shop.namespace, "create", "serviceaccount", name]);
+    let token = shop.kubectl(&["-n", &shop.namespace, "create", "token", name]);
+    let config = shop.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("kubectl prints JSON");
+    config["users"][0]["user"] = serde_json::json!({ "token": token });
+    shop.chaos.file("account.kubeconfig", config.to_string());
+}
+
+/// Gives the service account the rights of these manifests.
+pub(crate) fn allow(shop: &Shop, manifests: &str) {
     let rights = shop.chaos.file("rights.yaml", manifests);
     let rights = shop.chaos.path().join(rights).display().to_string();
     shop.kubectl(&["apply", "-f", &rights]);
+}
+
+/// Takes all rights from the service account.
+pub(crate) fn withdraw(shop: &Shop, name: &str) {
+    shop.kubectl(&["delete", "clusterrole,clusterrolebinding", name, "--ignore-not-found"]);
+    shop.kubectl(&["-n", &shop.namespace, "delete", "role,rolebinding", name, "--ignore-not-found"]);
+}
+
+/// Runs a scenario as the service account, with these manifests as its only rights.
+fn run_as(shop: &Shop, name: &str, manifests: &str, file: &str) -> Ended {
+    // What was allowed before goes first.
+    withdraw(shop, name);
+    allow(shop, manifests);
     shop.start_as("account.kubeconfig", &["run", file]).end()
 }
 
@@ -24,19 +43,14 @@ fn run_as(shop: &Shop, manifests: &str, file: &str) -> Ended {
 fn the_printed_role_is_enough_and_none_of_it_is_too_much() {
     let Some(shop) = Shop::or_skip() else { return };
     let name = format!("{ACCOUNT}-{}", shop.namespace);
-    shop.kubectl(&["-n", &shop.namespace, "create", "serviceaccount", &name]);
-    let token = shop.kubectl(&["-n", &shop.namespace, "create", "token", &name]);
-    let config = shop.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
-    let mut config: serde_json::Value = serde_json::from_str(&config).expect("kubectl prints JSON");
-    config["users"][0]["user"] = serde_json::json!({ "token": token });
-    shop.chaos.file("account.kubeconfig", config.to_string());
+    account(&shop, &name);
 
     let short =
         [("baseline 5s", "baseline 1s"), ("hold     10s", "hold     2s"), ("watch    5s", "watch    1s")];
     let file = shop.scenario("delay.chaos", &short);
     let printed =
         shop.start(&["rbac", &file, "--account", &name, "--namespace", &shop.namespace]).end().exits(0);
-    let whole = run_as(&shop, &printed.stdout, &file);
+    let whole = run_as(&shop, &name, &printed.stdout, &file);
     assert_eq!(whole.record()["restoration"]["state"], "restored", "{whole}");
     assert!(whole.record()["parts"][0]["state"] == "reverted", "nothing was injected: {whole}");
 
@@ -56,7 +70,7 @@ fn the_printed_role_is_enough_and_none_of_it_is_too_much() {
             };
             let mut manifests = printed.stdout.replace(rule, &without);
             manifests = manifests.replace("rules:\n\n---", "rules: []\n---");
-            let ended = run_as(&shop, &manifests, &file);
+            let ended = run_as(&shop, &name, &manifests, &file);
             let named =
                 ended.said(&format!("cannot {verb} resource")) || ended.said(&format!("{verb} {resource}"));
             assert!(
@@ -68,5 +82,5 @@ fn the_printed_role_is_enough_and_none_of_it_is_too_much() {
     }
     assert!(left_out >= 10, "{left_out}: {printed}");
     fs::remove_file(shop.chaos.path().join("account.kubeconfig")).expect("the token is gone");
-    shop.kubectl(&["delete", "clusterrole,clusterrolebinding", &name]);
+    withdraw(&shop, &name);
 }

@@ -78,6 +78,7 @@ pub(crate) fn unsound(experiment: &Experiment, error: Trouble) -> PlanError {
 pub(crate) fn failed(error: &PlanError, sources: &SourceMap) -> Exit {
     render::at(sources, &error.remark());
     match error {
+        PlanError::Inventory { trouble, .. } if trouble.is_denied() => Exit::NotPermitted,
         PlanError::Denied { denied, .. } if denied.is_denied() => Exit::NotPermitted,
         PlanError::Denied { .. } | PlanError::Radius { .. } | PlanError::Inventory { .. } => Exit::Refused,
         PlanError::Unsound(_) => Exit::BadInput,
