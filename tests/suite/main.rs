@@ -8,6 +8,7 @@ mod bad_luck;
 mod changes;
 mod commands;
 mod container;
+mod dns;
 mod documentation;
 mod eval;
 mod forms;
