@@ -83,6 +83,7 @@ enum Task {
 #[derive(Debug)]
 pub struct Forwarder {
     device: Device,
+    near: u32,
     steering: Box<dyn Steering>,
     engaged: bool,
     meters: Arc<Meters>,
@@ -159,8 +160,15 @@ impl Forwarder {
         let near = ready.recv().unwrap_or_else(|_| {
             Err(setup("start a thread", io::Error::other("the thread ended before it was ready")))
         })?;
-        let mut forwarder =
-            Self { device, steering, engaged: false, meters, running: Some(running), thread: Some(thread) };
+        let mut forwarder = Self {
+            device,
+            near: near.index(),
+            steering,
+            engaged: false,
+            meters,
+            running: Some(running),
+            thread: Some(thread),
+        };
         let entry = Entry { device: forwarder.device.clone(), direction, near, heartbeat, answers };
         // From here on dropping the forwarder cleans up.
         forwarder.engaged = true;
@@ -181,6 +189,11 @@ impl Forwarder {
     /// Returns the device whose packets are held.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Returns the index of the interface that packets are led to.
+    pub fn near(&self) -> u32 {
+        self.near
     }
 
     /// Returns whether the thread that holds packets still runs.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chaos_tests::{Chaos, Ended, Network, is_stage, root_or_skip, scenario::machine, slot};
+use chaos_tests::{Chaos, Ended, Network, is_stage, root_or_skip, scenario::machine, slot, without_tcx};
 use nix::sys::signal::Signal;
 
 const LATENCY: (&str, &str) = ("    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n", "");
@@ -71,6 +71,64 @@ fn the_filters_that_somebody_removes() {
         filters,
         "the filters that lead packets into its queue on interface `eth0` were removed",
     );
+}
+
+#[test]
+fn filters_that_somebody_puts_before_them() {
+    let filter = "tc filter add dev eth0 parent c4a0: prio 1 protocol ip u32 match u32 0 0 flowid c4a0:1";
+    lost("bandwidth 1mbit on box", "tbf", filter, "or others put before them");
+}
+
+/// The same with a forwarder behind filters, as on a kernel without programs on interfaces.
+fn lost_behind_filters(meddle: impl FnOnce(&Network), said: &str) {
+    if !root_or_skip() {
+        return;
+    }
+    let network = Network::new();
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let changes = [("delay 20ms on box", "delay 30ms on box to 10.88.0.2"), LATENCY, LONGER];
+    let file = chaos.file("machine.chaos", machine(&network.name, &changes));
+    let arguments = ["run", file.as_str(), "--backend", "forwarder"];
+    let mut command = chaos.command(&arguments);
+    without_tcx(&mut command);
+    let mut running = chaos.start_prepared(command, arguments.join(" "));
+    assert!(
+        running.reaches(|what| is_stage(what, "hold")),
+        "the fault was never in place: {}",
+        running.end()
+    );
+    std::thread::sleep(Duration::from_secs(1));
+    meddle(&network);
+    running.end().exits(4).says(said).keeps_quiet_about("matched no traffic");
+    chaos.call(&["restore"]).exits(0).says("nothing to do");
+}
+
+#[test]
+fn the_hook_of_a_forwarder_that_somebody_removes() {
+    let removed = "the filters on interface `eth0` that lead packets into it were removed";
+    lost_behind_filters(|network| network.in_box("tc qdisc del dev eth0 clsact"), removed);
+}
+
+#[test]
+fn filters_that_somebody_puts_before_those_of_a_forwarder() {
+    let filter = "tc filter add dev eth0 egress prio 1 protocol ip u32 match u32 0 0 flowid 1:1";
+    lost_behind_filters(
+        |network| network.in_box(filter),
+        "others put filters on interface `eth0` before those",
+    );
+}
+
+#[test]
+fn the_interfaces_of_a_forwarder_that_somebody_removes() {
+    let remove = |network: &Network| {
+        let listed = std::process::Command::new("ip").args(["-n", &network.name, "-o", "link"]).output();
+        let listed = String::from_utf8(listed.expect("`ip` runs").stdout).unwrap();
+        let near = listed.split_whitespace().find(|word| word.starts_with("chaos") && word.contains('@'));
+        let near = near.unwrap_or_else(|| panic!("there is no interface of a forwarder: {listed}"));
+        network.in_box(&format!("ip link del {}", near.split('@').next().unwrap()));
+    };
+    lost_behind_filters(remove, "the interface that packets of `eth0` are led to was removed");
 }
 
 #[test]

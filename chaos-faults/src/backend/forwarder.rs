@@ -49,6 +49,8 @@ struct Running {
     direction: Direction,
     /// The set of filters that leads packets in, where no program does.
     slot: Option<u16>,
+    /// The priorities of others' filters that were asked before those already.
+    ahead: Vec<u16>,
     counted: Counters,
     tally: Tally,
 }
@@ -162,6 +164,7 @@ impl Forwarders {
                             index: interface.index,
                             direction: *direction,
                             slot: None,
+                            ahead: Vec::new(),
                             counted: Counters::default(),
                             tally: Tally::default(),
                         }
@@ -178,17 +181,23 @@ impl Forwarders {
                         let near = near.lock().unwrap_or_else(PoisonError::into_inner).take();
                         let near = near.ok_or_else(|| Trouble::unable("the forwarder has no way in"))?;
                         let slot = self.free_slot(interface.index, *direction)?;
+                        let connection = &ground.connection;
+                        connection.ensure_clsact(interface.index).await.map_err(failed)?;
+                        let there =
+                            connection.filters(interface.index, hook(*direction)).await.map_err(failed)?;
+                        let ahead =
+                            there.iter().filter(|filter| filter.is_ahead()).map(|filter| filter.priority);
                         // On the list first, so that a revert finds what is half there.
                         self.active.entry(undo.id.clone()).or_default().push(Running {
                             forwarder: Some(forwarder),
                             index: interface.index,
                             direction: *direction,
                             slot: Some(slot),
+                            ahead: ahead.collect(),
                             counted: Counters::default(),
                             tally: Tally::default(),
                         });
                         let rules = filter::compile(&portion.matches, *direction).map_err(inexpressible)?;
-                        let connection = &ground.connection;
                         if answers {
                             // They go with the pair.
                             connection.ensure_clsact(near).await.map_err(failed)?;
@@ -200,7 +209,6 @@ impl Forwarders {
                                 .await
                                 .map_err(failed)?;
                         }
-                        connection.ensure_clsact(interface.index).await.map_err(failed)?;
                         connection
                             .add_filters(
                                 interface.index,
@@ -356,11 +364,22 @@ impl Forwarders {
         names: &(dyn Fn(u32) -> String + Sync),
     ) -> Result<Option<String>, Trouble> {
         let all = self.active.get(&undo.id).map(Vec::as_slice).unwrap_or_default();
-        let all: Vec<_> =
-            all.iter().map(|running| (running.index, running.direction, running.slot)).collect();
-        for (index, direction, slot) in all {
+        let all: Vec<_> = all
+            .iter()
+            .map(|running| {
+                let near = running.forwarder.as_ref().map(Forwarder::near);
+                (running.index, running.direction, running.slot, running.ahead.clone(), near)
+            })
+            .collect();
+        for (index, direction, slot, ahead, near) in all {
             if ground.link(index).await?.is_none() {
                 continue;
+            }
+            if let Some(near) = near
+                && ground.link(near).await?.is_none()
+            {
+                let name = names(index);
+                return Ok(Some(format!("the interface that packets of `{name}` are led to was removed")));
             }
             let Some(slot) = slot else {
                 if !programs.is_attached((index, direction)).map_err(super::ground::bpf_failed)? {
@@ -373,10 +392,15 @@ impl Forwarders {
                 Err(error) if error.is_absent() || error.raw_os_error() == Some(libc::EINVAL) => Vec::new(),
                 filters => filters.map_err(failed)?,
             };
+            let name = names(index);
             if !filters.iter().any(|filter| filter.slot() == Some(slot)) {
                 return Ok(Some(format!(
-                    "the filters on interface `{}` that lead packets into it were removed",
-                    names(index)
+                    "the filters on interface `{name}` that lead packets into it were removed"
+                )));
+            }
+            if filters.iter().any(|filter| filter.is_ahead() && !ahead.contains(&filter.priority)) {
+                return Ok(Some(format!(
+                    "others put filters on interface `{name}` before those that lead packets into it"
                 )));
             }
         }

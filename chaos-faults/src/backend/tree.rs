@@ -224,7 +224,7 @@ impl Trees {
                 }
                 if !filters.contains(&number) {
                     return Ok(Some(format!(
-                        "the filters that lead packets into its queue on interface `{name}` were removed"
+                        "the filters that lead packets into its queue on interface `{name}` were removed, or others put before them"
                     )));
                 }
             }

@@ -86,6 +86,11 @@ impl Filter {
         self.slot().is_some()
     }
 
+    /// Tells whether it is asked before all of ours, and is none of them.
+    pub fn is_ahead(&self) -> bool {
+        self.priority < OWN_PRIORITY
+    }
+
     /// Returns which set of filters it is of; none where it is none of ours.
     pub fn slot(&self) -> Option<u16> {
         let slot = self.priority.checked_sub(OWN_PRIORITY)? / 2;

@@ -107,12 +107,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns the numbers of the branches of the own tree that filters lead packets into.
+    /// Returns the numbers of the branches of the own tree that filters lead packets into; none of them where somebody's own
+    /// filters are asked before them.
     ///
     /// # Errors
     /// As [`Connection::filters`].
     pub async fn branches_with_filters(&self, index: u32) -> Result<BTreeSet<u8>, NetlinkError> {
         let filters = self.filters(index, Hook::Qdisc(Handle::OWN_ROOT)).await?;
+        if filters.iter().any(filter::Filter::is_ahead) {
+            return Ok(BTreeSet::new());
+        }
         Ok(filters
             .iter()
             .filter_map(filter::Filter::slot)
