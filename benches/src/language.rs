@@ -75,7 +75,9 @@ fn measure(options: &Options, claims: &mut Claims) -> Result<(), Failure> {
         short_ones.iter().for_each(|(_, text)| consume(compile(text)));
     });
     let from_disk = speed(options.rounds, bytes, || {
-        short_ones.iter().for_each(|(path, _)| consume(chaos_dsl::compile_file(path, &[]).experiments.len()));
+        short_ones.iter().for_each(|(path, _)| {
+            consume(chaos_dsl::compile_file(path, &chaos_dsl::Given::default()).experiments.len())
+        });
     });
     claims.aim("parse", rounds(&parsed, " MB/s"), ">= 20 MB/s", middle(&parsed) >= 20.0);
     claims.figure("parse and check", rounds(&both, " MB/s"));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chaos::dsl::Given;
 use chaos_core::report::{FORMATS, Format};
 use clap::{
     Args, Parser, Subcommand, ValueEnum, ValueHint,
@@ -94,6 +95,16 @@ pub(crate) struct Settings {
     /// Set a parameter to another value within its range; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Let the file read from another folder than its own, with `use` and `trust`; may be given several times
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) include: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// Returns what the file is given.
+    pub(crate) fn given(&self) -> Given {
+        Given { set: self.set.clone(), include: self.include.clone() }
+    }
 }
 
 /// How `check`, `plan` and `doctor` print.

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use chaos::Scenario;
+use chaos::{Scenario, dsl::Given};
 use chaos_core::model::Experiment;
 
 use crate::{exit_code::Exit, render};
 
 /// Compiles every file; prints all there is to say of all of them, and stops if there is an error anywhere.
-pub(crate) fn compile(files: &[PathBuf], set: &[String]) -> Result<Vec<Scenario>, Exit> {
+pub(crate) fn compile(files: &[PathBuf], given: &Given) -> Result<Vec<Scenario>, Exit> {
     let mut good = true;
     let mut scenarios = Vec::new();
     for path in files {
-        let scenario = Scenario::read(path, set);
+        let scenario = Scenario::read(path, given);
         render::diagnostics(&scenario.compiled.diagnostics, &scenario.compiled.sources);
         good &= scenario.compiled.is_ok();
         scenarios.push(scenario);
@@ -21,8 +21,8 @@ pub(crate) fn compile(files: &[PathBuf], set: &[String]) -> Result<Vec<Scenario>
 }
 
 /// Compiles one file.
-pub(crate) fn compile_one(file: &Path, set: &[String]) -> Result<Scenario, Exit> {
-    let mut scenarios = compile(&[file.to_owned()], set)?;
+pub(crate) fn compile_one(file: &Path, given: &Given) -> Result<Scenario, Exit> {
+    let mut scenarios = compile(&[file.to_owned()], given)?;
     scenarios.pop().ok_or(Exit::BadInput)
 }
 

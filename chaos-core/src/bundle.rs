@@ -23,5 +23,6 @@ mod read;
 pub mod samples;
 mod write;
 
+pub(crate) use read::MOST_RECORD;
 pub use read::{LoadError, load};
 pub use write::{Folder, keep};

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod judge;
 pub mod model;
 pub mod non_empty;
+pub mod ordinary;
 pub mod outcome;
 pub mod place;
 pub mod plan;

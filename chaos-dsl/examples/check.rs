@@ -5,7 +5,7 @@ use std::path::Path;
 fn main() -> std::process::ExitCode {
     let mut good = true;
     for file in std::env::args().skip(1) {
-        let compiled = chaos_dsl::compile_file(Path::new(&file), &[]);
+        let compiled = chaos_dsl::compile_file(Path::new(&file), &chaos_dsl::Given::default());
         for diagnostic in &compiled.diagnostics {
             let mut text = String::new();
             let report = chaos_dsl::diagnostic::Report::new(diagnostic, &compiled.sources);

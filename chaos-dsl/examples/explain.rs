@@ -6,7 +6,7 @@ use chaos_core::{explain::explain, run::Policy};
 
 fn main() -> std::process::ExitCode {
     for file in std::env::args().skip(1) {
-        let compiled = chaos_dsl::compile_file(Path::new(&file), &[]);
+        let compiled = chaos_dsl::compile_file(Path::new(&file), &chaos_dsl::Given::default());
         if !compiled.is_ok() {
             eprintln!("{file} has errors; see the example `check`");
             return std::process::ExitCode::FAILURE;

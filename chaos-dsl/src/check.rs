@@ -44,6 +44,7 @@ use chaos_core::{
 
 use crate::{
     codes::Code,
+    confined::{Confined, Given},
     diagnostic::{Cause, Diagnostic, MAX_DIAGNOSTICS},
     source::SourceMap,
     suggest,
@@ -94,18 +95,21 @@ impl Compiled {
     }
 }
 
-/// Checks a file and all that it uses; `set` holds `NAME=VALUE` for its parameters.
-pub fn compile_file(path: &Path, set: &[String]) -> Compiled {
+/// Checks a file and all that it uses.
+///
+/// What it names (other scenarios, certificates) must be below its own folder, or one that is [given](Given::include).
+pub fn compile_file(path: &Path, given: &Given) -> Compiled {
     let mut sources = SourceMap::new();
-    let (files, out) = load::from_path(path, &mut sources);
-    check(sources, &files, out, set)
+    let confined = Confined::to(path, &given.include);
+    let (files, out) = load::from_path(path, &confined, &mut sources);
+    check(sources, &files, out, &given.set, Some(confined))
 }
 
 /// Checks a text that uses no other file; `name` is what messages call it.
 pub fn compile(name: &str, text: &str, set: &[String]) -> Compiled {
     let mut sources = SourceMap::new();
     let (files, out) = load::from_text(name, text, &mut sources);
-    check(sources, &files, out, set)
+    check(sources, &files, out, set, None)
 }
 
 fn check(
@@ -113,6 +117,7 @@ fn check(
     files: &[chaos_core::span::FileId],
     mut out: Vec<Diagnostic>,
     set: &[String],
+    confined: Option<Confined>,
 ) -> Compiled {
     let (mut experiments, mut search) = (Vec::new(), None);
     let mut trees = Vec::new();
@@ -138,6 +143,7 @@ fn check(
             probing: false,
             variables: Vec::new(),
             folders,
+            confined,
         };
         let mut shared = Vec::new();
         for statement in used.iter().flat_map(|t| &t.statements) {
@@ -282,6 +288,8 @@ struct Checker {
     variables: Vec<each::Variable>,
     /// The folder of each file, which paths in it are relative to.
     folders: Vec<(chaos_core::span::FileId, PathBuf)>,
+    /// Where files may be that it names; none where it stands in no file.
+    confined: Option<Confined>,
 }
 
 impl Checker {

@@ -23,6 +23,7 @@
 
 pub mod check;
 pub mod codes;
+mod confined;
 pub mod diagnostic;
 pub mod eval;
 pub mod parse;
@@ -35,6 +36,7 @@ pub mod words;
 
 pub use check::{Asked, Compiled, compile, compile_file};
 pub use codes::Code;
+pub use confined::Given;
 pub use diagnostic::{Diagnostic, Severity};
 pub use parse::{Parsed, parse};
 pub use print::{format, print};

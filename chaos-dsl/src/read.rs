@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use chaos_core::ordinary;
+
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 
@@ -24,7 +26,27 @@ pub fn read_limited(path: &Path) -> Result<String, Box<Diagnostic>> {
         Diagnostic::new(Code::UnreadableFile, format!("cannot read `{name}`: {error}"))
             .help("check the path and its permissions")
     };
+    // What is no ordinary file may keep a reader waiting, and whoever named it on the command line may want that.
     let file = File::open(path).map_err(|e| Box::new(unreadable(e)))?;
+    read_open(path, file)
+}
+
+/// Reads an ordinary file as [`read_limited`] does, and nothing else: never a pipe or a device, nor what a link leads to. `shown` is
+/// what messages call it.
+pub(crate) fn read_ordinary(path: &Path, shown: &Path) -> Result<String, Box<Diagnostic>> {
+    let file = ordinary::open(path, MAX_FILE_BYTES as u64).map_err(|error| {
+        let message = format!("cannot read `{}`: {error}", shown.display());
+        Box::new(Diagnostic::new(Code::UnreadableFile, message))
+    })?;
+    read_open(shown, file)
+}
+
+fn read_open(path: &Path, file: File) -> Result<String, Box<Diagnostic>> {
+    let name = path.display();
+    let unreadable = |error: std::io::Error| {
+        Diagnostic::new(Code::UnreadableFile, format!("cannot read `{name}`: {error}"))
+            .help("check the path and its permissions")
+    };
     let metadata = file.metadata().map_err(|e| Box::new(unreadable(e)))?;
     if metadata.is_dir() {
         return Err(Box::new(

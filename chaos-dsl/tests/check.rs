@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeSet, fs};
 
 use chaos_dsl::{
-    Code, Compiled, compile, compile_file,
+    Code, Compiled, Given, compile, compile_file,
     diagnostic::{MAX_DIAGNOSTICS, Report},
 };
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -38,7 +38,7 @@ fn each_mistake_is_told_once_with_place_and_fix() {
     settings("../../tests/corpus/check/snapshots").bind(|| {
         insta::glob!("../../tests/corpus/check", "*.chaos", |path| {
             let name = path.file_name().unwrap().to_str().unwrap();
-            let compiled = compile_file(Path::new(&format!("{CORPUS}{name}")), &[]);
+            let compiled = compile_file(Path::new(&format!("{CORPUS}{name}")), &Given::default());
             insta::assert_snapshot!(render(&compiled));
             let mut wrong = wrong.borrow_mut();
             if !compiled.experiments.is_empty() || compiled.diagnostics.is_empty() {
@@ -142,7 +142,7 @@ fn an_error_is_not_lost_behind_many_warnings() {
     text.push_str(&fs::read_to_string("../scenarios/loss.chaos").unwrap());
     let path = folder.path().join("main.chaos");
     fs::write(&path, text).unwrap();
-    let compiled = compile_file(&path, &[]);
+    let compiled = compile_file(&path, &Given::default());
     assert!(!compiled.is_ok() && compiled.experiments.is_empty(), "{}", render(&compiled));
     assert!(compiled.diagnostics.iter().any(|d| d.message.contains("dely")), "{}", render(&compiled));
     assert!(compiled.diagnostics.len() <= MAX_DIAGNOSTICS);
@@ -156,7 +156,7 @@ fn scenarios_compile_and_are_laid_out_canonically() {
         if path.extension().is_none_or(|e| e != "chaos") {
             continue;
         }
-        let compiled = compile_file(&path, &[]);
+        let compiled = compile_file(&path, &Given::default());
         assert!(compiled.is_ok(), "{}", render(&compiled));
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(chaos_dsl::format(&text).unwrap(), text, "{} is not canonical", path.display());
@@ -239,7 +239,7 @@ fn the_scenarios_of_the_project_leave_nothing_to_remark() {
     for file in std::fs::read_dir("../scenarios").unwrap() {
         let path = file.unwrap().path();
         let reported: Vec<String> =
-            compile_file(&path, &[]).remarks().into_iter().map(|r| r.remark.message).collect();
+            compile_file(&path, &Given::default()).remarks().into_iter().map(|r| r.remark.message).collect();
         assert!(reported.is_empty(), "{}: {reported:#?}", path.display());
     }
 }

@@ -206,7 +206,7 @@ experiment "own" {
 }
 "#;
     std::fs::write(&file, text).unwrap();
-    let compiled = chaos_dsl::compile_file(&file, &[]);
+    let compiled = chaos_dsl::compile_file(&file, &chaos_dsl::Given::default());
     assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
     let experiment = &compiled.experiments[0];
     let injected = |name: &str| !experiment.timeline.held(name).is_zero();
@@ -222,7 +222,7 @@ experiment "own" {
     // Another timeline may take them.
     let steps = "timeline { baseline 10s, inject gone, hold 30s, rollback, watch 10s }";
     std::fs::write(&file, text.replace("duration 30s", steps)).unwrap();
-    let compiled = chaos_dsl::compile_file(&file, &[]);
+    let compiled = chaos_dsl::compile_file(&file, &chaos_dsl::Given::default());
     assert!(compiled.is_ok(), "{:#?}", compiled.diagnostics);
     assert!(explain(&compiled.experiments[0]).contains("experiment: far, beside, lossy."));
 }

@@ -8,7 +8,7 @@ use chaos_core::{
     series::Search,
     trouble::Trouble,
 };
-use chaos_dsl::{Compiled, Diagnostic};
+use chaos_dsl::{Compiled, Diagnostic, Given};
 
 /// A file of experiments, compiled with some of its parameters set.
 ///
@@ -18,7 +18,7 @@ use chaos_dsl::{Compiled, Diagnostic};
 /// use chaos::{Scenario, Worlds, core::search::SearchRecord};
 ///
 /// # async fn searched() -> Result<SearchRecord, Box<dyn std::error::Error>> {
-/// let scenario = Scenario::read("breaking-point.chaos".as_ref(), &[]);
+/// let scenario = Scenario::read("breaking-point.chaos".as_ref(), &Given::default());
 /// let mut search = scenario.search("runs".as_ref(), 7)?;
 /// search.drive(|level| scenario.at(level), &Worlds::usual(), |_, _| {}).await?;
 /// # Ok(search.into_record())
@@ -28,23 +28,23 @@ use chaos_dsl::{Compiled, Diagnostic};
 pub struct Scenario {
     /// Its path as given.
     pub path: PathBuf,
-    /// What was set, as `NAME=VALUE`.
-    pub set: Vec<String>,
+    /// What it was given: values of parameters, and folders that it may read from.
+    pub given: Given,
     /// What it was compiled to; only a file without errors has experiments.
     pub compiled: Compiled,
 }
 
 impl Scenario {
     /// Compiles a file and all that it uses; what is wrong with it is in `compiled`.
-    pub fn read(path: &Path, set: &[String]) -> Scenario {
-        let compiled = chaos_dsl::compile_file(path, set);
-        Scenario { path: path.to_owned(), set: set.to_vec(), compiled }
+    pub fn read(path: &Path, given: &Given) -> Scenario {
+        let compiled = chaos_dsl::compile_file(path, given);
+        Scenario { path: path.to_owned(), given: given.clone(), compiled }
     }
 
     /// Returns a fingerprint of the file, of all that it uses, and of what is set.
     pub fn fingerprint(&self) -> String {
         let texts = self.compiled.sources.files().map(|(_, file)| file.text.as_str());
-        let parts = texts.chain(self.set.iter().map(String::as_str));
+        let parts = texts.chain(self.given.set.iter().map(String::as_str));
         fingerprint::text(parts.flat_map(|part| part.bytes().chain([0])))
     }
 
@@ -88,9 +88,9 @@ impl Scenario {
             return Err(NoExperiment::Changed);
         }
         let asked = self.asked().map_err(NoExperiment::Trouble)?;
-        let mut set = self.set.clone();
-        set.push(format!("{}={level}", asked.question.param()));
-        let mut compiled = chaos_dsl::compile_file(&self.path, &set);
+        let mut given = self.given.clone();
+        given.set.push(format!("{}={level}", asked.question.param()));
+        let mut compiled = chaos_dsl::compile_file(&self.path, &given);
         match compiled.experiments.is_empty() {
             false => Ok(compiled.experiments.swap_remove(0)),
             true => Err(NoExperiment::Errors(compiled.diagnostics)),
@@ -99,7 +99,8 @@ impl Scenario {
 
     /// Returns whether the file, or one that it uses, is no longer what was compiled.
     fn changed(&self) -> bool {
-        let now = chaos_dsl::compile_file(&self.path, &[]);
+        let given = Given { set: Vec::new(), ..self.given.clone() };
+        let now = chaos_dsl::compile_file(&self.path, &given);
         let texts = |compiled: &Compiled| -> Vec<String> {
             compiled.sources.files().map(|(_, file)| file.text.to_string()).collect()
         };

@@ -44,7 +44,7 @@ experiment "a slow queue" {
 fn scenario(folder: &Path, text: &str) -> (Scenario, Worlds) {
     let path = folder.join("queue.chaos");
     std::fs::write(&path, text).expect("there is room for a file");
-    let scenario = Scenario::read(&path, &[]);
+    let scenario = Scenario::read(&path, &chaos::dsl::Given::default());
     assert!(scenario.compiled.is_ok(), "{:#?}", scenario.compiled.diagnostics);
     let worlds = Worlds::wired(|experiment| {
         let queue = Arc::new(Queue::default());

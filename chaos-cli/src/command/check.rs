@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Check) -> Exit {
     let mut exit = Exit::Passed;
     let mut checked = Vec::new();
     for path in &args.files {
-        let compiled = chaos_dsl::compile_file(path, &args.settings.set);
+        let compiled = chaos_dsl::compile_file(path, &args.settings.given());
         if !compiled.is_ok() {
             exit = Exit::BadInput;
         }

@@ -6,7 +6,7 @@ use crate::{args::Explain, exit_code::Exit, render, scenario};
 
 /// Says each experiment of a file in plain sentences.
 pub(crate) fn run(args: &Explain) -> Exit {
-    let scenario = match scenario::compile_one(&args.file, &args.settings.set) {
+    let scenario = match scenario::compile_one(&args.file, &args.settings.given()) {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Judge) -> Exit {
 
 fn judged(args: &Judge) -> Result<(Finished, PathBuf, Option<Scenario>), Exit> {
     let scenario =
-        args.with.as_deref().map(|file| scenario::compile_one(file, &args.settings.set)).transpose()?;
+        args.with.as_deref().map(|file| scenario::compile_one(file, &args.settings.given())).transpose()?;
     let folder = find(&args.run, &args.out)?;
     let mut finished = bundle::load(&folder).map_err(|error| {
         render::error(&error.to_string(), error.help().as_deref());

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Command};
 
+use chaos::dsl::Given;
 use chaos_core::model::outside::{Outside, Started, Starter};
 use chaos_lab::{Lab, LabEvent, Programs, shell};
 
@@ -13,13 +14,13 @@ const LABS: &str = "labs";
 /// Makes a lab, or goes into one.
 pub(crate) fn run(args: &args::Lab, state: &Path) -> Exit {
     match args {
-        args::Lab::Up { file, settings, allow_exec } => up(file, &settings.set, *allow_exec, state),
+        args::Lab::Up { file, settings, allow_exec } => up(file, &settings.given(), *allow_exec, state),
         args::Lab::Shell { host, command } => enter(host, command, state),
     }
 }
 
-fn up(file: &Path, set: &[String], allow_exec: bool, state: &Path) -> Exit {
-    let scenario = match scenario::compile_one(file, set) {
+fn up(file: &Path, given: &Given, allow_exec: bool, state: &Path) -> Exit {
+    let scenario = match scenario::compile_one(file, given) {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };

@@ -18,7 +18,7 @@ use crate::{
 
 /// Shows what a run would do.
 pub(crate) fn run(args: &args::Plan) -> Exit {
-    let scenario = match scenario::compile_one(&args.file, &args.planning.settings.set) {
+    let scenario = match scenario::compile_one(&args.file, &args.planning.settings.given()) {
         Ok(scenario) => scenario,
         Err(exit) => return exit,
     };

@@ -6,7 +6,7 @@ use crate::{args::Rbac, exit_code::Exit, render, scenario};
 
 /// Prints the least rights that the experiments of some files take in a cluster.
 pub(crate) fn run(args: &Rbac) -> Exit {
-    let scenarios = match scenario::compile(&args.files, &args.settings.set) {
+    let scenarios = match scenario::compile(&args.files, &args.settings.given()) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };

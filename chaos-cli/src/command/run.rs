@@ -20,7 +20,7 @@ use crate::{args::Run, exit_code::Exit, render, scenario, world};
 
 /// Runs the experiments of all files, one after another.
 pub(crate) fn run(args: &Run, state: &Path) -> Exit {
-    let scenarios = match scenario::compile(&args.files, &args.planning.settings.set) {
+    let scenarios = match scenario::compile(&args.files, &args.planning.settings.given()) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };

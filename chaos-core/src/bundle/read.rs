@@ -1,7 +1,6 @@
 //! Reading the folder of a run.
 
 use std::{
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
@@ -11,6 +10,7 @@ use serde::Deserialize;
 use super::samples::{self, SampleError};
 use crate::{
     judge::Samples,
+    ordinary,
     report::json,
     run::{Finished, event::SCHEMA_VERSION},
 };
@@ -47,6 +47,14 @@ pub enum LoadError {
         path: PathBuf,
         /// What is wrong with it.
         error: serde_json::Error,
+    },
+    /// A probe has a name that no scenario can give it.
+    #[error("`{}` speaks of a probe `{probe}`, which is no name", .path.display())]
+    Name {
+        /// The record.
+        path: PathBuf,
+        /// The name.
+        probe: String,
     },
     /// The samples of a probe are not there.
     #[error("the samples of probe `{probe}` are missing: there is no `{}`", .path.display())]
@@ -92,7 +100,7 @@ impl LoadError {
             LoadError::Record { error, .. } if error.is_eof() => {
                 "its end is missing: take it from a whole copy"
             }
-            LoadError::Record { .. } => "take it from an unchanged copy",
+            LoadError::Record { .. } | LoadError::Name { .. } => "take it from an unchanged copy",
             LoadError::Missing { .. } | LoadError::CutOff { .. } => {
                 "without every sample there is no verdict: take the folder from a whole copy"
             }
@@ -101,6 +109,11 @@ impl LoadError {
         Some(help.into())
     }
 }
+
+/// The largest record that is read, in bytes.
+pub(crate) const MOST_RECORD: u64 = 256 << 20;
+/// The largest file of samples, in bytes: a day at 1,000 each second.
+const MOST_SAMPLES: u64 = 16 << 30;
 
 /// The first thing that is read of a record.
 #[derive(Deserialize)]
@@ -111,7 +124,7 @@ struct Versioned {
 /// Reads the record and the samples that a run has left in a folder, and makes sure that nothing of them is missing.
 pub fn load(folder: &Path) -> Result<Finished, LoadError> {
     let path = folder.join("record.json");
-    let text = match fs::read_to_string(&path) {
+    let text = match ordinary::read(&path, MOST_RECORD) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let begun = folder.join("journal.jsonl").is_file();
@@ -135,8 +148,12 @@ pub fn load(folder: &Path) -> Result<Finished, LoadError> {
     let mut all = Samples::new();
     for probe in &record.probes {
         let (probe, taken) = (&probe.probe, probe.samples);
+        // What is no name could lead out of the folder.
+        if !probe.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) {
+            return Err(LoadError::Name { path: folder.join("record.json"), probe: probe.clone() });
+        }
         let path = folder.join("samples").join(format!("{probe}.csv"));
-        let file = match File::open(&path) {
+        let file = match ordinary::open(&path, MOST_SAMPLES) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(LoadError::Missing { probe: probe.clone(), path });

@@ -11,6 +11,7 @@ use super::{Carrier, Order, Part};
 use crate::{
     bundle,
     model::{Experiment, Quantity},
+    ordinary,
     outcome::{NotRun, Verdict, result},
     plan::seed,
     report::{Reported, Subject},
@@ -80,7 +81,7 @@ impl Search {
     pub fn resume(folder: &Path, question: &Question, scenario: &str) -> Result<Search, Trouble> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let path = folder.join(JOURNAL);
-        let text = fs::read_to_string(&path).map_err(|error| {
+        let text = ordinary::read(&path, bundle::MOST_RECORD).map_err(|error| {
             Trouble::absent(format!(
                 "`{}` is not the folder of a search: {JOURNAL}: {error}",
                 folder.display()

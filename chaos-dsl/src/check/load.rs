@@ -6,8 +6,9 @@ use chaos_core::span::{FileId, Span};
 
 use crate::{
     codes::Code,
+    confined::Confined,
     diagnostic::Diagnostic,
-    read::{MAX_FILE_BYTES, read_limited, too_large},
+    read::{MAX_FILE_BYTES, read_limited, read_ordinary, too_large},
     source::SourceMap,
 };
 
@@ -15,8 +16,12 @@ use crate::{
 const MAX_FILES: usize = 64;
 
 /// Reads a file and what it uses; returns the files with those used first and the file itself last.
-pub(super) fn from_path(path: &Path, sources: &mut SourceMap) -> (Vec<FileId>, Vec<Diagnostic>) {
-    let mut loader = Loader { sources, order: Vec::new(), done: Vec::new(), out: Vec::new() };
+pub(super) fn from_path(
+    path: &Path,
+    confined: &Confined,
+    sources: &mut SourceMap,
+) -> (Vec<FileId>, Vec<Diagnostic>) {
+    let mut loader = Loader { sources, confined, order: Vec::new(), done: Vec::new(), out: Vec::new() };
     match read_limited(path) {
         Ok(text) => {
             let id = loader.sources.add(path.display().to_string(), text);
@@ -45,6 +50,7 @@ pub(super) fn from_text(name: &str, text: &str, sources: &mut SourceMap) -> (Vec
 
 struct Loader<'s> {
     sources: &'s mut SourceMap,
+    confined: &'s Confined,
     order: Vec<FileId>,
     done: Vec<PathBuf>,
     out: Vec<Diagnostic>,
@@ -76,7 +82,16 @@ impl Loader<'_> {
                     .push(Diagnostic::new(Code::TooMuch, message).at(span, "").help("merge some of them"));
                 return;
             }
-            match read_limited(&target) {
+            let text = match self.confined.find(&target) {
+                Err(error) => Err(Box::new(elsewhere(&used, &error))),
+                // What is no scenario is not read: a mistake in it would be shown with its text.
+                Ok(real) if real.extension().is_none_or(|extension| extension != "chaos") => {
+                    let message = format!("`{used}` is no scenario: its name does not end in `.chaos`");
+                    Err(Box::new(Diagnostic::new(Code::UnreadableFile, message)))
+                }
+                Ok(real) => read_ordinary(&real, &target),
+            };
+            match text {
                 Ok(text) => {
                     let id = self.sources.add(target.display().to_string(), text);
                     stack.push(target_identity.clone());
@@ -90,12 +105,26 @@ impl Loader<'_> {
                     if !span.is_none() {
                         error = error.at(span, "used here");
                     }
-                    self.out.push(error.help("paths are relative to the file that uses them"));
+                    if error.help.is_none() {
+                        error = error.help("paths are relative to the file that uses them");
+                    }
+                    self.out.push(error);
                 }
             }
         }
         self.order.push(id);
     }
+}
+
+/// Refuses a file that is outside of the folders that may be read.
+pub(super) fn elsewhere(named: &str, error: &std::io::Error) -> Diagnostic {
+    let help = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "keep it beside the first file or below, or allow its folder with `--include DIR`"
+        }
+        _ => "check the path and its permissions",
+    };
+    Diagnostic::new(Code::UnreadableFile, format!("`{named}` cannot be read: {error}")).help(help)
 }
 
 /// The paths that a text uses, with their places.

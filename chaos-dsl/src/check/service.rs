@@ -1,5 +1,7 @@
 //! Probes of TLS and gRPC servers, and commands.
 
+use std::path::Path;
+
 use chaos_core::{
     model::{
         ProbeKind,
@@ -55,7 +57,20 @@ impl Checker {
         }
         let path = self.take_string(cursor, "the file's path in quotes")?;
         let folder = self.folders.iter().find(|(file, _)| *file == path.span.file).map(|(_, folder)| folder);
-        let beside = folder.map_or_else(|| path.value.clone(), |f| f.join(&path.value).display().to_string());
+        let mut beside =
+            folder.map_or_else(|| path.value.clone(), |f| f.join(&path.value).display().to_string());
+        // A text that stands in no file has no folder to be confined to.
+        if let (Some(confined), Some(_)) = (&self.confined, folder) {
+            match confined.find(Path::new(&beside)) {
+                // Whoever reads it follows no link any more.
+                Ok(real) if Path::new(&beside).is_symlink() => beside = real.display().to_string(),
+                Ok(_) => {}
+                Err(error) => {
+                    self.out.push(super::load::elsewhere(&path.value, &error).at(path.span, ""));
+                    return None;
+                }
+            }
+        }
         Some(Trust::File(Spanned::new(beside, path.span)))
     }
 }

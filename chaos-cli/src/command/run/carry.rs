@@ -52,7 +52,9 @@ impl<'a> Session<'a> {
 
     /// Returns what the command line sets, as it would be written again.
     pub(super) fn set(&self) -> String {
-        self.scenario.set.iter().map(|set| format!(" --set {set}")).collect()
+        let given = &self.scenario.given;
+        let set = given.set.iter().map(|set| format!(" --set {set}"));
+        set.chain(given.include.iter().map(|folder| format!(" --include {}", folder.display()))).collect()
     }
 
     /// Returns the worst end of a run.
