@@ -15,7 +15,7 @@ use chaos_dsl::{Compiled, Diagnostic, Given};
 /// A file with `search` is compiled anew for each level:
 ///
 /// ```no_run
-/// use chaos::{Scenario, Worlds, core::search::SearchRecord};
+/// use chaos::{Scenario, Worlds, core::search::SearchRecord, dsl::Given};
 ///
 /// # async fn searched() -> Result<SearchRecord, Box<dyn std::error::Error>> {
 /// let scenario = Scenario::read("breaking-point.chaos".as_ref(), &Given::default());
