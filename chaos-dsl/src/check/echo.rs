@@ -139,9 +139,9 @@ fn same_name(out: &mut Vec<Diagnostic>) {
             continue;
         };
         match first.get(&name).and_then(|at| kept.get_mut(*at)) {
-            Some(told) => {
-                if let (Some(span), true) = (diagnostic.place(), told.secondary.len() < MOST_PLACES) {
-                    told.secondary.push(Label { span, message: "and here".into() });
+            Some(earlier) => {
+                if let (Some(span), true) = (diagnostic.place(), earlier.secondary.len() < MOST_PLACES) {
+                    earlier.secondary.push(Label { span, message: "and here".into() });
                 }
             }
             None => {
