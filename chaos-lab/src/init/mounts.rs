@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 
-use super::place;
+use super::reason::place;
 use crate::address::{HostLayout, Layout};
 use crate::protocol::BringUpError;
 use crate::resolver::Names;

@@ -1,9 +1,12 @@
-//! Why something could not be made: in words for people, and as a kind to decide by.
+//! Why something could not be made: in words for people, as a kind to decide by, and as the error of a lab or of one host.
 
 use std::{fmt::Display, io};
 
 use chaos_core::trouble::Kind;
 use nix::errno::Errno;
+
+use crate::address::HostLayout;
+use crate::protocol::BringUpError;
 
 /// What was answered to an attempt.
 pub(super) trait Reason: Display {
@@ -36,4 +39,13 @@ impl Reason for rtnetlink::Error {
             _ => Kind::Unable,
         }
     }
+}
+
+pub(super) fn place(what: &str, reason: impl Reason) -> BringUpError {
+    BringUpError::Place { what: what.to_owned(), reason: reason.to_string(), kind: reason.kind() }
+}
+
+pub(super) fn host_error(host: &HostLayout, what: &str, reason: impl Reason) -> BringUpError {
+    let kind = reason.kind();
+    BringUpError::Host { host: host.name.clone(), what: what.to_owned(), reason: reason.to_string(), kind }
 }
