@@ -110,7 +110,7 @@ async fn repeat(
         "{} runs, fault held by {backend}{busy}; since the observation that breaches",
         gone.len()
     ));
-    claims.figure("until the runner tells that it aborts", spread(&tripped));
+    claims.figure("until the runner reports that it aborts", spread(&tripped));
     let met = quantile(&gone, 0.99) < AIM;
     claims.aim("until the first packet passes", spread(&gone), "p99 < 20 ms", met);
     claims.figure("until the revert is confirmed by reading back", spread(&reverted));

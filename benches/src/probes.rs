@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options, assert: bool) -> ExitCode {
     claims.finish(measured)
 }
 
-/// Plays the client: the probe engine as a run uses it, its samples reduced to what oha tells too.
+/// Plays the client: the probe engine as a run uses it, its samples reduced to what oha reports too.
 pub(crate) fn client(url: &str, rate: &str, seconds: &str) -> Result<(), Failure> {
     let (rate, seconds): (f64, u64) = (rate.parse()?, seconds.parse()?);
     // At full speed the schedule is far ahead of what can be done, and the limit decides, as in an overloaded run.
@@ -352,7 +352,7 @@ fn read_oha(result: Told, output: &Output) -> Result<Told, Failure> {
     };
     let at = |name: &str| reported["latencyPercentiles"][name].as_f64().unwrap_or(f64::NAN) * 1e3;
     let requests = sum("statusCodeDistribution");
-    // Those under way when time is up are cut off by design, and are no failures.
+    // Those under way when time is up are cut off by design and do not count as failures.
     let failed = reported["errorDistribution"]
         .as_object()
         .into_iter()

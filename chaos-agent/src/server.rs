@@ -41,7 +41,7 @@ pub struct Stop {
     pub left: Vec<String>,
 }
 
-/// Serves one runner until it says goodbye, falls silent, breaks off or garbles, or until `stop` says why; then takes back
+/// Serves one runner until it says goodbye, falls silent, breaks off or garbles, or until `stop` says why; then reverts
 /// everything that is still in place.
 ///
 /// `furnish` makes the host once the runner has greeted and said what it wants the injectors to be set to.

@@ -18,7 +18,7 @@ use crate::{
 /// between, and several at once. It bounds the time of each call.
 ///
 /// # Errors
-/// A [`Trouble`] whose kind tells a missing right from something that is wrong: the first ends a run as not permitted, the second
+/// A [`Trouble`] whose kind distinguishes a missing right from something that is wrong: the first ends a run as not permitted, the second
 /// as refused. An error of `down` makes a run not restored.
 #[async_trait]
 pub trait Environment: Send + Sync {

@@ -17,13 +17,13 @@ pub fn open(path: &Path, most: u64) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(|error| {
         match error.raw_os_error() {
-            Some(libc::ELOOP) => io::Error::other("it is a link, and no ordinary file"),
+            Some(libc::ELOOP) => io::Error::other("it is a link, not an ordinary file"),
             _ => error,
         }
     })?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no ordinary file"));
+        return Err(io::Error::other("it is not an ordinary file"));
     }
     if metadata.len() > most {
         return Err(too_large(metadata.len(), most));
@@ -60,14 +60,14 @@ mod tests {
         assert_eq!(read(&at("plain"), 5).unwrap(), "words");
         for (name, said) in [
             ("plain", "it has 5 bytes, more than 4"),
-            ("link", "it is a link, and no ordinary file"),
-            ("pipe", "it is no ordinary file"),
+            ("link", "it is a link, not an ordinary file"),
+            ("pipe", "it is not an ordinary file"),
             ("sparse", "it has 1099511627776 bytes, more than 4"),
-            ("", "it is no ordinary file"),
+            ("", "it is not an ordinary file"),
         ] {
             assert_eq!(read(&at(name), 4).unwrap_err().to_string(), said, "{name}");
         }
-        assert_eq!(read(Path::new("/dev/zero"), 4).unwrap_err().to_string(), "it is no ordinary file");
+        assert_eq!(read(Path::new("/dev/zero"), 4).unwrap_err().to_string(), "it is not an ordinary file");
         assert_eq!(read(&at("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

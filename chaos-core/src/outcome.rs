@@ -159,7 +159,7 @@ fn hypothesis(record: &Record) -> (Verdict, Vec<String>) {
         (_, Some(cause)) if cause.kind != AbortKind::Unproven => {
             return (Verdict::Aborted, vec![cause.reason.clone()]);
         }
-        // A record of another writer may tell of an abort without its cause.
+        // A record of another writer may report an abort without its cause.
         (Completion::Aborted { reason }, None) => return (Verdict::Aborted, vec![reason.clone()]),
         _ => {}
     }

@@ -26,7 +26,7 @@ pub fn read_limited(path: &Path) -> Result<String, Box<Diagnostic>> {
         Diagnostic::new(Code::UnreadableFile, format!("cannot read `{name}`: {error}"))
             .help("check the path and its permissions")
     };
-    // What is no ordinary file may keep a reader waiting, and whoever named it on the command line may want that.
+    // What is not an ordinary file may keep a reader waiting, and whoever named it on the command line may want that.
     let file = File::open(path).map_err(|e| Box::new(unreadable(e)))?;
     read_open(path, file)
 }

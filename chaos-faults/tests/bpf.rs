@@ -26,7 +26,7 @@ fn assert_share(found: usize, of: u32, share: f64) {
     );
 }
 
-/// About all datagrams: what the kernel multicasts by itself must not spoil exact counts.
+/// About all datagrams: what the kernel multicasts on its own must not spoil exact counts.
 fn rule(action: Action) -> Rule {
     let matching = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
     Rule { matching, action, deadline: None, mark: 0 }

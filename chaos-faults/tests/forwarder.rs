@@ -16,7 +16,7 @@ use chaos_faults::share::Share;
 use nix::sys::signal::Signal;
 use pair::{Holder, Pair, blast, one};
 
-/// Holds datagrams only: what the kernel multicasts by itself must not spoil exact counts.
+/// Holds datagrams only: what the kernel multicasts on its own must not spoil exact counts.
 fn start(device: Device, direction: Direction, shape: Shape) -> Forwarder {
     let matching = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
     start_for(device, direction, shape, matching, None)

@@ -130,7 +130,7 @@ mod tests {
             .unwrap()
         };
         let two = pod(&[("debugger", &running), ("chaos-agent-a", &running), ("chaos-agent-b", &running)]);
-        assert_eq!(ahead(&two, "chaos-agent-a"), None, "somebody's shell is no agent");
+        assert_eq!(ahead(&two, "chaos-agent-a"), None, "somebody's shell is not an agent");
         assert_eq!(ahead(&two, "chaos-agent-b"), Some("chaos-agent-a"));
         assert_eq!(ahead(&two, "not added yet"), Some("chaos-agent-a"));
         let over = pod(&[("chaos-agent-a", &ended), ("chaos-agent-b", &stuck)]);

@@ -107,7 +107,7 @@ impl Executable {
 /// the name as container runtimes write it out.
 ///
 /// # Errors
-/// It is no name of an image, two executables are for the same processor, or the archive cannot be written.
+/// It is not the name of an image, two executables are for the same processor, or the archive cannot be written.
 pub fn write(name: &str, executables: &[Executable], out: impl Write) -> Result<String, ImageError> {
     let reference = parsed(name)?;
     let name = reference.whole();

@@ -56,7 +56,7 @@ impl LabEnvironment {
 impl Environment for LabEnvironment {
     async fn up(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Trouble> {
         progress("making the lab's hosts and starting their programs");
-        let lab = Lab::up(&self.declaration, &self.programs).await.map_err(told)?;
+        let lab = Lab::up(&self.declaration, &self.programs).await.map_err(trouble)?;
         progress("all hosts of the lab are up");
         *self.news.lock().await = Some(lab.events());
         *self.lab.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lab));
@@ -165,7 +165,7 @@ fn plain(message: &str) -> Trouble {
     Trouble::unable(message)
 }
 
-fn told(error: LabError) -> Trouble {
+fn trouble(error: LabError) -> Trouble {
     let kind = match &error {
         LabError::Spawn { source, .. } => trouble::Kind::from(source),
         LabError::BringUp(BringUpError::Place { kind, .. } | BringUpError::Host { kind, .. }) => *kind,

@@ -1,4 +1,4 @@
-//! Names inside a lab: what each stands for, and the files that tell real programs.
+//! Names inside a lab: what each stands for, and the files that give them to real programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -14,7 +14,7 @@ pub enum UserNamespaceError {
     /// The limit is zero or used up.
     #[error("no further user namespace is allowed (`user.max_user_namespaces` is {limit})")]
     Limit {
-        /// The limit as the kernel tells it.
+        /// The limit as the kernel reports it.
         limit: String,
     },
     /// AppArmor takes the rights away again.

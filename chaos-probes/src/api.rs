@@ -1,6 +1,6 @@
 //! Questions to the HTTP interfaces of monitoring systems, answered in JSON.
 //!
-//! What goes wrong with a question says nothing of the system under test: it is no failure but no reading.
+//! What goes wrong with a question says nothing of the system under test: it is not a failure but a missing reading.
 
 use bytes::Bytes;
 use chaos_core::{

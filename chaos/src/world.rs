@@ -25,7 +25,7 @@ pub use builder::WorldBuilder;
 /// Everything that one experiment needs of the world: where objects are found, what surrounds the run, what injects, what
 /// measures.
 ///
-/// Dropping it ends the agent, which takes back whatever is still in place; [`World::close`] also says whether it could.
+/// Dropping it ends the agent, which reverts whatever is still in place; [`World::close`] also says whether it could.
 pub struct World {
     inventory: Arc<dyn Inventory>,
     environment: Arc<dyn Environment>,
@@ -174,7 +174,7 @@ impl World {
         &self.injectors
     }
 
-    /// Takes back whatever is still in place, and ends the agent.
+    /// Reverts whatever is still in place, and ends the agent.
     ///
     /// # Errors
     /// Something could not be reverted.

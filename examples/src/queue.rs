@@ -1,4 +1,4 @@
-//! What a harness may test that is no network: a queue of its own process, with an injector and a prober for it.
+//! What a harness may test that is not a network: a queue of its own process, with an injector and a prober for it.
 
 use std::{
     sync::{

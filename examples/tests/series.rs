@@ -73,7 +73,7 @@ async fn a_search_finds_where_the_queue_is_too_slow() -> Result<(), Box<dyn Erro
         let run = search.folder().join(trial.run.as_ref().expect("every trial was a run"));
         assert!(run.join("record.json").is_file(), "{}", run.display());
         assert!(run.join("scenario/queue.chaos").is_file());
-        // A trial that does not hold is no failure of the search, and nothing in its folder says so to a CI system.
+        // A trial that does not hold is not a failure of the search, and nothing in its folder says so to a CI system.
         let xml =
             std::fs::read_dir(&run)?.flatten().any(|file| file.path().extension() == Some("xml".as_ref()));
         assert!(!xml, "{}", run.display());

@@ -1,4 +1,4 @@
-//! What the end-to-end tests stand on: the `chaos` command as a user calls it, and the world as the kernel tells it.
+//! What the end-to-end tests stand on: the `chaos` command as a user calls it, and the world as the kernel shows it.
 //!
 //! - [`Chaos`] is a place of its own to call the command from: scenario files, run folders, register of runs. Everything
 //!   that it starts, however deep, is found again by the name of that place in its environment.

@@ -1,4 +1,4 @@
-//! What a run could leave behind, as the kernel tells it.
+//! What a run could leave behind, as the kernel shows it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -62,7 +62,7 @@ fn with_change(change: &str) -> String {
     )
 }
 
-/// Returns whether an event is of the change and tells this state.
+/// Returns whether an event is of the change and reports this state.
 fn of_change(what: &Value, state: &str) -> bool {
     what["type"] == "part" && what["fault"] == "distant" && what["state"] == state
 }

@@ -33,8 +33,8 @@ fn a_scenario_uses_nothing_outside_of_its_folder() {
         (absolute.as_str(), "is outside of"),
         ("link.chaos", "is outside of"),
         ("folder/secret.chaos", "is outside of"),
-        ("token", "is no scenario"),
-        ("pipe.chaos", "it is no ordinary file"),
+        ("token", "is not a scenario"),
+        ("pipe.chaos", "it is not an ordinary file"),
     ] {
         let file = uses(&chaos, used);
         for command in ["check", "explain", "plan"] {
@@ -84,7 +84,7 @@ fn a_runs_folder_of_others_keeps_nobody_waiting_and_leads_nowhere() {
         let aside = original.with_extension("aside");
         fs::rename(original, &aside).unwrap();
         pipe(original);
-        judge().exits(2).says("no ordinary file");
+        judge().exits(2).says("not an ordinary file");
         fs::remove_file(original).unwrap();
         symlink("/dev/zero", original).unwrap();
         judge().exits(2);
@@ -104,5 +104,5 @@ fn a_runs_folder_of_others_keeps_nobody_waiting_and_leads_nowhere() {
     let elsewhere = text.replace("\"probe\": \"get\"", "\"probe\": \"../../../../../../etc/hostname\"");
     assert_ne!(elsewhere, text);
     fs::write(&record, elsewhere).unwrap();
-    judge().exits(2).says("which is no name");
+    judge().exits(2).says("which is not a name");
 }

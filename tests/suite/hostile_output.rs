@@ -167,7 +167,7 @@ fn a_result_that_cannot_be_written_is_no_success() {
             "{arguments:?}: {said}"
         );
     }
-    // A reader that has seen enough is no error.
+    // A reader that has seen enough is not an error.
     let mut child = chaos.command(&["explain", &good]);
     child.stdout(std::process::Stdio::piped());
     let mut child = child.spawn().unwrap();

@@ -244,7 +244,7 @@ const READINGS: &str = r#"experiment "a queue that grows" {
     "strange":  max(strange.value) <= 0 during slow
     "range":    always value(range) >= 0 during slow
     "twins":    always value(twins) >= 0 during slow
-    "told":     alert "QueueLong" fires within 4s after slow starts
+    "rung":     alert "QueueLong" fires within 4s after slow starts
     "over":     stops alert "QueueLong" fires within 4s after rollback
     "unheard":  alert "NeverHeardOf" fires within 4s after slow starts
     "pending":  never alert "OnlyPending" fires during slow
@@ -282,7 +282,7 @@ fn what_prometheus_knows_is_what_is_judged() {
             ("range", "inconclusive"),
             ("scaled", "failed"),
             ("strange", "inconclusive"),
-            ("told", "passed"),
+            ("rung", "passed"),
             ("too much", "failed"),
             ("twins", "inconclusive"),
             ("unheard", "failed"),
@@ -328,7 +328,7 @@ fn what_prometheus_knows_is_what_is_judged() {
 }
 
 const GONE: &str = r#"experiment "a shop that is gone" {
-  hypothesis "somebody is told, and what is not known is not a pass"
+  hypothesis "somebody is alerted, and what is not known is not a pass"
 
   lab {
     host client
@@ -360,7 +360,7 @@ const GONE: &str = r#"experiment "a shop that is gone" {
   abort never because "nobody else is in this lab"
 
   expect {
-    "told":    alert "ShopDown" fires within 6s after cut starts
+    "rung":    alert "ShopDown" fires within 6s after cut starts
     "quiet":   never alert "ShopDown" fires during cut
     "over":    stops alert "ShopDown" fires within 4s after rollback
     "unheard": alert "NeverHeardOf" fires within 6s after cut starts
@@ -392,7 +392,7 @@ fn alertmanager_tells_of_a_target_that_is_gone() {
             ("pending", "passed"),
             ("quiet", "failed"),
             ("stale", "inconclusive"),
-            ("told", "passed"),
+            ("rung", "passed"),
             ("unheard", "failed"),
         ],
     );
@@ -434,7 +434,7 @@ const SILENT: &str = r#"experiment "nobody can be asked" {
   expect {
     "before": never alert "ShopDown" fires during baseline
     "quiet":  never alert "ShopDown" fires during cut
-    "told":   alert "ShopDown" fires within 2s after cut starts
+    "rung":   alert "ShopDown" fires within 2s after cut starts
   }
 }
 "#;
@@ -446,7 +446,7 @@ fn an_alert_is_never_quiet_because_its_server_is() {
     let before = World::of(&watched.chaos, &[]);
     let file = watched.experiment(SILENT);
     let ended = watched.chaos.call(&["run", "--allow-exec", &file]).exits(3);
-    let wanted = [("before", "passed"), ("quiet", "inconclusive"), ("told", "inconclusive")];
+    let wanted = [("before", "passed"), ("quiet", "inconclusive"), ("rung", "inconclusive")];
     assert_verdicts(&ended, &wanted);
     // Where nobody listens at all, nothing is broken to begin with.
     let file = watched.experiment(&SILENT.replace("http://am:9093", "http://am:9094"));

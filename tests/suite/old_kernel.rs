@@ -41,7 +41,7 @@ fn faults_go_through_other_mechanisms_and_are_put_back() {
     for part in parts {
         let offer = &part["offer"];
         assert_ne!(offer["backend"], "tcx", "{offer}");
-        assert_eq!(offer["hold"], "agent", "nothing of this kernel ends a fault by itself: {offer}");
+        assert_eq!(offer["hold"], "agent", "nothing of this kernel ends a fault on its own: {offer}");
         let because = offer["because"].to_string();
         assert!(because.contains("not tcx: cannot attach a BPF program"), "{offer}");
     }

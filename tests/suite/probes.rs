@@ -49,7 +49,7 @@ const EXPERIMENT: &str = r#"experiment "all that can be measured" {
     "exec":      min(host.value) >= 1 during far
     "counts":    max(asked.value) >= 1 during far
     "steadily":  always value(asked) >= 1 during far
-    "told":      alert "AskedALot" fires within 4s after far starts
+    "rung":      alert "AskedALot" fires within 4s after far starts
     "quiet":     never alert "NeverHeardOf" fires during far
     "slow":      p50(dial.latency) <= 1ms during far observed
   }

@@ -112,7 +112,7 @@ fn another_program_runs_on_a_host_until_the_end_of_the_run() {
     scene.call(&["restore"]).exits(0).says("nothing to do");
 }
 
-/// Returns whether an event is of the canary and tells this state.
+/// Returns whether an event is of the canary and reports this state.
 fn of_canary(what: &Value, state: &str) -> bool {
     what["type"] == "part" && what["fault"] == "canary" && what["state"] == state
 }

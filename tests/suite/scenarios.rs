@@ -182,7 +182,7 @@ fn cases(xml: &str) -> (usize, usize) {
     (cases, bad)
 }
 
-/// Checks that all reports in the folder of a run tell the same story.
+/// Checks that all reports in the folder of a run agree with each other.
 fn agree(ended: &Ended, word: &str) {
     let read = |name: &str| fs::read_to_string(ended.kept().join(name)).expect("a run keeps its reports");
     assert!(read("verdict.txt").starts_with(word), "{}", read("verdict.txt"));

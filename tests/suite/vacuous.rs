@@ -71,7 +71,7 @@ fn what_changed_something_is_decided() {
     }
 }
 
-/// A fault that did nothing is no reason for a failure either.
+/// A fault that did nothing is not a reason for a failure either.
 #[test]
 fn a_failure_beside_a_fault_that_did_nothing_is_undecided() {
     let Some(scene) = Scene::lab() else { return };

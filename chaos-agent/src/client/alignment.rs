@@ -1,4 +1,4 @@
-//! How the agent's clock stands to the runner's, as far as pings tell.
+//! How the agent's clock stands to the runner's, as far as pings show.
 
 use std::{
     collections::VecDeque,

@@ -99,7 +99,7 @@ impl Feed for AgentFeed {
                             schedule.arrived(sample.intended);
                             sink(Sample { intended: axis.ours(sample.intended), from: stream.from.clone(), ..sample });
                         }
-                        self.session.tell(Request::Taken { feed: self.number, count });
+                        self.session.send(Request::Taken { feed: self.number, count });
                     }
                     // Nothing more comes, also after the agent's end.
                     Some(News::Over) | None => break,
@@ -109,7 +109,7 @@ impl Feed for AgentFeed {
                 }
                 () = ending(&mut stop), if !halted => {
                     halted = true;
-                    self.session.tell(Request::Halt { feed: self.number });
+                    self.session.send(Request::Halt { feed: self.number });
                 }
             }
         }

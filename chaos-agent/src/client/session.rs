@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// Says something to the agent whose answer nobody waits for.
-    pub(super) fn tell(&self, request: Request) {
+    pub(super) fn send(&self, request: Request) {
         // An agent that is gone is noticed elsewhere.
         self.say(self.number(), request);
     }
@@ -194,7 +194,7 @@ impl Session {
             let sent = self.clock.now();
             self.pings.lock().unwrap_or_else(PoisonError::into_inner).insert(number, sent);
             self.say(number, Request::Ping);
-            // What does not answer in time is no good comparison either.
+            // What does not answer in time is not a good comparison either.
             drop(timeout(Duration::from_millis(250), answer).await);
             self.waiting().remove(&number);
         }
@@ -217,7 +217,7 @@ impl Session {
     /// Forgets a probe, here and there.
     pub(super) fn close(&self, feed: u64) {
         self.feeds().remove(&feed);
-        self.tell(Request::Close { feed });
+        self.send(Request::Close { feed });
     }
 
     fn feeds(&self) -> MutexGuard<'_, BTreeMap<u64, mpsc::UnboundedSender<News>>> {
@@ -355,7 +355,7 @@ async fn watch_over(
     if matches!(end, End::Garbled(_) | End::Silent(_)) {
         grip.kill().await;
     }
-    // Closes its input, upon which an agent that still lives takes back what it holds.
+    // Closes its input, upon which an agent that still lives reverts what it holds.
     writing.abort();
     let words = grip.last_words().await;
     if let Some(session) = session.upgrade() {

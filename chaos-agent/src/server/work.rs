@@ -214,7 +214,7 @@ impl Work {
         Ok(effect)
     }
 
-    /// Returns what takes back the faults that outlived their deadlines.
+    /// Returns what reverts the faults that outlived their deadlines.
     pub(super) fn expire(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
         let (work, undos) = (Arc::clone(self), self.stack().expired());
         let owed = self.owed(undos);
@@ -224,7 +224,7 @@ impl Work {
         }
     }
 
-    /// Returns what takes back faults that broke without anybody's doing.
+    /// Returns what reverts faults that broke without anybody's doing.
     pub(super) fn lose(self: &Arc<Self>, lost: Lost) -> impl Future<Output = ()> + use<> {
         let (work, undos) = (Arc::clone(self), self.stack().end(&lost.ids));
         let owed = self.owed(undos);

@@ -49,7 +49,7 @@ pub enum LoadError {
         error: serde_json::Error,
     },
     /// A probe has a name that no scenario can give it.
-    #[error("`{}` speaks of a probe `{probe}`, which is no name", .path.display())]
+    #[error("`{}` speaks of a probe `{probe}`, which is not a name", .path.display())]
     Name {
         /// The record.
         path: PathBuf,
@@ -148,7 +148,7 @@ pub fn load(folder: &Path) -> Result<Finished, LoadError> {
     let mut all = Samples::new();
     for probe in &record.probes {
         let (probe, taken) = (&probe.probe, probe.samples);
-        // What is no name could lead out of the folder.
+        // What is not a name could lead out of the folder.
         if !probe.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) {
             return Err(LoadError::Name { path: folder.join("record.json"), probe: probe.clone() });
         }

@@ -68,7 +68,7 @@ pub enum SampleError {
         found: String,
     },
     /// A field means nothing.
-    #[error("line {line}: `{text}` is no `{column}`")]
+    #[error("line {line}: `{text}` is not valid in the column `{column}`")]
     Field {
         /// The line, from 1.
         line: u64,

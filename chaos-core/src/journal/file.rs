@@ -82,7 +82,7 @@ impl FileJournal {
             OpenOptions::new().read(true).write(true).open(&path).map_err(|e| failed("open", &path, &e))?;
         // What is none may never end, or keep whoever reads it waiting.
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(failed("open", &path, &io::Error::other("it is no ordinary file")));
+            return Err(failed("open", &path, &io::Error::other("it is not an ordinary file")));
         }
         if !lock(&file).map_err(|e| failed("lock", &path, &e))? {
             let header =

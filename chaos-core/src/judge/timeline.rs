@@ -181,7 +181,7 @@ impl<'a> RunTimeline<'a> {
             .filter(|(_, exercised)| !exercised)
             .map(|(name, _)| (name, self.view.idle.get(name).cloned()))
             .collect();
-        // What is done to others is no test of these, unless one of several faults is done to them.
+        // What is done to others does not test these, unless one of several faults is done to them.
         let (mut apart, mut reached) = (Vec::new(), false);
         for (name, _) in concerned().filter(|(_, exercised)| *exercised) {
             if self.passes_by(name, probes) && !self.is_compared(name) {

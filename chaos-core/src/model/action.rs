@@ -19,7 +19,7 @@ use super::{
 };
 use crate::span::{Span, Spanned};
 
-/// A named fault, which the timeline injects and takes back.
+/// A named fault, which the timeline injects and rolls back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Fault {
     /// Its name.

@@ -128,7 +128,7 @@ pub enum ProbeKind {
         take: Option<Take>,
         /// What the number counts.
         scale: Scale,
-        /// What counts where the answer holds no series; without it that is no reading.
+        /// What counts where the answer holds no series; without it there is no reading.
         default: Option<f64>,
     },
     /// A prober of the embedding harness, found by this name.

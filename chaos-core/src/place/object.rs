@@ -75,7 +75,7 @@ pub struct ObjectId {
     pub namespace: Option<String>,
     /// Its name, unique within its kind and namespace.
     pub name: String,
-    /// What tells it from an earlier or later object of the same name, where its scope gives that.
+    /// What distinguishes it from an earlier or later object of the same name, where its scope gives that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
 }

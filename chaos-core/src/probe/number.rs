@@ -1,4 +1,4 @@
-//! A number that was read, as text: JSON has none for infinities, and for what is no number.
+//! A number that was read, as text: JSON has none for infinities, and for what is not a number.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 

@@ -177,7 +177,7 @@ async fn what_is_missing_or_spoiled_is_named() {
     .await;
     assert!(said.contains("holds 4;"), "{said}");
     let said = spoiled(|f| edit(&f.join("samples/get.csv"), |t| t.replacen(",ok,", ",fine,", 1))).await;
-    assert!(said.contains("line 2: `fine` is no `outcome`"), "{said}");
+    assert!(said.contains("line 2: `fine` is not valid in the column `outcome`"), "{said}");
     let said = spoiled(|f| edit(&f.join("samples/get.csv"), |t| t.replacen("late_ms", "late", 1))).await;
     assert!(said.contains("its columns are `intended_s,late,"), "{said}");
 }

@@ -147,7 +147,7 @@ fn an_answer_of_prometheus_goes_stale_where_a_series_has_no_value() {
 
 #[test]
 fn the_times_of_an_answer_of_prometheus_are_whole_milliseconds() {
-    // A binary fraction of this many seconds is no finer than a quarter of a microsecond.
+    // A binary fraction of this many seconds is not finer than a quarter of a microsecond.
     let text =
         br#"{"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {"__name__": "x"},
         "values": [[1795397060.734, "1"], [1795397061.034, "2"], [1795397061.334, "3"]]}]}}"#;

@@ -40,7 +40,7 @@ pub struct Format {
 pub enum Subject<'a> {
     /// A run that was asked for.
     Run(&'a Record),
-    /// A run that a search made on its way. That it does not hold is no failure of what was asked for, so no file of it looks
+    /// A run that a search made on its way. That it does not hold is not a failure of what was asked for, so no file of it looks
     /// to a CI system like a test that failed.
     Trial(&'a Record),
     /// An experiment that was not run.

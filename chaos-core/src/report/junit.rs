@@ -1,7 +1,7 @@
 //! Runs as JUnit XML, for continuous integration.
 //!
 //! One suite per run, with a test case for each expectation and for the steady state, the course of the run and the
-//! rollback. What does not hold is a `failure`; what is red for another reason is an `error` whose type tells which:
+//! rollback. What does not hold is a `failure`; what is red for another reason is an `error` whose type says which:
 //! `inconclusive`, `aborted`, `refused`, `not-permitted`, `not-restored`. Only the expectations of a refused run are
 //! `skipped`. A suite without failures and errors is a run that passed, and the other way round.
 

@@ -71,14 +71,14 @@ impl Context {
         self.emitter.emit(what);
     }
 
-    /// Keeps and tells something that should be known.
+    /// Keeps and reports something that should be known.
     pub(crate) fn warn(&self, line: impl Into<String>) {
         let line = line.into();
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
         self.emit(What::Warning { line });
     }
 
-    /// Keeps and tells lines that were not told before.
+    /// Keeps and reports lines that were not reported before.
     pub(crate) fn warn_once(&self, lines: Vec<String>) {
         for line in lines {
             let known = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).contains(&line);

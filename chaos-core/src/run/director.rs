@@ -402,7 +402,7 @@ impl Director {
         });
     }
 
-    /// Judges abort conditions between measurements, and tells progress.
+    /// Judges abort conditions between measurements, and reports progress.
     fn watch_pulse(&mut self) {
         let ctx = self.ctx.clone();
         self.watchers.spawn(async move {

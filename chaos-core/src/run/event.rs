@@ -38,7 +38,7 @@ pub enum What {
         /// The waits of the timeline and of the steady state together; setting up, injecting and reverting come on top.
         planned: Duration,
     },
-    /// The environment tells of a step on the way up.
+    /// The environment reports a step on the way up.
     EnvironmentProgress {
         /// One line for people.
         line: String,

@@ -18,7 +18,7 @@ const MOST_BYPASSED: f64 = 0.01;
 /// none (one time in 22,000 at this number).
 const LEAST_EXPECTED: f64 = 10.0;
 
-/// The shortest delay that can be told from none, beside what a packet's way through the kernel varies anyway.
+/// The shortest delay that can be distinguished from none, beside what a packet's way through the kernel varies anyway.
 pub(crate) const LEAST_DELAY: Duration = Duration::from_micros(1);
 
 /// One part of a fault with what it measured.
@@ -168,7 +168,7 @@ mod tests {
         let block = || FaultSpec::Partition;
         assert_eq!(one(252, block(), Some(0)).unwrap(), "matched 252 packets and changed none of them");
         assert_eq!(one(252, block(), Some(1)), None);
-        // Where nothing tells the effects apart, the sum decides.
+        // Where nothing distinguishes the effects, the sum decides.
         assert_eq!(said(&[measured(3, &[])]), None);
     }
 
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(delayed(100_000, Some(50_000)), None);
         let idle = delayed(100_000, Some(49_000)).unwrap();
         assert_eq!(idle, "was asked for `delay 100ms` and added 49ms on average");
-        assert_eq!(delayed(100_000, None), None, "the kernel holds packets for what it was told");
+        assert_eq!(delayed(100_000, None), None, "the kernel holds packets as long as it was asked to");
         let nothing = one(100, FaultSpec::delay(Duration::from_nanos(1)), Some(100)).unwrap();
         assert_eq!(nothing, "was asked for `delay 1ns`, which is too short to be measured");
     }

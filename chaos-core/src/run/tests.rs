@@ -132,7 +132,7 @@ impl Stage {
         self.run_watched(|_| {}).await
     }
 
-    /// Runs, telling every event also to `sink`.
+    /// Runs, sending every event to `sink` as well.
     pub(super) async fn run_watched(&self, sink: impl Fn(&RunEvent) + Send + Sync + 'static) -> Finished {
         let plan = testing::plan(&self.experiment, &self.world).await.unwrap();
         let events = self.events.clone();

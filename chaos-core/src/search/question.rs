@@ -6,7 +6,7 @@ use crate::model::Quantity;
 
 /// How many trials there are at most, where the file says nothing.
 pub const MOST_TRIALS: u32 = 60;
-/// The smallest tolerance, as a share of the range: finer the posterior's grid does not tell.
+/// The smallest tolerance, as a share of the range: the posterior's grid is not finer.
 pub const LEAST_TOLERANCE: f64 = 1.0 / 200.0;
 /// The largest tolerance, as a share of the range.
 pub const MOST_TOLERANCE: f64 = 0.25;

@@ -149,7 +149,7 @@ fn what_fails_at_once_is_said_after_trying_the_mildest_level_twice() {
     let (trials, conclusion) = searched(question(), 1, edge(0.0));
     assert_eq!(conclusion, Conclusion::AlreadyFails { at: seconds(0.04) });
     assert_eq!(trials, vec![(0.04, Outcome::NotHeld); 2]);
-    // Once is no answer yet.
+    // Once is not an answer yet.
     let (_, conclusion) =
         searched(
             question(),

@@ -11,7 +11,7 @@ use crate::model::{
 /// The fewest packets that a fault should be expected to change.
 const FEWEST: f64 = 10.0;
 
-/// The shortest delay that can be told from none.
+/// The shortest delay that can be distinguished from none.
 const SHORTEST: Duration = Duration::from_micros(1);
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {

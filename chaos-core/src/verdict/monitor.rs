@@ -1,6 +1,6 @@
 //! The core temporal formulas and their evaluation over signals.
 //!
-//! Two readings are computed side by side: Kleene truth, which decides, and the margin as an interval, which tells how
+//! Two readings are computed side by side: Kleene truth, which decides, and the margin as an interval, which says how
 //! close it was. Both are monotone in what is unknown: a sample that arrives later can only narrow them, so a verdict
 //! once reached never changes, and evaluating what is known at a watermark gives online exactly what offline gives on
 //! that prefix. See O. Maler and D. Nickovic (FORMATS 2004), A. Donzé and O. Maler (FORMATS 2010), and for verdicts from

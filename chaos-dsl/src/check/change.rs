@@ -90,7 +90,7 @@ impl Checker {
     /// Each host must run one program, which is the one that is replaced.
     fn replaced(&mut self, on: &Selector, lab: &Lab, names: &Names) -> Option<()> {
         let target = self.targets.iter().find(|t| matches!(on, Selector::Named(name) if t.name == *name));
-        // What is no host of the lab has an error of its own.
+        // A name that is not a host of the lab has an error of its own.
         let Some(pattern) = target.map_or(on, |target| &target.selector).pattern() else { return Some(()) };
         let chosen = names.hosts_matching(pattern);
         let wrong = lab

@@ -56,7 +56,7 @@ impl Checker {
             .help = Some("add `on HOST`, or `on here`".into());
     }
 
-    /// Checks what a fault is on where its kind is wrong, so that one look tells both mistakes.
+    /// Checks what a fault is on where its kind is wrong, so that both mistakes are reported at once.
     pub(super) fn rest_of_fault(&mut self, mut cursor: Cursor<'_, '_>, names: &Names) {
         while let Some(item) = cursor.take() {
             if item.is_word("on") {

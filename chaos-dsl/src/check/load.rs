@@ -84,9 +84,9 @@ impl Loader<'_> {
             }
             let text = match self.confined.find(&target) {
                 Err(error) => Err(Box::new(elsewhere(&used, &error))),
-                // What is no scenario is not read: a mistake in it would be shown with its text.
+                // What is not a scenario is not read: a mistake in it would be shown with its text.
                 Ok(real) if real.extension().is_none_or(|extension| extension != "chaos") => {
-                    let message = format!("`{used}` is no scenario: its name does not end in `.chaos`");
+                    let message = format!("`{used}` is not a scenario: its name does not end in `.chaos`");
                     Err(Box::new(Diagnostic::new(Code::UnreadableFile, message)))
                 }
                 Ok(real) => read_ordinary(&real, &target),

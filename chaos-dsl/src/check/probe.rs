@@ -24,7 +24,7 @@ pub(super) struct Kind {
     word: &'static str,
     /// Reads what stands behind the word.
     read: fn(&mut Checker, &mut Cursor<'_, '_>, &Names) -> Option<ProbeKind>,
-    /// What it reads, as far as the word tells.
+    /// What it reads, as far as the word says.
     pub(super) reads: Reads,
 }
 

@@ -36,7 +36,7 @@ fn scale(word: &str) -> Option<Scale> {
     Some(Scale { unit: *unit, factor: *factor })
 }
 
-/// Returns what a probe reads, as its declaration alone tells; none where it reads nothing.
+/// Returns what a probe reads, as far as its declaration alone says; `None` where it reads nothing.
 pub(super) fn reads(probe: &Statement<'_>) -> Option<Field> {
     let kind = probe.definition().first()?.as_word()?;
     let lines = probe.block().into_iter().flat_map(|block| &block.statements);

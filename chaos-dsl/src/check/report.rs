@@ -87,7 +87,7 @@ impl Checker {
         self.error(
             Code::NeedsCluster,
             span,
-            format!("{what} belongs to a cluster, and this experiment takes place in none"),
+            format!("{what} belongs to a cluster, and this experiment does not take place in one"),
         )
         .help =
             Some("give the experiment `scope { cluster \"CONTEXT\" uid \"UID\" namespace \"NAME\" }`".into());

@@ -140,7 +140,7 @@ impl Checker {
                     return self.refer("target", word, known).map(Selector::Named);
                 }
                 if names.hosts_matching(text).is_empty() {
-                    // Which hosts there are is in doubt: the lab's own mistakes are enough to tell.
+                    // Which hosts there are is in doubt: the lab's own mistakes are enough to report.
                     if names.lab_in_doubt {
                         return None;
                     }

@@ -244,7 +244,7 @@ pub(super) fn ipv6(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
 }
 
 fn prefix_too_long(text: &str, most: u8) -> Box<Diagnostic> {
-    let message = format!("the network `{text}` has a prefix that is no number from 0 to {most}");
+    let message = format!("the network `{text}` has a prefix that is not a number from 0 to {most}");
     let help = format!(
         "the number behind the `/` says how many leading bits of the address count: `/{most}` is all"
     );

@@ -211,7 +211,7 @@ impl Scanner {
         skip(take_while(|c| c == '\t')(input))
     }
 
-    /// Reads a word, or a URL that lacks its quotes: what follows its `:` would be no comment, nor end its line.
+    /// Reads a word, or a URL that lacks its quotes: what follows its `:` would not be a comment, and would not end its line.
     fn word<'a>(&mut self, input: Input<'a>) -> Input<'a> {
         let rest = skip(word(input));
         if rest.fragment().starts_with("://") {

@@ -151,7 +151,7 @@ impl Layout {
     }
 
     /// Returns whether a peer is within the addresses of the namespace itself, whose packets stay on the loopback. A network
-    /// that has other addresses as well means those: an object is no peer of its own.
+    /// that has other addresses as well means those: an object is never its own peer.
     pub(super) fn is_own(&self, peer: &Peer) -> bool {
         let own = |entry: &Entry| {
             entry.local && entry.prefix <= peer.prefix && contains(&network(entry), peer.network)

@@ -56,7 +56,7 @@ pub(crate) struct Tcx {
 /// One fault.
 #[derive(Debug, Default)]
 struct Active {
-    /// When its rules end by themselves.
+    /// When its rules end on their own.
     until: Option<Deadline>,
     /// Its rules that are in place.
     placed: Vec<Placed>,

@@ -44,7 +44,7 @@ impl Shape {
     /// Checks that all values are within what they may be.
     ///
     /// # Errors
-    /// A correlation that is no fraction, a rate of zero, or a delay of more than an hour.
+    /// A correlation that is not a fraction, a rate of zero, or a delay of more than an hour.
     pub fn validate(&self) -> Result<(), ShapeError> {
         const HOUR: Duration = Duration::from_secs(3600);
         if self.delay > HOUR || self.jitter > HOUR {
@@ -94,7 +94,7 @@ pub enum ShapeError {
     /// Packets would be held for ages.
     #[error("a delay of {0:?} is too long; at most an hour can be held")]
     TooLong(Duration),
-    /// The correlation is no fraction.
+    /// The correlation is not a fraction.
     #[error("the correlation is `{0}`, but must be a fraction from 0 to below 1")]
     Correlation(f64),
     /// Nothing would ever pass.

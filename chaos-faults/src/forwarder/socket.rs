@@ -122,7 +122,7 @@ impl PacketSocket {
     }
 
     /// Sends a frame past the qdisc.
-    #[expect(unsafe_code, reason = "send(2) on a packet socket that is no std type")]
+    #[expect(unsafe_code, reason = "send(2) on a packet socket, which std has no type for")]
     pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
         // SAFETY: the frame is readable for its length.
         let sent = unsafe {

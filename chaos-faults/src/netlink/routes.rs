@@ -40,7 +40,7 @@ impl Connection {
         for (mut message, unspecified) in
             [(v4, IpAddr::from(Ipv4Addr::UNSPECIFIED)), (v6, Ipv6Addr::UNSPECIFIED.into())]
         {
-            // Of any kind, from anybody: what a new route would say of itself is no filter here.
+            // Of any kind, from anybody: what a new route would say of itself is not used to filter here.
             message.header.kind = RouteType::Unspec;
             message.header.protocol = rtnetlink::packet_route::route::RouteProtocol::Unspec;
             message.header.scope = rtnetlink::packet_route::route::RouteScope::Universe;

@@ -255,7 +255,7 @@ impl Choice<'_> {
             };
             for portion in layers::stack(&layer, &self.terrain.layers)? {
                 if mechanism == Mechanism::Tbf && !portion.below.is_zero() {
-                    // What delays and limits at once is no token bucket.
+                    // What delays and limits at once is not a token bucket.
                     self.abilities.hold(Mechanism::Netem)?;
                 }
                 if matches!(mechanism, Mechanism::Netem | Mechanism::Tbf) {

@@ -238,7 +238,7 @@ fn what_an_interface_would_refuse_is_given_to_the_next() {
     assert_eq!(on(&foreign, &[LOSS, DELAY], &[]).unwrap(), "tcx + forwarder");
     let refused = on(&foreign, &[DELAY], &["veth"]).unwrap_err();
     assert!(refused.contains("already has the root qdisc `fq 1:`"), "{refused}");
-    // One that the kernel set by itself is no obstacle, one of another run is.
+    // One that the kernel set on its own is not an obstacle, one of another run is.
     assert_eq!(on(&with(root("fq", crate::netlink::Handle::NONE)), &[RATE], &[]).unwrap(), "tbf");
     let own = with(root("prio", crate::netlink::Handle::OWN_ROOT));
     assert_eq!(on(&own, &[RATE], &[]).unwrap(), "forwarder");

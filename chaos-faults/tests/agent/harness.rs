@@ -37,7 +37,7 @@ impl World {
         Some(World { pair, injector, folder })
     }
 
-    /// Only offers one backend, or says why that is not to be had here.
+    /// Only offers one backend, or says why that is not available here.
     pub(crate) async fn with(backend: &str, specs: &[FaultSpec]) -> Option<Self> {
         let mut world = Self::new()?;
         let agents = Agents::new(agent(world.folder.path().join("pid")));
@@ -100,7 +100,7 @@ impl World {
         }
     }
 
-    /// What the kernel says of both hosts, without what changes by itself: counters.
+    /// What the kernel says of both hosts, without what changes on its own: counters.
     pub(crate) fn dump(&self) -> Vec<String> {
         let hosts = [("a", &self.pair.a, self.pair.va()), ("b", &self.pair.b, self.pair.vb())];
         let mut lines = Vec::new();
@@ -191,7 +191,7 @@ fn object() -> ObjectId {
     ObjectId::netns("a")
 }
 
-/// Datagrams only: what the kernel multicasts by itself must not spoil counts.
+/// Datagrams only: what the kernel multicasts on its own must not spoil counts.
 pub(crate) fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
     let matches = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
     ask_of(matches, specs, directions)

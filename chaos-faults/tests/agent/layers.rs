@@ -29,7 +29,7 @@ async fn a_delay_above_that_of_a_link_adds_to_it() {
     world.revert(&undos).await;
     let below = world.typical();
     assert!((ms(40)..ms(90)).contains(&below), "{below:?}");
-    // Of two that are no plain delays only one could act.
+    // Of two that are not plain delays only one could act.
     let jittery = world.inject("jittery", &[jitter(20, 5)]).await;
     let offer = world.offers(&[delay(50)], &[Direction::Egress]).await.remove(0);
     let second = world.prepare("second", &offer).await.unwrap();

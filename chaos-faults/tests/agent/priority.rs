@@ -27,7 +27,7 @@ async fn the_agent_comes_first_and_the_threads_that_hold_packets_do_not() {
     let Some(world) = World::with("forwarder", &[delay(5)]).await else { return };
     let may = Command::new("chrt").args(["--rr", "1", "true"]).output();
     if !may.is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: real-time priority is not to be had here");
+        println!("skipped: real-time priority is not available here");
         return;
     }
     let undos = world.inject("slow", &[delay(5)]).await;

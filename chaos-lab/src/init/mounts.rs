@@ -43,7 +43,7 @@ fn set_ipv6(scope: &str, switch: &str) {
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/{switch}"), "1");
 }
 
-/// Gives the current mount namespace an own `/run`, and the files that tell names to real programs.
+/// Gives the current mount namespace an own `/run`, and the files that give names to real programs.
 pub(super) fn host_files(host: &HostLayout, layout: &Layout) -> Result<(), (String, io::Error)> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     // The resolver's file is often a link into /run, whose target the new /run hides and has to offer again.

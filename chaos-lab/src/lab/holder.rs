@@ -143,7 +143,7 @@ impl Holder {
     /// Ends the lab and waits until its last process is gone.
     pub(super) async fn end(&mut self) -> io::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        // What happens now is no news.
+        // What happens now is not news.
         self.reader.abort();
         self.input.lock().await.take();
         // The kernel reports the end of a pid namespace's first process only when all others are gone.

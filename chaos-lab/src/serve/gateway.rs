@@ -25,7 +25,7 @@ use super::{
     socket::{ServeError, accept, listener},
 };
 
-/// The header that tells how many tries beyond the first an answer took.
+/// The header that says how many tries beyond the first an answer took.
 pub const RETRIES: HeaderName = HeaderName::from_static("x-retries");
 
 /// The largest request or answer that is passed on: both are held in memory so that a try can be repeated whole.
@@ -102,7 +102,7 @@ enum TryError {
     Connect(String),
     /// The time was up.
     Timeout,
-    /// The connection broke, or what came was no answer.
+    /// The connection broke, or what came was not an answer.
     Broken(String),
 }
 

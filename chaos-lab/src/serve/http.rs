@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use super::configuration::Http;
 use super::socket::{ServeError, accept, listener};
 
-/// The header that tells which host answered.
+/// The header that says which host answered.
 pub const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
 /// The longest time that `/slow/MS` may ask for.

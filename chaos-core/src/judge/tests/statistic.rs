@@ -386,7 +386,7 @@ fn failed_requests_have_no_latency_and_the_report_says_so() {
     assert_eq!(finding.reasons, [format!("all 300 requests failed, {advice}")]);
     assert_eq!(finding.need, None);
     assert!(finding.sentence.ends_with(advice), "{}", finding.sentence);
-    // Few answers among many failures are no better.
+    // Few answers among many failures are not better.
     let mostly = Run::every(0.1, |t| match (FAULT..40.0).contains(&t) {
         true if t.fract() > 0.05 => Reply::Failed,
         _ => Reply::Ok(1.0),

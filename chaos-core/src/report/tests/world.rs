@@ -43,7 +43,7 @@ fn everywhere(record: &Record) {
     junit::write([record], &mut out).unwrap();
     let xml = String::from_utf8(out).unwrap();
     assert!(xml.contains(&format!(r#"name="verdict" value="{verdict}""#)));
-    // How close it was is reported everywhere alike, where there is something to tell.
+    // How close it was is reported everywhere alike, where there is something to report.
     let overall = result(record);
     assert_eq!(
         overall.closest.is_some(),

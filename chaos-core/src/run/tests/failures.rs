@@ -22,7 +22,7 @@ async fn every_call_goes_wrong_in_turn() {
         if door == Door::Once {
             continue;
         }
-        // Effects are measured once a second; the first and the last tell as much as all of them.
+        // Effects are measured once a second; the first and the last say as much as all of them.
         let calls = rehearsal.world.calls(door).len().min(12) as u32;
         assert!(calls > 0, "{door:?} was never used");
         for number in 0..calls {

@@ -90,7 +90,7 @@ async fn a_run_whose_future_is_dropped_is_stopped_and_put_back() {
         }
     })
     .await
-    .expect("the run goes on by itself and puts everything back");
+    .expect("the run goes on unasked and puts everything back");
     assert_eq!(stage.control.stops(), 1);
 }
 

@@ -44,7 +44,7 @@ impl<T: Copy + PartialEq, C: Combine<T>> Sliding<T, C> {
         Self { from, to, combine, held: VecDeque::new(), front: Vec::new(), back: None }
     }
 
-    /// Takes the next segment, which begins where the one before it ends; tells `emit` each instant at which what the
+    /// Takes the next segment, which begins where the one before it ends; hands `emit` each instant at which what the
     /// window meets changes before that, and the combination from there on.
     pub(crate) fn enter(&mut self, start: Nanos, value: T, mut emit: impl FnMut(Nanos, T)) {
         let instant = shifted(start, self.to.saturating_neg());

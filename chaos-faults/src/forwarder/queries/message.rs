@@ -63,7 +63,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 impl<'a> Query<'a> {
-    /// Reads a query; none where it is no ordinary one.
+    /// Reads a query; none where it is not an ordinary one.
     pub(super) fn read(message: &'a [u8]) -> Option<Self> {
         let (id, flags) = (u16_at(message, 0)?, u16_at(message, 2)?);
         let counts = [u16_at(message, 4)?, u16_at(message, 6)?, u16_at(message, 8)?];

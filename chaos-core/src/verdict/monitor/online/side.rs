@@ -14,7 +14,7 @@ pub(super) struct Side<T, U> {
 impl<T: Copy, U: Copy> Side<T, U> {
     pub(super) const NONE: Self = Self { left: None, right: None };
 
-    /// Takes the steps before `limit` off both streams and tells `emit` both values at each.
+    /// Takes the steps before `limit` off both streams and hands `emit` both values at each.
     pub(super) fn merge(
         &mut self,
         left: &mut VecDeque<(Nanos, T)>,

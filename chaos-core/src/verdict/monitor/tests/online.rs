@@ -240,7 +240,7 @@ fn each_sample_makes_final_what_another_monitor_tells_then() {
             online.set(SignalId(0), t * S, Some(Interval::exactly(x)));
             online.hear(t * S);
             assert_eq!(online.frontier(), (t - h) * S + 1, "{formula:?}");
-            // Before it has a whole window the other monitor tells something else.
+            // Before it has a whole window the other monitor says something else.
             if let Some(margin) = usize::try_from(t - h).ok().map(|i| expected[i]).filter(|m| !m.is_nan()) {
                 assert_eq!(online.at((t - h) * S).margin, Interval::exactly(margin), "{formula:?} at {t}");
             }
