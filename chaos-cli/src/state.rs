@@ -1,13 +1,23 @@
 //! The register of runs on this machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chaos::Restorers;
-use chaos_core::{journal::Registry, restore};
+use chaos_core::{
+    journal::{Registry, RegistryError},
+    owned, restore,
+};
 
 use crate::{render, world};
 
-/// Returns where runs are registered: as asked, else in the runtime directory of the user.
+/// How long a command that only looks waits for somebody else who holds the register.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Returns where runs are registered: as asked, else in a directory of the user that nobody else writes to. Below the temporary
+/// directory only where there is none: somebody else may have made the one of that name, which is then refused when it is opened.
 ///
 /// Decided before a user namespace is entered, in which every user looks like root.
 pub(crate) fn directory(asked: Option<PathBuf>) -> PathBuf {
@@ -18,10 +28,19 @@ pub(crate) fn directory(asked: Option<PathBuf>) -> PathBuf {
     if user.is_root() {
         return PathBuf::from("/run/chaos");
     }
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_dir()) {
-        Some(directory) => directory.join("chaos"),
-        None => std::env::temp_dir().join(format!("chaos-{user}")),
-    }
+    let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|d| d.is_absolute());
+    // `su` and `sudo` leave the variable of another user; at, cron and ssh without a session leave none.
+    let runtime = [named("XDG_RUNTIME_DIR"), Some(PathBuf::from(format!("/run/user/{user}")))];
+    // Not its default below the home, which several machines may share.
+    runtime
+        .into_iter()
+        .chain([named("XDG_STATE_HOME")])
+        .flatten()
+        .find(|directory| owned::is_own_folder(directory))
+        .map_or_else(
+            || std::env::temp_dir().join(format!("chaos-{user}")),
+            |directory| directory.join("chaos"),
+        )
 }
 
 /// Looks whether anything is left of runs that died, and says once of those of which nothing is.
@@ -44,12 +63,23 @@ fn settle(registry: &Registry) {
 /// Says which runs died without putting everything back; every start says it until that is done, of those of which nothing is
 /// left only the next one.
 pub(crate) fn warn_of_leftovers(directory: &Path) {
-    if !directory.is_dir() {
+    if directory.symlink_metadata().is_err() {
         return;
     }
-    let Ok(registry) = Registry::open(directory) else { return };
+    let blind = |error: &RegistryError| {
+        let message = format!("cannot see whether a run was killed and left something: {error}");
+        render::warning(&message, error.help().as_deref());
+    };
+    let registry = match Registry::open(directory) {
+        Ok(registry) => registry.with_patience(GLANCE),
+        Err(error) => return blind(&error),
+    };
     let dead = || registry.runs().map(|runs| runs.into_iter().filter(|run| !run.alive).collect::<Vec<_>>());
-    if dead().is_ok_and(|dead| !dead.is_empty()) {
+    let found = match dead() {
+        Ok(found) => found,
+        Err(error) => return blind(&error),
+    };
+    if !found.is_empty() {
         settle(&registry);
     }
     for run in dead().unwrap_or_default() {

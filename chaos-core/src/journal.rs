@@ -10,12 +10,14 @@
 pub mod entry;
 pub mod file;
 pub mod history;
+pub mod holder;
 pub mod registry;
 pub mod state;
 
 pub use entry::{Entry, Header, Line, OtherVersion};
 pub use file::{FileJournal, Reopened};
 pub use history::History;
+pub use holder::Holder;
 pub use registry::{KnownRun, Registration, Registry, RegistryError, RunEntry};
 pub use state::{IllegalStep, State, Step};
 

@@ -21,6 +21,7 @@ pub mod model;
 pub mod non_empty;
 pub mod ordinary;
 pub mod outcome;
+pub mod owned;
 pub mod place;
 pub mod plan;
 pub mod probe;

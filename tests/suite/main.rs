@@ -16,6 +16,7 @@ mod guards;
 mod hostile_files;
 mod hostile_network;
 mod hostile_output;
+mod hostile_state;
 mod image;
 mod judging;
 mod kills;

@@ -1,9 +1,12 @@
 //! `chaos lab up` and `chaos lab shell`
 
-use std::{path::Path, process::Command};
+use std::{io::Write as _, path::Path, process::Command};
 
 use chaos::dsl::Given;
-use chaos_core::model::outside::{Outside, Started, Starter};
+use chaos_core::{
+    model::outside::{Outside, Started, Starter},
+    owned::OwnedFolder,
+};
 use chaos_lab::{Lab, LabEvent, Programs, shell};
 
 use crate::{args, exit_code::Exit, render, scenario};
@@ -59,8 +62,13 @@ fn up(file: &Path, given: &Given, allow_exec: bool, state: &Path) -> Exit {
                 return Exit::Refused;
             }
         };
-        let record = state.join(LABS).join(format!("{}.json", std::process::id()));
-        if let Err(error) = write_record(&record, &lab) {
+        let record = format!("{}.json", std::process::id());
+        let labs = labs(state);
+        if let Err(error) = labs
+            .as_ref()
+            .map_err(ToString::to_string)
+            .and_then(|labs| write_record(labs, &record, &lab).map_err(|error| error.to_string()))
+        {
             render::warning(&format!("`chaos lab shell` will not find this lab: {error}"), None);
         }
         for host in lab.hosts() {
@@ -80,7 +88,7 @@ fn up(file: &Path, given: &Given, allow_exec: bool, state: &Path) -> Exit {
             }
         }
         // It may never have been written.
-        let _ = std::fs::remove_file(&record);
+        let _ = labs.map(|labs| labs.remove(&record));
         match lab.down().await {
             Ok(()) => {
                 render::print("the lab is gone\n");
@@ -129,29 +137,40 @@ impl Interrupts {
     }
 }
 
-fn write_record(path: &Path, lab: &Lab) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    std::fs::write(path, serde_json::to_vec(lab.record())?)
+/// Opens the folder of the records of labs; nobody but this user may have written there.
+fn labs(state: &Path) -> std::io::Result<OwnedFolder> {
+    OwnedFolder::open(state).and_then(|state| state.folder(LABS)).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot use `{}`: {error}", state.join(LABS).display()))
+    })
+}
+
+fn write_record(labs: &OwnedFolder, name: &str, lab: &Lab) -> std::io::Result<()> {
+    // One of an earlier process of this number is of no use to anybody.
+    labs.remove(name)?;
+    labs.create(name)?.write_all(&serde_json::to_vec(lab.record())?)
 }
 
 /// Goes into a host of a lab that is up; the newest one where several have a host of that name.
 fn enter(host: &str, command: &[String], state: &Path) -> Exit {
+    let folder = match labs(state) {
+        Ok(folder) => folder,
+        Err(error) => {
+            render::error(&error.to_string(), Some("choose another state directory with `--state-dir DIR`"));
+            return Exit::BadInput;
+        }
+    };
     let mut labs = Vec::new();
-    for entry in std::fs::read_dir(state.join(LABS)).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let owner = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u32>().ok());
+    for name in folder.names().unwrap_or_default() {
+        let owner = Path::new(&name).file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u32>().ok());
         let alive = owner.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
         if !alive {
             // A lab that was killed leaves its record; it is of no use to anybody.
-            let _ = std::fs::remove_file(&path);
+            let _ = folder.remove(&name);
             continue;
         }
-        let record = std::fs::read(&path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<shell::LabRecord>(&bytes).ok());
-        let age = entry.metadata().and_then(|m| m.modified()).ok();
+        let Ok(file) = folder.read(&name) else { continue };
+        let age = file.metadata().and_then(|m| m.modified()).ok();
+        let record = serde_json::from_reader::<_, shell::LabRecord>(std::io::BufReader::new(file)).ok();
         labs.extend(record.map(|record| (age, record)));
     }
     labs.sort_by_key(|(age, _)| *age);

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -13,7 +13,10 @@ use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::{Entry, Header, History, Journal, Line, OtherVersion, entry::Versioned};
-use crate::trouble::{Kind, Trouble};
+use crate::{
+    owned::{self, NotOwned},
+    trouble::{Kind, Trouble},
+};
 
 /// What is reserved for the unwinding of one part: its entries and those of some retries.
 const ROOM_PER_PART: u64 = 16 * 1024;
@@ -47,6 +50,9 @@ struct Inner {
     end: u64,
     /// What is reserved, from the start of the file.
     reserved: u64,
+    /// Whether something of an earlier writer stands beyond the end. It is cut off by the first line that is written: whoever
+    /// only looks changes nothing, and what turns out to be no journal keeps its text.
+    torn: bool,
     /// How many parts were prepared.
     parts: u64,
 }
@@ -59,10 +65,11 @@ impl FileJournal {
             .read(true)
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(&path)
             .map_err(|e| failed("make", &path, &e))?;
         lock(&file).map_err(|e| failed("lock", &path, &e))?;
-        let mut inner = Inner { file, number: 0, end: 0, reserved: 0, parts: 0 };
+        let mut inner = Inner { file, number: 0, end: 0, reserved: 0, torn: false, parts: 0 };
         inner.reserve(ROOM).map_err(|e| failed("reserve room for", &path, &e))?;
         // The name itself must survive a crash as well.
         path.parent()
@@ -75,34 +82,34 @@ impl FileJournal {
     /// Opens the journal of a run that is over, to go on with it; a torn last line is written over.
     ///
     /// # Errors
-    /// It cannot be read or written, or is damaged. The journal of a run that is alive is [`Reopened::Alive`].
+    /// It cannot be read or written, is damaged, or somebody else may have written it ([`NotOwned`]). Nothing was changed then.
+    /// The journal of a run that is alive is [`Reopened::Alive`].
     pub fn reopen(path: impl Into<PathBuf>) -> Result<Reopened, Trouble> {
         let path = path.into();
-        let mut file =
-            OpenOptions::new().read(true).write(true).open(&path).map_err(|e| failed("open", &path, &e))?;
-        // What is none may never end, or keep whoever reads it waiting.
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(failed("open", &path, &io::Error::other("it is not an ordinary file")));
-        }
-        if !lock(&file).map_err(|e| failed("lock", &path, &e))? {
-            let header =
-                FileJournal::read(&path).ok().and_then(|lines| match lines.into_iter().next()?.entry {
+        let mut file = owned::open_file(&path).map_err(|e| failed("open", &path, &e))?;
+        let alive = !lock(&file).map_err(|e| failed("lock", &path, &e))?;
+        let mut text = Vec::new();
+        if alive {
+            let read = file.read_to_end(&mut text).map_err(|e| failed("read", &path, &e));
+            let header = read.and_then(|_| parse(&path, &text)).ok().and_then(|(lines, _)| {
+                match lines.into_iter().next()?.entry {
                     Entry::Run(header) => Some(header),
                     _ => None,
-                });
+                }
+            });
             return Ok(Reopened::Alive(header));
         }
-        let mut text = Vec::new();
+        owned::check(&file).map_err(|e| failed("go on with", &path, &e))?;
         file.read_to_end(&mut text).map_err(|e| failed("read", &path, &e))?;
         let (lines, end) = parse(&path, &text)?;
         let history =
             History::replay(lines.iter().map(|l| &l.entry)).map_err(|e| of_another_version(&path, e))?;
-        file.set_len(end as u64).map_err(|e| failed("write", &path, &e))?;
         let inner = Inner {
             file,
             number: lines.len() as u64,
             end: end as u64,
             reserved: end as u64,
+            torn: text.len() > end,
             parts: history.parts.len() as u64,
         };
         let journal = FileJournal { path: Arc::new(path), inner: Arc::new(Mutex::new(inner)) };
@@ -151,6 +158,10 @@ impl Inner {
         if parts > self.parts {
             // Room for their unwinding is reserved before parts are touched: if the disk is full, they never are.
             self.reserve(self.end + text.len() as u64 + ROOM + parts * ROOM_PER_PART)?;
+        }
+        if self.torn {
+            self.file.set_len(self.end)?;
+            self.torn = false;
         }
         self.file.seek(SeekFrom::Start(self.end))?;
         if let Err(error) = self.file.write_all(&text).and_then(|()| self.file.sync_data()) {
@@ -240,6 +251,7 @@ fn parse(path: &Path, text: &[u8]) -> Result<(Vec<Line>, usize), Trouble> {
 
 fn failed(what: &str, path: &Path, why: &io::Error) -> Trouble {
     let help = match why.kind() {
+        _ if NotOwned::of(why).is_some() => NotOwned::of(why).map(|why| why.help(path)),
         io::ErrorKind::StorageFull => {
             Some("free some space, or choose another folder with `--out`".to_owned())
         }

@@ -5,16 +5,32 @@
 //! entry holds the directory's own lock, so no two processes see each other's half-written files.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Header, OtherVersion, entry::Versioned};
-use crate::place::ObjectId;
+use super::{Header, Holder, OtherVersion, entry::Versioned};
+use crate::{
+    owned::{NotOwned, OwnedFolder},
+    place::ObjectId,
+};
+
+/// How long somebody else may hold the directory's lock; it is held for the time of writing a file.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is tried meanwhile.
+const TICK: Duration = Duration::from_millis(20);
+/// What the directory's lock is called in it.
+const LOCK: &str = "lock";
+/// What blocks new runs is called.
+const BLOCKED: &str = "blocked";
+/// The record of what was forgotten is called.
+const FORGOTTEN: &str = "forgotten.jsonl";
 
 /// What other processes may know about a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +95,16 @@ pub enum RegistryError {
         /// The id.
         run: String,
     },
+    /// Somebody else holds the directory's lock, and for too long.
+    #[error("the lock `{}` was held for {} s by {}", path.display(), waited.as_secs(), held_by(holder.as_ref()))]
+    Held {
+        /// The lock.
+        path: PathBuf,
+        /// Who holds it, where the kernel says so.
+        holder: Option<Holder>,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The directory or a file in it cannot be used.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
@@ -95,6 +121,10 @@ fn is_of_another_version(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<OtherVersion>())
 }
 
+fn held_by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(|| "a process that is not known".into(), Holder::to_string)
+}
+
 fn known_list(known: &[String]) -> String {
     if known.is_empty() { "; there is none at all".into() } else { format!("; known: {}", known.join(", ")) }
 }
@@ -106,6 +136,14 @@ impl RegistryError {
             RegistryError::Occupied { run, .. } => format!("wait for it, or end it with `chaos stop {run}`"),
             RegistryError::LeftBehind { run, .. } => format!("put it back with `chaos restore {run}`"),
             RegistryError::Blocked => "release it with `chaos stop --release`".into(),
+            RegistryError::Held { holder: Some(holder), .. } => holder.help(),
+            RegistryError::Held { path, holder: None, .. } => {
+                format!("find out who holds it with `lsof {}`, and end that", path.display())
+            }
+            RegistryError::Io { source, path, .. } if NotOwned::of(source).is_some() => {
+                let help = NotOwned::of(source).map(|why| why.help(path))?;
+                format!("{help}; or choose another state directory with `--state-dir DIR`")
+            }
             RegistryError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run as the user that owns it, or choose another state directory".into()
             }
@@ -118,25 +156,30 @@ impl RegistryError {
 /// The state directory.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    directory: PathBuf,
+    directory: OwnedFolder,
+    patience: Duration,
 }
 
 impl Registry {
     /// Opens a state directory; makes it, readable for its owner alone, where it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, or somebody else may have made or may change it; nothing was touched then.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Registry, RegistryError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let directory = directory.into();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(at("make", &directory))?;
-        Ok(Registry { directory })
+        let path = directory.into();
+        let directory = OwnedFolder::open(&path).map_err(at("use the state directory", &path))?;
+        Ok(Registry { directory, patience: PATIENCE })
+    }
+
+    /// Sets for how long the lock of the directory is waited for while somebody else holds it, instead of 10 s.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Registry {
+        Registry { patience, ..self }
     }
 
     /// Returns the directory.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
 
     /// Enters a run; refused when another one, alive or left behind, is on one of its targets.
@@ -145,11 +188,12 @@ impl Registry {
     pub fn register(&self, entry: &RunEntry) -> Result<Registration, RegistryError> {
         check_id(&entry.header.run)?;
         let _directory = self.lock()?;
-        if self.blocked_path().exists() {
+        if self.is_blocked() {
             return Err(RegistryError::Blocked);
         }
-        let path = self.entry_path(&entry.header.run);
-        if path.exists() {
+        let name = entry_name(&entry.header.run);
+        let path = self.path(&name);
+        if self.directory.has(&name) {
             return Err(RegistryError::Exists { run: entry.header.run.clone() });
         }
         for other in self.scan()? {
@@ -161,20 +205,16 @@ impl Registry {
                 RegistryError::LeftBehind { run, object }
             });
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(at("make", &path))?;
+        let mut file = self.directory.create(&name).map_err(at("make", &path))?;
         let written = (|| {
-            file.lock()?;
+            // Nobody else can have it yet: that takes the directory's lock.
+            file.try_lock()?;
             file.write_all(&serde_json::to_vec_pretty(entry)?)?;
             file.sync_all()
         })();
         if let Err(source) = written {
             // What cannot be written must not stay as an entry that nobody can read; its removal may fail as well.
-            let _ = fs::remove_file(&path);
+            let _ = self.directory.remove(&name);
             return Err(RegistryError::Io { what: "write", path, source });
         }
         Ok(Registration { registry: self.clone(), entry: entry.clone(), _lock: file })
@@ -190,8 +230,8 @@ impl Registry {
     pub fn claim(&self, run: &str) -> Result<Option<Registration>, RegistryError> {
         check_id(run)?;
         let _directory = self.lock()?;
-        let path = self.entry_path(run);
-        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+        let path = self.path(&entry_name(run));
+        let mut file = match self.directory.change(&entry_name(run)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.unknown(run)?),
             Err(e) => return Err(at("open", &path)(e)),
@@ -209,7 +249,7 @@ impl Registry {
     pub fn stop(&self, run: &str) -> Result<(), RegistryError> {
         check_id(run)?;
         let _directory = self.lock()?;
-        if !self.entry_path(run).exists() {
+        if !self.directory.has(&entry_name(run)) {
             return Err(self.unknown(run)?);
         }
         self.ask_to_stop(run)
@@ -218,8 +258,8 @@ impl Registry {
     /// Asks every run to stop and blocks new ones until [`release`](Registry::release); returns the runs that are alive.
     pub fn stop_all(&self) -> Result<Vec<RunEntry>, RegistryError> {
         let _directory = self.lock()?;
-        let blocked = self.blocked_path();
-        File::create(&blocked).and_then(|f| f.sync_all()).map_err(at("make", &blocked))?;
+        let blocked = self.directory.append(BLOCKED).and_then(|f| f.sync_all());
+        blocked.map_err(at("make", &self.path(BLOCKED)))?;
         let alive: Vec<RunEntry> = self.scan()?.into_iter().filter(|r| r.alive).map(|r| r.entry).collect();
         for entry in &alive {
             self.ask_to_stop(&entry.header.run)?;
@@ -230,23 +270,19 @@ impl Registry {
     /// Lets runs begin again after [`stop_all`](Registry::stop_all); returns whether they were blocked.
     pub fn release(&self) -> Result<bool, RegistryError> {
         let _directory = self.lock()?;
-        remove(&self.blocked_path())
+        self.remove(BLOCKED)
     }
 
     /// Returns whether new runs are blocked.
     pub fn is_blocked(&self) -> bool {
-        self.blocked_path().exists()
+        self.directory.has(BLOCKED)
     }
 
     fn ask_to_stop(&self, run: &str) -> Result<(), RegistryError> {
         // One byte for each request: its length is the count, and appending needs no reading.
-        let path = self.stop_path(run);
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .and_then(|mut f| f.write_all(b"!"))
-            .map_err(at("write", &path))
+        let name = stop_name(run);
+        let written = self.directory.append(&name).and_then(|mut f| f.write_all(b"!"));
+        written.map_err(at("write", &self.path(&name)))
     }
 
     fn unknown(&self, run: &str) -> Result<RegistryError, RegistryError> {
@@ -256,12 +292,12 @@ impl Registry {
 
     fn scan(&self) -> Result<Vec<KnownRun>, RegistryError> {
         let mut runs = Vec::new();
-        for found in fs::read_dir(&self.directory).map_err(at("read", &self.directory))? {
-            let path = found.map_err(at("read", &self.directory))?.path();
-            if path.extension().is_none_or(|e| e != "run") {
+        for name in self.directory.names().map_err(at("read", self.directory()))? {
+            if !name.ends_with(".run") {
                 continue;
             }
-            let mut file = match File::open(&path) {
+            let path = self.path(&name);
+            let mut file = match self.directory.read(&name) {
                 Ok(file) => file,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(at("open", &path)(e)),
@@ -275,7 +311,7 @@ impl Registry {
                 Ok(entry) => runs.push(KnownRun { entry, alive }),
                 // It died between making and writing its entry, so before it touched anything.
                 Err(e) if !alive && e.kind() == io::ErrorKind::UnexpectedEof => {
-                    remove(&path)?;
+                    self.remove(&name)?;
                 }
                 Err(e) => return Err(at("read", &path)(e)),
             }
@@ -284,28 +320,39 @@ impl Registry {
         Ok(runs)
     }
 
+    /// Takes the directory's lock; waits no longer for it than the patience lasts.
     fn lock(&self) -> Result<File, RegistryError> {
-        let path = self.directory.join("lock");
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(at("lock", &path))
+        let path = self.path(LOCK);
+        let file = self.directory.append(LOCK).map_err(at("open", &path))?;
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::Error(e)) => return Err(at("lock", &path)(e)),
+                Err(fs::TryLockError::WouldBlock) if begun.elapsed() >= self.patience => {
+                    let holder = Holder::of(&file);
+                    return Err(RegistryError::Held { path, holder, waited: self.patience });
+                }
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(TICK),
+            }
+        }
     }
 
-    fn entry_path(&self, run: &str) -> PathBuf {
-        self.directory.join(format!("{run}.run"))
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
     }
 
-    fn stop_path(&self, run: &str) -> PathBuf {
-        self.directory.join(format!("{run}.stop"))
+    fn remove(&self, name: &str) -> Result<bool, RegistryError> {
+        self.directory.remove(name).map_err(at("remove", &self.path(name)))
     }
+}
 
-    fn blocked_path(&self) -> PathBuf {
-        self.directory.join("blocked")
-    }
+fn entry_name(run: &str) -> String {
+    format!("{run}.run")
+}
+
+fn stop_name(run: &str) -> String {
+    format!("{run}.stop")
 }
 
 /// A run's hold on its entry; dropping it (or dying) leaves the entry for `restore`, finishing it takes it away.
@@ -324,18 +371,18 @@ impl Registration {
 
     /// Returns how often it was asked to stop.
     pub fn stops_asked(&self) -> u32 {
-        fs::metadata(self.registry.stop_path(&self.entry.header.run))
-            .map_or(0, |m| u32::try_from(m.len()).unwrap_or(u32::MAX))
+        let asked = self.registry.directory.size(&stop_name(&self.entry.header.run));
+        asked.map_or(0, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     /// Takes the entry away although something may be left, and keeps a record of who decided that; returns where.
     pub fn forget(&self, by: &str, left: &[String]) -> Result<PathBuf, RegistryError> {
-        let path = self.registry.directory.join("forgotten.jsonl");
+        let path = self.registry.path(FORGOTTEN);
         let forgotten = Forgotten { at: Timestamp::now(), by, left, run: &self.entry };
         let write = || {
             let mut line = serde_json::to_vec(&forgotten)?;
             line.push(b'\n');
-            let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
+            let mut file = self.registry.directory.append(FORGOTTEN)?;
             file.write_all(&line)?;
             file.sync_all()
         };
@@ -348,8 +395,8 @@ impl Registration {
     /// Takes the entry away: everything is put back.
     pub fn finish(&self) -> Result<(), RegistryError> {
         let _directory = self.registry.lock()?;
-        remove(&self.registry.entry_path(&self.entry.header.run))?;
-        remove(&self.registry.stop_path(&self.entry.header.run))?;
+        self.registry.remove(&entry_name(&self.entry.header.run))?;
+        self.registry.remove(&stop_name(&self.entry.header.run))?;
         Ok(())
     }
 }
@@ -379,14 +426,6 @@ fn read_entry(file: &mut File) -> io::Result<RunEntry> {
     let Versioned { version } = serde_json::from_slice(&text)?;
     OtherVersion::check(version.unwrap_or(1)).map_err(io::Error::other)?;
     Ok(serde_json::from_slice(&text)?)
-}
-
-fn remove(path: &Path) -> Result<bool, RegistryError> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(at("remove", path)(e)),
-    }
 }
 
 fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegistryError {

@@ -341,3 +341,97 @@ fn reopen(path: &std::path::Path) -> (FileJournal, History) {
         Reopened::Alive(run) => panic!("it is still written to: {run:?}"),
     }
 }
+
+#[test]
+fn what_is_no_journal_of_ones_own_is_not_written_to() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("victim"), "no journal, and no line break").unwrap();
+    // Looking at it changes nothing, although all of it could be a torn line.
+    assert!(
+        matches!(FileJournal::reopen(at("victim")).unwrap(), Reopened::Over(_, history) if history.header.is_none())
+    );
+    let journal = FileJournal::create(at("journal")).unwrap();
+    assert!(journal.append_blocking(&[header()]).iter().all(Result::is_ok));
+    drop(journal);
+    assert_eq!(std::fs::metadata(at("journal")).unwrap().mode() & 0o777, 0o600);
+    symlink(at("journal"), at("link")).unwrap();
+    std::fs::copy(at("journal"), at("open")).unwrap();
+    std::fs::set_permissions(at("open"), std::fs::Permissions::from_mode(0o664)).unwrap();
+    std::fs::copy(at("journal"), at("hard")).unwrap();
+    std::fs::hard_link(at("hard"), at("harder")).unwrap();
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut cases = vec![
+        ("link", "it is a symbolic link"),
+        ("pipe", "it is not an ordinary file"),
+        ("open", "others may write to it (mode 0664)"),
+        ("hard", "it has 2 names (hard links), one of which may be another file of yours"),
+    ];
+    if nix::unistd::geteuid().is_root() {
+        std::fs::copy(at("journal"), at("foreign")).unwrap();
+        std::os::unix::fs::chown(at("foreign"), Some(65534), None).unwrap();
+        cases.push(("foreign", "it belongs to user 65534, and this is user 0"));
+    }
+    for (name, said) in cases {
+        let error = FileJournal::reopen(at(name)).unwrap_err();
+        assert!(error.message.ends_with(&format!("the journal `{}`: {said}", at(name).display())), "{error}");
+        assert!(error.help.is_some(), "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(at("victim")).unwrap(), "no journal, and no line break");
+}
+
+#[test]
+fn a_lock_that_somebody_else_holds_is_waited_for_with_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).unwrap().with_patience(std::time::Duration::from_secs(1));
+    registry.runs().unwrap();
+    let held = std::fs::File::open(folder.path().join("lock")).unwrap();
+    held.lock().unwrap();
+    let error = registry.register(&run("one", Vec::new())).unwrap_err();
+    let expected = format!(
+        "the lock `{}` was held for 1 s by process {} (`",
+        folder.path().join("lock").display(),
+        std::process::id()
+    );
+    assert!(error.to_string().starts_with(&expected), "{error}");
+    assert!(error.help().unwrap().contains(&format!("end it with `kill {}`", std::process::id())));
+    assert!(!folder.path().join("one.run").exists());
+    held.unlock().unwrap();
+    registry.register(&run("one", Vec::new())).unwrap().finish().unwrap();
+}
+
+#[test]
+fn what_stands_in_place_of_an_entry_or_a_request_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path().join("state")).unwrap();
+    let victim = folder.path().join("victim");
+    std::fs::write(&victim, "precious").unwrap();
+    let at = |name: &str| registry.directory().join(name);
+    let planted = |name: &str| std::os::unix::fs::symlink(&victim, at(name)).unwrap();
+    let clear = |name: &str| std::fs::remove_file(at(name)).unwrap();
+    let refused = |error: RegistryError, name: &str| {
+        let said = error.to_string();
+        assert!(said.ends_with(&format!("`{}`: it is a symbolic link", at(name).display())), "{said}");
+        assert!(error.help().unwrap().contains("--state-dir"), "{said}");
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious", "{said}");
+    };
+    planted("lock");
+    refused(registry.runs().unwrap_err(), "lock");
+    clear("lock");
+    planted("one.run");
+    refused(registry.runs().unwrap_err(), "one.run");
+    refused(registry.claim("one").unwrap_err(), "one.run");
+    assert!(matches!(registry.register(&run("one", Vec::new())), Err(RegistryError::Exists { .. })));
+    clear("one.run");
+    let one = registry.register(&run("one", Vec::new())).unwrap();
+    planted("one.stop");
+    refused(registry.stop("one").unwrap_err(), "one.stop");
+    assert_eq!(one.stops_asked(), 0, "the size of another file counts as no request");
+    planted("blocked");
+    refused(registry.stop_all().unwrap_err(), "blocked");
+    planted("forgotten.jsonl");
+    refused(one.forget("me", &[]).unwrap_err(), "forgotten.jsonl");
+    one.finish().unwrap();
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
