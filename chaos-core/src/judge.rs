@@ -14,7 +14,7 @@ pub mod border;
 mod breakdown;
 mod cache;
 mod claim;
-pub mod confident;
+pub(crate) mod confident;
 mod drift;
 mod filter;
 pub mod finding;

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// The chance, at most, that a confident condition ends a run although the share never broke its limit.
-pub const FALSE_ALARM: f64 = 0.01;
+pub(crate) const FALSE_ALARM: f64 = 0.01;
 
 /// How often evidence is weighed.
-pub const TICK: Nanos = 1_000_000_000;
+pub(crate) const TICK: Nanos = 1_000_000_000;
 
 /// Watches one share.
 pub(super) struct Confident {
@@ -33,14 +33,14 @@ pub(super) struct Confident {
 
 /// Returns how often the condition may be looked at in the planned time: once in each second, in which it is armed.
 #[must_use]
-pub fn planned_ticks(experiment: &Experiment) -> u64 {
+pub(crate) fn planned_ticks(experiment: &Experiment) -> u64 {
     let planned = experiment.timeline.planned() + 2 * experiment.steady_state.over;
     planned.as_secs() + 1
 }
 
 /// Returns the share of errors from which on the condition should fire.
 #[must_use]
-pub fn tolerated(comparison: &Comparison) -> f64 {
+pub(crate) fn tolerated(comparison: &Comparison) -> f64 {
     let Bound::Constant(limit) = &comparison.bound else { return 0.0 };
     match comparison.metric.function {
         Function::Success => 1.0 - limit.value,
@@ -127,7 +127,7 @@ impl Guard for Confident {
 /// Returns how many seconds the condition typically takes from the moment that errors jump to a share; `None` if the share
 /// is not above what is tolerated. `requests` come each second.
 #[must_use]
-pub fn typical_delay(tolerated: f64, planned_ticks: u64, requests: f64, share: f64) -> Option<f64> {
+pub(crate) fn typical_delay(tolerated: f64, planned_ticks: u64, requests: f64, share: f64) -> Option<f64> {
     let p0 = tolerated.clamp(1e-9, 1.0 - 1e-9);
     let p1 = (2.0 * p0).min(p0.midpoint(1.0));
     let gain = share * (p1 / p0).ln() + (1.0 - share) * ((1.0 - p1) / (1.0 - p0)).ln();

@@ -8,13 +8,13 @@ use statrs::function::gamma::ln_gamma;
 
 /// Returns the logarithm of the beta function.
 #[must_use]
-pub fn ln_beta(a: f64, b: f64) -> f64 {
+pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
     ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
 /// Returns the regularised incomplete beta function `I_x(a, b)` for positive `a` and `b`, by Lentz's method.
 #[must_use]
-pub fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
+pub(crate) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }
@@ -56,7 +56,7 @@ fn continued_fraction(a: f64, b: f64, x: f64) -> f64 {
 
 /// Returns the `probability` quantile of the beta distribution, by bisection.
 #[must_use]
-pub fn beta_quantile(probability: f64, a: f64, b: f64) -> f64 {
+pub(crate) fn beta_quantile(probability: f64, a: f64, b: f64) -> f64 {
     bisect(0.0, 1.0, |x| beta_cdf(a, b, x) < probability)
 }
 
@@ -81,7 +81,7 @@ pub fn normal_upper(probability: f64) -> f64 {
 
 /// Returns the probability that a standard normal variable exceeds `z`.
 #[must_use]
-pub fn normal_tail(z: f64) -> f64 {
+pub(crate) fn normal_tail(z: f64) -> f64 {
     0.5 * erfc(z / std::f64::consts::SQRT_2)
 }
 

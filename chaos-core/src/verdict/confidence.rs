@@ -83,7 +83,7 @@ impl Outcome {
 
     /// Whether more data can no longer change it.
     #[must_use]
-    pub fn is_decided(&self) -> bool {
+    pub(crate) fn is_decided(&self) -> bool {
         !matches!(self, Self::Inconclusive { .. })
     }
 
@@ -217,12 +217,6 @@ impl Confidence {
     pub fn of(share: f64) -> Self {
         Self { alpha: (1.0 - share).clamp(1e-12, 0.5) }
     }
-
-    /// Returns the confidence each of `claims` claims needs for all verdicts together to have this one (Bonferroni).
-    #[must_use]
-    pub fn shared_by(self, claims: usize) -> Self {
-        Self { alpha: self.alpha / claims.max(1) as f64 }
-    }
 }
 
 /// One number computed from samples, with how sure it is.
@@ -258,7 +252,7 @@ impl Judged {
     ///
     /// On the side that must clear the limit for the claim to pass the careful bound counts, and stands in the result.
     #[must_use]
-    pub fn by_bounds(
+    pub(crate) fn by_bounds(
         mut estimate: Estimate,
         comparison: Comparison,
         limit: f64,
@@ -285,7 +279,12 @@ impl Judged {
 
     /// Judges a number as it was observed, without asking how sure it is.
     #[must_use]
-    pub fn as_observed(value: Option<Interval>, samples: u64, comparison: Comparison, limit: f64) -> Self {
+    pub(crate) fn as_observed(
+        value: Option<Interval>,
+        samples: u64,
+        comparison: Comparison,
+        limit: f64,
+    ) -> Self {
         let Some(value) = value else { return Self::without(Reason::TooFewSamples, limit, None) };
         let estimate =
             Estimate { value, bounds: value, careful: value, samples, effective_samples: samples as f64 };

@@ -9,7 +9,7 @@
 ///
 /// `significant(test, level)` says whether a test on its own is significant at a level; it must stay so at every higher one.
 #[must_use]
-pub fn step_down(tests: usize, alpha: f64, mut significant: impl FnMut(usize, f64) -> bool) -> Levels {
+pub(crate) fn step_down(tests: usize, alpha: f64, mut significant: impl FnMut(usize, f64) -> bool) -> Levels {
     let mut found = vec![None; tests];
     let mut open: Vec<usize> = (0..tests).collect();
     loop {
@@ -26,7 +26,7 @@ pub fn step_down(tests: usize, alpha: f64, mut significant: impl FnMut(usize, f6
 
 /// What came of several tests at once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Levels {
+pub(crate) struct Levels {
     /// For each test the level at which it is significant; `None` if it is not.
     pub found: Vec<Option<f64>>,
     /// The level that those which are not significant were held against last.

@@ -22,11 +22,11 @@ impl Interval {
     /// Everything: nothing is known, not even a physical range.
     pub const EVERYTHING: Self = Self { lo: f64::NEG_INFINITY, hi: f64::INFINITY };
     /// The physical range of a share, such as a success rate.
-    pub const SHARE: Self = Self { lo: 0.0, hi: 1.0 };
+    pub(crate) const SHARE: Self = Self { lo: 0.0, hi: 1.0 };
     /// The physical range of a latency, a count or a rate.
     pub const NON_NEGATIVE: Self = Self { lo: 0.0, hi: f64::INFINITY };
     /// The range of a boolean, false as 0 and true as 1.
-    pub const BOOLEAN: Self = Self::SHARE;
+    pub(crate) const BOOLEAN: Self = Self::SHARE;
 
     /// Returns the interval from `lo` to `hi`; the ends are swapped when they come in the wrong order.
     ///
@@ -101,7 +101,7 @@ impl Interval {
 
     /// Returns the part inside `range`; a measurement outside of it is pulled to its nearer end.
     #[must_use]
-    pub fn clamped(self, range: Self) -> Self {
+    pub(crate) fn clamped(self, range: Self) -> Self {
         Self { lo: self.lo.clamp(range.lo, range.hi), hi: self.hi.clamp(range.lo, range.hi) }
     }
 }
@@ -131,7 +131,7 @@ impl Truth {
 
     /// Whether more data can no longer change it.
     #[must_use]
-    pub fn is_decided(self) -> bool {
+    pub(crate) fn is_decided(self) -> bool {
         self != Self::Unknown
     }
 }

@@ -22,7 +22,7 @@ mod statement;
 
 pub use atom::{Atom, Operand, Scale, SignalId, Subject};
 pub use claim::{Claim, Events, Obligation, Span};
-pub use decide::{Decision, decide, decided_at, presume};
+pub use decide::{Decision, decide, decided_at};
 pub use formula::{Formula, horizon, latest_decision, lookback};
 pub use guard::Guard;
 pub use online::{Online, Witness};

@@ -50,17 +50,6 @@ pub fn samples_to_confirm(share: f64, failures: u64, alpha: f64) -> Option<u64> 
     least(failures + 1, MOST_NEEDED, |n| n > failures && binomial_cdf(failures, n, 1.0 - share) <= alpha)
 }
 
-/// Returns the number of the failure that makes an observed share of at least `share` impossible among `planned`
-/// samples, whatever the rest do: the claim may be called failed at once.
-///
-/// Computed in whole parts of a billion, so that 99.9 % of 6,000 allows exactly 6.
-#[must_use]
-pub fn fatal_failure(planned: u64, share: f64) -> u64 {
-    const BILLION: u128 = 1_000_000_000;
-    let parts = BILLION - ((share.clamp(0.0, 1.0) * BILLION as f64).round() as u128).min(BILLION);
-    (u128::from(planned) * parts / BILLION) as u64 + 1
-}
-
 /// The outcomes of the requests of a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trials {
@@ -334,14 +323,6 @@ mod tests {
         assert_eq!(felt.outcome, Outcome::Passed, "{felt:?}");
         let broken = judge_share(trials, Comparison::AtLeast, 0.99, CONFIDENT);
         assert_eq!(broken.outcome, Outcome::Failed, "{broken:?}");
-    }
-
-    #[test]
-    fn an_observed_share_is_lost_at_a_certain_failure() {
-        assert_eq!(fatal_failure(6000, 0.999), 7);
-        assert_eq!(fatal_failure(100, 1.0), 1);
-        assert_eq!(fatal_failure(1000, 0.99), 11);
-        assert_eq!(fatal_failure(10, 0.0), 11);
     }
 
     #[test]

@@ -8,11 +8,12 @@
 mod autocorrelation;
 mod baseline;
 
-pub use autocorrelation::{careful, correlation_time};
+pub(crate) use autocorrelation::careful;
+pub use autocorrelation::correlation_time;
 pub use baseline::{Allowance, Method, difference, judge_against_baseline};
 pub(crate) use baseline::{judge_difference, judge_scaled};
 
-use super::binomial::{binomial_cdf, least, normal_upper};
+use super::binomial::{binomial_cdf, least};
 use super::confidence::{Confidence, Estimate, Judged, Leaning, Need, Reason};
 use super::interval::{Comparison, Interval};
 
@@ -58,13 +59,6 @@ pub fn bound_ranks(n: u64, q: f64, tail: f64) -> (u64, u64) {
 pub fn least_samples(q: f64, tail: f64) -> u64 {
     let rare = q.max(1.0 - q);
     (tail.ln() / rare.ln() - 1e-9).ceil().max(1.0) as u64
-}
-
-/// Returns the number of samples that bound the quantile `q` to ranks within `precision` of it, as a share, at 95 %.
-#[must_use]
-pub fn samples_for_precision(q: f64, precision: f64) -> u64 {
-    let z = normal_upper(0.025);
-    (z * z * q * (1.0 - q) / (precision * precision)).ceil() as u64
 }
 
 /// The values of one metric in one phase.
@@ -115,7 +109,7 @@ impl Distribution {
 
     /// Returns the value of a rank counted from 1; ranks outside are infinite.
     #[must_use]
-    pub fn order_statistic(&self, rank: u64) -> Interval {
+    pub(crate) fn order_statistic(&self, rank: u64) -> Interval {
         let Some(index) = rank.checked_sub(1) else {
             return Interval { lo: f64::NEG_INFINITY, hi: f64::NEG_INFINITY };
         };
@@ -140,7 +134,7 @@ impl Distribution {
     /// Returns how many independent samples these are worth where exceeding a limit is concerned: neighbours that exceed
     /// it together count once. All of them count where all lie on one side.
     #[must_use]
-    pub fn effective_samples_around(&self, limit: f64) -> f64 {
+    pub(crate) fn effective_samples_around(&self, limit: f64) -> f64 {
         self.worth_around(limit).0
     }
 

@@ -9,7 +9,7 @@ use super::interval::Interval;
 /// Starting afresh at every tick, a good past cannot hide a late failure; the union bound over the ticks keeps the chance
 /// of firing at all, while the true share is at its limit or below, under the `alpha` it was made with.
 #[derive(Debug, Clone)]
-pub struct ConfidentGuard {
+pub(crate) struct ConfidentGuard {
     hit: f64,
     miss: f64,
     threshold: f64,
@@ -24,7 +24,7 @@ impl ConfidentGuard {
     ///
     /// Never; a limit outside of (0, 1) is moved inside.
     #[must_use]
-    pub fn new(limit: f64, planned_ticks: u64, alpha: f64) -> Self {
+    pub(crate) fn new(limit: f64, planned_ticks: u64, alpha: f64) -> Self {
         let p0 = limit.clamp(1e-9, 1.0 - 1e-9);
         let p1 = (2.0 * p0).min((1.0 + p0) / 2.0);
         Self {
@@ -36,79 +36,16 @@ impl ConfidentGuard {
     }
 
     /// Takes the requests that ended since the last tick and returns whether the guard fires.
-    pub fn update(&mut self, requests: u64, errors: u64) -> bool {
+    pub(crate) fn update(&mut self, requests: u64, errors: u64) -> bool {
         let fine = requests.saturating_sub(errors) as f64;
         self.evidence = self.evidence.max(0.0) + errors as f64 * self.hit + fine * self.miss;
         self.evidence > self.threshold
     }
 
-    /// Returns the evidence so far; the guard fires above [`Self::threshold`].
+    /// Returns the evidence so far; the guard fires above its threshold.
     #[must_use]
-    pub fn evidence(&self) -> f64 {
+    pub(crate) fn evidence(&self) -> f64 {
         self.evidence
-    }
-
-    /// Returns the evidence at which the guard fires.
-    #[must_use]
-    pub fn threshold(&self) -> f64 {
-        self.threshold
-    }
-}
-
-/// What a sequential test has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tested {
-    /// More samples are needed.
-    Open,
-    /// The share is the lower one.
-    Low,
-    /// The share is the higher one.
-    High,
-}
-
-/// The sequential probability ratio test between two shares (A. Wald, "Sequential tests of statistical hypotheses", Annals
-/// of Mathematical Statistics 16, 1945).
-#[derive(Debug, Clone)]
-pub struct RatioTest {
-    hit: f64,
-    miss: f64,
-    upper: f64,
-    lower: f64,
-    evidence: f64,
-    result: Tested,
-}
-
-impl RatioTest {
-    /// Returns a test of the share `low` against `high`; `false_high` and `false_low` are the chances of its two errors.
-    #[must_use]
-    pub fn new(low: f64, high: f64, false_high: f64, false_low: f64) -> Self {
-        Self {
-            hit: (high / low).ln(),
-            miss: ((1.0 - high) / (1.0 - low)).ln(),
-            upper: ((1.0 - false_low) / false_high).ln(),
-            lower: (false_low / (1.0 - false_high)).ln(),
-            evidence: 0.0,
-            result: Tested::Open,
-        }
-    }
-
-    /// Takes one sample and returns what the test has come to; once it is not open it stays so.
-    pub fn update(&mut self, hit: bool) -> Tested {
-        if self.result == Tested::Open {
-            self.evidence += if hit { self.hit } else { self.miss };
-            if self.evidence >= self.upper {
-                self.result = Tested::High;
-            } else if self.evidence <= self.lower {
-                self.result = Tested::Low;
-            }
-        }
-        self.result
-    }
-
-    /// Returns the evidence so far, and where the test ends below and above.
-    #[must_use]
-    pub fn evidence(&self) -> (f64, f64, f64) {
-        (self.evidence, self.lower, self.upper)
     }
 }
 
@@ -160,7 +97,7 @@ mod tests {
     #[test]
     fn the_guard_adds_up_evidence_tick_by_tick() {
         let mut guard = ConfidentGuard::new(0.05, 600, 0.01);
-        assert!((guard.threshold() - 11.0021).abs() < 1e-4);
+        assert!((guard.threshold - 11.0021).abs() < 1e-4);
         let table = [
             (1, -0.334_130, false),
             (0, -1.081_344, false),
@@ -184,19 +121,6 @@ mod tests {
         }
         let ticks = |guard: &mut ConfidentGuard| (1..).find(|_| guard.update(20, 20)).unwrap();
         assert_eq!(ticks(&mut fresh), ticks(&mut seasoned));
-    }
-
-    #[test]
-    fn the_ratio_test_ends_at_the_eighth_sample() {
-        let mut test = RatioTest::new(0.01, 0.05, 0.001, 0.05);
-        let (_, lower, upper) = test.evidence();
-        assert!((upper - 6.856_462).abs() < 1e-6 && (lower + 2.994_732).abs() < 1e-6);
-        let results = [false, false, true, false, true, true, true].map(|hit| test.update(hit));
-        assert_eq!(results, [Tested::Open; 7]);
-        assert!((test.evidence().0 - 6.314_023).abs() < 1e-6);
-        assert_eq!(test.update(true), Tested::High);
-        assert!((test.evidence().0 - 7.923_461).abs() < 1e-6);
-        assert_eq!(test.update(false), Tested::High);
     }
 
     #[test]

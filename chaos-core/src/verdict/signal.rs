@@ -51,7 +51,7 @@ impl Signal {
     /// Returns the signal with the given values, each of which holds until the next (`None`: unknown), known up to
     /// and including `heard`.
     #[must_use]
-    pub fn from_points(
+    pub(crate) fn from_points(
         range: Interval,
         points: impl IntoIterator<Item = (Nanos, Option<f64>)>,
         heard: Nanos,
@@ -71,7 +71,7 @@ impl Signal {
     ///
     /// The customary `stale_after` is 2.5 times the polling interval.
     #[must_use]
-    pub fn from_polls(
+    pub(crate) fn from_polls(
         range: Interval,
         polls: impl IntoIterator<Item = (Nanos, f64)>,
         stale_after: Nanos,
@@ -94,8 +94,8 @@ impl Signal {
     }
 
     /// Returns the boolean signal that is true for one nanosecond at each of the given instants, in order.
-    #[must_use]
-    pub fn from_pulses(instants: impl IntoIterator<Item = Nanos>, heard: Nanos) -> Self {
+    #[cfg(test)]
+    pub(crate) fn from_pulses(instants: impl IntoIterator<Item = Nanos>, heard: Nanos) -> Self {
         let mut signal = Self::unknown(Interval::BOOLEAN);
         signal.levels = Steps::constant(known(Interval::exactly(0.0)));
         for instant in instants {
@@ -135,11 +135,6 @@ impl Signal {
         self.heard = self.heard.max(instant);
     }
 
-    /// Drops the history before `instant`.
-    pub fn forget_before(&mut self, instant: Nanos) {
-        self.levels.forget_before(instant);
-    }
-
     /// Returns the physical range of the metric.
     #[must_use]
     pub fn range(&self) -> Interval {
@@ -165,7 +160,7 @@ impl Signal {
     }
 
     /// Returns the unknown stretches within `[from, to)` and why each is unknown.
-    pub fn blanks_in(&self, from: Nanos, to: Nanos) -> impl Iterator<Item = Segment<Blank>> + '_ {
+    pub(crate) fn blanks_in(&self, from: Nanos, to: Nanos) -> impl Iterator<Item = Segment<Blank>> + '_ {
         self.levels.segments_in(from, to).filter_map(|segment| {
             segment.value.blank.map(|value| Segment { start: segment.start, end: segment.end, value })
         })
@@ -193,7 +188,7 @@ impl Signal {
 
     /// Returns the signal with `[from, to)` made unknown, as after an abort.
     #[must_use]
-    pub fn blanked(&self, from: Nanos, to: Nanos, why: Blank) -> Self {
+    pub(crate) fn blanked(&self, from: Nanos, to: Nanos, why: Blank) -> Self {
         if from >= to {
             return self.clone();
         }

@@ -12,7 +12,7 @@ mod sliding;
 pub(crate) use sliding::{Combine, Sliding};
 
 /// The instant before all others; a segment that starts here has no beginning.
-pub const BEGINNING: Nanos = i64::MIN;
+pub(crate) const BEGINNING: Nanos = i64::MIN;
 /// The instant after all others; a segment that ends here has no end.
 pub const FOREVER: Nanos = i64::MAX;
 
@@ -55,7 +55,7 @@ impl<T: Copy + PartialEq> Steps<T> {
     ///
     /// Points must come in the order of time; of several points at one instant the last counts.
     #[must_use]
-    pub fn from_points(before: T, points: impl IntoIterator<Item = (Nanos, T)>) -> Self {
+    pub(crate) fn from_points(before: T, points: impl IntoIterator<Item = (Nanos, T)>) -> Self {
         let mut steps = Self::constant(before);
         for (instant, value) in points {
             steps.push(instant, value);
@@ -74,15 +74,6 @@ impl<T: Copy + PartialEq> Steps<T> {
         }
     }
 
-    /// Drops the history before `instant`: the value held at `instant` is then said to have held ever before.
-    pub fn forget_before(&mut self, instant: Nanos) {
-        let keep = self.index_at(instant);
-        self.points.drain(..keep);
-        if let Some(first) = self.points.first_mut() {
-            first.0 = BEGINNING;
-        }
-    }
-
     fn index_at(&self, instant: Nanos) -> usize {
         self.points.partition_point(|(start, _)| *start <= instant).saturating_sub(1)
     }
@@ -95,7 +86,7 @@ impl<T: Copy + PartialEq> Steps<T> {
 
     /// Returns the instant of the last change, `BEGINNING` when there is none.
     #[must_use]
-    pub fn last_change(&self) -> Nanos {
+    pub(crate) fn last_change(&self) -> Nanos {
         self.points.last().map_or(BEGINNING, |(start, _)| *start)
     }
 
@@ -143,7 +134,10 @@ impl<T: Copy + PartialEq> Steps<T> {
 
     /// Applies a function to each segment.
     #[must_use]
-    pub fn map_segments<U: Copy + PartialEq>(&self, mut change: impl FnMut(Segment<T>) -> U) -> Steps<U> {
+    pub(crate) fn map_segments<U: Copy + PartialEq>(
+        &self,
+        mut change: impl FnMut(Segment<T>) -> U,
+    ) -> Steps<U> {
         let mut segments = self.segments();
         let first = segments.next().map(&mut change).expect("invariant: a step function has a first segment");
         let mut steps = Steps::constant(first);
@@ -184,7 +178,7 @@ impl<T: Copy + PartialEq> Steps<T> {
     /// `combine` must be associative and idempotent enough not to care that a segment counts once however much of it
     /// lies in the window (minimum, maximum, composition of clamps). Takes O(n) in all.
     #[must_use]
-    pub fn slide(&self, from: Nanos, to: Nanos, combine: impl Fn(T, T) -> T) -> Self {
+    pub(crate) fn slide(&self, from: Nanos, to: Nanos, combine: impl Fn(T, T) -> T) -> Self {
         let mut window = Sliding::new(from, to, combine);
         let mut steps: Option<Self> = None;
         let mut emit = |instant, value| match &mut steps {
@@ -200,7 +194,13 @@ impl<T: Copy + PartialEq> Steps<T> {
 
     /// Combines, for each `t`, all values on `[t + after, end)`; where that is empty the result is `nothing`.
     #[must_use]
-    pub fn accumulate_to(&self, after: Nanos, end: Nanos, nothing: T, combine: impl Fn(T, T) -> T) -> Self {
+    pub(crate) fn accumulate_to(
+        &self,
+        after: Nanos,
+        end: Nanos,
+        nothing: T,
+        combine: impl Fn(T, T) -> T,
+    ) -> Self {
         let mut tail: Option<T> = None;
         let mut points: Vec<(Nanos, T)> = Vec::with_capacity(self.points.len() + 1);
         if end < FOREVER {
@@ -279,15 +279,6 @@ mod tests {
         fn minimum_is_the_dual_of_maximum(steps in random_steps(), from in -8i64..8, length in 0i64..8) {
             let dual = steps.map(|v| -v).slide(from, from + length, i64::max).map(|v| -v);
             prop_assert_eq!(steps.slide(from, from + length, i64::min), dual);
-        }
-
-        #[test]
-        fn forgetting_changes_nothing_later(steps in random_steps(), instant in 0i64..60) {
-            let mut short = steps.clone();
-            short.forget_before(instant);
-            for t in instant..90 {
-                prop_assert_eq!(short.at(t), steps.at(t));
-            }
         }
     }
 }

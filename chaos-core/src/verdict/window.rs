@@ -39,7 +39,7 @@ pub enum Answer {
 impl Answer {
     /// Returns whether nothing is known.
     #[must_use]
-    pub fn is_unknown(self) -> bool {
+    pub(crate) fn is_unknown(self) -> bool {
         matches!(self, Self::NotRun | Self::Unread)
     }
 }
@@ -169,7 +169,7 @@ impl Windowed {
 
     /// Returns the same for values of another physical range, such as a number that may be negative.
     #[must_use]
-    pub fn ranging(self, range: Interval) -> Self {
+    pub(crate) fn ranging(self, range: Interval) -> Self {
         Self { range, ..self }
     }
 
@@ -221,8 +221,8 @@ impl Windowed {
     }
 
     /// Returns the signal a guard saw, from the instants at which it was evaluated.
-    #[must_use]
-    pub fn replay(&self, observations: &[Observation], evaluated: &[Nanos]) -> Signal {
+    #[cfg(test)]
+    pub(crate) fn replay(&self, observations: &[Observation], evaluated: &[Nanos]) -> Signal {
         let mut arrivals = observations.to_vec();
         arrivals.sort_by_key(|observation| observation.completed);
         let mut arrivals = arrivals.into_iter().peekable();
@@ -309,7 +309,7 @@ impl LiveWindow {
     }
 
     /// Lets go of everything meant to start before an instant.
-    pub fn forget_before(&mut self, instant: Nanos) {
+    pub(crate) fn forget_before(&mut self, instant: Nanos) {
         while let Some(observation) = self.held.pop_front_if(|held| held.intended < instant) {
             *self.tally(&observation) -= 1;
             if let Some(value) = observation.value().filter(|_| self.windowed.statistic.has_values()) {

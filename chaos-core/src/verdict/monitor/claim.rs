@@ -33,12 +33,6 @@ impl Events {
     pub fn once(instant: Nanos) -> Self {
         Self { instants: vec![instant], complete: true }
     }
-
-    /// Returns an event that has not come yet but may.
-    #[must_use]
-    pub fn awaited() -> Self {
-        Self { instants: Vec::new(), complete: false }
-    }
 }
 
 /// A claim about how signals behave in time.
@@ -195,7 +189,7 @@ impl Claim {
 
     /// Whether all instants at which the claim is owed are known.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         match self {
             Self::Always { .. } => true,
             Self::Holds { at: after, .. }

@@ -63,12 +63,6 @@ pub fn decide(claim: &Claim, trace: &Trace) -> Decision {
     }
 }
 
-/// Returns the verdict the claim would get if every unknown stretch had kept the last known value.
-#[must_use]
-pub fn presume(claim: &Claim, trace: &Trace) -> Leaning {
-    presume_obligations(&claim.obligations(), &trace.filled())
-}
-
 /// Returns the earliest watermark at which the claim's verdict was certain, `None` when it still is not.
 ///
 /// Certainty is monotone in the watermark, so this is a binary search over it.

@@ -146,7 +146,7 @@ impl Formula {
 
     /// Whether a limit is still to come from the baseline.
     #[must_use]
-    pub fn waits_for_baseline(&self) -> bool {
+    pub(crate) fn waits_for_baseline(&self) -> bool {
         self.atoms()
             .iter()
             .any(|atom| matches!(atom.subject, Subject::Compares { limit: Operand::Pending, .. }))

@@ -52,7 +52,7 @@ impl Guard {
 
     /// Returns the atoms that spoke for how the condition stood at the latest look.
     #[must_use]
-    pub fn witnesses(&self) -> Vec<Witness> {
+    pub(crate) fn witnesses(&self) -> Vec<Witness> {
         self.present.witnesses()
     }
 

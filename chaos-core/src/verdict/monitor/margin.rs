@@ -29,7 +29,7 @@ pub fn normalised(raw: f64, limit: f64, scale: Scale) -> f64 {
 
 /// Returns the normalised margin of a deadline: the share of `within` that was left.
 #[must_use]
-pub fn normalised_deadline(margin: Nanos, within: Nanos) -> f64 {
+pub(crate) fn normalised_deadline(margin: Nanos, within: Nanos) -> f64 {
     if within <= 0 {
         return if margin >= 0 { 0.0 } else { -1.0 };
     }

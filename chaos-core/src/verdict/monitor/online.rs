@@ -117,17 +117,10 @@ impl<A: Algebra> Online<A> {
         self.root.out.drain(..)
     }
 
-    /// Lets go of final steps that ended before an instant.
-    pub fn forget_before(&mut self, instant: Nanos) {
-        while self.root.out.front().is_some_and(|(start, _)| *start <= instant) {
-            self.taken = self.root.out.pop_front().map(|(_, value)| value);
-        }
-    }
-
     /// Returns the atoms that speak for the latest final value, from left to right: all of a conjunction, and those sides
     /// of a disjunction that came to what it came to.
     #[must_use]
-    pub fn witnesses(&self) -> Vec<Witness> {
+    pub(crate) fn witnesses(&self) -> Vec<Witness> {
         let mut found = Vec::new();
         self.root.witnesses(&mut found);
         found

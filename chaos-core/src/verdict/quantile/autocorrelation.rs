@@ -45,7 +45,7 @@ const MOST_CAUTION: f64 = 2.5;
 /// than the system is and seem surer of it. Samples that do not depend on each other keep theirs of 1. `chaos-benches verdicts`
 /// shows how often claims at their limits pass.
 #[must_use]
-pub fn careful(time: f64, rarer: u64) -> f64 {
+pub(crate) fn careful(time: f64, rarer: u64) -> f64 {
     let runs = (rarer as f64 / time).max(1.0);
     1.0 + (time - 1.0) * (1.0 + CAUTION / runs).min(MOST_CAUTION)
 }
