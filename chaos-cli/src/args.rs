@@ -311,6 +311,14 @@ pub(crate) struct Restore {
     /// Take a run off the list although it cannot be restored; who did so, and what was left, is recorded
     #[arg(long, requires = "runs")]
     pub(crate) forget: bool,
+    /// Restore what runs left in the cluster of this context of the kubeconfig, whichever machine they came from
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "CONTEXT", conflicts_with = "forget")]
+    pub(crate) cluster: Option<String>,
+    /// Only in this namespace; without it in all of them
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(crate) namespace: Option<String>,
 }
 
 /// `chaos stop`
@@ -325,6 +333,14 @@ pub(crate) struct Stop {
     /// Let runs start again
     #[arg(long, conflicts_with_all = ["all", "run"])]
     pub(crate) release: bool,
+    /// Stop runs in the cluster of this context of the kubeconfig, whichever machine they came from
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) cluster: Option<String>,
+    /// Only in this namespace; without it in all of them
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "NAME", requires = "cluster", conflicts_with_all = ["all", "release"])]
+    pub(crate) namespace: Option<String>,
 }
 
 /// `chaos doctor`

@@ -7,6 +7,7 @@
 mod args;
 mod command;
 mod exit_code;
+mod person;
 mod progress;
 mod render;
 mod scenario;

@@ -64,6 +64,14 @@ impl Access {
     /// Adds what agents in the pods of a namespace take.
     pub(crate) fn agents(&mut self, namespace: &str) {
         self.allow(namespace, "", "pods", &["get", "list", "watch"]);
+        // What is done to them is announced on them, and the run's claim to them stands on Leases.
+        self.allow(namespace, "", "pods", &["patch"]);
+        self.allow(
+            namespace,
+            "coordination.k8s.io",
+            "leases",
+            &["create", "delete", "get", "list", "patch", "watch"],
+        );
         self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
         // The handshake of a WebSocket is a get, and what it opens is created.
         self.allow(namespace, "", "pods/attach", &["create", "get"]);

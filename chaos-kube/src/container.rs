@@ -74,17 +74,18 @@ fn of_status(status: &ContainerStatus) -> Option<State> {
     stuck.then(|| State::Stuck { reason, message: waiting.message.clone().unwrap_or_default() })
 }
 
-/// Returns the name of an agent's container that lives in a pod, or is about to, and was there before the one of this name; any where
-/// there is none of this name.
+/// Returns the name of an agent's container that lives in a pod and was there before the one of this name; any where there is none of
+/// this name.
 ///
-/// The API server appends containers one by one, so of two runs that come at the same time exactly one finds the other ahead of it.
+/// Runs exclude each other by their Leases; this finds the agent of a runner that has just died, which is about to end. One that does
+/// not run yet holds nothing, and one whose image cannot be had is tried again and again for as long as its pod lives.
 pub(crate) fn ahead<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
     let all = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
     let names = all.map(|container| container.name.as_str()).take_while(|other| *other != name);
     let mut agents = names.filter(|other| other.starts_with(NAME));
     agents.find(|other| match state(pod, other) {
-        State::Starting | State::Running => true,
-        State::Stuck { .. } | State::Ended { .. } => false,
+        State::Running => true,
+        State::Starting | State::Stuck { .. } | State::Ended { .. } => false,
     })
 }
 
@@ -135,7 +136,9 @@ mod tests {
         assert_eq!(ahead(&two, "not added yet"), Some("chaos-agent-a"));
         let over = pod(&[("chaos-agent-a", &ended), ("chaos-agent-b", &stuck)]);
         assert_eq!(ahead(&over, "chaos-agent-new"), None);
-        assert_eq!(ahead(&over, "not added yet"), Some("chaos-agent-new"), "it is about to start");
+        let pulling = json!({ "waiting": { "reason": "PodInitializing" } });
+        let doomed = pod(&[("chaos-agent-a", &pulling)]);
+        assert_eq!(ahead(&doomed, "another"), None, "it may wait for its image for ever");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use chaos_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Link, PodTransport, environment};
+use crate::{Claim, Link, PodTransport, claim, environment, lease};
 
 /// The name under which undo records find this injector.
 const NAME: &str = "pods";
@@ -43,8 +43,12 @@ pub struct PodInjector {
     image: String,
     /// What the injector in each agent is set to.
     settings: Option<serde_json::Value>,
-    /// By the uid of the cluster.
-    clusters: Mutex<BTreeMap<String, Arc<Hands>>>,
+    /// The ways to clusters, by their uids.
+    links: Mutex<BTreeMap<String, Arc<Link>>>,
+    /// By the uid of the cluster and the image of its agents.
+    hands: Mutex<BTreeMap<(String, String), Arc<Hands>>>,
+    /// The claim of the run that injects; none where only dead runs are restored.
+    claim: Mutex<Option<Arc<Claim>>>,
 }
 
 /// The agents of one cluster.
@@ -62,6 +66,8 @@ struct State {
     cluster: Cluster,
     /// What another agent is started from.
     image: String,
+    /// The run, where it has a claim to the pod on whose Lease this is written down as well.
+    run: Option<String>,
     /// What the agent made of it, in the order of injecting.
     parts: Vec<Undo>,
 }
@@ -69,7 +75,14 @@ struct State {
 impl PodInjector {
     /// Has this injector hosted by agents from this image.
     pub fn new(hosted: Hosted, image: impl Into<String>) -> Self {
-        PodInjector { hosted, image: image.into(), settings: None, clusters: Mutex::default() }
+        PodInjector {
+            hosted,
+            image: image.into(),
+            settings: None,
+            links: Mutex::default(),
+            hands: Mutex::default(),
+            claim: Mutex::default(),
+        }
     }
 
     /// Has the hosted injector set to this in every agent.
@@ -78,14 +91,21 @@ impl PodInjector {
         PodInjector { settings: Some(settings), ..self }
     }
 
-    /// Takes the way to the cluster of a run; the records of others open their own.
+    /// Takes the way to a cluster, for all records of it; those of other clusters open their own.
     pub fn reach(&self, link: &Arc<Link>) {
-        self.hands_at(link.cluster(), &self.image, || Arc::clone(link));
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.insert(link.cluster().uid.value.clone(), Arc::clone(link));
+    }
+
+    /// Writes down on the Leases of a run's claim what it owes, too.
+    pub(crate) fn owe_to(&self, claim: &Arc<Claim>) {
+        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(claim));
     }
 
     /// Returns what measures probes through the agents of a cluster.
     pub fn probers(&self, link: &Arc<Link>) -> AgentProbers {
-        self.hands_at(link.cluster(), &self.image, || Arc::clone(link)).agents.probers()
+        self.reach(link);
+        self.hands_at(link.cluster(), &self.image).agents.probers()
     }
 
     /// Takes back what is still in place, and ends the agents.
@@ -94,7 +114,7 @@ impl PodInjector {
     /// Something could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
         let all: Vec<_> =
-            self.clusters.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            self.hands.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let mut closed = Ok(());
         for hands in all {
             closed = closed.and(hands.agents.close().await);
@@ -102,10 +122,13 @@ impl PodInjector {
         closed
     }
 
-    fn hands_at(&self, cluster: &Cluster, image: &str, link: impl FnOnce() -> Arc<Link>) -> Arc<Hands> {
-        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        let hands = clusters.entry(cluster.uid.value.clone()).or_insert_with(|| {
-            let link = link();
+    fn hands_at(&self, cluster: &Cluster, image: &str) -> Arc<Hands> {
+        let link = {
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(links.entry(cluster.uid.value.clone()).or_insert_with(|| Link::to(cluster)))
+        };
+        let mut all = self.hands.lock().unwrap_or_else(PoisonError::into_inner);
+        let hands = all.entry((cluster.uid.value.clone(), image.to_owned())).or_insert_with(|| {
             let agents = Agents::new(PodTransport::new(Arc::clone(&link), image));
             if let Some(settings) = &self.settings {
                 // A value is its own JSON form.
@@ -119,18 +142,40 @@ impl PodInjector {
 
     /// The cluster of a run, which its plan was made for.
     fn current(&self) -> Result<Arc<Hands>, Trouble> {
-        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = clusters.values().next().cloned();
-        first.ok_or_else(|| Trouble::internal("no cluster was given to the injector of pods"))
+        let first = self.links.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
+        let link = first.ok_or_else(|| Trouble::internal("no cluster was given to the injector of pods"))?;
+        Ok(self.hands_at(link.cluster(), &self.image))
+    }
+
+    fn claim(&self) -> Option<Arc<Claim>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes a debt that is paid off the Lease and the pod.
+    async fn paid(&self, undo: &Undo) -> Result<(), Trouble> {
+        let State { cluster, run, .. } = state(undo)?;
+        let Some(run) = run else { return Ok(()) };
+        if let Some(claim) = self.claim().filter(|claim| claim.run() == run) {
+            claim.paid(undo);
+            return Ok(());
+        }
+        // Its runner is dead: the last debt takes the Lease along.
+        let link = Arc::clone(&self.hands_at(&cluster, &self.image).link);
+        match claim::settle(&link, &run, undo).await? {
+            Some(lease) if !lease::owes(&lease) => claim::remove(&link, &link.client().await?, &lease).await,
+            _ => Ok(()),
+        }
     }
 
     fn read(&self, undo: &Undo) -> Result<(Arc<Hands>, Vec<Undo>), Trouble> {
-        let state: State = Deserialize::deserialize(&undo.state).map_err(|error| {
-            Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id))
-        })?;
-        let State { cluster, image, parts } = state;
-        Ok((self.hands_at(&cluster, &image, || Link::to(&cluster)), parts))
+        let State { cluster, image, parts, .. } = state(undo)?;
+        Ok((self.hands_at(&cluster, &image), parts))
     }
+}
+
+fn state(undo: &Undo) -> Result<State, Trouble> {
+    Deserialize::deserialize(&undo.state)
+        .map_err(|error| Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id)))
 }
 
 #[async_trait]
@@ -189,10 +234,20 @@ impl Injector for PodInjector {
             ..offer.clone()
         };
         let line = parts.iter().map(|part| part.line.as_str()).collect::<Vec<_>>().join("; ");
-        let state = State { cluster: hands.link.cluster().clone(), image: self.image.clone(), parts };
+        let claim = self.claim();
+        let state = State {
+            cluster: hands.link.cluster().clone(),
+            image: self.image.clone(),
+            run: claim.as_ref().map(|claim| claim.run().to_owned()),
+            parts,
+        };
         let state = serde_json::to_value(&state).map_err(|error| Trouble::internal(error.to_string()))?;
         let (id, injector) = (id.to_owned(), NAME.to_owned());
-        Ok(Undo { id, injector, offer, site: place.site.clone(), deadline, state, line })
+        let undo = Undo { id, injector, offer, site: place.site.clone(), deadline, state, line };
+        if let Some(claim) = claim {
+            claim.owe(&undo).await?;
+        }
+        Ok(undo)
     }
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
@@ -218,11 +273,12 @@ impl Injector for PodInjector {
             reverted = reverted.and(hands.injector.revert(part).await);
         }
         match reverted {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             // With the pod went its network, and every fault on it.
-            Err(_) if gone(&hands.link, &undo.site).await => Ok(()),
-            Err(error) => Err(error),
+            Err(_) if gone(&hands.link, &undo.site).await => {}
+            Err(error) => return Err(error),
         }
+        self.paid(undo).await
     }
 
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {

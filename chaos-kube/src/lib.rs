@@ -6,11 +6,14 @@
 //! 3. [`PodTransport`] starts that agent as an ephemeral container of the pod, and talks to it through the API server.
 //! 4. [`PodInjector`] has the agents inject: what exactly is decided in the pod, because only there it can be found out.
 //! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here.
-//! 6. [`Access`] says which rights an experiment takes, [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
+//! 6. A [`Claim`] keeps other runs from the pods of one, by Leases on which also stands what is owed; [`Runs`] finds them from
+//!    anywhere, to stop a run or to restore what it left.
+//! 7. [`Access`] says which rights an experiment takes, [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
 //!
 //! What faults are, this crate does not know; nothing of it is part of the agent.
 
 mod access;
+mod claim;
 mod container;
 mod diagnosis;
 mod environment;
@@ -19,19 +22,23 @@ mod fake;
 pub mod image;
 mod injector;
 mod inventory;
+mod lease;
 mod link;
 mod pod;
 mod probers;
 mod query;
+mod runs;
 mod transport;
 
 pub use self::{
     access::Access,
+    claim::Claim,
     diagnosis::{Check, Diagnosis, diagnose},
     environment::ClusterEnvironment,
     injector::{Hosted, PodInjector},
     inventory::ClusterInventory,
     link::Link,
     probers::PlacedProbers,
+    runs::{Run, Runs},
     transport::PodTransport,
 };

@@ -22,6 +22,7 @@
 //! }
 //! ```
 
+mod entered;
 mod machine;
 mod roles;
 #[cfg(feature = "language")]
@@ -41,6 +42,7 @@ pub use chaos_lab as lab;
 #[cfg(feature = "probes")]
 pub use chaos_probes as probes;
 
+pub use entered::Entered;
 pub use machine::{AGENT_IMAGE, Restorers};
 #[cfg(feature = "lab")]
 pub use roles::become_able;

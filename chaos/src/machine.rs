@@ -84,6 +84,12 @@ impl Restorers {
         &self.injectors
     }
 
+    /// Has records of a cluster lead to it by the context that its runs were found by.
+    #[cfg(feature = "kube")]
+    pub fn reach(&self, runs: &chaos_kube::Runs) {
+        runs.reached_by(&self.pods);
+    }
+
     /// Ends the agent.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use chaos_core::{
     plan::{self, Origin, Plan, PlanError},
     probe::Probers,
     remark::Remark,
-    run::{Control, Finished, Restoration, Runner, RunnerBuilder, new_id},
+    run::{Control, Finished, Restoration, Runner, RunnerBuilder, header, new_id},
     trouble::Trouble,
 };
 
@@ -31,7 +31,7 @@ pub struct World {
     environment: Arc<dyn Environment>,
     network: Arc<AgentInjector>,
     #[cfg(feature = "kube")]
-    pods: Option<Arc<chaos_kube::PodInjector>>,
+    pub(crate) cluster: Option<(Arc<chaos_kube::Link>, Arc<chaos_kube::PodInjector>)>,
     injectors: Vec<Arc<dyn Injector>>,
     probers: Arc<dyn Probers>,
     exec: bool,
@@ -132,6 +132,12 @@ impl World {
         let id = new_id();
         let path = self.journals.join(format!("chaos-{id}.jsonl"));
         let journal = FileJournal::create(&path)?;
+        let control = Control::new();
+        let entered = self.enter(&header(&id, plan, Vec::new()), &control).await;
+        let entered = entered.inspect_err(|_| {
+            // Nothing was done, so it says nothing.
+            let _ = std::fs::remove_file(&path);
+        })?;
         let runner = self
             .runner()
             .id(id)
@@ -139,7 +145,9 @@ impl World {
             .restore_command(format!("chaos restore {}", path.display()))
             .build()
             .map_err(|missing| Trouble::unable(missing.to_string()))?;
-        let finished = runner.run(plan, Control::new()).await;
+        let finished = runner.run(plan, control).await;
+        // What of the entry stays, other runs and `chaos restore --cluster` still see.
+        let _ = entered.leave().await;
         if finished.record.restoration == Restoration::Restored {
             // What it kept is in the record; one that stays is only untidy.
             let _ = std::fs::remove_file(&path);
@@ -181,8 +189,8 @@ impl World {
     pub async fn close(&self) -> Result<(), Trouble> {
         let closed = self.network.close().await;
         #[cfg(feature = "kube")]
-        let closed = match &self.pods {
-            Some(pods) => closed.and(pods.close().await),
+        let closed = match &self.cluster {
+            Some((_, pods)) => closed.and(pods.close().await),
             None => closed,
         };
         closed

@@ -1,5 +1,8 @@
 //! `chaos restore`
 
+#[cfg(feature = "kube")]
+mod cluster;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,7 +16,7 @@ use chaos_core::{
     restore::{Outcome, RestorePolicy, RestoredRun, restore, restore_journal},
 };
 
-use crate::{args::Restore, exit_code::Exit, render, world};
+use crate::{args::Restore, exit_code::Exit, person, render, world};
 
 /// Reverts what killed runs left behind.
 pub(crate) fn run(args: &Restore, state: &Path) -> Exit {
@@ -29,6 +32,12 @@ pub(crate) fn run(args: &Restore, state: &Path) -> Exit {
         }
     };
     runtime.block_on(async {
+        #[cfg(feature = "kube")]
+        let exit = match &args.cluster {
+            Some(context) => cluster::all(context, args, &restorers).await,
+            None => all(args, state, restorers.injectors()).await,
+        };
+        #[cfg(not(feature = "kube"))]
         let exit = all(args, state, restorers.injectors()).await;
         if let Err(error) = restorers.close().await {
             render::error(&error.message, error.help.as_deref());
@@ -56,7 +65,7 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
         let known = path.as_deref().and_then(|path| known_by(&registry, path));
         if let (Some(path), None) = (&path, &known) {
             exit = exit.max(match restore_journal(path, injectors, &policy).await {
-                Ok(outcome) => report(&path.display().to_string(), &outcome, true),
+                Ok(outcome) => report(&path.display().to_string(), "", &outcome, true),
                 Err(error) => {
                     render::error(&error.message, error.help.as_deref());
                     Exit::BadInput
@@ -69,7 +78,7 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
             Ok(runs) if runs.is_empty() => render::print("nothing to do\n"),
             Ok(runs) => {
                 for run in runs {
-                    let this = report(&run.run, &run.outcome, asked.is_some());
+                    let this = report(&run.run, "", &run.outcome, asked.is_some());
                     let forgotten = args.forget && !run.outcome.is_clean() && forget(&registry, &run);
                     exit = exit.max(if forgotten { Exit::Passed } else { this });
                 }
@@ -104,13 +113,7 @@ fn known_by(registry: &Registry, path: &Path) -> Option<String> {
 
 /// Takes a run off the list that cannot be restored; returns whether that is on record.
 fn forget(registry: &Registry, run: &RestoredRun) -> bool {
-    let uid = nix::unistd::getuid();
-    let name =
-        nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-    let by = match std::env::var("SUDO_USER") {
-        Ok(person) if uid.is_root() => format!("{person} as {name}"),
-        _ => name,
-    };
+    let by = person::name();
     let forgotten = match registry.claim(&run.run) {
         Ok(Some(claimed)) => claimed.forget(&by, &run.outcome.left()),
         Ok(None) => return false,
@@ -134,8 +137,9 @@ fn forget(registry: &Registry, run: &RestoredRun) -> bool {
 
 /// Prints how a restore ended, and returns its exit code.
 ///
-/// A run that is alive is refused where somebody `named` it, and passed over where all were asked for.
-fn report(run: &str, outcome: &Outcome, named: bool) -> Exit {
+/// A run that is alive is refused where somebody `named` it, and passed over where all were asked for. Commands that help are
+/// shown with what says `at` which place.
+fn report(run: &str, at: &str, outcome: &Outcome, named: bool) -> Exit {
     match outcome {
         Outcome::NothingToDo => {
             render::print(&format!("{run}: nothing to do\n"));
@@ -144,7 +148,7 @@ fn report(run: &str, outcome: &Outcome, named: bool) -> Exit {
         Outcome::StillRunning { run: id, pid } => {
             let process = pid.map(|pid| format!(" as process {pid}")).unwrap_or_default();
             let said = format!("{run}: still running{process}, which restores on its own");
-            let help = format!("end it with `chaos stop {}`", id.as_deref().unwrap_or("RUN"));
+            let help = format!("end it with `chaos stop {}{at}`", id.as_deref().unwrap_or("RUN"));
             if !named {
                 render::print(&format!("{said}; {help}\n"));
                 return Exit::Passed;
@@ -164,7 +168,8 @@ fn report(run: &str, outcome: &Outcome, named: bool) -> Exit {
             render::error(
                 "something is still in place",
                 Some(&format!(
-                    "remove the cause and run `chaos restore {run}` again; `--forget` takes the run off the list as it is"
+                    "remove the cause and run `chaos restore {run}{at}` again{}",
+                    if at.is_empty() { "; `--forget` takes the run off the list as it is" } else { "" }
                 )),
             );
             Exit::NotRestored
@@ -176,7 +181,7 @@ fn report(run: &str, outcome: &Outcome, named: bool) -> Exit {
         Outcome::LeftOver { why, found } => {
             render::error(&format!("{run}: {why}, and something stands on its targets"), None);
             found.iter().for_each(|line| render::error(line, None));
-            let help = format!("remove it, and run `chaos restore {run}` again");
+            let help = format!("remove it, and run `chaos restore {run}{at}` again");
             render::error("something is still in place", Some(&help));
             Exit::NotRestored
         }

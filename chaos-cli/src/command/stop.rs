@@ -1,5 +1,8 @@
 //! `chaos stop`
 
+#[cfg(feature = "kube")]
+mod cluster;
+
 use std::path::Path;
 
 use chaos_core::journal::Registry;
@@ -8,6 +11,10 @@ use crate::{args::Stop, exit_code::Exit, render};
 
 /// Ends a run, or all of them, from another terminal.
 pub(crate) fn run(args: &Stop, state: &Path) -> Exit {
+    #[cfg(feature = "kube")]
+    if let Some(context) = &args.cluster {
+        return cluster::run(context, args);
+    }
     let stopped = Registry::open(state).and_then(|registry| {
         if args.release {
             let blocked = registry.release()?;

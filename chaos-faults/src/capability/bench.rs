@@ -1,6 +1,7 @@
 //! Where things are tried.
 
 use chaos_netns::Namespace;
+use tokio::runtime;
 
 use crate::{
     capability::{Capability, NAMESPACE_REMEDY, refused},
@@ -28,8 +29,47 @@ struct Ground {
     connection: Connection,
     near: u32,
     far: u32,
-    /// The name that the pair has among interfaces of others; nothing in a throw-away namespace.
-    name: Option<PairName>,
+    /// The pair among interfaces of others; nothing in a throw-away namespace.
+    guest: Option<Guest>,
+}
+
+/// A pair in a namespace that others use. Dropping it takes the pair away: an agent may end, or be told to, while it still tries
+/// what is possible.
+#[derive(Debug)]
+struct Guest {
+    name: PairName,
+    namespace: Namespace,
+    gone: bool,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
+        let (namespace, near) = (self.namespace.clone(), self.name.near());
+        // On a thread of its own: this one may be about to leave its runtime, or be within it.
+        let removing = std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime
+                .block_on(async {
+                    let connection = Connection::open(&namespace).await?;
+                    match connection.link_by_name(&near).await {
+                        Ok(link) => connection.delete_link(link.index).await,
+                        // It was not made yet, or is gone already.
+                        Err(_) => Ok(()),
+                    }
+                })
+                .map_err(std::io::Error::other)
+        });
+        match removing.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the pair of interfaces for trying stays until the next one comes");
+            }
+            Err(_) => tracing::warn!("the pair of interfaces for trying stays until the next one comes"),
+        }
+    }
 }
 
 impl Bench {
@@ -48,7 +88,7 @@ impl Bench {
                     // Nobody else is there, so its loopback does as well.
                     Err(error) => (refused("veth", "veth", &error), LOOPBACK, LOOPBACK),
                 };
-                let ground = Some(Ground { connection, near, far, name: None });
+                let ground = Some(Ground { connection, near, far, guest: None });
                 Bench { namespace: Capability::available("network-namespace"), veth, ground }
             }
             Err(error) => {
@@ -68,7 +108,7 @@ impl Bench {
 
     /// Returns whether the bench stands in the namespace that this process is in.
     pub(crate) fn is_in_place(&self) -> bool {
-        self.ground.as_ref().is_some_and(|ground| ground.name.is_some())
+        self.ground.as_ref().is_some_and(|ground| ground.guest.is_some())
     }
 
     /// Returns the connection and the numbers of both ends, if there is anything to try things on.
@@ -78,12 +118,13 @@ impl Bench {
 
     /// Returns the far end's name among interfaces of others.
     pub(crate) fn far_name(&self) -> Option<String> {
-        self.ground.as_ref().and_then(|ground| ground.name.as_ref()).map(PairName::far)
+        self.ground.as_ref().and_then(|ground| ground.guest.as_ref()).map(|guest| guest.name.far())
     }
 
     /// Takes the pair away, and proves that it is gone; where it is not, nothing that was `found` counts.
     pub(crate) async fn close(self, found: Vec<Capability>) -> Vec<Capability> {
-        let Some(Ground { connection, near, name: Some(name), .. }) = self.ground else { return found };
+        let Some(Ground { connection, near, guest: Some(mut guest), .. }) = self.ground else { return found };
+        let name = &guest.name;
         let stays = |why: String| {
             let reason = format!(
                 "the pair of interfaces `{}` that was made for trying does not go: {why}",
@@ -98,7 +139,10 @@ impl Bench {
         };
         let ours = [name.near(), name.far()];
         match links {
-            Ok(links) if !links.iter().any(|link| ours.contains(&link.name)) => found,
+            Ok(links) if !links.iter().any(|link| ours.contains(&link.name)) => {
+                guest.gone = true;
+                found
+            }
             Ok(_) => stays("it is still there".into()),
             Err(error) => stays(error.to_string()),
         }
@@ -112,10 +156,12 @@ async fn thrown_away() -> Result<Connection, NetlinkError> {
 async fn in_place() -> Result<Ground, NetlinkError> {
     let connection = Connection::open(&Namespace::current()?).await?;
     own_pair::sweep(&connection).await?;
-    let name = own_pair::claim(connection.namespace())?;
-    let pair = VethPair { name: name.near(), peer: name.far(), peer_namespace: None, mtu: 1500 };
+    let namespace = connection.namespace().clone();
+    let guest = Guest { name: own_pair::claim(&namespace)?, namespace, gone: false };
+    let (near_name, far_name) = (guest.name.near(), guest.name.far());
+    let pair = VethPair { name: near_name, peer: far_name, peer_namespace: None, mtu: 1500 };
     let (near, far) = make(&connection, &pair).await?;
-    Ok(Ground { connection, near, far, name: Some(name) })
+    Ok(Ground { connection, near, far, guest: Some(guest) })
 }
 
 async fn make(connection: &Connection, pair: &VethPair) -> Result<(u32, u32), NetlinkError> {

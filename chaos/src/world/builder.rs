@@ -191,7 +191,7 @@ impl WorldBuilder {
             environment: surroundings.environment,
             network,
             #[cfg(feature = "kube")]
-            pods: surroundings.cluster.map(|(_, pods)| pods),
+            cluster: surroundings.cluster,
             injectors,
             probers,
             exec: self.exec,

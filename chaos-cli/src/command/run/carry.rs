@@ -121,9 +121,21 @@ impl<'a> Session<'a> {
         let namespaces = world.namespaces(&plan.radius.touched).await;
         let header = header(order.run, plan, namespaces);
         let entry = RunEntry { header, journal: folder.journal() };
+        let control = Control::new();
         let registration = Registry::open(self.state)
             .and_then(|registry| registry.register(&entry))
             .map_err(|error| refused(Trouble { help: error.help(), ..Trouble::unable(error.to_string()) }))?;
+        let entered = match world.enter(&entry.header, &control).await {
+            Ok(entered) => entered,
+            Err(trouble) => {
+                // Nothing was touched, so nothing is to be restored.
+                if let Err(error) = registration.finish() {
+                    tracing::warn!(%error, "the entry of a run that did not begin stays");
+                }
+                let exit = if trouble.is_denied() { Exit::NotPermitted } else { Exit::Refused };
+                return Err(self.not_run(order, exit, trouble));
+            }
+        };
         let mut builder = world
             .runner()
             .journal(Arc::new(journal))
@@ -134,11 +146,14 @@ impl<'a> Session<'a> {
             builder = builder.on_event(progress::sink());
         }
         let runner = builder.build().map_err(|missing| refused(Trouble::internal(missing.to_string())))?;
-        let control = Control::new();
         let guard = signals::pass_on(&control, format!("chaos restore {}", order.run));
         let mut finished = runner.run(plan, control).await;
         finished.record.scenario = self.scenario.compiled.sources.clone().into();
         drop(guard);
+        if let Err(error) = entered.leave().await {
+            let help = "`chaos restore --cluster CONTEXT` takes it away; what the experiment did is put back, or else reported";
+            render::warning(&format!("the run's own entry in the cluster stays: {error}"), Some(help));
+        }
         if let Err(error) = world.close().await {
             tracing::warn!(error = error.message, "the agent did not end cleanly");
         }
