@@ -3,7 +3,7 @@
 //! Every part has its file: [`scope`], [`lab`] and [`cluster`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
 //! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets and
 //! [`names`] to queries for names,
-//! [`timeline`] when, [`quantity`] the units, [`outside`] what is used beyond all that. [`mod@build`]
+//! [`watched`] numbers of a cluster's state, [`timeline`] when, [`quantity`] the units, [`outside`] what is used beyond all that. [`mod@build`]
 //! has shorthands for harnesses.
 
 pub mod action;
@@ -20,6 +20,7 @@ pub mod quantity;
 pub mod scope;
 pub mod target;
 pub mod timeline;
+pub mod watched;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,7 @@ pub use quantity::{Quantity, Unit};
 pub use scope::{RadiusLimit, Scope};
 pub use target::{Pick, Selector, Target};
 pub use timeline::{Step, Timeline};
+pub use watched::Watched;
 
 /// One experiment, free of errors of meaning; what it touches is only known once it is planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -38,6 +38,7 @@ mod target;
 mod text;
 mod timeline;
 mod value;
+mod watched;
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use std::{
 
 use chaos_core::{
     model::{
-        Cluster, Experiment, Selector, Vantage,
+        Cluster, Experiment, ProbeKind, Selector, Vantage, Watched,
         cluster::{Criterion, WorkloadKind},
         packets::Who,
         scope::RadiusUnit,
@@ -17,8 +17,10 @@ use chaos_core::{
     which::Which,
 };
 
+use crate::rights::Right;
+
 /// What may be done to what: the API group, the resource, and the verbs.
-type Rules = BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>;
+type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
 
 /// The rights that experiments in one cluster take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,11 @@ impl Access {
         });
         for selector in targets.chain(peers).chain(limits) {
             self.find(selector, cluster);
+        }
+        for probe in &experiment.probes {
+            if let ProbeKind::Kube(watched) = &probe.kind {
+                self.watch(watched, cluster);
+            }
         }
         let probed = experiment.probes.iter().filter_map(|probe| match &probe.from {
             Vantage::Each(selector) => Some(selector),
@@ -77,11 +84,16 @@ impl Access {
         self.allow(namespace, "", "pods/attach", &["create", "get"]);
     }
 
-    /// Returns each right by itself: the namespace, the API group, the resource and the verb.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&str, &'static str, &'static str, &'static str)> {
+    /// Returns each right for itself.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Right> {
         self.namespaces.iter().flat_map(|(namespace, rules)| {
             rules.iter().flat_map(move |((group, resource), verbs)| {
-                verbs.iter().map(move |verb| (namespace.as_str(), *group, *resource, *verb))
+                verbs.iter().map(move |verb| Right {
+                    namespace: namespace.clone(),
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    verb,
+                })
             })
         })
     }
@@ -115,20 +127,28 @@ impl Access {
         }
     }
 
+    /// Adds what it takes to watch a part of the cluster's state.
+    fn watch(&mut self, watched: &Watched, cluster: &Cluster) {
+        let (namespace, group, resource) = match watched {
+            Watched::ReadyEndpoints(service) => {
+                (service.namespace.as_ref(), "discovery.k8s.io", "endpointslices")
+            }
+            Watched::Pods { pods, .. } => (pods.namespace.as_ref(), "", "pods"),
+            Watched::Object { object, .. } => {
+                (object.namespace.as_ref(), object.kind.group.as_str(), object.kind.plural.as_str())
+            }
+        };
+        self.allow(namespace.unwrap_or(&cluster.namespace), group, resource, &["list", "watch"]);
+    }
+
     fn service(&mut self, namespace: &str) {
         self.allow(namespace, "", "services", &["get"]);
         self.allow(namespace, "discovery.k8s.io", "endpointslices", &["list"]);
     }
 
-    fn allow(
-        &mut self,
-        namespace: &str,
-        group: &'static str,
-        resource: &'static str,
-        verbs: &[&'static str],
-    ) {
+    fn allow(&mut self, namespace: &str, group: &str, resource: &str, verbs: &[&'static str]) {
         let rules = self.namespaces.entry(namespace.to_owned()).or_default();
-        rules.entry((group, resource)).or_default().extend(verbs);
+        rules.entry((group.to_owned(), resource.to_owned())).or_default().extend(verbs);
     }
 
     /// Returns whether nothing takes any right.
@@ -141,7 +161,7 @@ impl Access {
         let mut out = String::new();
         // A file that can be read and compared says everything once, and in a fixed order.
         let _ = writeln!(out, "# Reads the uid of the cluster.");
-        let system = Rules::from([(("", "namespaces"), BTreeSet::from(["get"]))]);
+        let system = Rules::from([((String::new(), "namespaces".to_owned()), BTreeSet::from(["get"]))]);
         role(&mut out, "ClusterRole", None, account, &system, Some("kube-system"));
         binding(&mut out, "ClusterRole", None, account, namespace);
         for (within, rules) in &self.namespaces {
@@ -218,8 +238,9 @@ mod tests {
         experiment = experiment.with_fault(Fault::new("slow", Action::from(action), named("gen")));
         let mut access = Access::default();
         access.add(&experiment);
-        let run = ["get,list,watch pods", "create,get pods/attach", "patch pods/ephemeralcontainers"];
-        assert_eq!(rules(&access, "shop"), [&run[..], &["get jobs"]].concat());
+        let run = ["get,list,patch,watch pods", "create,get pods/attach", "patch pods/ephemeralcontainers"];
+        let claim = "create,delete,get,list,patch,watch leases";
+        assert_eq!(rules(&access, "shop"), [&run[..], &["get jobs", claim]].concat());
         // Only looked at: nothing is put into its pods.
         let looked = ["list pods", "get services", "get statefulsets", "list endpointslices"];
         assert_eq!(rules(&access, "data"), looked);

@@ -127,13 +127,19 @@ impl Claim {
         let written = |error: serde_json::Error| Trouble::internal(error.to_string());
         let debt = serde_json::to_string(&debt).map_err(written)?;
         let notice = serde_json::to_string(&notice).map_err(written)?;
+        // Announced first: a debt that is not on the Lease is not owed, and the run ends here.
+        let key = lease::fault_key(run, undo);
+        annotate(&self.link, &client, object, &key, Some(notice)).await?;
         let owing = lease::annotated(&lease::debt_key(undo), Some(debt));
-        let owed = patch_lease(&self.link, &client, object, &owing).await?;
-        if owed.is_none() {
-            return Err(Trouble::unable(format!("the Lease of this run on {object} is gone"))
-                .with_help("somebody deleted it, or another pod has taken the pod's place; plan again"));
-        }
-        annotate(&self.link, &client, object, &lease::fault_key(run, undo), Some(notice)).await
+        let owed = match patch_lease(&self.link, &client, object, &owing).await {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => Err(Trouble::unable(format!("the Lease of this run on {object} is gone"))
+                .with_help("somebody deleted it, or another pod has taken the pod's place; plan again")),
+            Err(error) => Err(error),
+        };
+        // What was announced will not be; a right that is missing here was missing a moment ago, too.
+        let _ = annotate(&self.link, &client, object, &key, None).await;
+        owed
     }
 
     /// Takes off what was written down of a debt that is paid, without making the run wait.

@@ -1,16 +1,10 @@
 //! What a cluster has of what experiments in it need.
 
 use chaos_core::{model::Cluster, trouble::Trouble};
-use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
-    core::v1::{Namespace, Node},
-};
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{ListParams, PostParams},
-};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use crate::{Access, Link, image, query};
+use crate::{Access, Link, image, query, rights::Right};
 
 /// The label by which a namespace says what its pods may be.
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
@@ -78,8 +72,8 @@ async fn of(link: &Link, client: &Client, namespace: &str, image: &str) -> Resul
     let mut needed = Access::default();
     needed.agents(namespace);
     let mut rights = Vec::new();
-    for (namespace, group, resource, verb) in needed.each() {
-        rights.push(right(link, client, namespace, group, resource, verb).await?);
+    for needed in needed.each() {
+        rights.push(right(link, client, needed).await?);
     }
     Ok(Diagnosis { cluster, rights, nodes: nodes(link, client, image).await })
 }
@@ -120,44 +114,11 @@ fn security(namespace: &str, found: Result<Option<Namespace>, Trouble>) -> Check
     }
 }
 
-async fn right(
-    link: &Link,
-    client: &Client,
-    namespace: &str,
-    group: &str,
-    resource: &str,
-    verb: &str,
-) -> Result<Check, Trouble> {
-    let name = format!("{verb} {resource}");
-    let (resource, sub) = match resource.split_once('/') {
-        Some((resource, sub)) => (resource, Some(sub.to_owned())),
-        None => (resource, None),
-    };
-    let attributes = ResourceAttributes {
-        namespace: Some(namespace.to_owned()),
-        group: Some(group.to_owned()),
-        resource: Some(resource.to_owned()),
-        subresource: sub,
-        verb: Some(verb.to_owned()),
-        ..ResourceAttributes::default()
-    };
-    let spec = SelfSubjectAccessReviewSpec {
-        resource_attributes: Some(attributes),
-        ..SelfSubjectAccessReviewSpec::default()
-    };
-    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let parameters = PostParams::default();
-    let asked = reviews.create(&parameters, &review);
-    let answer = link.ask("ask which rights this user has", asked).await?;
-    let status = answer.status.unwrap_or_default();
-    Ok(match status.allowed {
-        true => Check::yes(name, ""),
-        false => {
-            let why = status.reason.filter(|why| !why.is_empty());
-            let why = why.unwrap_or_else(|| format!("no role of this user allows it in `{namespace}`"));
-            Check::no(name, why, "`chaos rbac FILE` prints the least role for a file")
-        }
+async fn right(link: &Link, client: &Client, right: Right) -> Result<Check, Trouble> {
+    let name = right.to_string();
+    Ok(match right.refused(link, client).await? {
+        None => Check::yes(name, ""),
+        Some(why) => Check::no(name, why, "`chaos rbac FILE` prints the least role for a file"),
     })
 }
 
@@ -305,10 +266,17 @@ mod tests {
         let needed = [
             "get pods",
             "list pods",
+            "patch pods",
             "watch pods",
             "create pods/attach",
             "get pods/attach",
             "patch pods/ephemeralcontainers",
+            "create leases",
+            "delete leases",
+            "get leases",
+            "list leases",
+            "patch leases",
+            "watch leases",
         ];
         assert_eq!(rights, needed.map(|name| (name, false)));
         assert_eq!(works(&diagnosis.nodes), [true, false, false, false, false]);

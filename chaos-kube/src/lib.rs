@@ -5,10 +5,12 @@
 //!    reached by an agent in it.
 //! 3. [`PodTransport`] starts that agent as an ephemeral container of the pod, and talks to it through the API server.
 //! 4. [`PodInjector`] has the agents inject: what exactly is decided in the pod, because only there it can be found out.
-//! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here.
+//! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here; the cluster's own state is
+//!    read of what a watch has brought.
 //! 6. A [`Claim`] keeps other runs from the pods of one, by Leases on which also stands what is owed; [`Runs`] finds them from
 //!    anywhere, to stop a run or to restore what it left.
-//! 7. [`Access`] says which rights an experiment takes, [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
+//! 7. [`Access`] says which rights an experiment takes, [`lacking`] which of them this user does not have,
+//!    [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
 //!
 //! What faults are, this crate does not know; nothing of it is part of the agent.
 
@@ -27,8 +29,10 @@ mod link;
 mod pod;
 mod probers;
 mod query;
+mod rights;
 mod runs;
 mod transport;
+mod watched;
 
 pub use self::{
     access::Access,
@@ -39,6 +43,7 @@ pub use self::{
     inventory::ClusterInventory,
     link::Link,
     probers::PlacedProbers,
+    rights::lacking,
     runs::{Run, Runs},
     transport::PodTransport,
 };

@@ -5,32 +5,41 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chaos_agent::AgentProbers;
 use chaos_core::{
-    model::Probe,
+    model::{Probe, ProbeKind},
     place::{Place, Site},
     probe::{Opened, Probers},
     trouble::Trouble,
 };
 
-/// Has a probe from a pod measured by the agent in it, and one from here by this process.
+use crate::{Link, watched, watched::WatchedProber};
+
+/// Has a probe from a pod measured by the agent in it, one from here by this process, and one of the cluster's state by a watch.
 pub struct PlacedProbers {
+    link: Arc<Link>,
     here: Arc<dyn Probers>,
     there: AgentProbers,
 }
 
 impl PlacedProbers {
-    /// Takes what measures here, and what measures through agents.
-    pub fn new(here: Arc<dyn Probers>, there: AgentProbers) -> Self {
-        PlacedProbers { here, there }
+    /// Takes the way to the cluster, what measures here, and what measures through agents.
+    pub fn new(link: Arc<Link>, here: Arc<dyn Probers>, there: AgentProbers) -> Self {
+        PlacedProbers { link, here, there }
     }
 }
 
 #[async_trait]
 impl Probers for PlacedProbers {
     fn refuses(&self, probe: &Probe) -> Option<Trouble> {
-        self.here.refuses(probe)
+        match &probe.kind {
+            ProbeKind::Kube(_) => None,
+            _ => self.here.refuses(probe),
+        }
     }
 
     async fn find(&self, probe: &Probe, place: &Place) -> Result<Option<String>, Trouble> {
+        if let ProbeKind::Kube(state) = &probe.kind {
+            return watched::look(&self.link, state).await;
+        }
         match &place.site {
             Site::Runner | Site::Namespace(_) => self.here.find(probe, place).await,
             // Looking from a pod takes an agent in it, and planning touches none.
@@ -39,6 +48,9 @@ impl Probers for PlacedProbers {
     }
 
     async fn open(&self, probe: &Probe, place: &Place) -> Result<Opened, Trouble> {
+        if let ProbeKind::Kube(state) = &probe.kind {
+            return Ok(Opened::Each(Arc::new(WatchedProber::open(&self.link, state).await?)));
+        }
         match &place.site {
             Site::Agent { .. } => self.there.open(probe, place).await,
             Site::Runner | Site::Namespace(_) | Site::Api => self.here.open(probe, place).await,

@@ -51,6 +51,9 @@ fn host(kind: &ProbeKind) -> Option<Host> {
             // Which port does not matter here.
             Some(Endpoint::parse(&address.value, Some(1)).ok()?.host)
         }
-        ProbeKind::Dns { server: None, .. } | ProbeKind::Exec { .. } | ProbeKind::Custom { .. } => None,
+        ProbeKind::Dns { server: None, .. }
+        | ProbeKind::Exec { .. }
+        | ProbeKind::Kube(_)
+        | ProbeKind::Custom { .. } => None,
     }
 }

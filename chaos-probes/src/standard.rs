@@ -100,6 +100,11 @@ impl StandardProbers {
     }
 }
 
+/// Why the state of a cluster is not read.
+fn outside_clusters() -> Trouble {
+    cannot("a kube probe reads the state of a cluster", "run it in a scope with `cluster \"…\"`")
+}
+
 /// Why a command is not run.
 fn not_allowed(probe: &Probe) -> Trouble {
     Trouble::denied(format!("the probe `{}` runs a command, which needs your permission", probe.name))
@@ -129,6 +134,7 @@ impl Probers for StandardProbers {
             ProbeKind::Grpc { .. } => Some(left_out("gRPC", "grpc")),
             #[cfg(feature = "grpc")]
             ProbeKind::Grpc { .. } => None,
+            ProbeKind::Kube(_) => Some(outside_clusters()),
             ProbeKind::Tcp { .. } | ProbeKind::Dns { .. } => None,
         }
     }
@@ -194,6 +200,7 @@ impl Probers for StandardProbers {
             ProbeKind::Tls { .. } => return Err(left_out("TLS", "tls")),
             #[cfg(not(feature = "grpc"))]
             ProbeKind::Grpc { .. } => return Err(left_out("gRPC", "grpc")),
+            ProbeKind::Kube(_) => return Err(outside_clusters()),
             ProbeKind::Custom { .. } => unreachable!("handled above"),
         }))
     }

@@ -1,6 +1,6 @@
 //! A run's entry where it takes place, so that others there keep away from its targets, can stop it, and restore what it leaves.
 
-use chaos_core::{journal::Header, run::Control, trouble::Trouble};
+use chaos_core::{journal::Header, plan::Plan, run::Control, trouble::Trouble};
 
 use crate::World;
 
@@ -18,16 +18,19 @@ impl World {
     /// # Errors
     /// Another run is on a target, or has left something there; runs are blocked; a right is missing.
     #[cfg_attr(not(feature = "kube"), expect(clippy::unused_async, reason = "a build with Kubernetes waits"))]
-    pub async fn enter(&self, header: &Header, control: &Control) -> Result<Entered, Trouble> {
+    pub async fn enter(&self, plan: &Plan, header: &Header, control: &Control) -> Result<Entered, Trouble> {
         #[cfg(feature = "kube")]
         {
             let Some((link, pods)) = &self.cluster else { return Ok(Entered { claim: None }) };
+            if let Some(refusal) = chaos_kube::lacking(link, &plan.experiment).await? {
+                return Err(refusal);
+            }
             let claim = chaos_kube::Claim::take(link, pods, header, control).await?;
             Ok(Entered { claim: Some(claim) })
         }
         #[cfg(not(feature = "kube"))]
         {
-            let _ = (header, control);
+            let _ = (plan, header, control);
             Ok(Entered {})
         }
     }

@@ -77,6 +77,18 @@ impl World {
         let mut plan = plan::plan(experiment, &*self.inventory, &self.injectors, seed).await?;
         let warnings = self.strangers(&plan).await?;
         plan.warnings.extend(warnings);
+        #[cfg(feature = "kube")]
+        if let (Some((link, _)), Scope::Cluster(cluster)) = (&self.cluster, &experiment.scope) {
+            // Whoever may only read sees the plan all the same.
+            let lacking = chaos_kube::lacking(link, experiment).await.ok().flatten();
+            plan.warnings.extend(lacking.map(|Trouble { message, help, .. }| {
+                let remark = Remark::warning(cluster.context.span, message);
+                match help {
+                    Some(help) => remark.with_help(help),
+                    None => remark,
+                }
+            }));
+        }
         Ok(plan)
     }
 
@@ -133,7 +145,7 @@ impl World {
         let path = self.journals.join(format!("chaos-{id}.jsonl"));
         let journal = FileJournal::create(&path)?;
         let control = Control::new();
-        let entered = self.enter(&header(&id, plan, Vec::new()), &control).await;
+        let entered = self.enter(plan, &header(&id, plan, Vec::new()), &control).await;
         let entered = entered.inspect_err(|_| {
             // Nothing was done, so it says nothing.
             let _ = std::fs::remove_file(&path);

@@ -76,6 +76,9 @@ fn from(probe: &Probe) -> String {
 
 /// Says what counts as a reading.
 fn reading(kind: &ProbeKind) -> String {
+    if matches!(kind, ProbeKind::Kube(_)) {
+        return "It reads one number. While the API server is out of reach, nothing is read.".to_owned();
+    }
     let ProbeKind::Prometheus { default, scale, .. } = kind else {
         return "While nobody can be asked, whether an alert fires is unknown.".to_owned();
     };

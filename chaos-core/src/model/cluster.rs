@@ -157,7 +157,7 @@ impl fmt::Display for Service {
     }
 }
 
-fn within(namespace: Option<&Spanned<String>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(super) fn within(namespace: Option<&Spanned<String>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     namespace.map_or(Ok(()), |namespace| write!(f, " in \"{namespace}\""))
 }
 

@@ -157,6 +157,8 @@ impl Outside {
             }
             // What a harness's own prober asks is the harness's matter.
             ProbeKind::Custom { .. } => None,
+            // The scope says which cluster.
+            ProbeKind::Kube(_) => None,
         };
         if let Some(server) = server.filter(|server| !in_lab(experiment, server)) {
             self.servers.push(Asked { server: server.to_owned(), probe: name.clone() });

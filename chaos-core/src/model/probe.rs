@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{quantity::Unit, target::Selector};
+use super::{quantity::Unit, target::Selector, watched::Watched};
 use crate::span::{Span, Spanned};
 
 /// Where the measurements of a probe are taken.
@@ -131,6 +131,8 @@ pub enum ProbeKind {
         /// What counts where the answer holds no series; without it there is no reading.
         default: Option<f64>,
     },
+    /// A number of the cluster's own state, kept current by a watch.
+    Kube(Watched),
     /// A prober of the embedding harness, found by this name.
     Custom {
         /// The name it was registered under.

@@ -76,6 +76,7 @@ fn impossible(
             | ProbeKind::Exec { .. }
             | ProbeKind::Prometheus { .. }
             | ProbeKind::Alerts { .. }
+            | ProbeKind::Kube(_)
             | ProbeKind::Custom { .. } => return None,
         };
         let value = filter.values.iter().find(|value| !possible(value))?;

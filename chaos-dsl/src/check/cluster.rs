@@ -97,7 +97,7 @@ impl Checker {
 
     /// Reads `in "namespace"`, where it stands.
     #[expect(clippy::option_option, reason = "the outer one is a mistake that has been reported")]
-    fn elsewhere(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<Option<Spanned<String>>> {
+    pub(super) fn elsewhere(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<Option<Spanned<String>>> {
         match cursor.take_word("in") {
             Some(_) => self.take_string(cursor, "the namespace in quotes").map(Some),
             None => Some(None),

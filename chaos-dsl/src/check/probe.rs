@@ -46,9 +46,10 @@ const KINDS: &[Kind] = &[
     Kind { word: "grpc", read: Checker::grpc, reads: Reads::Nothing },
     Kind { word: "exec", read: Checker::exec, reads: Reads::Number },
     Kind { word: "prometheus", read: Checker::prometheus, reads: Reads::Number },
+    Kind { word: "kube", read: Checker::kube, reads: Reads::Number },
     Kind { word: "custom", read: Checker::prober, reads: Reads::Number },
 ];
-const CLUSTER_KINDS: &[&str] = &["kube", "envoy", "requests"];
+const CLUSTER_KINDS: &[&str] = &["envoy", "requests"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
 
@@ -102,7 +103,8 @@ impl Checker {
     ) -> Option<Probe> {
         let before = self.out.len();
         let mut from = None;
-        if cursor.take_word("from").is_some() {
+        let from_word = cursor.take_word("from");
+        if from_word.is_some() {
             self.probing = true;
             from = self.selector(cursor, names);
             self.probing = false;
@@ -123,7 +125,16 @@ impl Checker {
             )
             .help = Some("add `from HOST`; the runner itself is not on the lab's network".into());
         }
-        if from.is_none() && self.in_cluster && self.out.len() == before {
+        let kind = statement.definition().first().and_then(Item::as_word);
+        let watched = kind.is_some_and(|kind| kind.text == "kube");
+        if watched
+            && parsed.is_some()
+            && let Some(word) = from_word
+        {
+            self.error(Code::Misplaced, word.to(cursor.previous()), "a kube probe is sent from nowhere")
+                .help = Some("remove `from`: the runner asks the API server".into());
+        }
+        if from.is_none() && self.in_cluster && !watched && self.out.len() == before {
             let message = format!("the probe `{name}` does not say from where");
             self.error(Code::MissingLine, name.span, message).help = Some(
                 "add `from TARGET`, measured in its pods, or `from here`, the machine of the runner".into(),

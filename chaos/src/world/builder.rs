@@ -178,7 +178,7 @@ impl WorldBuilder {
         let (probers, mut injectors) = match &surroundings.cluster {
             // The agent of the runner's machine reaches no pod.
             Some((link, pods)) => {
-                let placed = chaos_kube::PlacedProbers::new(probers, pods.probers(link));
+                let placed = chaos_kube::PlacedProbers::new(Arc::clone(link), probers, pods.probers(link));
                 (Arc::new(placed) as Arc<dyn Probers>, vec![Arc::clone(pods) as Arc<dyn Injector>])
             }
             None => (probers, machine::all(network.clone(), surroundings.programs)),

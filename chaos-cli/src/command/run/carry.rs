@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
         let registration = Registry::open(self.state)
             .and_then(|registry| registry.register(&entry))
             .map_err(|error| refused(Trouble { help: error.help(), ..Trouble::unable(error.to_string()) }))?;
-        let entered = match world.enter(&entry.header, &control).await {
+        let entered = match world.enter(plan, &entry.header, &control).await {
             Ok(entered) => entered,
             Err(trouble) => {
                 // Nothing was touched, so nothing is to be restored.

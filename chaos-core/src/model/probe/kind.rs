@@ -21,7 +21,7 @@ impl ProbeKind {
                 Some(Field::Value(scale.unit))
             }
             // Whatever a harness reads is a plain number.
-            ProbeKind::Custom { .. } => Some(Field::Value(Unit::Count)),
+            ProbeKind::Custom { .. } | ProbeKind::Kube(_) => Some(Field::Value(Unit::Count)),
             ProbeKind::Tls { .. } => Some(Field::DaysLeft),
             ProbeKind::Http { .. }
             | ProbeKind::Tcp { .. }
@@ -34,6 +34,7 @@ impl ProbeKind {
     /// Returns whether its measurements have a part of this name.
     pub fn takes(&self, field: Field) -> bool {
         match (self, field) {
+            (ProbeKind::Kube(_), field) => self.reads() == Some(field),
             (ProbeKind::Custom { .. }, _) | (_, Field::Latency | Field::Duration | Field::Dns) => true,
             (_, Field::Value(_) | Field::DaysLeft) => self.reads() == Some(field),
             (
@@ -63,7 +64,7 @@ impl ProbeKind {
     /// Returns whether it asks another system for what that knows, so that an answer holds until the next one.
     pub fn is_polled(&self) -> bool {
         match self {
-            ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => true,
+            ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } | ProbeKind::Kube(_) => true,
             ProbeKind::Http { .. }
             | ProbeKind::Tcp { .. }
             | ProbeKind::Dns { .. }
@@ -85,6 +86,7 @@ impl ProbeKind {
             | ProbeKind::Exec { .. }
             | ProbeKind::Alerts { .. }
             | ProbeKind::Prometheus { .. }
+            | ProbeKind::Kube(_)
             | ProbeKind::Custom { .. } => None,
         }
     }
@@ -102,6 +104,7 @@ impl ProbeKind {
             | ProbeKind::Exec { .. }
             | ProbeKind::Alerts { .. }
             | ProbeKind::Prometheus { .. }
+            | ProbeKind::Kube(_)
             | ProbeKind::Custom { .. } => None,
         })
     }
@@ -117,6 +120,7 @@ impl ProbeKind {
             | ProbeKind::Grpc { .. }
             | ProbeKind::Exec { .. }
             | ProbeKind::Alerts { .. }
+            | ProbeKind::Kube(_)
             | ProbeKind::Prometheus { .. } => None,
         }
     }
@@ -132,6 +136,7 @@ impl ProbeKind {
             | ProbeKind::Tcp { .. }
             | ProbeKind::Dns { .. }
             | ProbeKind::Grpc { .. }
+            | ProbeKind::Kube(_)
             | ProbeKind::Custom { .. } => 10.0,
         }
     }
@@ -147,6 +152,7 @@ impl ProbeKind {
             ProbeKind::Exec { .. } => "an exec probe",
             ProbeKind::Alerts { .. } => "the question for alerts",
             ProbeKind::Prometheus { .. } => "a prometheus probe",
+            ProbeKind::Kube(_) => "a kube probe",
             ProbeKind::Custom { .. } => "this probe",
         }
     }
@@ -187,6 +193,7 @@ impl ProbeKind {
                 format_seconds(take.over.as_secs_f64()),
                 format_seconds(take.step.as_secs_f64())
             ),
+            ProbeKind::Kube(watched) => format!("watching {watched}"),
             ProbeKind::Custom { prober } => format!("the harness's prober {prober}"),
         }
     }
@@ -203,7 +210,7 @@ impl ProbeKind {
             ProbeKind::Grpc { .. } => Some("It succeeds when the answer is SERVING."),
             ProbeKind::Exec { .. } => Some("It succeeds when the command ends with 0."),
             ProbeKind::Custom { .. } => Some("What succeeds is up to that prober."),
-            ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } => None,
+            ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } | ProbeKind::Kube(_) => None,
         }
     }
 }
@@ -223,6 +230,7 @@ impl fmt::Display for ProbeKind {
             ProbeKind::Exec { words, .. } => write!(f, "exec `{}`", words.join(" ")),
             ProbeKind::Alerts { source, url } => write!(f, "alerts from {} {url}", source.as_str()),
             ProbeKind::Prometheus { query, url, .. } => write!(f, "prometheus {query} at {url}"),
+            ProbeKind::Kube(watched) => write!(f, "kube {watched}"),
             ProbeKind::Custom { prober } => write!(f, "custom `{prober}`"),
         }
     }

@@ -127,6 +127,9 @@ impl Checker {
                         *scale = found.unwrap_or(*scale)
                     }
                     None => {}
+                    Some(ProbeKind::Kube(_)) => {
+                        self.misfit(line, "what a kube probe reads is a plain number")
+                    }
                     Some(_) => self.misfit(line, "`unit` belongs to a probe that reads a number"),
                 }
             }

@@ -1,0 +1,196 @@
+//! Numbers of a cluster's own state, kept current by a watch.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::cluster::{Pods, Service, within};
+use crate::span::Spanned;
+
+/// What is read of a cluster's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watched {
+    /// How many endpoints of a Service its EndpointSlices call ready.
+    ReadyEndpoints(Service),
+    /// Something that is counted of the pods that match; those that are being deleted count as well.
+    Pods {
+        /// Which.
+        pods: Pods,
+        /// What is counted of them.
+        count: PodCount,
+    },
+    /// Something that one object says of itself.
+    Object {
+        /// The object.
+        object: ObjectRef,
+        /// What it says.
+        says: ObjectSays,
+    },
+}
+
+/// What is counted of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PodCount {
+    /// The pods.
+    All,
+    /// Those whose condition `Ready` is true.
+    Ready,
+    /// The restarts of all their containers.
+    Restarts,
+}
+
+/// An object of a cluster, by its kind and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: Resource,
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Its namespace, where it is not that of the scope.
+    pub namespace: Option<Spanned<String>>,
+}
+
+/// A kind of object, as the API server's paths name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// The group, such as `apps`; empty for the core of the API.
+    pub group: String,
+    /// The version, such as `v1`.
+    pub version: String,
+    /// The plural, such as `deployments`.
+    pub plural: String,
+}
+
+/// What an object says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectSays {
+    /// Whether a condition of its status is true: 1, or else 0. A condition that is not there is not true.
+    Condition(Spanned<String>),
+    /// A number at a path of names, such as `status.readyReplicas`; 0 where it is not there, as the API leaves out zeros. True is 1
+    /// and false 0.
+    Field(Spanned<String>),
+}
+
+/// Kinds that have a word: the word, the group, the version and the plural.
+const WORDS: [(&str, &str, &str, &str); 14] = [
+    ("deployment", "apps", "v1", "deployments"),
+    ("statefulset", "apps", "v1", "statefulsets"),
+    ("daemonset", "apps", "v1", "daemonsets"),
+    ("replicaset", "apps", "v1", "replicasets"),
+    ("job", "batch", "v1", "jobs"),
+    ("pod", "", "v1", "pods"),
+    ("service", "", "v1", "services"),
+    ("lease", "coordination.k8s.io", "v1", "leases"),
+    ("hpa", "autoscaling", "v2", "horizontalpodautoscalers"),
+    ("pdb", "policy", "v1", "poddisruptionbudgets"),
+    ("gateway", "gateway.networking.k8s.io", "v1", "gateways"),
+    ("httproute", "gateway.networking.k8s.io", "v1", "httproutes"),
+    ("ingress", "networking.k8s.io", "v1", "ingresses"),
+    ("certificate", "cert-manager.io", "v1", "certificates"),
+];
+
+impl Resource {
+    /// Returns the words that kinds have.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        WORDS.iter().map(|(word, ..)| *word)
+    }
+
+    /// Returns the kind that a word stands for.
+    pub fn of_word(word: &str) -> Option<Resource> {
+        let (_, group, version, plural) = WORDS.iter().find(|(known, ..)| *known == word)?;
+        Some(Resource { group: (*group).into(), version: (*version).into(), plural: (*plural).into() })
+    }
+
+    /// Reads `widgets.v1.example.com`, as `kubectl get` takes it: the plural, the version and the group.
+    pub fn of_path(path: &str) -> Option<Resource> {
+        let name = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'))
+                && !part.split('.').any(str::is_empty)
+        };
+        let (plural, rest) = path.split_once('.')?;
+        let (version, group) = rest.split_once('.').unwrap_or((rest, ""));
+        let numbered = version.strip_prefix('v').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
+        (name(plural) && numbered && name(version) && (group.is_empty() || name(group))).then(|| Resource {
+            group: group.into(),
+            version: version.into(),
+            plural: plural.into(),
+        })
+    }
+}
+
+impl PodCount {
+    /// Every count with its words in the language.
+    pub const ALL: [(PodCount, &str); 3] =
+        [(PodCount::All, "count"), (PodCount::Ready, "ready"), (PodCount::Restarts, "restarts")];
+}
+
+impl fmt::Display for PodCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PodCount::ALL.iter().find(|(count, _)| count == self).map_or("", |(_, word)| word))
+    }
+}
+
+impl fmt::Display for Resource {
+    /// Writes it as a file would: its word, or its path in quotes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Resource { group, version, plural } = self;
+        let known = WORDS.iter().find(|(_, g, v, p)| g == group && v == version && p == plural);
+        match known {
+            Some((word, ..)) => f.write_str(word),
+            None if group.is_empty() => write!(f, "\"{plural}.{version}\""),
+            None => write!(f, "\"{plural}.{version}.{group}\""),
+        }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\"", self.kind, self.name)?;
+        within(self.namespace.as_ref(), f)
+    }
+}
+
+impl fmt::Display for Watched {
+    /// Writes it as it stands in a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Watched::ReadyEndpoints(service) => write!(f, "ready endpoints of {service}"),
+            Watched::Pods { pods, count } => write!(f, "{count} of {pods}"),
+            Watched::Object { object, says: ObjectSays::Condition(name) } => {
+                write!(f, "condition \"{name}\" of {object}")
+            }
+            Watched::Object { object, says: ObjectSays::Field(path) } => {
+                write!(f, "field \"{path}\" of {object}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_read_by_word_and_by_path_and_written_likewise() {
+        for word in Resource::words() {
+            assert_eq!(Resource::of_word(word).unwrap().to_string(), word);
+        }
+        for path in ["widgets.v1.example.com", "secrets.v1", "destinationrules.v1beta1.networking.istio.io"] {
+            assert_eq!(Resource::of_path(path).unwrap().to_string(), format!("\"{path}\""));
+        }
+        assert_eq!(Resource::of_path("deployments.v1.apps"), Resource::of_word("deployment"));
+        for wrong in
+            ["", "deployments", "v1", ".v1.apps", "x.v1.", "x.one.apps", "X.v1.apps", "x.v1.a/b", "x.v1..a"]
+        {
+            assert_eq!(Resource::of_path(wrong), None, "{wrong}");
+        }
+    }
+}

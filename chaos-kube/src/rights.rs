@@ -1,0 +1,98 @@
+//! Whether this user may do something, as the API server says.
+
+use std::fmt;
+
+use chaos_core::{model::Experiment, trouble::Trouble};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+
+use crate::{Access, Link};
+
+/// How many rights are asked for at once.
+const AT_ONCE: usize = 16;
+
+/// One thing that somebody may be allowed to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Right {
+    pub(crate) namespace: String,
+    pub(crate) group: String,
+    /// The resource, and the subresource behind a `/`.
+    pub(crate) resource: String,
+    pub(crate) verb: &'static str,
+}
+
+impl Right {
+    /// Asks whether this user has it; returns why not, where not.
+    ///
+    /// # Errors
+    /// Nobody answers, or even that may not be asked.
+    pub(crate) async fn refused(&self, link: &Link, client: &Client) -> Result<Option<String>, Trouble> {
+        let (resource, sub) = match self.resource.split_once('/') {
+            Some((resource, sub)) => (resource, Some(sub.to_owned())),
+            None => (&*self.resource, None),
+        };
+        let attributes = ResourceAttributes {
+            namespace: Some(self.namespace.clone()),
+            group: Some(self.group.clone()),
+            resource: Some(resource.to_owned()),
+            subresource: sub,
+            verb: Some(self.verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+        let parameters = PostParams::default();
+        let asked = reviews.create(&parameters, &review);
+        let answer = link.ask("ask which rights this user has", asked).await?;
+        let status = answer.status.unwrap_or_default();
+        if status.allowed {
+            return Ok(None);
+        }
+        let why = status.reason.filter(|why| !why.is_empty());
+        Ok(Some(why.unwrap_or_else(|| format!("no role of this user allows it in `{}`", self.namespace))))
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)
+    }
+}
+
+/// Finds out which rights a run of an experiment takes that this user does not have: a refusal, or none. Nothing is known where
+/// that may not be asked.
+///
+/// # Errors
+/// Nobody answers.
+pub async fn lacking(link: &Link, experiment: &Experiment) -> Result<Option<Trouble>, Trouble> {
+    let mut needed = Access::default();
+    needed.add(experiment);
+    let client = link.client().await?;
+    let by = &client;
+    let all: Vec<Right> = needed.each().collect();
+    let asked = stream::iter(all).map(|right| async move {
+        let refused = right.refused(link, by).await?;
+        Ok::<_, Trouble>(refused.map(|_| format!("`{right}` in `{}`", right.namespace)))
+    });
+    let missing: Vec<Option<String>> = match asked.buffered(AT_ONCE).try_collect().await {
+        Ok(missing) => missing,
+        Err(trouble) if trouble.is_denied() => return Ok(None),
+        Err(trouble) => return Err(trouble),
+    };
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let message = format!("this user may not {}, which a run of this experiment needs", missing.join(", "));
+    Ok(Some(
+        Trouble::denied(message)
+            .with_help("a role has to allow it; `chaos rbac FILE` prints the least role for a file"),
+    ))
+}
