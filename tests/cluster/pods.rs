@@ -39,62 +39,49 @@ fn a_service_is_blocked_and_no_other() {
 
 #[test]
 fn a_loss_toward_a_service_costs_time() {
-    let changes = [
-        ("delay extra on client", "loss 20% on client"),
-        (
-            "\"slower by that much\": p50(get.ttfb) >= baseline + 40ms",
-            "\"some wait\": p95(get.latency) >= 100ms",
-        ),
-        ("    \"and no more\":         p50(get.ttfb) <= baseline + 90ms during slow\n", ""),
-        ("reuse 4", "reuse 100"),
-        // One in twenty gives up within its 2 s; of so few requests nobody could say that fewer than one in ten do.
-        ("20/s", "60/s"),
-        ("hold     10s", "hold     15s"),
-        ("  param extra = 50ms in 0ms .. 1s\n", ""),
-        (
-            "with {extra} more on the way, each answer takes that much longer and none is lost",
-            "loss costs time",
-        ),
-    ];
-    let Some((ended, _)) = run("delay.chaos", &changes) else { return };
+    let Some((ended, _)) = run("loss.chaos", &[]) else { return };
     ended.exits(0).says("loss 20%");
 }
 
 #[test]
 fn little_bandwidth_toward_a_service_costs_time() {
-    let changes = [
-        ("delay extra on client", "bandwidth 96kbit burst 2kb on client"),
-        (
-            "\"slower by that much\": p50(get.ttfb) >= baseline + 40ms",
-            "\"slower\": p95(get.latency) >= baseline + 100ms",
-        ),
-        ("    \"and no more\":         p50(get.ttfb) <= baseline + 90ms during slow\n", ""),
-        // Half as much again as gets through, for so long that no request waits for its whole timeout.
-        ("20/s", "40/s"),
-        ("hold     10s", "hold     3s"),
-        ("  param extra = 50ms in 0ms .. 1s\n", ""),
-        (
-            "with {extra} more on the way, each answer takes that much longer and none is lost",
-            "a narrow way costs time",
-        ),
-    ];
-    let Some((ended, _)) = run("delay.chaos", &changes) else { return };
+    let Some((ended, _)) = run("bandwidth.chaos", &[]) else { return };
     ended.exits(0).says("bandwidth 96kbit");
 }
 
 #[test]
 fn pods_are_parted_from_the_pods_of_another_deployment() {
-    let changes = [
-        ("block client to service \"web\"", "partition client from pods where app = \"web\""),
-        ("\"http://web/\"", "\"http://whole:8080/\""),
-        // A request of the last 250 ms is answered by the second address, once the partition is gone. These successes come in one
-        // bunch, and of one bunch in six seconds nobody can say that it is rare.
-        ("hold     6s", "hold     15s"),
-    ];
-    let Some((ended, record)) = run("block.chaos", &changes) else { return };
+    let Some((ended, record)) = run("partition.chaos", &[]) else { return };
     ended.exits(0).says("partition");
     let parts = record["parts"].as_array().expect("a record has parts");
     assert!(parts.iter().all(|part| part["backend"] == "tcx" && part["hold"] == "kernel"), "{parts:?}");
+}
+
+#[test]
+fn slow_names_are_felt_in_a_pod_by_those_who_ask() {
+    let Some((ended, _)) = run("dns-latency.chaos", &[]) else { return };
+    ended.exits(0).says("dns delay 500ms per lookup of \"web\"");
+}
+
+#[test]
+fn a_name_that_fails_hurts_those_who_ask_in_a_pod() {
+    let Some((ended, _)) = run("dns-failure.chaos", &[]) else { return };
+    ended.exits(0).says("dns servfail of \"web\"");
+}
+
+#[test]
+fn every_scenario_on_a_cluster_is_explained_to_its_readers() {
+    let folder = chaos_tests::repository().join("scenarios/kubernetes");
+    let readme = std::fs::read_to_string(folder.join("README.md")).expect("it is there");
+    let mut count = 0;
+    for file in std::fs::read_dir(&folder).expect("it is a folder").flatten() {
+        let name = file.file_name().into_string().expect("names are ASCII");
+        if name.ends_with(".chaos") {
+            assert!(readme.contains(&format!("| `{name}` |")), "the README does not say what {name} is");
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count} scenarios");
 }
 
 #[test]

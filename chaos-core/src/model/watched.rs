@@ -116,7 +116,11 @@ impl Resource {
                 && !part.split('.').any(str::is_empty)
         };
         let (plural, rest) = path.split_once('.')?;
-        let (version, group) = rest.split_once('.').unwrap_or((rest, ""));
+        let (version, group) = match rest.split_once('.') {
+            Some((_, "")) => return None,
+            Some(both) => both,
+            None => (rest, ""),
+        };
         let numbered = version.strip_prefix('v').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
         (name(plural) && numbered && name(version) && (group.is_empty() || name(group))).then(|| Resource {
             group: group.into(),
