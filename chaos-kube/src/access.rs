@@ -14,10 +14,15 @@ use chaos_core::{
         packets::Who,
         scope::RadiusUnit,
     },
+    trouble::Trouble,
     which::Which,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::rights::Right;
+use crate::{Link, rights::Right};
+
+/// How many rights are asked for at once.
+const AT_ONCE: usize = 16;
 
 /// What may be done to what: the API group, the resource, and the verbs.
 type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
@@ -30,6 +35,13 @@ pub struct Access {
 }
 
 impl Access {
+    /// Returns the rights that planning and running one experiment takes.
+    pub fn of(experiment: &Experiment) -> Self {
+        let mut access = Access::default();
+        access.add(experiment);
+        access
+    }
+
     /// Adds what planning and running an experiment takes; nothing for one in no cluster.
     pub fn add(&mut self, experiment: &Experiment) {
         let Some(cluster) = experiment.scope.cluster() else { return };
@@ -82,6 +94,35 @@ impl Access {
         self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
         // The handshake of a WebSocket is a get, and what it opens is created.
         self.allow(namespace, "", "pods/attach", &["create", "get"]);
+    }
+
+    /// Finds out which of these rights this user does not have: a refusal, or none. Nothing is known where that may not be asked.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn lacking(&self, link: &Link) -> Result<Option<Trouble>, Trouble> {
+        let client = link.client().await?;
+        let by = &client;
+        let all: Vec<Right> = self.each().collect();
+        let asked = stream::iter(all).map(|right| async move {
+            let refused = right.refused(link, by).await?;
+            Ok::<_, Trouble>(refused.map(|_| format!("`{right}` in `{}`", right.namespace)))
+        });
+        let missing: Vec<Option<String>> = match asked.buffered(AT_ONCE).try_collect().await {
+            Ok(missing) => missing,
+            Err(trouble) if trouble.is_denied() => return Ok(None),
+            Err(trouble) => return Err(trouble),
+        };
+        let missing: Vec<String> = missing.into_iter().flatten().collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let message =
+            format!("this user may not {}, which a run of this experiment needs", missing.join(", "));
+        Ok(Some(
+            Trouble::denied(message)
+                .with_help("a role has to allow it; `chaos rbac FILE` prints the least role for a file"),
+        ))
     }
 
     /// Returns each right for itself.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Injector as _, Undo},
+    injector::{Injector, Undo},
     journal::Header,
     place::{Kind, ObjectId},
     run::Control,
@@ -38,7 +38,7 @@ use tokio::{
 };
 
 use crate::{
-    Link, PodInjector, environment,
+    Link, environment,
     lease::{self, DURATION, Debt, Notice, RENEWAL, Request},
 };
 
@@ -61,15 +61,15 @@ pub struct Claim {
 
 impl Claim {
     /// Claims the pods among the targets of a run, all or none, goes on to renew the claim, and asks the run to stop when somebody asks
-    /// for that by the cluster. What the run owes in `pods` is written down on the claim from then on.
+    /// for that by the cluster.
     ///
-    /// A dead run of which nothing stands any more gives way.
+    /// A dead run gives way of which nothing stands any more, as the injector says.
     ///
     /// # Errors
     /// Another run is on one of them, or has left something there; runs are blocked in the cluster; a right is missing.
     pub async fn take(
         link: &Arc<Link>,
-        injector: &PodInjector,
+        injector: &dyn Injector,
         header: &Header,
         control: &Control,
     ) -> Result<Arc<Claim>, Trouble> {
@@ -93,16 +93,14 @@ impl Claim {
             let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
             keeping.push(tokio::spawn(hear(leases, header.run.clone(), control.clone())));
         }
-        let claim = Arc::new(Claim {
+        Ok(Arc::new(Claim {
             link: Arc::clone(link),
             header: header.clone(),
             pods,
             debts: AtomicU64::new(0),
             tidying: Mutex::default(),
             keeping,
-        });
-        injector.owe_to(&claim);
-        Ok(claim)
+        }))
     }
 
     /// Returns of which run it is.
@@ -267,7 +265,7 @@ async fn refuse_blocked(link: &Link, client: &Client) -> Result<(), Trouble> {
 async fn claim(
     link: &Arc<Link>,
     client: &Client,
-    injector: &PodInjector,
+    injector: &dyn Injector,
     header: &Header,
     object: &ObjectId,
 ) -> Result<Lease, Trouble> {
@@ -297,7 +295,7 @@ async fn claim(
 }
 
 /// Looks at what a dead run owes; returns that where nothing of it stands any more, and is known not to.
-async fn absent(injector: &PodInjector, lease: &Lease) -> Option<Vec<Debt>> {
+async fn absent(injector: &dyn Injector, lease: &Lease) -> Option<Vec<Debt>> {
     let debts = lease::debts(lease).ok()?;
     for debt in &debts {
         if !injector.standing(&debt.undo).await.ok()?.is_empty() {

@@ -98,7 +98,7 @@ impl PodInjector {
     }
 
     /// Writes down on the Leases of a run's claim what it owes, too.
-    pub(crate) fn owe_to(&self, claim: &Arc<Claim>) {
+    pub fn owe_to(&self, claim: &Arc<Claim>) {
         *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(claim));
     }
 

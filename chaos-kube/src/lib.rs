@@ -9,7 +9,7 @@
 //!    read of what a watch has brought.
 //! 6. A [`Claim`] keeps other runs from the pods of one, by Leases on which also stands what is owed; [`Runs`] finds them from
 //!    anywhere, to stop a run or to restore what it left.
-//! 7. [`Access`] says which rights an experiment takes, [`lacking`] which of them this user does not have,
+//! 7. [`Access`] says which rights an experiment takes, and which of them this user does not have,
 //!    [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
 //!
 //! What faults are, this crate does not know; nothing of it is part of the agent.
@@ -43,7 +43,6 @@ pub use self::{
     inventory::ClusterInventory,
     link::Link,
     probers::PlacedProbers,
-    rights::lacking,
     runs::{Run, Runs},
     transport::PodTransport,
 };

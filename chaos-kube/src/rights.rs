@@ -2,17 +2,13 @@
 
 use std::fmt;
 
-use chaos_core::{model::Experiment, trouble::Trouble};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use chaos_core::trouble::Trouble;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::{Api, Client, api::PostParams};
 
-use crate::{Access, Link};
-
-/// How many rights are asked for at once.
-const AT_ONCE: usize = 16;
+use crate::Link;
 
 /// One thing that somebody may be allowed to do.
 #[derive(Clone, Debug)]
@@ -64,35 +60,4 @@ impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)
     }
-}
-
-/// Finds out which rights a run of an experiment takes that this user does not have: a refusal, or none. Nothing is known where
-/// that may not be asked.
-///
-/// # Errors
-/// Nobody answers.
-pub async fn lacking(link: &Link, experiment: &Experiment) -> Result<Option<Trouble>, Trouble> {
-    let mut needed = Access::default();
-    needed.add(experiment);
-    let client = link.client().await?;
-    let by = &client;
-    let all: Vec<Right> = needed.each().collect();
-    let asked = stream::iter(all).map(|right| async move {
-        let refused = right.refused(link, by).await?;
-        Ok::<_, Trouble>(refused.map(|_| format!("`{right}` in `{}`", right.namespace)))
-    });
-    let missing: Vec<Option<String>> = match asked.buffered(AT_ONCE).try_collect().await {
-        Ok(missing) => missing,
-        Err(trouble) if trouble.is_denied() => return Ok(None),
-        Err(trouble) => return Err(trouble),
-    };
-    let missing: Vec<String> = missing.into_iter().flatten().collect();
-    if missing.is_empty() {
-        return Ok(None);
-    }
-    let message = format!("this user may not {}, which a run of this experiment needs", missing.join(", "));
-    Ok(Some(
-        Trouble::denied(message)
-            .with_help("a role has to allow it; `chaos rbac FILE` prints the least role for a file"),
-    ))
 }

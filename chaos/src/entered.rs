@@ -22,10 +22,11 @@ impl World {
         #[cfg(feature = "kube")]
         {
             let Some((link, pods)) = &self.cluster else { return Ok(Entered { claim: None }) };
-            if let Some(refusal) = chaos_kube::lacking(link, &plan.experiment).await? {
+            if let Some(refusal) = chaos_kube::Access::of(&plan.experiment).lacking(link).await? {
                 return Err(refusal);
             }
-            let claim = chaos_kube::Claim::take(link, pods, header, control).await?;
+            let claim = chaos_kube::Claim::take(link, &**pods, header, control).await?;
+            pods.owe_to(&claim);
             Ok(Entered { claim: Some(claim) })
         }
         #[cfg(not(feature = "kube"))]

@@ -80,7 +80,7 @@ impl World {
         #[cfg(feature = "kube")]
         if let (Some((link, _)), Scope::Cluster(cluster)) = (&self.cluster, &experiment.scope) {
             // Whoever may only read sees the plan all the same.
-            let lacking = chaos_kube::lacking(link, experiment).await.ok().flatten();
+            let lacking = chaos_kube::Access::of(experiment).lacking(link).await.ok().flatten();
             plan.warnings.extend(lacking.map(|Trouble { message, help, .. }| {
                 let remark = Remark::warning(cluster.context.span, message);
                 match help {
