@@ -10,7 +10,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use chaos_core::{
-    model::{Probe, probe::Connections},
+    model::{
+        Probe,
+        probe::{Connections, grpc::CODES},
+    },
     place::Place,
     probe::{Observation, Prober},
     trouble::Trouble,
@@ -188,27 +191,6 @@ impl Prober for GrpcProber {
 
 const NOT_FOUND: u32 = 5;
 const UNIMPLEMENTED: u32 = 12;
-
-/// The status codes of gRPC, by number.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// How a server says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,12 +60,7 @@ async fn a_deadline_does_not_wait_for_calls_that_keep_coming() {
     // Twice as many calls as there is time for.
     let asking = async {
         let undo = undo(Duration::from_secs(1));
-        let hello = Request::Hello {
-            version: VERSION,
-            at: Site::Runner,
-            silence: SILENCE,
-            settings: Settings::new(),
-        };
+        let hello = hello(Site::Runner);
         let inject = Request::Inject { undo: undo.clone() };
         let effects = std::iter::repeat_n(Request::Effect { undo }, 80);
         for (number, request) in (0..).zip([hello, inject].into_iter().chain(effects)) {
@@ -94,38 +89,49 @@ async fn a_deadline_does_not_wait_for_calls_that_keep_coming() {
     assert!(world.is_pristine());
 }
 
-/// Asks an agent everything at once, and returns when it answered each; then it ends.
-async fn asked(host: Host, requests: Vec<Request>) -> (BTreeMap<u64, Duration>, Stop) {
+/// The first call to an agent, which it serves at this site.
+fn hello(at: Site) -> Request {
+    Request::Hello { version: VERSION, at, silence: SILENCE, settings: Settings::new() }
+}
+
+/// Asks an agent everything at once, and returns what it answered to each, and when; then it ends.
+async fn asked(host: Host, requests: Vec<Request>) -> (BTreeMap<u64, (Answer, Duration)>, Stop) {
     let (runner, agent) = tokio::io::duplex(1 << 20);
     let (input, output) = tokio::io::split(agent);
     let (hears, says) = tokio::io::split(runner);
-    let mut answers = FramedRead::new(hears, protocol::frames());
+    let mut heard = FramedRead::new(hears, protocol::frames());
     let mut calls = FramedWrite::new(says, protocol::frames());
     let begun = Instant::now();
     let runner = async {
-        let hello = Request::Hello {
-            version: VERSION,
-            at: Site::Runner,
-            silence: SILENCE,
-            settings: Settings::new(),
-        };
         let count = requests.len();
-        for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
+        for (number, request) in (0..).zip([hello(Site::Runner)].into_iter().chain(requests)) {
             let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
             SinkExt::<Bytes>::send(&mut calls, frame).await.unwrap();
         }
-        let mut times = BTreeMap::new();
-        while times.len() <= count {
-            let frame = answers.next().await.unwrap().unwrap();
-            if let Message::Answer { number, .. } = protocol::decode(&frame).unwrap() {
-                times.insert(number, begun.elapsed());
+        let mut answers = BTreeMap::new();
+        while answers.len() <= count {
+            let frame = heard.next().await.expect("the agent goes on").unwrap();
+            if let Message::Answer { number, answer } = protocol::decode(&frame).unwrap() {
+                answers.insert(number, (answer, begun.elapsed()));
             }
         }
-        drop((calls, answers));
-        times
+        drop((calls, heard));
+        answers
     };
     let serving = serve(input, output, |_: &Settings| Ok(host), std::future::pending());
     tokio::join!(runner, serving)
+}
+
+/// Returns what an agent answers to requests that are all asked at once.
+async fn answers(host: Host, requests: Vec<Request>) -> (Vec<Answer>, Stop) {
+    let (answers, stop) = asked(host, requests).await;
+    (answers.into_values().skip(1).map(|(answer, _)| answer).collect(), stop)
+}
+
+/// Returns when an agent answers each of the requests that are all asked at once.
+async fn times(host: Host, requests: Vec<Request>) -> (BTreeMap<u64, Duration>, Stop) {
+    let (answers, stop) = asked(host, requests).await;
+    (answers.into_iter().map(|(number, (_, time))| (number, time)).collect(), stop)
 }
 
 const SLOW: Duration = Duration::from_millis(300);
@@ -135,7 +141,7 @@ async fn faults_are_put_in_place_at_the_same_time() {
     let world = World::new();
     world.mishap(Door::Inject, 0..u32::MAX, Mishap::Late(SLOW));
     let inject = |number| Request::Inject { undo: undo_of(&format!("f{number}"), Duration::from_secs(60)) };
-    let (times, stop) = asked(Host::new().injector(world.clone()), (0..20).map(inject).collect()).await;
+    let (times, stop) = times(Host::new().injector(world.clone()), (0..20).map(inject).collect()).await;
     assert!(times.values().all(|time| *time < 2 * SLOW), "{times:?}");
     assert_eq!(stop.left, Vec::<String>::new());
     assert!(world.is_pristine());
@@ -146,7 +152,7 @@ async fn no_more_are_worked_on_at_once_than_there_is_room_for() {
     let world = World::new();
     world.mishap(Door::Inject, 0..u32::MAX, Mishap::Late(SLOW));
     let inject = |number| Request::Inject { undo: undo_of(&format!("f{number}"), Duration::from_secs(60)) };
-    let (times, _) = asked(Host::new().injector(world.clone()), (0..65).map(inject).collect()).await;
+    let (times, _) = times(Host::new().injector(world.clone()), (0..65).map(inject).collect()).await;
     assert_eq!(times.values().filter(|time| **time < 2 * SLOW).count(), 1 + 64);
     assert!(world.is_pristine());
 }
@@ -158,7 +164,7 @@ async fn what_is_asked_about_one_fault_is_done_in_order() {
     let undo = undo(Duration::from_secs(60));
     let (inject, revert) = (Request::Inject { undo: undo.clone() }, Request::Revert { undo });
     let other = Request::Effect { undo: undo_of("other", Duration::from_secs(60)) };
-    let (times, _) = asked(Host::new().injector(world.clone()), vec![inject, revert, other]).await;
+    let (times, _) = times(Host::new().injector(world.clone()), vec![inject, revert, other]).await;
     assert!(times[&2] >= times[&1] && times[&3] < SLOW, "{times:?}");
     assert!(world.is_pristine());
 }
@@ -172,12 +178,7 @@ async fn a_fault_that_is_being_put_in_place_when_the_runner_goes_is_taken_back()
     let mut calls = FramedWrite::new(runner, protocol::frames());
     let host = Host::new().injector(world.clone());
     let goes = async {
-        let hello = Request::Hello {
-            version: VERSION,
-            at: Site::Runner,
-            silence: SILENCE,
-            settings: Settings::new(),
-        };
+        let hello = hello(Site::Runner);
         let inject = Request::Inject { undo: undo(Duration::from_secs(60)) };
         for (number, request) in (0..).zip([hello, inject]) {
             let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
@@ -200,7 +201,7 @@ async fn asked_at(at: Site, host: Host, requests: Vec<Request>) -> Vec<protocol:
     let mut answers = FramedRead::new(hears, protocol::frames());
     let mut calls = FramedWrite::new(says, protocol::frames());
     let runner = async {
-        let hello = Request::Hello { version: VERSION, at, silence: SILENCE, settings: Settings::new() };
+        let hello = hello(at);
         let mut heard = Vec::new();
         for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
             let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
@@ -271,39 +272,6 @@ async fn an_agent_of_this_machine_refuses_places_elsewhere() {
         assert!(matches!(answers[1], protocol::Answer::Failed(_)), "{answers:?}");
         assert!(world.is_pristine());
     }
-}
-
-/// Asks an agent everything at once, and returns what it answered; then it ends.
-async fn answers(host: Host, requests: Vec<Request>) -> (Vec<Answer>, Stop) {
-    let (runner, agent) = tokio::io::duplex(1 << 20);
-    let (input, output) = tokio::io::split(agent);
-    let (hears, says) = tokio::io::split(runner);
-    let mut heard = FramedRead::new(hears, protocol::frames());
-    let mut calls = FramedWrite::new(says, protocol::frames());
-    let runner = async {
-        let hello = Request::Hello {
-            version: VERSION,
-            at: Site::Runner,
-            silence: SILENCE,
-            settings: Settings::new(),
-        };
-        let count = requests.len();
-        for (number, request) in (0..).zip([hello].into_iter().chain(requests)) {
-            let frame = protocol::encode(&Call { number, sent: 0, request }).unwrap();
-            SinkExt::<Bytes>::send(&mut calls, frame).await.unwrap();
-        }
-        let mut answers = BTreeMap::new();
-        while answers.len() <= count {
-            let frame = heard.next().await.expect("the agent goes on").unwrap();
-            if let Message::Answer { number, answer } = protocol::decode(&frame).unwrap() {
-                answers.insert(number, answer);
-            }
-        }
-        drop((calls, heard));
-        answers.into_values().skip(1).collect()
-    };
-    let serving = serve(input, output, |_: &Settings| Ok(host), std::future::pending());
-    tokio::join!(runner, serving)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What is measured.
 
+pub mod grpc;
 mod kind;
 
 use std::time::Duration;

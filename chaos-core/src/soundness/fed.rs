@@ -10,7 +10,7 @@ use super::{
 use crate::model::{
     Experiment, Function, Metric, Probe, ProbeKind, Program,
     metric::{ALERT, Filter},
-    probe::LabelSource,
+    probe::{LabelSource, grpc},
 };
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
@@ -110,26 +110,7 @@ fn is_http_status(value: &str) -> bool {
 
 /// Whether a health check of gRPC can have a status: one of grpc.health.v1, or the code of a call that failed.
 fn is_grpc_status(value: &str) -> bool {
-    const HEALTH: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
-    const CODES: [&str; 16] = [
-        "CANCELLED",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-        "OK",
-    ];
-    HEALTH.contains(&value) || CODES.contains(&value)
+    grpc::HEALTH.contains(&value) || grpc::CODES.contains(&value)
 }
 
 /// Returns the hosts that answers can name in `x-served-by`; `None` where a program of somebody else may write it.

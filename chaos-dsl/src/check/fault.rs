@@ -49,6 +49,24 @@ impl Checker {
         Some(acting)
     }
 
+    /// Reads the block behind a fault, which may hold one `proven by`.
+    pub(super) fn proven_by(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<Comparison> {
+        let mut proven_by = None;
+        if let Some(block) = cursor.take_block() {
+            for line in &block.statements {
+                match (line.keyword(), line.formula()) {
+                    ("proven", Some(formula)) => proven_by = self.proof(formula, names),
+                    _ => {
+                        let message = "a fault's block holds only `proven by`";
+                        self.error(Code::UnknownStatement, line.span, message).help =
+                            Some("write `proven by p50(probe.latency) >= baseline + 50ms`".into());
+                    }
+                }
+            }
+        }
+        proven_by
+    }
+
     /// Says that a fault has no `on`.
     pub(super) fn without_target(&mut self, statement: &Statement<'_>) {
         let name = statement.name().map_or("", |word| word.text);

@@ -56,19 +56,7 @@ impl Checker {
             );
             return None;
         }
-        let mut proven_by = None;
-        if let Some(block) = cursor.take_block() {
-            for line in &block.statements {
-                match (line.keyword(), line.formula()) {
-                    ("proven", Some(formula)) => proven_by = self.proof(formula, names),
-                    _ => {
-                        let message = "a fault's block holds only `proven by`";
-                        self.error(Code::UnknownStatement, line.span, message).help =
-                            Some("write `proven by p50(probe.latency) >= baseline + 50ms`".into());
-                    }
-                }
-            }
-        }
+        let proven_by = self.proven_by(&mut cursor, names);
         let before = self.out.len();
         self.end(&cursor, CLAUSES);
         let Some(on) = on else {
