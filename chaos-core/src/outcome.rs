@@ -29,6 +29,8 @@ pub enum Verdict {
     Passed,
     /// Nothing failed, and the data does not decide.
     Inconclusive,
+    /// Nothing failed, and what shows it could not be kept.
+    NotKept,
     /// An expectation does not hold, or the steady state did not come back.
     Failed,
     /// An abort condition, a breakdown or a person ended the run early.
@@ -43,9 +45,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, from the best to the worst.
-    pub const ALL: [Verdict; 7] = [
+    pub const ALL: [Verdict; 8] = [
         Verdict::Passed,
         Verdict::Inconclusive,
+        Verdict::NotKept,
         Verdict::Failed,
         Verdict::Aborted,
         Verdict::Refused,
@@ -58,6 +61,7 @@ impl Verdict {
         match self {
             Verdict::Passed => "every expectation holds and everything is restored",
             Verdict::Inconclusive => "nothing failed, and the data does not decide",
+            Verdict::NotKept => "nothing failed, but the evidence could not be kept, so nothing has passed",
             Verdict::Failed => "an expectation does not hold, or the steady state did not come back",
             Verdict::Aborted => "an abort condition, a breakdown or a person ended the run early",
             Verdict::Refused => "no fault was injected",
@@ -71,6 +75,7 @@ impl Verdict {
         match self {
             Verdict::Passed => "passed",
             Verdict::Inconclusive => "inconclusive",
+            Verdict::NotKept => "not kept",
             Verdict::Failed => "failed",
             Verdict::Aborted => "aborted",
             Verdict::Refused => "refused",
@@ -111,14 +116,20 @@ pub struct Overall {
     pub confidence: Option<String>,
 }
 
-/// Ranks the outcome of a run: not restored, not permitted, refused, aborted, failed, inconclusive, passed.
+/// Ranks the outcome of a run: not restored, not permitted, refused, aborted, failed, not kept, inconclusive, passed.
 ///
 /// A steady state that did not come back is a failure, one that is undecided is inconclusive. A run that was ended because
 /// nothing proved its fault is inconclusive rather than aborted: nobody was in danger, there is only nothing to learn from it.
 pub fn result(record: &Record) -> Overall {
     let count =
         |of: fn(&view::Verdict) -> bool| record.expectations.iter().filter(|e| of(&e.verdict)).count();
-    let (if_restored, why) = hypothesis(record);
+    let (shown, mut why) = hypothesis(record);
+    let mut if_restored = shown;
+    if let Some(lost) = &record.unkept {
+        if_restored = shown.max(Verdict::NotKept);
+        let first = if if_restored == Verdict::NotKept { 0 } else { why.len() };
+        why.insert(first, format!("the folder of the run is not whole: {lost}"));
+    }
     let (verdict, reasons) = match &record.restoration {
         Restoration::Restored => (if_restored, why),
         Restoration::NotRestored { what, command } => {

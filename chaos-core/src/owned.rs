@@ -6,7 +6,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     os::{
         fd::{AsFd, AsRawFd as _},
         unix::fs::{DirBuilderExt as _, MetadataExt as _},
@@ -112,6 +112,16 @@ impl OwnedFolder {
         Ok(OwnedFolder { path, handle: Arc::new(handle) })
     }
 
+    /// Makes a folder with mode 0700; what stands there already is an error.
+    ///
+    /// # Errors
+    /// As those of [`open`](OwnedFolder::open), or something stands there.
+    pub fn make(path: impl Into<PathBuf>) -> io::Result<OwnedFolder> {
+        let path = path.into();
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        OwnedFolder::open(path)
+    }
+
     /// Opens a folder in this one, as [`open`](OwnedFolder::open).
     ///
     /// # Errors
@@ -172,6 +182,25 @@ impl OwnedFolder {
     /// As those of [`read`](OwnedFolder::read).
     pub fn create(&self, name: &str) -> io::Result<File> {
         open_at(&self.handle, name.as_ref(), OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL)
+    }
+
+    /// Opens a file to write it from its beginning; makes it, with mode 0600, where it is not there. What was in it is cut off
+    /// once it is known to be this user's own.
+    ///
+    /// # Errors
+    /// As those of [`read`](OwnedFolder::read).
+    pub fn replace(&self, name: &str) -> io::Result<File> {
+        let file = open_at(&self.handle, name.as_ref(), OFlag::O_WRONLY | OFlag::O_CREAT)?;
+        file.set_len(0)?;
+        Ok(file)
+    }
+
+    /// Writes a file as a whole, as [`replace`](OwnedFolder::replace) opens it.
+    ///
+    /// # Errors
+    /// As those of [`read`](OwnedFolder::read), or it cannot be written.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> io::Result<()> {
+        self.replace(name)?.write_all(text.as_ref())
     }
 
     /// Returns how large a file is; none where there is none, or something else stands there.
@@ -282,10 +311,7 @@ fn check_stat(stat: &FileStat, wanted: SFlag) -> Result<(), NotOwned> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write as _,
-        os::unix::fs::{PermissionsExt as _, symlink},
-    };
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -321,12 +347,16 @@ mod tests {
             assert_eq!(why(folder.read(name)), said, "{name}");
             assert_eq!(why(folder.change(name)), said, "{name}");
             assert_eq!(why(folder.append(name)), said, "{name}");
+            assert_eq!(folder.write(name, "mine").unwrap_err().to_string(), said, "{name}");
             assert_eq!(folder.create(name).unwrap_err().kind(), io::ErrorKind::AlreadyExists, "{name}");
         }
         assert!(!outside.path().join("none").exists(), "a link is not followed to make a file");
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         folder.append("mine").unwrap().write_all(b"12").unwrap();
+        folder.write("mine", "12345").unwrap();
+        folder.write("mine", "12").unwrap();
         assert_eq!(folder.size("mine"), Some(2));
+        assert_eq!(OwnedFolder::make(folder.path()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!((folder.size("link"), folder.size("none"), folder.has("dangling")), (None, None, true));
         assert!(folder.remove("link").unwrap() && !folder.remove("link").unwrap());
         assert_eq!(fs::metadata(at("mine")).unwrap().mode() & 0o777, 0o600);

@@ -9,15 +9,16 @@
 mod matrix;
 mod search;
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use async_trait::async_trait;
 
 use crate::{
+    bundle::Folder,
     model::Experiment,
     outcome::{NotRun, Ran, was_stopped},
     report::{Reported, Subject, matrix::Matrix},
-    run::{Record, Restoration, new_id},
+    run::{Finished, Record, Restoration, new_id},
     search::SearchRecord,
 };
 
@@ -57,6 +58,25 @@ impl Order<'_> {
             Part::Alone | Part::Cell => Subject::Run(record),
             Part::Trial => Subject::Trial(record),
         }
+    }
+
+    /// Keeps a run in its folder, with its reports. Where not all of it can be kept, the record notes it, and what can still be
+    /// written says so as well: no report calls a run passed whose evidence is lost.
+    ///
+    /// # Errors
+    /// Why not all of it could be kept.
+    pub fn keep(&self, folder: &Folder, finished: &mut Finished, file: Option<&str>) -> io::Result<()> {
+        let all = |finished: &Finished| {
+            let reported = Reported { subject: self.subject(&finished.record), file };
+            reported.files().and_then(|files| folder.keep(finished, &files))
+        };
+        let kept = all(finished);
+        if let Err(error) = &kept {
+            finished.record.unkept = Some(error.to_string());
+            // It fails again, and writes what can be written.
+            let _ = all(finished);
+        }
+        kept
     }
 }
 

@@ -8,7 +8,6 @@ use chaos_core::{
     journal::FileJournal,
     model::Experiment,
     outcome::NotRun,
-    report::Reported,
     run::{Control, Record},
     series::{Carrier, Order},
     source::SourceFile,
@@ -73,12 +72,8 @@ impl Worlds {
             .map_err(|missing| refused(Trouble::unable(missing.to_string())))?;
         let mut finished = runner.run(&plan, Control::new()).await;
         finished.record.scenario = self.sources.clone();
-        let reported = Reported { subject: order.subject(&finished.record), file: self.file() };
-        let kept = reported.files().and_then(|files| folder.keep(&finished, &files));
-        if let Err(error) = kept {
-            let warning = format!("the folder of the run is not complete: {error}");
-            finished.record.warnings.push(warning);
-        }
+        // Where it fails, the record says so.
+        let _ = order.keep(&folder, &mut finished, self.file());
         Ok(finished.record)
     }
 

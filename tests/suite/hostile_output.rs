@@ -199,16 +199,44 @@ fn a_pass_whose_folder_vanished_is_not_kept() {
     let chaos = Chaos::new();
     let before = World::of(&chaos, &[]);
     let file = chaos.file("lab.chaos", LAB);
-    for part in ["", "events.jsonl", "scenario"] {
-        let mut running = chaos.start(&["run", &file]);
+    for (part, format) in [
+        ("", "text"),
+        ("events.jsonl", "text"),
+        ("scenario", "text"),
+        ("events.jsonl", "json"),
+        ("plan.json", "junit"),
+        ("scenario", "markdown"),
+    ] {
+        let mut running = chaos.start(&["run", &file, "--format", format]);
         running.until_stage("hold");
-        let lost = running.folder().unwrap().join(part);
+        let folder = running.folder().unwrap();
+        let lost = folder.join(part);
         if lost.is_dir() {
             fs::remove_dir_all(&lost).unwrap();
         } else {
             fs::remove_file(&lost).unwrap();
         }
-        running.end().exits(5).says("could not be kept whole").says("is gone").says("without its evidence");
+        let ended = running.end().exits(5).says("could not be kept whole").says("is gone");
+        let ended = ended.says("without its evidence");
+        // The headline, and all reports that could still be written, agree with the exit code.
+        let headline = |format: &str| match format {
+            "json" => "\"verdict\": \"not-kept\"",
+            "junit" => "type=\"not-kept\"",
+            _ => "NOT KEPT",
+        };
+        assert!(ended.stdout.contains(headline(format)), "{format}: {ended}");
+        for (name, format) in [
+            ("verdict.txt", "text"),
+            ("record.json", "json"),
+            ("junit.xml", "junit"),
+            ("report.md", "markdown"),
+        ] {
+            let Ok(text) = fs::read_to_string(folder.join(name)) else {
+                assert!(part.is_empty(), "{name} is not there: {ended}");
+                continue;
+            };
+            assert!(text.contains(headline(format)), "{name}: {text}");
+        }
         before.assert_same(&chaos, &[]);
     }
 }

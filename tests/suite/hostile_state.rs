@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos_tests::{Chaos, Ended, root_or_skip, scenario::LAB, wait_until};
+use chaos_tests::{Chaos, Ended, lab_or_skip, root_or_skip, scenario::LAB, wait_until};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -289,5 +289,46 @@ fn the_state_of_a_user_stands_where_nobody_else_writes() {
     assert!(last.join("blocked").exists() && !foreign.join("chaos").exists());
     for (path, mode) in [(last.clone(), 0o700), (last.join("lock"), 0o600), (last.join("blocked"), 0o600)] {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_a_run_keeps_is_read_by_its_user_alone_whatever_the_umask() {
+    if !lab_or_skip() {
+        return;
+    }
+    let chaos = Chaos::new();
+    // Something of everything: logs of programs, samples, a search with its trials, a matrix with its cells.
+    let lab = LAB
+        .replace("baseline 2s", "baseline 1s")
+        .replace("hold     3s", "hold 1s")
+        .replace("watch    2s", "watch 1s");
+    let plain = chaos.file("lab.chaos", &lab);
+    let varied = lab.replace("delay 20ms on", "delay extra on");
+    assert_ne!(varied, lab);
+    let each = chaos.file("each.chaos", format!("each extra in [20ms, 30ms] {{\n{varied}\n}}\n"));
+    for (file, mask) in [(&plain, "0000"), (&plain, "0002"), (&each, "0002")] {
+        let mut command = Command::new("sh");
+        let line = format!("umask {mask} && exec {} run {file} --quiet", chaos.program().display());
+        command.args(["-c", &line]);
+        chaos.prepare(&mut command);
+        let ended = chaos.start_prepared(command, line).end();
+        assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended}");
+        let all = listing(ended.kept());
+        for name in [
+            "record.json",
+            "verdict.txt",
+            "junit.xml",
+            "report.md",
+            "journal.jsonl",
+            "events.jsonl",
+            "get.csv",
+        ] {
+            assert!(all.iter().any(|(path, ..)| path.ends_with(name)), "there is no {name}: {ended}");
+        }
+        for (path, _, mode, _) in all {
+            let allowed = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode & 0o777, allowed, "umask {mask}: {}", path.display());
+        }
     }
 }

@@ -114,6 +114,7 @@ pub(super) fn exit_of(verdict: Verdict) -> Exit {
     match verdict {
         Verdict::Passed => Exit::Passed,
         Verdict::Inconclusive => Exit::Inconclusive,
+        Verdict::NotKept => Exit::NotKept,
         Verdict::Failed => Exit::Failed,
         Verdict::Aborted => Exit::Aborted,
         Verdict::Refused => Exit::Refused,

@@ -1,8 +1,9 @@
 //! Writing the folder of a run.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, BufWriter, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -10,6 +11,7 @@ use std::{
 use crate::{
     bundle::samples,
     judge::Samples,
+    owned::OwnedFolder,
     plan::Plan,
     run::{EventSink, Finished, Record, event::What},
     source::SourceFile,
@@ -17,16 +19,15 @@ use crate::{
 
 /// Keeps the reports of a folder; tries every file, and returns the first error.
 pub fn keep(folder: &Path, reports: &[(&str, String)]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let written: Vec<io::Result<()>> =
-        reports.iter().map(|(name, text)| fs::write(folder.join(name), text)).collect();
+    let folder = OwnedFolder::open(folder)?;
+    let written: Vec<io::Result<()>> = reports.iter().map(|(name, text)| folder.write(name, text)).collect();
     written.into_iter().collect()
 }
 
-/// The folder of one run.
+/// The folder of one run. Nobody but its user reads it: answers and logs may hold what should not be known.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
+    folder: OwnedFolder,
     /// The first event that could not be written down.
     lost: Arc<OnceLock<String>>,
 }
@@ -35,33 +36,34 @@ impl Folder {
     /// Makes the folder and keeps the scenario and the plan in it.
     pub fn create(out: &Path, run: &str, sources: &[SourceFile], plan: &Plan) -> io::Result<Folder> {
         let path = std::path::absolute(out.join(run))?;
-        fs::create_dir_all(path.join("scenario"))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(out)?;
+        let folder = OwnedFolder::make(path)?;
+        let scenario = folder.folder("scenario")?;
         for (id, file) in sources.iter().enumerate() {
             // Files of the same name from different folders must not hide each other.
             let name = Path::new(&file.name).file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let taken = path.join("scenario").join(&name).exists();
-            let name = if taken { format!("{id}-{name}") } else { name };
-            fs::write(path.join("scenario").join(name), &file.text)?;
+            let name = if scenario.has(&name) { format!("{id}-{name}") } else { name };
+            scenario.write(&name, &file.text)?;
         }
-        fs::write(path.join("plan.json"), serde_json::to_vec_pretty(plan)?)?;
-        Ok(Folder { path, lost: Arc::default() })
+        folder.write("plan.json", serde_json::to_vec_pretty(plan)?)?;
+        Ok(Folder { folder, lost: Arc::default() })
     }
 
     /// Returns where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// Returns where the journal belongs.
     pub fn journal(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.path().join("journal.jsonl")
     }
 
     /// Returns what keeps every event but the progress. A full disk loses lines, which [`keep`](Folder::keep) then says, and ends
     /// no run.
     pub fn events(&self) -> io::Result<EventSink> {
         let lost = self.lost.clone();
-        let file = Mutex::new(BufWriter::new(File::create(self.path.join("events.jsonl"))?));
+        let file = Mutex::new(BufWriter::new(self.folder.create("events.jsonl")?));
         Ok(Arc::new(move |event| {
             if matches!(event.what, What::Progress { .. }) {
                 return;
@@ -88,7 +90,7 @@ impl Folder {
         };
         step(self.whole());
         for (name, text) in reports {
-            step(fs::write(self.path.join(name), text));
+            step(self.folder.write(name, text));
         }
         step(self.samples(&finished.samples));
         step(self.kernel(&finished.record));
@@ -99,8 +101,9 @@ impl Folder {
     /// Makes sure that what was written before the end is still there.
     fn whole(&self) -> io::Result<()> {
         for name in ["plan.json", "journal.jsonl", "events.jsonl", "scenario"] {
-            fs::symlink_metadata(self.path.join(name)).map_err(|error| {
-                io::Error::new(error.kind(), format!("`{}` is gone: {error}", self.path.join(name).display()))
+            let path = self.path().join(name);
+            fs::symlink_metadata(&path).map_err(|error| {
+                io::Error::new(error.kind(), format!("`{}` is gone: {error}", path.display()))
             })?;
         }
         match self.lost.get() {
@@ -110,10 +113,9 @@ impl Folder {
     }
 
     fn samples(&self, all: &Samples) -> io::Result<()> {
-        let folder = self.path.join("samples");
-        fs::create_dir_all(&folder)?;
+        let folder = self.folder.folder("samples")?;
         for (probe, probe_samples) in all {
-            let out = BufWriter::new(File::create(folder.join(format!("{probe}.csv")))?);
+            let out = BufWriter::new(folder.replace(&format!("{probe}.csv"))?);
             samples::write(probe_samples, out)?;
         }
         Ok(())
@@ -130,17 +132,16 @@ impl Folder {
             }
             text.push('\n');
         }
-        fs::write(self.path.join("kernel.txt"), text)
+        self.folder.write("kernel.txt", text)
     }
 
     fn logs(&self, record: &Record) -> io::Result<()> {
         let logs = record.environment.logs.iter().filter(|(_, lines)| !lines.is_empty());
         for (object, lines) in logs {
-            let folder = self.path.join("logs");
-            fs::create_dir_all(&folder)?;
+            let folder = self.folder.folder("logs")?;
             let name: String =
                 object.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
-            fs::write(folder.join(format!("{name}.txt")), lines.join("\n") + "\n")?;
+            folder.write(&format!("{name}.txt"), lines.join("\n") + "\n")?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use super::{
     excerpt::excerpt,
     fault::{counted, restored},
+    matrix::Matrix,
     text,
 };
 use crate::outcome::{NotRun, Overall, Verdict, remarks, result};
@@ -60,11 +61,24 @@ pub(super) fn not_run(not_run: &NotRun) -> TestSuite {
     suite
 }
 
+/// Says that the reports of a matrix are not whole; none where they are.
+pub(super) fn unkept_matrix(matrix: &Matrix) -> Option<TestSuite> {
+    let lost = matrix.unkept.as_ref()?;
+    let name = xml(format!("matrix {}", matrix.matrix));
+    let mut suite = TestSuite::new(name.clone());
+    suite.set_time(std::time::Duration::ZERO);
+    let mut case = unkept(lost);
+    case.set_classname(name).set_time(std::time::Duration::ZERO);
+    suite.add_test_case(case);
+    Some(suite)
+}
+
 /// Returns the `type` that stands for a verdict.
 pub(super) fn of_type(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
         Verdict::Inconclusive => "inconclusive",
+        Verdict::NotKept => "not-kept",
         Verdict::Failed => "failed",
         Verdict::Aborted => "aborted",
         Verdict::Refused => "refused",
@@ -104,6 +118,7 @@ pub(super) fn suite(record: &Record) -> TestSuite {
         suite.add_property(Property::new(xml(format!("param {}", param.name)), param.value.to_string()));
     }
     let mut cases = vec![completed(record, &overall)];
+    cases.extend(record.unkept.as_deref().map(unkept));
     cases.extend(record.steady.iter().map(|s| steady(record, s)));
     cases.extend(expectations(record));
     cases.extend(unsteady(record));
@@ -171,6 +186,12 @@ fn completed(record: &Record, overall: &Overall) -> TestCase {
     };
     case.set_time(duration(record.ended));
     case
+}
+
+/// What shows a result could not be kept.
+fn unkept(lost: &str) -> TestCase {
+    let text = format!("{lost}\n{}", Verdict::NotKept.meaning());
+    red("the evidence is kept", NonSuccessKind::Error, of_type(Verdict::NotKept), lost, text)
 }
 
 fn steady_name(when: SteadyWhen) -> &'static str {

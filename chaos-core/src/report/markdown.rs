@@ -4,7 +4,8 @@ mod escape;
 
 use std::fmt::Write as _;
 
-use self::escape::{code, prose, text};
+pub(super) use self::escape::prose;
+use self::escape::{code, text};
 use super::{
     excerpt::excerpt,
     fault::{asked, effect, offer, phases, restored, time},
@@ -95,7 +96,7 @@ fn list<'a>(out: &mut String, title: &str, items: impl Iterator<Item = &'a Strin
 fn head(out: &mut String, record: &Record, overall: &Overall) {
     let sign = match overall.verdict {
         Verdict::Passed => "✅",
-        Verdict::Inconclusive | Verdict::Refused => "❔",
+        Verdict::Inconclusive | Verdict::NotKept | Verdict::Refused => "❔",
         Verdict::Failed | Verdict::Aborted | Verdict::NotPermitted | Verdict::NotRestored => "❌",
     };
     let name = text(&record.plan.experiment.title());

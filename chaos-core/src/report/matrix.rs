@@ -32,6 +32,9 @@ pub struct Matrix {
     pub planned: usize,
     /// Each run, in the order of the file.
     pub cells: Vec<Cell>,
+    /// Why not all of its reports could be kept; none where they were, or nobody keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
 }
 
 /// One run.
@@ -79,7 +82,7 @@ impl Matrix {
             Some(verdict) => verdict.max(Verdict::Aborted),
             None => Verdict::Refused,
         };
-        Matrix { version: SCHEMA_VERSION, matrix: id.into(), verdict, planned, cells }
+        Matrix { version: SCHEMA_VERSION, matrix: id.into(), verdict, planned, cells, unkept: None }
     }
 }
 
@@ -152,6 +155,7 @@ pub fn lines(matrix: &Matrix) -> Vec<Line> {
             .plain("  ")
             .strong(count),
     ];
+    out.extend(matrix.unkept.as_ref().map(|lost| Line::at(2).plain(unkept(lost))));
     let wide =
         |of: fn(&Cell) -> String| matrix.cells.iter().map(|c| of(c).chars().count()).max().unwrap_or(0);
     let (values, verdicts) = (wide(Cell::values), wide(|c| c.verdict.words().to_owned()));
@@ -171,7 +175,7 @@ pub fn lines(matrix: &Matrix) -> Vec<Line> {
                 .piece(style, format!("{:<verdicts$}  ", cell.verdict.words()))
                 .plain(cell.margin()),
         );
-        if cell.verdict > Verdict::Failed {
+        if matches!(cell.verdict, Verdict::NotKept) || cell.verdict > Verdict::Failed {
             out.extend(cell.reasons.iter().map(|reason| Line::at(6).plain(reason)));
         }
     }
@@ -195,6 +199,9 @@ pub fn markdown(matrix: &Matrix, file: &str) -> String {
         matrix.cells.len(),
         matrix.planned
     );
+    if let Some(lost) = &matrix.unkept {
+        let _ = write!(out, "{}\n\n", super::markdown::prose(&unkept(lost)));
+    }
     let rows = matrix.cells.iter().map(|one| {
         [
             cell(&one.experiment),
@@ -206,6 +213,11 @@ pub fn markdown(matrix: &Matrix, file: &str) -> String {
     });
     table(&mut out, ["experiment", "values", "verdict", "margin", "run"], rows);
     out
+}
+
+/// Says that its reports are not whole.
+pub(super) fn unkept(lost: &str) -> String {
+    format!("not all of its reports could be kept: {lost}")
 }
 
 /// Writes a matrix as one JSON object, indented.

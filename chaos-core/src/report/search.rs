@@ -9,6 +9,7 @@ use std::io;
 use super::line::{Line, Style, WIDTH, plain, wrap};
 use crate::{
     model::quantity::format_seconds,
+    outcome::Verdict,
     search::{Conclusion, Outcome, SearchRecord},
 };
 
@@ -75,6 +76,7 @@ pub fn schema() -> schemars::Schema {
 /// The word that a report begins with, and its style.
 fn headline(record: &SearchRecord) -> (Style, &'static str) {
     match &record.conclusion {
+        _ if record.verdict() == Verdict::NotKept => (Style::Unsure, Verdict::NotKept.words()),
         Some(Conclusion::Found { enough: true, .. }) => (Style::Good, "found"),
         Some(Conclusion::NotFound { .. }) => (Style::Good, "nothing found"),
         Some(Conclusion::AlreadyFails { .. }) => (Style::Bad, "already fails"),
@@ -89,12 +91,16 @@ fn headline(record: &SearchRecord) -> (Style, &'static str) {
 
 /// Describes what was found, in one sentence.
 fn found(record: &SearchRecord) -> String {
-    match &record.conclusion {
+    let found = match &record.conclusion {
         Some(conclusion) => conclusion.describe(record.header.question.param()),
         None => {
             let (_, lower, upper) = record.estimate;
             format!("not over; so far the breaking point is thought to lie between {lower} and {upper}")
         }
+    };
+    match &record.unkept {
+        Some(lost) => format!("{found}; not all of its evidence could be kept: {lost}"),
+        None => found,
     }
 }
 

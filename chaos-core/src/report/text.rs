@@ -61,7 +61,7 @@ pub(super) fn sign(style: Style) -> &'static str {
 pub fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Passed => Style::Good,
-        Verdict::Inconclusive | Verdict::Refused => Style::Unsure,
+        Verdict::Inconclusive | Verdict::NotKept | Verdict::Refused => Style::Unsure,
         Verdict::Failed | Verdict::Aborted | Verdict::NotPermitted | Verdict::NotRestored => Style::Bad,
     }
 }

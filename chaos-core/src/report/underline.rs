@@ -14,7 +14,7 @@ pub fn underlines(record: &Record) -> Vec<Remark> {
         && let Some(span) = cause.span
     {
         let title = match result(record).if_restored {
-            Verdict::Inconclusive | Verdict::Failed => "the fault is not proven",
+            Verdict::Inconclusive | Verdict::NotKept | Verdict::Failed => "the fault is not proven",
             _ => "the run was aborted",
         };
         out.push(Remark::error(span, title).with_label(cause.reason.clone()));

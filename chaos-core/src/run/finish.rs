@@ -115,6 +115,7 @@ impl Director {
             probes: summary::probes(&samples, &phases),
             phases,
             clocks,
+            unkept: None,
             warnings: taken(&ctx.warnings),
             environment: EnvironmentFacts { progress: std::mem::take(&mut self.progress), kernel, logs },
             scenario: Vec::new(),

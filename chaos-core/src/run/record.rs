@@ -63,6 +63,9 @@ pub struct Record {
     /// The clocks of other places that probes were measured by; empty where the runner took every measurement itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<ClockRecord>,
+    /// Why not all of its evidence could be kept in the folder of the run; none where it was, or nobody keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
     /// What should be known.
     pub warnings: Vec<String>,
     /// What the environment and the kernel said.

@@ -56,11 +56,11 @@ pub enum Conclusion {
         /// How often it was tried in a row.
         tried: usize,
     },
-    /// A run did not take place, or left something behind.
+    /// A run did not take place, could not be kept, or left something behind.
     Ended {
         /// The level.
         at: Quantity,
-        /// What ended it: refused, not permitted or not restored.
+        /// What ended it: not kept, refused, not permitted or not restored.
         by: Verdict,
         /// Why, one line for people.
         reason: String,

@@ -19,9 +19,9 @@ pub enum Outcome {
     Inconclusive,
     /// Somebody ended the run; it does not count.
     Interrupted,
-    /// The run did not take place, or left something behind; the search ends.
+    /// The run did not take place, could not be kept, or left something behind; the search ends.
     Ended {
-        /// The verdict on the run: refused, not permitted or not restored.
+        /// The verdict on the run: not kept, refused, not permitted or not restored.
         by: Verdict,
         /// Why, one line for people.
         reason: String,
@@ -44,7 +44,7 @@ impl Outcome {
                 Some(AbortKind::Condition | AbortKind::Blind) => Outcome::NotHeld,
                 _ => Outcome::Inconclusive,
             },
-            by @ (Verdict::Refused | Verdict::NotPermitted | Verdict::NotRestored) => {
+            by @ (Verdict::NotKept | Verdict::Refused | Verdict::NotPermitted | Verdict::NotRestored) => {
                 Outcome::Ended { by, reason: overall.reasons.into_iter().next().unwrap_or_default() }
             }
         }

@@ -108,6 +108,9 @@ pub struct SearchRecord {
     pub estimate: (Quantity, Quantity, Quantity),
     /// What it found out; none while it is not over.
     pub conclusion: Option<Conclusion>,
+    /// Why not all of its evidence could be kept, since it was begun or taken up again; none where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
 }
 
 impl SearchRecord {
@@ -119,6 +122,7 @@ impl SearchRecord {
             trials: Vec::new(),
             resumed: Vec::new(),
             conclusion: None,
+            unkept: None,
         };
         record.refresh();
         record
@@ -179,9 +183,10 @@ impl SearchRecord {
         search
     }
 
-    /// Ranks it among the verdicts of runs; one that is not over was aborted.
+    /// Ranks it among the verdicts of runs; one that is not over was aborted, one whose evidence is lost has not passed.
     pub fn verdict(&self) -> Verdict {
-        self.conclusion.as_ref().map_or(Verdict::Aborted, Conclusion::verdict)
+        let found = self.conclusion.as_ref().map_or(Verdict::Aborted, Conclusion::verdict);
+        if self.unkept.is_some() { found.max(Verdict::NotKept) } else { found }
     }
 
     /// Returns whether going on with it can only lead to what is known.

@@ -6,7 +6,7 @@ use super::{Carrier, Part, Runs, each};
 use crate::{
     bundle,
     model::Experiment,
-    outcome::Ran,
+    outcome::{Ran, Verdict},
     report::{Reported, Subject, matrix::Matrix},
 };
 
@@ -23,8 +23,17 @@ pub async fn matrix(
 ) -> (Matrix, Runs, io::Result<()>) {
     let id = folder.file_name().unwrap_or_default().to_string_lossy();
     let runs = each(experiments, folder, seed, Part::Cell, carrier).await;
-    let matrix = Matrix::of(id, experiments.len(), runs.ran.iter().filter_map(Ran::record));
-    let reported = Reported { subject: Subject::Matrix(&matrix, &runs.ran), file };
-    let kept = reported.files().and_then(|files| bundle::keep(folder, &files));
+    let mut matrix = Matrix::of(id, experiments.len(), runs.ran.iter().filter_map(Ran::record));
+    let keep = |matrix: &Matrix| {
+        let reported = Reported { subject: Subject::Matrix(matrix, &runs.ran), file };
+        reported.files().and_then(|files| bundle::keep(folder, &files))
+    };
+    let kept = keep(&matrix);
+    if let Err(error) = &kept {
+        matrix.unkept = Some(error.to_string());
+        matrix.verdict = matrix.verdict.max(Verdict::NotKept);
+        // What can still be written says so as well.
+        let _ = keep(&matrix);
+    }
     (matrix, runs, kept)
 }

@@ -1,7 +1,7 @@
 //! Driving a search: one whole run after another, each written down before the next begins.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
     time::Instant,
@@ -13,6 +13,7 @@ use crate::{
     model::{Experiment, Quantity},
     ordinary,
     outcome::{NotRun, Verdict, result},
+    owned::{NotOwned, OwnedFolder},
     plan::seed,
     report::{Reported, Subject},
     run::{Record, new_id},
@@ -57,8 +58,8 @@ impl Search {
             started: jiff::Timestamp::now(),
             scenario: scenario.to_owned(),
         };
-        let journal = fs::create_dir_all(&folder)
-            .and_then(|()| OpenOptions::new().append(true).create_new(true).open(folder.join(JOURNAL)))
+        let journal = OwnedFolder::open(&folder)
+            .and_then(|folder| folder.create(JOURNAL))
             .and_then(|file| locked(file, &folder))
             .map_err(|error| {
                 Trouble::unable(format!(
@@ -100,7 +101,12 @@ impl Search {
                 "begin a new search, without `--resume`: trials of different experiments do not add up",
             ));
         }
-        let journal = OpenOptions::new().append(true).open(&path).and_then(|file| locked(file, &folder));
+        let journal = OwnedFolder::open(&folder).and_then(|folder| folder.append(JOURNAL));
+        let journal = journal.map_err(|error| match NotOwned::of(&error) {
+            Some(why) => bad(&error).with_help(why.help(&path)),
+            None => bad(&error).with_help("make it writable"),
+        })?;
+        let journal = locked(journal, &folder);
         let mut journal = journal.map_err(|error| bad(&error).with_help("end the other search first"))?;
         if !text.ends_with('\n') {
             // The line was cut off when its writer was killed; what follows begins on a line of its own, and the rest is dropped.
@@ -153,11 +159,21 @@ impl Search {
         Ok(false)
     }
 
-    /// Keeps the reports of it in its folder; `file` is the scenario's path as they write it.
+    /// Keeps the reports of it in its folder, and notes in the record where that failed; `file` is the scenario's path as they write it.
     ///
     /// # Errors
     /// Some of them could not be written.
-    pub fn keep(&self, file: Option<&str>) -> io::Result<()> {
+    pub fn keep(&mut self, file: Option<&str>) -> io::Result<()> {
+        let kept = self.reports(file);
+        if let Err(error) = &kept {
+            self.record.unkept.get_or_insert_with(|| error.to_string());
+            // What can still be written says so as well.
+            let _ = self.reports(file);
+        }
+        kept
+    }
+
+    fn reports(&self, file: Option<&str>) -> io::Result<()> {
         let reported = Reported { subject: Subject::Search(&self.record), file };
         reported.files().and_then(|files| bundle::keep(&self.folder, &files))
     }
@@ -176,11 +192,13 @@ impl Search {
         let since = Instant::now();
         let order = Order { experiment, run: &run, out: &self.folder, seed, part: Part::Trial };
         let ran = carrier.carry_out(&order).await;
+        let lost = ran.as_ref().ok().and_then(|record| record.unkept.clone());
+        self.record.unkept = self.record.unkept.take().or(lost);
         let trial = Trial { took: since.elapsed(), ..trial(number, level, run, ran) };
         self.write(&Entry::Over(trial.clone()))?;
         self.record.push(trial.clone());
         // For readers who look before the end; the search continues without it.
-        if let Err(error) = self.keep(None) {
+        if let Err(error) = self.reports(None) {
             tracing::warn!(%error, "the reports of the search were not written");
         }
         Ok(trial)

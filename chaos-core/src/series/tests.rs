@@ -43,6 +43,7 @@ struct Scripted {
 enum Odd {
     Stopped,
     NotRun,
+    NotKept,
 }
 
 impl Scripted {
@@ -91,7 +92,11 @@ impl Carrier for Scripted {
             .journal(world)
             .build()
             .unwrap();
-        Ok(runner.run(&plan, control).await.record)
+        let mut record = runner.run(&plan, control).await.record;
+        if let Some(Odd::NotKept) = odd {
+            record.unkept = Some("`events.jsonl` is gone".into());
+        }
+        Ok(record)
     }
 }
 
@@ -236,4 +241,83 @@ async fn whatever_was_asked_for_is_one_document() {
     }
     let trial = Reported { subject: Subject::Trial(all[0].reported(None)[0].record().unwrap()), file: None };
     assert!(trial.files().unwrap().iter().all(|(name, _)| !name.ends_with(".xml")));
+}
+
+/// Asserts that every format of something says that it was not kept, and none that it passed or found an answer.
+fn says_not_kept(reported: &Reported<'_>, lost: &str) {
+    for format in &FORMATS {
+        let text = format.document(&Reports { all: vec![*reported], several: false }).unwrap();
+        let head: String = text.lines().take(3).collect::<Vec<_>>().join(" ");
+        match format.name {
+            "json" => {
+                let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+                let verdict = json["result"]["verdict"].as_str().or(json["verdict"].as_str());
+                assert!(matches!(verdict, Some("not-kept") | None), "{verdict:?}");
+            }
+            "junit" => assert!(text.contains("type=\"not-kept\""), "{text}"),
+            _ => assert!(head.contains("NOT KEPT"), "{}: {text}", format.name),
+        }
+        // The table of a matrix has no room for the reasons of its cells.
+        let terse = format.name == "markdown"
+            && matches!(reported.subject, Subject::Matrix(matrix, _) if matrix.unkept.is_none());
+        assert!(terse || text.contains(lost), "{}: {text}", format.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_kept_has_not_passed_in_any_format() {
+    let out = tempfile::tempdir().unwrap();
+    let lost = "is gone";
+    let carrier = Scripted::new(0.4, Some((0, Odd::NotKept)));
+    let runs = each(&[at(seconds(0.1))], out.path(), 7, Part::Alone, &carrier).await;
+    let runs = Series::Each(runs.ran);
+    says_not_kept(&runs.reported(None)[0], lost);
+    let record = runs.reported(None)[0].record().unwrap().clone();
+    assert_eq!(crate::outcome::result(&record).verdict, Verdict::NotKept);
+
+    let cells = [0.1, 0.2].map(|level| at(seconds(level)));
+    let folder = out.path().join("all");
+    let carrier = Scripted::new(0.4, Some((1, Odd::NotKept)));
+    let (table, runs, kept) = matrix(&cells, &folder, 7, None, &carrier).await;
+    kept.unwrap();
+    assert_eq!(table.verdict, Verdict::NotKept);
+    says_not_kept(&Series::Matrix(Box::new(table), runs.ran).reported(None)[0], lost);
+    // Its own reports: one cannot be written, the others say so.
+    let folder = out.path().join("other");
+    std::fs::create_dir_all(folder.join("report.md")).unwrap();
+    let (table, runs, kept) = matrix(&cells, &folder, 7, None, &Scripted::new(0.4, None)).await;
+    assert!(kept.unwrap_err().to_string().contains("it is not an ordinary file"));
+    assert_eq!(table.verdict, Verdict::NotKept);
+    says_not_kept(&Series::Matrix(Box::new(table), runs.ran).reported(None)[0], "it is not an ordinary file");
+    let text = std::fs::read_to_string(folder.join("verdict.txt")).unwrap();
+    assert!(text.starts_with("NOT KEPT"), "{text}");
+
+    let mut search = begun(out.path());
+    // A trial that would have held ends the search; one that did not hold leaves its mark on it.
+    search.drive(fine, &Scripted::new(2.0, Some((1, Odd::NotKept))), |_, _| {}).await.unwrap();
+    assert_eq!(search.record().trials.len(), 2);
+    assert_eq!(search.record().verdict(), Verdict::NotKept);
+    assert!(!search.record().is_over(), "it can be taken up again");
+    says_not_kept(&Series::Search(Box::new(search.into_record())).reported(None)[0], lost);
+    let mut search = begun(out.path());
+    search.drive(fine, &Scripted::new(0.4, None), |_, _| {}).await.unwrap();
+    assert_eq!(search.record().verdict(), Verdict::Passed);
+    let report = search.folder().join("verdict.txt");
+    std::fs::remove_file(&report).unwrap();
+    std::fs::create_dir(&report).unwrap();
+    search.keep(None).unwrap_err();
+    let json = std::fs::read_to_string(search.folder().join("search.json")).unwrap();
+    assert!(json.contains("it is not an ordinary file"), "{json}");
+    let series = Series::Search(Box::new(search.into_record()));
+    says_not_kept(&series.reported(None)[0], "it is not an ordinary file");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_graver_than_lost_evidence_stays_so_and_says_that_as_well() {
+    let out = tempfile::tempdir().unwrap();
+    let carrier = Scripted::new(0.4, Some((0, Odd::NotKept)));
+    let runs = each(&[at(seconds(0.5))], out.path(), 7, Part::Alone, &carrier).await;
+    let overall = crate::outcome::result(runs.ran[0].record().unwrap());
+    assert_eq!(overall.verdict, Verdict::Aborted);
+    assert!(overall.reasons.last().unwrap().contains("is not whole: `events.jsonl` is gone"), "{overall:?}");
 }

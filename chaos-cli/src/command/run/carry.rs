@@ -15,7 +15,7 @@ use chaos_core::{
     outcome::{self, NotRun, Verdict},
     plan::Plan,
     remark::Remark,
-    report::{self, Reported},
+    report,
     run::{Control, Finished, Record, header},
     series::{Carrier, Order, Part},
     trouble::Trouble,
@@ -181,10 +181,9 @@ impl Carrier for Session<'_> {
             let message = format!("warning: {}", warning.message);
             render::at(&self.scenario.compiled.sources, &Remark { message, ..warning.clone() });
         }
-        let (folder, finished) = self.run(order, &world, &plan).await?;
+        let (folder, mut finished) = self.run(order, &world, &plan).await?;
         let file = self.file();
-        let reported = Reported { subject: order.subject(&finished.record), file: Some(&file) };
-        if let Err(error) = reported.files().and_then(|files| folder.keep(&finished, &files)) {
+        if let Err(error) = order.keep(&folder, &mut finished, Some(&file)) {
             self.lost("the folder of the run", &error);
         }
         let record = finished.record;
@@ -208,6 +207,7 @@ fn next(record: &Record, file: &str, folder: &Path) -> String {
         Verdict::Failed | Verdict::Inconclusive => {
             format!("chaos explain {file}    (what each expectation means and needs)")
         }
+        Verdict::NotKept => format!("chaos run {file} --out DIR    (where there is room)"),
         Verdict::Aborted => format!("less {}", shown(&folder.join("events.jsonl"))),
         Verdict::Refused => format!("chaos plan {file}"),
         Verdict::NotPermitted => "chaos doctor".to_owned(),

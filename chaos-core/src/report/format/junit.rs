@@ -24,12 +24,13 @@ fn write(reports: &Reports<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         Subject::Run(record) | Subject::Trial(record) => vec![junit::suite(record)],
         Subject::NotRun(not_run) => vec![junit::not_run(not_run)],
         Subject::Search(record) => vec![search::suite(record)],
-        Subject::Matrix(_, cells) => cells
+        Subject::Matrix(matrix, cells) => cells
             .iter()
             .map(|cell| match cell {
                 Ran::Run(record) => junit::suite(record),
                 Ran::Not(not_run) => junit::not_run(not_run),
             })
+            .chain(junit::unkept_matrix(matrix))
             .collect(),
     });
     junit::write_suites(suites, out)

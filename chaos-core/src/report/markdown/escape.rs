@@ -29,7 +29,7 @@ fn escaped(text: &str, starts_a_line: bool) -> String {
 }
 
 /// Escapes a message; what it sets in backticks, as messages do with names and commands, becomes code.
-pub(super) fn prose(message: &str) -> String {
+pub(in crate::report) fn prose(message: &str) -> String {
     let pieces: Vec<&str> = message.split('`').collect();
     // Without a partner a backtick is a character like any other.
     if pieces.len().is_multiple_of(2) {

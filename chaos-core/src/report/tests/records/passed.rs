@@ -185,6 +185,7 @@ pub(crate) fn passed() -> Record {
         expectations,
         completion: Completion::Completed,
         restoration: Restoration::Restored,
+        unkept: None,
         probes: vec![ProbeSummary {
             probe: "shop".into(),
             from: vec!["client".into()],
