@@ -315,6 +315,10 @@ pub(crate) struct Restore {
     #[cfg(feature = "kube")]
     #[arg(long, value_name = "CONTEXT", conflicts_with = "forget")]
     pub(crate) cluster: Option<String>,
+    /// The image that agents in pods are started from, whatever the runs there used
+    #[cfg(feature = "kube")]
+    #[arg(long, value_name = "IMAGE", env = "CHAOS_AGENT_IMAGE", default_value = chaos::AGENT_IMAGE)]
+    pub(crate) agent_image: String,
     /// Only in this namespace; without it in all of them
     #[cfg(feature = "kube")]
     #[arg(long, value_name = "NAME", requires = "cluster")]

@@ -11,6 +11,7 @@ use std::{
 use chaos_core::{
     injector::{Injector, Undo},
     journal::Header,
+    model::Cluster,
     place::{Kind, ObjectId},
     run::Control,
     trouble::Trouble,
@@ -286,7 +287,7 @@ async fn claim(
         if alive {
             return Err(in_the_way(link, object, &there, alive));
         }
-        match absent(injector, &there).await {
+        match absent(injector, link.cluster(), &there).await {
             Some(debts) => give_way(link, client, there, &debts).await?,
             None => return Err(in_the_way(link, object, &there, alive)),
         }
@@ -295,8 +296,8 @@ async fn claim(
 }
 
 /// Looks at what a dead run owes; returns that where nothing of it stands any more, and is known not to.
-async fn absent(injector: &dyn Injector, lease: &Lease) -> Option<Vec<Debt>> {
-    let debts = lease::debts(lease).ok()?;
+async fn absent(injector: &dyn Injector, cluster: &Cluster, lease: &Lease) -> Option<Vec<Debt>> {
+    let debts = lease::debts(lease, cluster).ok()?;
     for debt in &debts {
         if !injector.standing(&debt.undo).await.ok()?.is_empty() {
             return None;

@@ -18,12 +18,11 @@ use chaos_core::{
     place::{Kind, ObjectId, Place, Site},
     trouble::Trouble,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::{Claim, Link, PodTransport, claim, environment, lease};
-
-/// The name under which undo records find this injector.
-const NAME: &str = "pods";
+use crate::{
+    Claim, Link, PodTransport, claim, environment, lease,
+    record::{self, NAME, State},
+};
 
 /// What stands between the id of a fault's record and the number of one of its parts in the pod.
 const PART: char = '#';
@@ -56,20 +55,6 @@ struct Hands {
     link: Arc<Link>,
     agents: Arc<Agents>,
     injector: Arc<AgentInjector>,
-}
-
-/// What the record of a fault on a pod holds.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
-    /// Where the pod is, so that the record is enough to find it again.
-    cluster: Cluster,
-    /// What another agent is started from.
-    image: String,
-    /// The run, where it has a claim to the pod on whose Lease this is written down as well.
-    run: Option<String>,
-    /// What the agent made of it, in the order of injecting.
-    parts: Vec<Undo>,
 }
 
 impl PodInjector {
@@ -153,7 +138,7 @@ impl PodInjector {
 
     /// Takes a debt that is paid off the Lease and the pod.
     async fn paid(&self, undo: &Undo) -> Result<(), Trouble> {
-        let State { cluster, run, .. } = state(undo)?;
+        let State { cluster, run, .. } = record::state(undo)?;
         let Some(run) = run else { return Ok(()) };
         if let Some(claim) = self.claim().filter(|claim| claim.run() == run) {
             claim.paid(undo);
@@ -168,14 +153,9 @@ impl PodInjector {
     }
 
     fn read(&self, undo: &Undo) -> Result<(Arc<Hands>, Vec<Undo>), Trouble> {
-        let State { cluster, image, parts, .. } = state(undo)?;
-        Ok((self.hands_at(&cluster, &image), parts))
+        let State { cluster, image, parts, .. } = record::state(undo)?;
+        Ok((self.hands_at(&cluster, image.as_ref().unwrap_or(&self.image)), parts))
     }
-}
-
-fn state(undo: &Undo) -> Result<State, Trouble> {
-    Deserialize::deserialize(&undo.state)
-        .map_err(|error| Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id)))
 }
 
 #[async_trait]
@@ -237,7 +217,7 @@ impl Injector for PodInjector {
         let claim = self.claim();
         let state = State {
             cluster: hands.link.cluster().clone(),
-            image: self.image.clone(),
+            image: Some(self.image.clone()),
             run: claim.as_ref().map(|claim| claim.run().to_owned()),
             parts,
         };

@@ -7,7 +7,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chaos_core::{injector::Undo, journal::Header, place::ObjectId, trouble::Trouble};
+use chaos_core::{
+    injector::Undo,
+    journal::Header,
+    model::Cluster,
+    place::{Kind, ObjectId},
+    trouble::Trouble,
+};
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
@@ -16,6 +22,8 @@ use k8s_openapi::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::record;
 
 /// After how much silence a Lease counts as abandoned.
 pub(crate) const DURATION: Duration = Duration::from_secs(12);
@@ -31,6 +39,9 @@ pub(crate) const RUN: &str = "chaos-runner/run";
 
 /// The annotation of the namespace `kube-system` of a cluster in which no run may begin.
 pub(crate) const BLOCKED: &str = "chaos-runner/blocked";
+
+/// What stands before the uid of a pod in the name of its Lease.
+const PREFIX: &str = "chaos-";
 
 const HEADER: &str = "chaos-runner/header";
 const STOP: &str = "chaos-runner/stop";
@@ -75,7 +86,7 @@ pub(crate) struct Notice<'a> {
 /// The object has no uid, and so nothing that tells it from its successors.
 pub(crate) fn name(object: &ObjectId) -> Result<String, Trouble> {
     match &object.uid {
-        Some(uid) => Ok(format!("chaos-{uid}")),
+        Some(uid) => Ok(format!("{PREFIX}{uid}")),
         None => Err(Trouble::internal(format!("{object} has no uid"))),
     }
 }
@@ -165,23 +176,41 @@ pub(crate) fn stopped(lease: &Lease, by: &str, now: Timestamp) -> Result<Value, 
     Ok(annotated(STOP, Some(request.map_err(|error| Trouble::internal(error.to_string()))?)))
 }
 
-/// Returns what is owed, in no order.
+/// Returns what is owed in a cluster, in no order. Whoever may write Leases in a namespace may write this, so it is believed as far as
+/// it is about the pod of the Lease.
 ///
 /// # Errors
-/// A debt cannot be read: it is of another version, or was changed by hand.
-pub(crate) fn debts(lease: &Lease) -> Result<Vec<Debt>, Trouble> {
+/// A debt cannot be read or is about something else: it is of another version, or was changed by hand.
+pub(crate) fn debts(lease: &Lease, cluster: &Cluster) -> Result<Vec<Debt>, Trouble> {
     let all = lease.metadata.annotations.iter().flatten().filter(|(key, _)| key.starts_with(DEBT));
+    let pod = pod_of(lease);
+    let read = |value: &str| {
+        let debt: Debt = serde_json::from_str(value).map_err(|error| error.to_string())?;
+        let undo = record::vouched(debt.undo, cluster, run_of(lease), &pod)?;
+        Ok(Debt { undo, ..debt })
+    };
     all.map(|(key, value)| {
-        serde_json::from_str(value).map_err(|error| {
+        read(value).map_err(|why: String| {
             let name = lease.metadata.name.as_deref().unwrap_or_default();
             let within = lease.metadata.namespace.as_deref().unwrap_or_default();
             Trouble::unable(format!(
-                "the annotation `{key}` of the Lease `{name}` in `{within}` cannot be read: {error}"
+                "the annotation `{key}` of the Lease `{name}` in `{within}` is not believed: {why}"
             ))
-            .with_help("use the `chaos` that wrote it")
+            .with_help("if its run was of another version of `chaos`, use that; if somebody changed it, look at the pod")
         })
     })
     .collect()
+}
+
+/// Returns the pod that a Lease is beside, by the Lease's name.
+fn pod_of(lease: &Lease) -> ObjectId {
+    let uid = lease.metadata.name.as_deref().and_then(|name| name.strip_prefix(PREFIX));
+    ObjectId {
+        kind: Kind::POD,
+        namespace: lease.metadata.namespace.clone(),
+        name: String::new(),
+        uid: uid.map(str::to_owned),
+    }
 }
 
 /// Returns whether anything is owed.
@@ -198,10 +227,11 @@ mod tests {
     use chaos_core::{
         injector::{Ask, Hold, Offer, Work},
         model::Custom,
-        place::{Kind, Site},
+        place::Site,
     };
 
     use super::*;
+    use crate::{fake, record::State};
 
     fn pod() -> ObjectId {
         ObjectId {
@@ -243,9 +273,67 @@ mod tests {
             offer,
             site: Site::Agent { of: pod() },
             deadline: Duration::from_secs(1),
-            state: Value::Null,
+            state: state(Vec::new()),
             line: String::new(),
         }
+    }
+
+    fn state(parts: Vec<Undo>) -> Value {
+        let state = State { cluster: fake::cluster(), image: None, run: Some(header().run), parts };
+        serde_json::to_value(state).unwrap()
+    }
+
+    /// The Lease with one debt.
+    fn owing(undo: &Undo) -> Lease {
+        let mut lease = new(&header(), &pod(), Timestamp::UNIX_EPOCH).unwrap();
+        let debt = serde_json::to_string(&Debt { number: 0, undo: undo.clone() }).unwrap();
+        lease.metadata.annotations.get_or_insert_default().insert(debt_key(undo), debt);
+        lease
+    }
+
+    #[test]
+    fn a_debt_that_is_about_anything_but_the_pod_is_not_believed() {
+        let fine = undo("slow/a/1");
+        let part = Undo { injector: "network".into(), state: Value::Null, ..fine.clone() };
+        let whole = Undo { state: state(vec![part.clone()]), ..fine.clone() };
+        assert_eq!(debts(&owing(&whole), &fake::cluster()).unwrap().len(), 1);
+        let elsewhere = ObjectId { namespace: Some("kube-system".into()), ..pod() };
+        let other = ObjectId { uid: Some("other".into()), ..pod() };
+        let at = |site: Site, undo: &Undo| Undo { site, ..undo.clone() };
+        let on = |object: &ObjectId, undo: &Undo| {
+            let ask = Ask { object: object.clone(), ..undo.offer.ask.clone() };
+            let offer = Offer { ask, ..undo.offer.clone() };
+            Undo { offer, site: Site::Agent { of: object.clone() }, ..undo.clone() }
+        };
+        let with = |part: Undo| Undo { state: state(vec![part]), ..fine.clone() };
+        let (mut cluster, mut run) = (fine.clone(), fine.clone());
+        cluster.state["cluster"]["uid"] = "another".into();
+        run.state["run"] = "another".into();
+        let forged = [
+            // What the restorer's own machine would do.
+            Undo { injector: "network".into(), ..fine.clone() },
+            at(Site::Runner, &fine),
+            at(Site::Api, &fine),
+            at(Site::Agent { of: other.clone() }, &fine),
+            at(Site::Agent { of: elsewhere.clone() }, &fine),
+            on(&other, &fine),
+            on(&elsewhere, &fine),
+            with(at(Site::Runner, &part)),
+            with(on(&other, &part)),
+            with(on(&elsewhere, &part)),
+            cluster,
+            run,
+            Undo { state: Value::Null, ..fine.clone() },
+        ];
+        for undo in &forged {
+            let error = debts(&owing(undo), &fake::cluster()).unwrap_err();
+            assert!(error.message.contains("is not believed"), "{undo:?}: {error}");
+        }
+        // Nor is the image, with which its own author would run in the pod.
+        let mut image = fine.clone();
+        image.state["image"] = "evil:1".into();
+        let read = debts(&owing(&image), &fake::cluster()).unwrap();
+        assert_eq!(read[0].undo.state["image"], Value::Null);
     }
 
     #[test]
@@ -267,15 +355,15 @@ mod tests {
             let debt = serde_json::to_string(&Debt { number, undo: undo.clone() }).unwrap();
             annotations.insert(debt_key(undo), debt);
         }
-        let mut read = debts(&lease).unwrap();
+        let mut read = debts(&lease, &fake::cluster()).unwrap();
         read.sort_by_key(|debt| debt.number);
         assert_eq!(read.into_iter().map(|debt| debt.undo).collect::<Vec<_>>(), [one.clone(), other]);
         // The part of a key behind its prefix has at most 63 characters.
         assert!(debt_key(&undo(&"x".repeat(300))).len() < 63);
         assert_ne!(fault_key("one", &one), fault_key("another", &one));
         lease.metadata.annotations.get_or_insert_default().insert(debt_key(&one), "{".into());
-        let error = debts(&lease).unwrap_err();
-        assert!(error.message.contains("the Lease `chaos-7d3a` in `shop` cannot be read"), "{error}");
+        let error = debts(&lease, &fake::cluster()).unwrap_err();
+        assert!(error.message.contains("the Lease `chaos-7d3a` in `shop` is not believed"), "{error}");
         assert!(owes(&lease), "what cannot be read is owed all the same");
     }
 

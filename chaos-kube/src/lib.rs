@@ -29,6 +29,7 @@ mod link;
 mod pod;
 mod probers;
 mod query;
+mod record;
 mod rights;
 mod runs;
 mod transport;

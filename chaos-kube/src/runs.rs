@@ -167,7 +167,7 @@ impl Runs {
             .collect();
         let mut debts: Vec<Debt> = Vec::new();
         for lease in &leases {
-            match lease::debts(lease) {
+            match lease::debts(lease, self.link.cluster()) {
                 Ok(more) => debts.extend(more),
                 Err(Trouble { message: reason, help, .. }) => {
                     return Ok(Outcome::Unreadable { reason, help });

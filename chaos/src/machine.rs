@@ -47,6 +47,18 @@ impl Restorers {
     /// # Errors
     /// The settings of an injector cannot be written.
     pub fn of(executable: &Path) -> Result<Restorers, Trouble> {
+        Restorers::with_agents_from(AGENT_IMAGE, executable)
+    }
+
+    /// Wires them with the image that agents in pods are started from where a record does not name one that is to be believed.
+    ///
+    /// # Errors
+    /// As of [`Restorers::of`].
+    #[cfg_attr(
+        not(feature = "kube"),
+        expect(unused_variables, reason = "only a build with Kubernetes has pods")
+    )]
+    pub fn with_agents_from(image: &str, executable: &Path) -> Result<Restorers, Trouble> {
         let network = network(Some(executable), &[], false)?;
         #[cfg(feature = "lab")]
         let programs = Some(Arc::new(chaos_lab::LabPrograms::of_dead_runs()) as Arc<dyn Injector>);
@@ -59,8 +71,8 @@ impl Restorers {
         let mut injectors = all(network.clone(), programs);
         #[cfg(feature = "kube")]
         let pods = {
-            // Each record names the image that its agent was started from.
-            let pods = Arc::new(pods(AGENT_IMAGE, &[])?);
+            // The records of this machine name the image that their agent was started from.
+            let pods = Arc::new(pods(image, &[])?);
             injectors.push(pods.clone());
             pods
         };

@@ -134,6 +134,31 @@ fn what_a_killed_run_leaves_is_restored_from_another_machine() {
 }
 
 #[test]
+fn a_record_that_was_forged_is_not_believed() {
+    let Some(mut stage) = Stage::or_skip() else { return };
+    let run = stage.run();
+    stage.killed();
+    let [lease] = &*stage.leases() else { panic!("{:?}", stage.leases()) };
+    let annotations = lease["metadata"]["annotations"].as_object().expect("it has annotations");
+    let (key, debt) = annotations.iter().find(|(key, _)| key.contains("/debt-")).expect("something is owed");
+    let name = lease["metadata"]["name"].as_str().expect("it has a name");
+    let debt = debt.as_str().unwrap_or_default();
+    let write = |debt: &str| {
+        let value = format!("{key}={debt}");
+        stage.shop.kubectl(&["-n", &stage.shop.namespace, "annotate", "lease", name, "--overwrite", &value]);
+    };
+    // What is to be reverted in the pod would be reverted on the machine of whoever restores.
+    let forged = debt.replace("\"injector\":\"pods\"", "\"injector\":\"network\"");
+    assert_ne!(forged, debt);
+    write(&forged);
+    let refused = stage.there(&["restore", &run, "--cluster", CONTEXT]).end().exits(7);
+    refused.says("is not believed: it is to be reverted by `network`, not in a pod");
+    write(debt);
+    stage.there(&["restore", &run, "--cluster", CONTEXT]).end().exits(0).says("restored");
+    stage.is_clean();
+}
+
+#[test]
 fn a_killed_run_is_restored_on_its_own_machine_with_all_that_was_written_down() {
     let Some(mut stage) = Stage::or_skip() else { return };
     stage.killed();

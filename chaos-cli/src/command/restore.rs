@@ -24,7 +24,13 @@ pub(crate) fn run(args: &Restore, state: &Path) -> Exit {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let restorers = match world::executable().and_then(|executable| Restorers::of(&executable)) {
+    #[cfg(feature = "kube")]
+    let image = &*args.agent_image;
+    #[cfg(not(feature = "kube"))]
+    let image = chaos::AGENT_IMAGE;
+    let restorers =
+        world::executable().and_then(|executable| Restorers::with_agents_from(image, &executable));
+    let restorers = match restorers {
         Ok(restorers) => restorers,
         Err(error) => {
             render::error(&error.message, error.help.as_deref());
