@@ -44,6 +44,12 @@ pub trait Probers: Send + Sync {
         Ok(None)
     }
 
+    /// Returns a text of a server or a program without the secrets that these probers send, which may come back in it; none where
+    /// it holds none of them. Asked of everything of others that is recorded or shown.
+    fn conceal(&self, _text: &str) -> Option<String> {
+        None
+    }
+
     /// Prepares a probe at a place.
     async fn open(&self, probe: &model::Probe, place: &Place) -> Result<Opened, Trouble>;
 }

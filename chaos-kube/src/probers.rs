@@ -29,6 +29,10 @@ impl PlacedProbers {
 
 #[async_trait]
 impl Probers for PlacedProbers {
+    fn conceal(&self, text: &str) -> Option<String> {
+        self.here.conceal(text)
+    }
+
     fn refuses(&self, probe: &Probe) -> Option<Trouble> {
         match &probe.kind {
             ProbeKind::Kube(_) => None,

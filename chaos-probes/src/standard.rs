@@ -35,7 +35,7 @@ impl StandardProbers {
     /// Returns the probers of this crate, without secrets.
     pub fn new() -> Self {
         StandardProbers {
-            secrets: Arc::new(|_| None),
+            secrets: Secrets::new(|_| None),
             exec: false,
             custom: BTreeMap::new(),
             threads: SocketThreads::default(),
@@ -45,7 +45,7 @@ impl StandardProbers {
     /// Sets where secrets come from: given a variable's name, usually `|name| std::env::var(name).ok()`.
     #[must_use]
     pub fn secrets(mut self, find: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        self.secrets = Arc::new(find);
+        self.secrets = Secrets::new(find);
         self
     }
 
@@ -113,6 +113,14 @@ fn not_allowed(probe: &Probe) -> Trouble {
 
 #[async_trait]
 impl Probers for StandardProbers {
+    fn conceal(&self, text: &str) -> Option<String> {
+        let custom = self.custom.values();
+        let own = self.secrets.conceal(text);
+        custom.fold(own, |text_so_far, probers| {
+            probers.conceal(text_so_far.as_deref().unwrap_or(text)).or(text_so_far)
+        })
+    }
+
     fn refuses(&self, probe: &Probe) -> Option<Trouble> {
         match &probe.kind {
             ProbeKind::Custom { prober } => match self.custom.get(prober) {

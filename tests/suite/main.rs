@@ -13,6 +13,7 @@ mod documentation;
 mod eval;
 mod forms;
 mod guards;
+mod hostile_echoes;
 mod hostile_files;
 mod hostile_network;
 mod hostile_output;

@@ -32,6 +32,7 @@ use crate::{
     model::quantity::format_seconds,
     place::{ObjectId, Place},
     plan::Plan,
+    probe::{Probers, Sample},
     time::{Clock, Nanos},
     trouble::Trouble,
 };
@@ -46,6 +47,7 @@ pub(crate) struct Context {
     pub(crate) inventory: Arc<dyn Inventory>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) injectors: BTreeMap<String, Arc<dyn Injector>>,
+    pub(crate) probers: Arc<dyn Probers>,
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) scribe: Scribe,
     pub(crate) parts: Parts,
@@ -63,6 +65,22 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Returns a text of others without the secrets that probes send.
+    pub(crate) fn conceal(&self, text: String) -> String {
+        self.probers.conceal(&text).unwrap_or(text)
+    }
+
+    /// Returns a sample without the secrets that probes send, in what a server gave it as labels or as an error.
+    pub(crate) fn concealed(&self, mut sample: Sample) -> Sample {
+        let values = sample.observation.labels.iter_mut().map(|(_, value)| value);
+        for text in values.chain(sample.observation.error.as_mut()) {
+            if let Some(concealed) = self.probers.conceal(text) {
+                *text = concealed.into();
+            }
+        }
+        sample
+    }
+
     pub(crate) fn now(&self) -> Nanos {
         self.clock.now()
     }

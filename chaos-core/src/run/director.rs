@@ -23,14 +23,12 @@ use crate::{
     model::{Event, Step},
     place::{ObjectId, Place},
     plan::Origin,
-    probe::Probers,
     time::nanos,
 };
 
 /// Leads one run.
 pub(crate) struct Director {
     pub(crate) ctx: Arc<Context>,
-    pub(crate) probers: Arc<dyn Probers>,
     pub(crate) header: Header,
     pub(crate) restore_command: String,
     pub(crate) places: BTreeMap<ObjectId, Place>,
@@ -191,14 +189,14 @@ impl Director {
                 }
             };
             for place in places {
-                let open = AssertUnwindSafe(self.probers.open(probe, &place)).catch_unwind();
+                let open = AssertUnwindSafe(self.ctx.probers.open(probe, &place)).catch_unwind();
                 let (reason, help) = match tokio::time::timeout(self.ctx.policy.open, open).await {
                     Ok(Ok(Ok(ready))) => {
                         let from = place.object.name.as_str().into();
                         opened.push(Berth { probe: index, from, opened: ready });
                         continue;
                     }
-                    Ok(Ok(Err(e))) => (e.message, e.help),
+                    Ok(Ok(Err(e))) => (self.ctx.conceal(e.message), e.help),
                     Ok(Err(panic)) => (format!("opening it panicked: {}", panic_text(&*panic)), None),
                     Err(_) => ("opening it took too long".to_owned(), None),
                 };
@@ -397,7 +395,7 @@ impl Director {
     fn watch_environment(&mut self) {
         let ctx = self.ctx.clone();
         self.watchers.spawn(async move {
-            let why = ctx.environment.broken().await;
+            let why = ctx.conceal(ctx.environment.broken().await);
             ctx.leave_for(&ctx.cause(AbortKind::Environment, why));
         });
     }

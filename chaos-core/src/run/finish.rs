@@ -193,7 +193,8 @@ impl Director {
         let logs = each(ctx.policy.at_once, objects, |object| async move {
             let read = AssertUnwindSafe(ctx.environment.logs(&object)).catch_unwind();
             let lines = tokio::time::timeout(ctx.policy.evidence, read).await.ok()?.ok()?;
-            (!lines.is_empty()).then(|| (object.to_string(), lines))
+            (!lines.is_empty())
+                .then(|| (object.to_string(), lines.into_iter().map(|line| ctx.conceal(line)).collect()))
         })
         .await;
         logs.into_iter().flatten().collect()

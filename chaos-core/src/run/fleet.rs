@@ -55,7 +55,7 @@ impl Fleet {
             };
             let (ctx, stopping) = (ctx.clone(), stopping.clone());
             workers.spawn(async move {
-                let mut sink = |sample| ctx.monitor.observe(probe, sample);
+                let mut sink = |sample| ctx.monitor.observe(probe, ctx.concealed(sample));
                 let drive = async {
                     match &opened {
                         Opened::Each(prober) => {

@@ -254,6 +254,7 @@ impl Runner {
             chronicle: Chronicle::new(emitter.clone()),
             proofs: Default::default(),
             attention: Default::default(),
+            probers: self.probers,
             judge: self.judge,
             interrupt,
             leave: Arc::new(Switch::new()),
@@ -267,7 +268,6 @@ impl Runner {
         debug_assert!(nanos(context.policy.tick) > 0, "a tick takes time");
         Director {
             ctx: Arc::new(context),
-            probers: self.probers,
             header,
             restore_command: self.restore_command,
             places: BTreeMap::new(),

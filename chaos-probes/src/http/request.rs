@@ -130,7 +130,7 @@ fn append(
             )
         })?,
         HeaderValue::SecretEnv(variable) => {
-            let secret = secrets(variable).ok_or_else(|| {
+            let secret = secrets.find(variable).ok_or_else(|| {
                 cannot(
                     format!(
                         "environment variable `{variable}`, needed for header field `{name}`, is not set"
@@ -160,13 +160,11 @@ fn append(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::endpoint::Host;
 
     fn open(url: &str, headers: &[(String, HeaderValue)]) -> Result<Target, Trouble> {
-        let secrets: Secrets = Arc::new(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
+        let secrets = Secrets::new(|name| (name == "TOKEN").then(|| "hunter2".to_owned()));
         Target::open(&Parts { method: "GET", url, headers, body: None }, Connections::Fresh, &secrets)
     }
 
