@@ -1,13 +1,15 @@
 //! From an experiment to what exactly will be touched, with what, and how it is undone; touches nothing itself.
 //!
 //! 1. `names` refuses what leads nowhere; [`resolve`] asks the inventory for objects and draws picks from the seed.
-//! 2. Each fault becomes one [`Ask`] per object; injectors answer with offers, which become the plan's parts.
+//! 2. Each fault becomes one [`Ask`](crate::injector::Ask) per object; injectors answer with offers, which become the plan's parts (`planner`).
 //! 3. [`radius`] counts what is touched against the limits of the file.
 //! 4. [`soundness`] refuses claims that cannot fail or cannot be decided, and warns of what is likely to disappoint.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod error;
 mod names;
+mod planner;
 pub mod radius;
 pub mod resolve;
 pub mod seed;
@@ -19,20 +21,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Ask, Direction, Injector, Names, Offer, PacketMatch, Packets, Surroundings, Work},
+    injector::{Injector, Offer},
     inventory::Inventory,
-    model::{
-        Action, Claim, Course, Experiment, FaultSpec, PacketFault, Probe, Scope, Selector, Step, Vantage,
-        packets::Way,
-    },
-    non_empty::{Empty, NonEmpty},
+    model::{Claim, Course, Experiment, Probe, Step, Vantage},
+    non_empty::NonEmpty,
     place::{Object, ObjectId},
     remark::Remark,
     soundness,
-    span::Span,
-    trouble::Trouble,
-    which::Which,
 };
+
+pub use error::PlanError;
+
+use planner::Planner;
 
 /// The longest that a fault may be in place.
 pub const LONGEST_FAULT: Duration = Duration::from_secs(30 * 60);
@@ -126,85 +126,6 @@ pub struct Part {
     pub offer: Offer,
 }
 
-/// Why an experiment is not run.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PlanError {
-    /// A selector found nothing, or nothing can be found.
-    #[error("{trouble}")]
-    Inventory {
-        /// Why not.
-        trouble: Trouble,
-        /// The selector's place.
-        span: Span,
-    },
-    /// No injector can do it here.
-    #[error("`{fault}` cannot be injected on {object}: {denied}")]
-    Denied {
-        /// The fault's name.
-        fault: String,
-        /// The object.
-        object: Box<ObjectId>,
-        /// Why not.
-        denied: Trouble,
-        /// The fault's place.
-        span: Span,
-    },
-    /// More would be touched than the file allows.
-    #[error("{message}")]
-    Radius {
-        /// Which limit, and by how much.
-        message: String,
-        /// What is touched.
-        touched: Vec<String>,
-        /// The limit's place.
-        span: Span,
-    },
-    /// The experiment itself cannot be carried out.
-    #[error("{}", .0.message)]
-    Unsound(Box<Remark>),
-}
-
-impl PlanError {
-    /// Makes the error of an experiment that cannot be carried out as it is.
-    pub fn unsound(remark: Remark) -> Self {
-        PlanError::Unsound(Box::new(remark))
-    }
-
-    /// Returns the place in the file.
-    pub fn span(&self) -> Span {
-        match self {
-            PlanError::Inventory { span, .. }
-            | PlanError::Denied { span, .. }
-            | PlanError::Radius { span, .. } => *span,
-            PlanError::Unsound(remark) => remark.span,
-        }
-    }
-
-    /// Returns what there is to say to whoever wrote the experiment.
-    pub fn remark(&self) -> Remark {
-        Remark { help: self.help(), ..Remark::error(self.span(), self.to_string()) }
-    }
-
-    /// Returns the likely fix.
-    pub fn help(&self) -> Option<String> {
-        match self {
-            PlanError::Inventory { trouble, .. } => trouble.help.clone(),
-            PlanError::Denied { denied, .. } => denied.help.clone(),
-            PlanError::Radius { touched, .. } => Some(format!(
-                "the faults would touch {}; narrow their targets, or have the limit reviewed",
-                touched.join(", ")
-            )),
-            PlanError::Unsound(remark) => remark.help.clone(),
-        }
-    }
-}
-
-impl From<soundness::Finding> for PlanError {
-    fn from(finding: soundness::Finding) -> Self {
-        PlanError::unsound(finding.into_remark())
-    }
-}
-
 /// Makes the plan of one run.
 ///
 /// Asking injectors may try mechanisms in throw-away namespaces; no target is touched.
@@ -259,7 +180,7 @@ pub async fn plan(
             continue;
         }
         let parts = planner.parts(&change.name, &change.action, &change.on, change.span, &[]).await?;
-        // Twice the run: a change must not end before the run takes it back.
+        // Twice the run: a change must not end before the run reverts it.
         let deadline = (experiment.steady_state.over + experiment.timeline.planned()) * 2 + CHANGE_MARGIN;
         changes.push(PlannedFault { name: change.name.value.clone(), parts, deadline });
     }
@@ -309,173 +230,4 @@ pub(crate) fn picked(claim: &mut Claim, targets: &BTreeMap<String, NonEmpty<Obje
         | Claim::Settles { .. }
         | Claim::Completes { .. } => {}
     }
-}
-
-/// What the parts of a plan are made with.
-struct Planner<'a> {
-    objects: &'a resolve::Resolver<'a>,
-    inventory: &'a dyn Inventory,
-    injectors: &'a [Arc<dyn Injector>],
-    seed: u64,
-}
-
-impl Planner<'_> {
-    /// Asks for everything that a fault or a change consists of.
-    async fn parts(
-        &self,
-        name: &str,
-        action: &Action,
-        on: &Selector,
-        span: Span,
-        below: &[&Part],
-    ) -> Result<Vec<Part>, PlanError> {
-        let mut parts = Vec::new();
-        for Object { id: object, .. } in self.objects.find(on).await? {
-            let work = self.work(action, &object).await?;
-            let seed = seed::derive(self.seed, &format!("fault {name} on {}", object.name));
-            let ask = Ask { fault: name.to_owned(), object, work, seed };
-            self.add(&mut parts, action, ask, span, below).await?;
-        }
-        Ok(parts)
-    }
-
-    /// Resolves what an action means to one object.
-    async fn work(&self, action: &Action, object: &ObjectId) -> Result<Work, PlanError> {
-        Ok(match action {
-            Action::Packets(packets) => Work::Packets(self.packets(packets, object).await?),
-            Action::Names(names) => Work::Names(Names::new(names.clone())),
-            Action::Program(program) => Work::Program(program.clone()),
-            Action::Custom(custom) => Work::Custom(custom.clone()),
-        })
-    }
-
-    async fn packets(&self, fault: &PacketFault, object: &ObjectId) -> Result<Packets, PlanError> {
-        let peers = match &fault.traffic.peers {
-            Which::Any => Which::Any,
-            Which::These(destinations) => Which::These(self.objects.peers(destinations, object).await?),
-        };
-        let specs: Vec<FaultSpec> = fault.specs.iter().map(|s| s.value.clone()).collect();
-        let both = specs.contains(&FaultSpec::Partition);
-        let directions = match fault.traffic.direction {
-            _ if both => vec![Direction::Egress, Direction::Ingress],
-            Way::Egress => vec![Direction::Egress],
-            Way::Ingress => vec![Direction::Ingress],
-            Way::Both => vec![Direction::Egress, Direction::Ingress],
-        };
-        let matches =
-            PacketMatch { peers, ports: fault.traffic.ports.clone(), protocol: fault.traffic.protocol };
-        Ok(Packets { specs, directions, matches })
-    }
-
-    /// Adds what injectors offer for an ask.
-    async fn add(
-        &self,
-        parts: &mut Vec<Part>,
-        action: &Action,
-        ask: Ask,
-        span: Span,
-        below: &[&Part],
-    ) -> Result<(), PlanError> {
-        let below = below.iter().copied().chain(&*parts).map(|part| &part.offer);
-        let below: Vec<Offer> = below.filter(|offer| offer.ask.object == ask.object).cloned().collect();
-        let (injector, offers) = self.best_offer(action, &ask, span, below).await?;
-        for offer in offers {
-            let id = format!("{}/{}/{}", ask.fault, ask.object.name, parts.len() + 1);
-            parts.push(Part { id, injector: injector.clone(), offer });
-        }
-        Ok(())
-    }
-
-    /// Asks each injector in turn; the first that can do all of it is taken, else the most telling refusal is returned.
-    async fn best_offer(
-        &self,
-        action: &Action,
-        ask: &Ask,
-        span: Span,
-        below: Vec<Offer>,
-    ) -> Result<(String, Vec<Offer>), PlanError> {
-        let place = self.inventory.place(&ask.object).await;
-        let place = place.map_err(|trouble| PlanError::Inventory { trouble, span })?;
-        let around = Surroundings { place, below };
-        let mut refusal: Option<Trouble> = None;
-        for injector in self.injectors.iter().filter(|injector| asked(&***injector, action)) {
-            match injector.offer(ask, &around).await {
-                Ok(offers) => return Ok((injector.name().to_owned(), offers)),
-                Err(denied) => {
-                    refusal.get_or_insert(denied);
-                }
-            }
-        }
-        let denied = refusal.unwrap_or_else(|| self.nobody(action));
-        Err(PlanError::Denied {
-            fault: ask.fault.clone(),
-            object: Box::new(ask.object.clone()),
-            denied,
-            span,
-        })
-    }
-
-    /// Says that no injector does an action.
-    fn nobody(&self, action: &Action) -> Trouble {
-        let (reason, remedy) = match action {
-            Action::Packets(_) | Action::Names(_) | Action::Program(_) => (
-                "no injector that was given to the runner does this".to_owned(),
-                "hand one that does to it".to_owned(),
-            ),
-            Action::Custom(custom) => {
-                let names: Vec<String> = self.injectors.iter().map(|i| format!("`{}`", i.name())).collect();
-                let wanted = &custom.injector;
-                let reason = match self.injectors.iter().any(|i| i.name() == wanted.value) {
-                    true => format!("the injector `{wanted}` does no custom actions"),
-                    false if names.is_empty() => {
-                        format!("no injector is named `{wanted}`, and none was given to the runner")
-                    }
-                    false => format!("no injector is named `{wanted}`; there is {}", names.join(" and ")),
-                };
-                (reason, "run it with the program that brings that injector".to_owned())
-            }
-        };
-        Trouble::unable(reason).with_help(remedy)
-    }
-
-    /// The delays of a lab's links, as faults on both of their ends.
-    async fn background(&self, experiment: &Experiment) -> Result<Vec<Part>, PlanError> {
-        let lab = match &experiment.scope {
-            Scope::Lab(lab) => lab,
-            Scope::Machine | Scope::Cluster(_) => return Ok(Vec::new()),
-        };
-        let mut parts = Vec::new();
-        for link in lab.links.iter().filter(|l| !l.delay.is_zero()) {
-            let name = format!("link-{}-{}", link.a, link.b);
-            let action = Action::from(FaultSpec::delay(link.delay));
-            for (near, far) in [(&link.a, &link.b), (&link.b, &link.a)] {
-                let peers =
-                    resolve::addresses(self.objects.find(&Selector::Hosts(far.clone())).await?.iter());
-                let peers = Which::these(peers).map_err(|Empty| {
-                    let why = format!("the link to `{far}` cannot be delayed: `{far}` has no address");
-                    PlanError::unsound(Remark::error(far.span, why))
-                })?;
-                for Object { id: object, .. } in self.objects.find(&Selector::Hosts(near.clone())).await? {
-                    let work = Work::Packets(Packets {
-                        specs: vec![FaultSpec::delay(link.delay)],
-                        directions: vec![Direction::Egress],
-                        matches: PacketMatch { peers: peers.clone(), ..PacketMatch::default() },
-                    });
-                    let seed = seed::derive(self.seed, &format!("{name} on {}", object.name));
-                    let ask = Ask { fault: name.clone(), object, work, seed };
-                    self.add(&mut parts, &action, ask, link.a.span, &[]).await?;
-                }
-            }
-        }
-        Ok(parts)
-    }
-}
-
-/// Returns whether an injector is asked for offers for an action: a custom one goes to the injector it names alone.
-fn asked(injector: &dyn Injector, action: &Action) -> bool {
-    let named = match action {
-        Action::Packets(_) | Action::Names(_) | Action::Program(_) => true,
-        Action::Custom(custom) => custom.injector.value == injector.name(),
-    };
-    named && injector.handles(action)
 }

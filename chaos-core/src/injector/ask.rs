@@ -1,0 +1,195 @@
+//! What is asked of an injector: a fault on one object, with everything in it resolved.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::measured::Unit;
+use crate::{
+    model::{
+        Custom, FaultSpec, NameEffect, NameFault, Program,
+        packets::{Ports, Protocol},
+    },
+    place::ObjectId,
+    which::Which,
+};
+
+/// Which packets of an interface a fault applies to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PacketMatch {
+    /// The remote ends: destination on egress, source on ingress.
+    pub peers: Which<Peer>,
+    /// Ports at either end.
+    pub ports: Which<Ports>,
+    /// The transport protocol.
+    pub protocol: Option<Protocol>,
+}
+
+impl PacketMatch {
+    /// Returns whether every IP packet matches.
+    pub fn is_any(&self) -> bool {
+        self.peers.is_any() && self.ports.is_any() && self.protocol.is_none()
+    }
+}
+
+/// A remote end.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Peer {
+    /// The address or the network.
+    pub network: IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+    /// Their port, or ports.
+    pub port: Option<Ports>,
+}
+
+/// Which way packets go, as seen from the object.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// What it sends.
+    Egress,
+    /// What it receives.
+    Ingress,
+}
+
+/// A fault on one object, resolved: what a planner asks of an injector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Ask {
+    /// The fault's name in the experiment.
+    pub fault: String,
+    /// Whom it is done to.
+    pub object: ObjectId,
+    /// What is done.
+    pub work: Work,
+    /// The seed of everything random in it.
+    pub seed: u64,
+}
+
+/// What is done to one object: an [`Action`](crate::model::Action) whose destinations are resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Something happens to packets.
+    Packets(Packets),
+    /// Something happens to queries for names.
+    Names(Names),
+    /// Another program runs on a lab host.
+    Program(Box<Program>),
+    /// What an injector of the harness does.
+    Custom(Custom),
+}
+
+/// What happens to packets of one object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Packets {
+    /// What happens to them.
+    pub specs: Vec<FaultSpec>,
+    /// Which directions.
+    pub directions: Vec<Direction>,
+    /// Which packets.
+    pub matches: PacketMatch,
+}
+
+/// What happens to an object's queries for names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Names {
+    /// What happens to them, and to which.
+    pub fault: NameFault,
+    /// The packets in which queries go, with no effect of their own.
+    pub packets: Packets,
+}
+
+impl Names {
+    /// The port on which DNS servers are asked.
+    pub const PORT: u16 = 53;
+
+    /// Takes all queries over UDP and TCP to the port of DNS, of whichever server.
+    pub fn new(fault: NameFault) -> Self {
+        let anyone = |network: IpAddr| Peer { network, prefix: 0, port: Some(Self::PORT.into()) };
+        let v4 = anyone(Ipv4Addr::UNSPECIFIED.into());
+        let mut peers = Which::one(v4);
+        peers.add(anyone(Ipv6Addr::UNSPECIFIED.into()));
+        let matches = PacketMatch { peers, ..PacketMatch::default() };
+        Names { fault, packets: Packets { specs: Vec::new(), directions: vec![Direction::Egress], matches } }
+    }
+}
+
+impl Work {
+    /// Returns which packets the work is about, and what happens to them all.
+    pub fn packets(&self) -> Option<&Packets> {
+        match self {
+            Work::Packets(packets) => Some(packets),
+            Work::Names(names) => Some(&names.packets),
+            Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns what happens to queries for names, where the work is about them.
+    pub fn names(&self) -> Option<&NameFault> {
+        match self {
+            Work::Names(names) => Some(&names.fault),
+            Work::Packets(_) | Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns by how much later it lets each of what it is about arrive, on average; none where it is not about time.
+    pub fn delays(&self) -> Option<Duration> {
+        match self {
+            Work::Packets(packets) => packets.specs.iter().find_map(FaultSpec::delays),
+            Work::Names(names) => match names.fault.effect.value {
+                NameEffect::Delay { delay, .. } => Some(delay),
+                NameEffect::Fail { .. } | NameEffect::Answer { .. } => None,
+            },
+            Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns the program that is to run, where the work is that.
+    pub fn program(&self) -> Option<&Program> {
+        match self {
+            Work::Program(program) => Some(program),
+            Work::Packets(_) | Work::Names(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns what an injector of the harness is asked to do, where the work is that.
+    pub fn custom(&self) -> Option<&Custom> {
+        match self {
+            Work::Custom(custom) => Some(custom),
+            Work::Packets(_) | Work::Names(_) | Work::Program(_) => None,
+        }
+    }
+
+    /// Returns in what its effect is counted, before an injector has said so.
+    pub fn unit(&self) -> Unit {
+        match self {
+            Work::Packets(_) => Unit::Packets,
+            Work::Names(_) => Unit::Queries,
+            Work::Program(_) => Unit::Connections,
+            Work::Custom(_) => Unit::Times,
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Work::Packets(packets) => {
+                let specs: Vec<String> = packets.specs.iter().map(ToString::to_string).collect();
+                f.write_str(&specs.join(" and "))
+            }
+            Work::Names(names) => write!(f, "{}", names.fault),
+            Work::Program(program) => write!(f, "run {program}"),
+            Work::Custom(custom) => write!(f, "{custom}"),
+        }
+    }
+}
