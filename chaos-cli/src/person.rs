@@ -1,6 +1,6 @@
 //! Who uses this command.
 
-use nix::unistd::{User, gethostname, getuid};
+use nix::unistd::{User, getuid};
 
 /// Returns the user's name, and that of the person behind `sudo`.
 pub(crate) fn name() -> String {
@@ -15,6 +15,6 @@ pub(crate) fn name() -> String {
 /// Returns that name with the machine's, for those who read it elsewhere.
 #[cfg(feature = "kube")]
 pub(crate) fn at_machine() -> String {
-    let host = gethostname().ok().and_then(|host| host.into_string().ok());
+    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
     format!("{}@{}", name(), host.as_deref().unwrap_or("unknown"))
 }
