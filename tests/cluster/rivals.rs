@@ -15,11 +15,9 @@ fn two_runs_on_one_pod_exclude_each_other() {
     let file = shop.scenario("delay.chaos", &[("hold     10s", "hold     60s")]);
     let mut first = shop.start(&["run", &file]);
     first.until_stage("hold");
-    shop.start(&["run", &file])
-        .end()
-        .exits(5)
-        .says(&format!("run `{}`", first.run()))
-        .says("is already on pod");
+    // Before the second has a folder beside that of the first.
+    let run = first.run();
+    shop.start(&["run", &file]).end().exits(5).says(&format!("run `{run}`")).says("is already on pod");
     assert_eq!(shop.agents(&pod).len(), 1, "the second touched the pod");
 
     // From another machine, which knows nothing of the first.
@@ -27,8 +25,8 @@ fn two_runs_on_one_pod_exclude_each_other() {
     let text = fs::read(shop.chaos.path().join(&file)).expect("the file is there");
     let file = elsewhere.file(&file, text);
     let second = shop.start_elsewhere(&elsewhere, &["run", &file]).end().exits(5);
-    let second = second.says(&format!("run `{}` of team-shop is already on pod", first.run()));
-    let second = second.says(&format!("chaos stop {} --cluster", first.run()));
+    let second = second.says(&format!("run `{run}` of team-shop is already on pod"));
+    let second = second.says(&format!("chaos stop {run} --cluster"));
     assert_eq!(shop.agents(&pod).len(), 1, "the second touched the pod: {second}");
 
     // The first is as it was.

@@ -186,9 +186,9 @@ impl Running {
         self.child.id().cast_signed()
     }
 
-    /// Returns the folder of the run that it has begun.
+    /// Returns the folder of the run that it has begun: the first one since, for others may have begun beside it.
     pub fn folder(&self) -> Option<PathBuf> {
-        runs(&self.runs).into_iter().find(|run| !self.before.contains(run))
+        runs(&self.runs).into_iter().filter(|run| !self.before.contains(run)).min()
     }
 
     /// Returns the id of the run that it has begun.
