@@ -10,6 +10,7 @@
 //! 6. [`explain`] says an experiment in plain English, before anything is run.
 
 pub mod bundle;
+pub mod capability;
 pub mod environment;
 pub mod explain;
 pub mod fingerprint;

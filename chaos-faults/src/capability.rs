@@ -7,7 +7,7 @@
 //!
 //! The kernel may load modules while being asked, as for any request.
 
-use serde::{Deserialize, Serialize};
+pub use chaos_core::capability::Capability;
 
 use crate::netlink::NetlinkError;
 
@@ -16,44 +16,6 @@ mod traffic_control;
 mod user_space;
 
 use self::bench::Bench;
-
-/// Something faults are built on, and whether it is available here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capability {
-    /// Its name: `netem`, `clsact`, `veth`.
-    pub name: String,
-    /// Whether it works.
-    pub available: bool,
-    /// Why not.
-    pub reason: Option<String>,
-    /// What would change that.
-    pub remedy: Option<String>,
-    /// Whether a right is missing, rather than an ability of the kernel.
-    pub permission: bool,
-}
-
-impl Capability {
-    /// States that something works.
-    pub fn available(name: &str) -> Self {
-        Self { name: name.into(), available: true, reason: None, remedy: None, permission: false }
-    }
-
-    /// States that something does not work, why, and what would help.
-    pub fn missing(name: &str, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            available: false,
-            reason: Some(reason.into()),
-            remedy: Some(remedy.into()),
-            permission: false,
-        }
-    }
-
-    /// States that something is not permitted, what the system said, and what would help.
-    pub fn forbidden(name: &str, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { permission: true, ..Self::missing(name, reason, remedy) }
-    }
-}
 
 /// The names of what [`probe`] tries, in the order it reports them.
 pub const NAMES: [&str; 10] =

@@ -1,6 +1,6 @@
 //! What a cluster has of what experiments in it need.
 
-use chaos_core::{model::Cluster, trouble::Trouble};
+use chaos_core::{capability::Capability, model::Cluster, trouble::Trouble};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
@@ -12,38 +12,15 @@ const LEVEL: &str = "pod-security.kubernetes.io/enforce";
 /// How many images a node names in its status, the largest first, where its kubelet is not set otherwise.
 const NAMED_IMAGES: usize = 50;
 
-/// One thing that experiments need.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What it is.
-    pub name: String,
-    /// Whether it is there.
-    pub works: bool,
-    /// What was found, or why it is not there.
-    pub detail: String,
-    /// What helps, where it is not.
-    pub remedy: Option<String>,
-}
-
 /// What a cluster has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The cluster and the namespace.
-    pub cluster: Vec<Check>,
+    pub cluster: Vec<Capability>,
     /// What this user may do in the namespace.
-    pub rights: Vec<Check>,
+    pub rights: Vec<Capability>,
     /// What the nodes are, and whether they have the agent's image.
-    pub nodes: Vec<Check>,
-}
-
-impl Check {
-    fn yes(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Check { name: name.into(), works: true, detail: detail.into(), remedy: None }
-    }
-
-    fn no(name: impl Into<String>, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Check { name: name.into(), works: false, detail: detail.into(), remedy: Some(remedy.into()) }
-    }
+    pub nodes: Vec<Capability>,
 }
 
 /// Looks at the cluster of a context: what experiments in a namespace of it would lack that start their agents from this image. Reads
@@ -62,9 +39,9 @@ pub async fn diagnose(context: &str, namespace: &str, image: &str) -> Result<Dia
 async fn of(link: &Link, client: &Client, namespace: &str, image: &str) -> Result<Diagnosis, Trouble> {
     let version = link.ask("ask for the version", client.apiserver_version()).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let mut cluster = vec![Check::yes("API server", version.git_version)];
+    let mut cluster = vec![Capability::found("API server", version.git_version)];
     cluster.push(match link.ask("read the namespace `kube-system`", namespaces.get("kube-system")).await {
-        Ok(system) => Check::yes("uid", system.metadata.uid.unwrap_or_default()),
+        Ok(system) => Capability::found("uid", system.metadata.uid.unwrap_or_default()),
         Err(trouble) => denied("uid", trouble),
     });
     let own = link.ask(&format!("read the namespace `{namespace}`"), namespaces.get_opt(namespace)).await;
@@ -78,17 +55,17 @@ async fn of(link: &Link, client: &Client, namespace: &str, image: &str) -> Resul
     Ok(Diagnosis { cluster, rights, nodes: nodes(link, client, image).await })
 }
 
-fn denied(name: &str, trouble: Trouble) -> Check {
+fn denied(name: &str, trouble: Trouble) -> Capability {
     let remedy = trouble.help.unwrap_or_else(|| "look at the cluster with `kubectl`".to_owned());
-    Check::no(name, trouble.message, remedy)
+    Capability::missing(name, trouble.message, remedy)
 }
 
 /// Says whether the namespace is there, and whether its level of Pod Security lets an agent in.
-fn security(namespace: &str, found: Result<Option<Namespace>, Trouble>) -> Check {
+fn security(namespace: &str, found: Result<Option<Namespace>, Trouble>) -> Capability {
     const NAME: &str = "namespace";
     match found {
         Ok(Some(own)) => match own.labels().get(LEVEL).map(String::as_str) {
-            Some(level @ ("baseline" | "restricted")) => Check::no(
+            Some(level @ ("baseline" | "restricted")) => Capability::missing(
                 NAME,
                 format!(
                     "`{namespace}` enforces the Pod Security level `{level}`, which refuses the agent's capabilities"
@@ -97,16 +74,18 @@ fn security(namespace: &str, found: Result<Option<Namespace>, Trouble>) -> Check
                     "`kubectl label namespace {namespace} {LEVEL}=privileged --overwrite`, or use another namespace"
                 ),
             ),
-            Some(level) => Check::yes(NAME, format!("`{namespace}`, Pod Security `{level}`")),
-            None => Check::yes(NAME, format!("`{namespace}`, without a Pod Security level of its own")),
+            Some(level) => Capability::found(NAME, format!("`{namespace}`, Pod Security `{level}`")),
+            None => {
+                Capability::found(NAME, format!("`{namespace}`, without a Pod Security level of its own"))
+            }
         },
-        Ok(None) => Check::no(
+        Ok(None) => Capability::missing(
             NAME,
             format!("`{namespace}` does not exist"),
             "`--namespace NAME` names another; `kubectl get namespaces` shows those there are",
         ),
         // A role for one namespace does not cover reading what it is labelled with: an agent is then let in or refused when a run starts.
-        Err(trouble) if trouble.is_denied() => Check::yes(
+        Err(trouble) if trouble.is_denied() => Capability::found(
             NAME,
             format!("`{namespace}`; its Pod Security level is not known, since {}", trouble.message),
         ),
@@ -114,20 +93,24 @@ fn security(namespace: &str, found: Result<Option<Namespace>, Trouble>) -> Check
     }
 }
 
-async fn right(link: &Link, client: &Client, right: Right) -> Result<Check, Trouble> {
+async fn right(link: &Link, client: &Client, right: Right) -> Result<Capability, Trouble> {
     let name = right.to_string();
     Ok(match right.refused(link, client).await? {
-        None => Check::yes(name, ""),
-        Some(why) => Check::no(name, why, "`chaos rbac FILE` prints the least role for a file"),
+        None => Capability::available(name),
+        Some(why) => Capability::missing(name, why, "`chaos rbac FILE` prints the least role for a file"),
     })
 }
 
-async fn nodes(link: &Link, client: &Client, image: &str) -> Vec<Check> {
+async fn nodes(link: &Link, client: &Client, image: &str) -> Vec<Capability> {
     // As the nodes name it.
     let image = &match image::whole(image) {
         Ok(image) => image,
         Err(error) => {
-            return vec![Check::no("image", error.to_string(), "`--agent-image IMAGE` names another")];
+            return vec![Capability::missing(
+                "image",
+                error.to_string(),
+                "`--agent-image IMAGE` names another",
+            )];
         }
     };
     let all: Api<Node> = Api::all(client.clone());
@@ -145,25 +128,29 @@ async fn nodes(link: &Link, client: &Client, image: &str) -> Vec<Check> {
             // Who may not see nodes can run experiments all the same.
             Err(trouble) if trouble.is_denied() => {
                 let detail = format!("not known, since {}", trouble.message);
-                return vec![Check::yes("nodes", detail)];
+                return vec![Capability::found("nodes", detail)];
             }
             Err(trouble) => return vec![denied("nodes", trouble)],
         }
     }
 }
 
-fn node(node: &Node, image: &str) -> Check {
+fn node(node: &Node, image: &str) -> Capability {
     let name = node.name_any();
     let status = node.status.clone().unwrap_or_default();
     let Some(info) = status.node_info else {
-        return Check::no(name, "it says nothing of itself yet", "wait until its kubelet has registered it");
+        return Capability::missing(
+            name,
+            "it says nothing of itself yet",
+            "wait until its kubelet has registered it",
+        );
     };
     let is = format!("{} {}, {}", info.operating_system, info.architecture, info.container_runtime_version);
     if info.operating_system != "linux" {
-        return Check::no(name, is, "the agent needs Linux: name pods of other nodes");
+        return Capability::missing(name, is, "the agent needs Linux: name pods of other nodes");
     }
     if !["amd64", "arm64"].contains(&info.architecture.as_str()) {
-        return Check::no(
+        return Capability::missing(
             name,
             is,
             "`chaos image --binary FILE` needs an agent that was built for this processor",
@@ -171,20 +158,20 @@ fn node(node: &Node, image: &str) -> Check {
     }
     let images = status.images.unwrap_or_default();
     if images.iter().flat_map(|held| held.names.iter().flatten()).any(|held| held == image) {
-        return Check::yes(name, format!("{is}, has `{image}`"));
+        return Capability::found(name, format!("{is}, has `{image}`"));
     }
     // Nobody can pull it from there.
     if !image.starts_with("localhost/") {
-        return Check::yes(name, format!("{is}, is to pull `{image}`"));
+        return Capability::found(name, format!("{is}, is to pull `{image}`"));
     }
     if images.len() >= NAMED_IMAGES {
-        return Check::yes(
+        return Capability::found(
             name,
             format!("{is}, names so many images that `{image}` may be among the others"),
         );
     }
     let remedy = loading(node, &info.container_runtime_version, image);
-    Check::no(name, format!("{is}, has no `{image}`"), remedy)
+    Capability::missing(name, format!("{is}, has no `{image}`"), remedy)
 }
 
 /// Says how a node gets the image that `chaos image --output agent.tar` writes.
@@ -257,12 +244,13 @@ mod tests {
             a_node("e", "", "cri-o://1.30.0", &[]),
         ];
         let diagnosis = found("restricted", nodes).await;
-        let works = |checks: &[Check]| checks.iter().map(|check| check.works).collect::<Vec<_>>();
+        let works = |checks: &[Capability]| checks.iter().map(|check| check.available).collect::<Vec<_>>();
         assert_eq!(works(&diagnosis.cluster), [true, true, false]);
-        assert_eq!(diagnosis.cluster[1].detail, "u-1");
-        assert!(diagnosis.cluster[2].detail.contains("`restricted`"), "{:?}", diagnosis.cluster);
+        assert_eq!(diagnosis.cluster[1].detail.as_deref(), Some("u-1"));
+        let level = diagnosis.cluster[2].detail.as_deref().unwrap_or_default();
+        assert!(level.contains("`restricted`"), "{:?}", diagnosis.cluster);
         let rights: Vec<_> =
-            diagnosis.rights.iter().map(|check| (check.name.as_str(), check.works)).collect();
+            diagnosis.rights.iter().map(|check| (check.name.as_str(), check.available)).collect();
         let needed = [
             "get pods",
             "list pods",
@@ -297,12 +285,20 @@ mod tests {
         let many: Vec<String> = (0..NAMED_IMAGES).map(|n| format!("image{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let diagnosis = found("privileged", vec![a_node("a", "", "containerd://1.7.2", &many)]).await;
-        assert!(diagnosis.cluster.iter().chain(&diagnosis.nodes).all(|check| check.works), "{diagnosis:?}");
+        assert!(
+            diagnosis.cluster.iter().chain(&diagnosis.nodes).all(|check| check.available),
+            "{diagnosis:?}"
+        );
         // From a registry it is pulled when it is needed.
         let client = fake::client(|_, _| Some(fake::list(vec![a_node("a", "", "containerd://1.7.2", &[])])));
         let pulled = super::nodes(&Link::to(&fake::cluster()), &client, "example.com/agent:1").await;
         assert!(
-            pulled[0].works && pulled[0].detail.ends_with("is to pull `example.com/agent:1`"),
+            pulled[0].available
+                && pulled[0]
+                    .detail
+                    .as_deref()
+                    .unwrap_or_default()
+                    .ends_with("is to pull `example.com/agent:1`"),
             "{pulled:?}"
         );
     }

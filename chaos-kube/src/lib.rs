@@ -38,7 +38,7 @@ mod watched;
 pub use self::{
     access::Access,
     claim::Claim,
-    diagnosis::{Check, Diagnosis, diagnose},
+    diagnosis::{Diagnosis, diagnose},
     environment::ClusterEnvironment,
     injector::{Hosted, PodInjector},
     inventory::ClusterInventory,

@@ -5,10 +5,9 @@ mod cluster;
 
 use std::collections::BTreeSet;
 
-use chaos_core::{injector::Hold, trouble::Trouble};
+use chaos_core::{capability::Capability, injector::Hold, trouble::Trouble};
 use chaos_faults::{
     backend::{Abilities, Mechanism},
-    capability::Capability,
     cost,
 };
 use chaos_lab::UserNamespaceError;
@@ -38,23 +37,20 @@ struct Findings {
     capabilities: Vec<Finding>,
 }
 
+/// A capability, with what its absence costs here.
 #[derive(Serialize)]
 struct Finding {
     name: String,
     works: bool,
     detail: Option<String>,
-    /// What its absence costs.
     costs: Option<String>,
     remedy: Option<String>,
 }
 
 impl Finding {
-    fn yes(name: &str, detail: Option<String>) -> Self {
-        Finding { name: name.to_owned(), works: true, detail, costs: None, remedy: None }
-    }
-
-    fn no(name: &str, detail: Option<String>, costs: impl Into<String>, remedy: Option<String>) -> Self {
-        Finding { name: name.to_owned(), works: false, detail, costs: Some(costs.into()), remedy }
+    fn of(found: Capability, costs: impl Into<String>) -> Self {
+        let Capability { name, available: works, detail, remedy, .. } = found;
+        Finding { name, works, detail, costs: (!works).then(|| costs.into()), remedy }
     }
 }
 
@@ -94,38 +90,32 @@ pub(crate) fn run(args: &Doctor) -> Exit {
 }
 
 fn lab(entered: &Result<(), UserNamespaceError>, abilities: &Abilities) -> Finding {
+    const NAME: &str = "lab";
     let costs = "no experiments with a `lab`";
     if let Err(error) = entered {
-        return Finding::no("lab", Some(error.to_string()), costs, Some(error.remedy().to_owned()));
+        return Finding::of(Capability::missing(NAME, error.to_string(), error.remedy()), costs);
     }
-    let costs = format!("{costs}; {ELSEWHERE}");
-    match abilities.capabilities().iter().find(|capability| capability.name == NETWORK_NAMESPACE) {
-        Some(found) if !found.available => {
-            Finding::no("lab", found.reason.clone(), costs, found.remedy.clone())
-        }
-        _ => Finding::yes("lab", None),
-    }
+    let found = abilities.capabilities().iter().find(|capability| capability.name == NETWORK_NAMESPACE);
+    let found = found.cloned().unwrap_or_else(|| Capability::available(NAME));
+    Finding::of(Capability { name: NAME.to_owned(), ..found }, format!("{costs}; {ELSEWHERE}"))
 }
 
 fn backend(abilities: &Abilities, mechanism: Mechanism, found: &Result<Hold, Trouble>) -> Finding {
+    let name = mechanism.name();
     match found {
-        Ok(hold) => Finding::yes(mechanism.name(), Some(hold.to_string())),
-        Err(denied) => Finding::no(
-            mechanism.name(),
-            Some(denied.message.clone()),
-            cost(abilities, mechanism),
-            denied.help.clone(),
-        ),
+        Ok(hold) => Finding::of(Capability::found(name, hold.to_string()), ""),
+        Err(Trouble { message, help, .. }) => {
+            let missing = Capability::missing(name, message, help.clone().unwrap_or_default());
+            let missing = Capability { remedy: help.clone(), ..missing };
+            Finding::of(missing, cost(abilities, mechanism))
+        }
     }
 }
 
 fn capability(found: &Capability) -> Finding {
-    if found.available {
-        return Finding::yes(&found.name, None);
-    }
     let costs =
         if found.name == NETWORK_NAMESPACE { ELSEWHERE } else { "nothing: what needs it has another way" };
-    Finding::no(&found.name, found.reason.clone(), costs, found.remedy.clone())
+    Finding::of(found.clone(), costs)
 }
 
 fn text(findings: &Findings) -> String {

@@ -40,7 +40,7 @@ impl Abilities {
                     return Err(Trouble::unable(format!("`{name}` was not tried")));
                 };
                 if !found.available {
-                    let reason = found.reason.clone().unwrap_or_else(|| format!("there is no `{name}` here"));
+                    let reason = found.detail.clone().unwrap_or_else(|| format!("there is no `{name}` here"));
                     let kind = if found.permission { Kind::Permission } else { Kind::Unable };
                     return Err(Trouble { message: reason, help: found.remedy.clone(), kind });
                 }

@@ -10,7 +10,7 @@ async fn the_probe_agrees_with_what_tc_can_do() {
     assert_eq!(names, capability::NAMES);
     for capability in &found {
         println!("{capability:?}");
-        assert_eq!(capability.available, capability.reason.is_none());
+        assert_eq!(capability.available, capability.detail.is_none());
         assert_eq!(capability.available, capability.remedy.is_none());
     }
     for (name, line) in [

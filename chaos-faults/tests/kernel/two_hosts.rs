@@ -31,7 +31,7 @@ pub(crate) struct TwoHosts {
 pub(crate) async fn two_hosts(needs: &[&str]) -> Option<TwoHosts> {
     for found in capability::probe().await {
         if !found.available && (needs.contains(&found.name.as_str()) || found.name == "network-namespace") {
-            let reason = found.reason.unwrap_or_default();
+            let reason = found.detail.unwrap_or_default();
             // Any other refusal would be our own mistake, and must not pass as something the machine lacks.
             let lacking = ["this kernel has no", "not permitted", "not tried", "cannot enter"];
             assert!(lacking.iter().any(|start| reason.starts_with(start)), "{}: {reason}", found.name);

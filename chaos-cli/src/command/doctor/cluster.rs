@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use chaos::kube::{Check, Diagnosis, diagnose};
+use chaos::kube::{Diagnosis, diagnose};
+use chaos_core::capability::Capability;
 use serde::Serialize;
 
 use super::{Finding, section};
@@ -36,7 +37,7 @@ pub(super) fn run(context: &str, args: &Doctor) -> Exit {
         }
     };
     let Diagnosis { cluster, rights, nodes } = diagnosis;
-    let works = cluster.iter().chain(&rights).chain(&nodes).all(|check| check.works);
+    let works = cluster.iter().chain(&rights).chain(&nodes).all(|check| check.available);
     let [cluster, rights, nodes] = [
         found(cluster, "no experiment"),
         found(rights, "no fault and no probe in pods"),
@@ -50,15 +51,8 @@ pub(super) fn run(context: &str, args: &Doctor) -> Exit {
     if works { Exit::Passed } else { Exit::Refused }
 }
 
-fn found(checks: Vec<Check>, costs: &str) -> Vec<Finding> {
-    let finding = |check: Check| {
-        let detail = Some(check.detail).filter(|detail| !detail.is_empty());
-        match check.works {
-            true => Finding::yes(&check.name, detail),
-            false => Finding::no(&check.name, detail, costs, check.remedy),
-        }
-    };
-    checks.into_iter().map(finding).collect()
+fn found(checks: Vec<Capability>, costs: &str) -> Vec<Finding> {
+    checks.into_iter().map(|check| Finding::of(check, costs)).collect()
 }
 
 fn text(findings: &Findings) -> String {
