@@ -20,7 +20,7 @@ use chaos_core::{
 };
 
 use crate::{
-    Claim, Link, PodTransport, claim, environment, lease,
+    Claim, Link, PodTransport, claim, environment, lease, pod,
     record::{self, NAME, State},
 };
 
@@ -132,6 +132,20 @@ impl PodInjector {
         Ok(self.hands_at(link.cluster(), &self.image))
     }
 
+    /// Says which probes of its kubelet a fault on all packets of a pod would be on.
+    async fn watched_by_its_node(&self, object: &ObjectId) -> Result<Option<String>, Trouble> {
+        let link = Arc::clone(&self.current()?.link);
+        let pod = environment::same(&link, &link.client().await?, object).await?;
+        let watched = pod.map(|pod| pod::probed(&pod)).unwrap_or_default();
+        Ok((!watched.is_empty()).then(|| {
+            format!(
+                "is on the kubelet's own probes, too ({}): a failing liveness probe restarts the container, a failing readiness probe takes \
+                 the pod out of its Services; `to` or `from` keeps the fault off them",
+                watched.join(", ")
+            )
+        }))
+    }
+
     fn claim(&self) -> Option<Arc<Claim>> {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -173,16 +187,20 @@ impl Injector for PodInjector {
             return Err(Trouble::unable(format!("{} is not a pod", ask.object)));
         }
         let image = &self.image;
+        let mut does = vec![
+            format!(
+                "adds an ephemeral container from `{image}` to the pod, which stays in its specification until the pod goes"
+            ),
+            "an agent in it chooses the mechanism that the pod allows, and holds the fault".into(),
+        ];
+        if ask.work.packets().is_some_and(|packets| packets.matches.peers.is_any()) {
+            does.extend(self.watched_by_its_node(&ask.object).await?);
+        }
         Ok(vec![Offer {
             backend: "agent in the pod".into(),
             ask: ask.clone(),
             hold: Hold::Agent,
-            does: vec![
-                format!(
-                    "adds an ephemeral container from `{image}` to the pod, which stays in its specification until the pod goes"
-                ),
-                "an agent in it chooses the mechanism that the pod allows, and holds the fault".into(),
-            ],
+            does,
             undoes: "the agent takes the fault away, at the latest 4 s after it last heard of the runner"
                 .into(),
             because: Vec::new(),

@@ -58,8 +58,45 @@ pub(crate) fn unfit(pod: &Pod) -> Option<Unfit> {
     }
 }
 
+/// Returns which probes the kubelet sends to a pod by its network, such as "liveness of `main`".
+pub(crate) fn probed(pod: &Pod) -> Vec<String> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let probes = containers.flat_map(|container| {
+        let each = [
+            ("startup", &container.startup_probe),
+            ("liveness", &container.liveness_probe),
+            ("readiness", &container.readiness_probe),
+        ];
+        each.map(|(word, probe)| {
+            let probe = probe.as_ref()?;
+            let by_network = probe.http_get.is_some() || probe.tcp_socket.is_some() || probe.grpc.is_some();
+            by_network.then(|| format!("{word} of `{}`", container.name))
+        })
+    });
+    probes.flatten().collect()
+}
+
 /// Returns the uid of the controller that owns an object.
 pub(crate) fn owner(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Option<&str> {
     let owners = meta.owner_references.iter().flatten();
     owners.filter(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str()).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_probes_of_the_kubelet_that_come_by_the_network_are_known() {
+        let pod: Pod = serde_json::from_value(json!({ "spec": { "containers": [
+            { "name": "main", "livenessProbe": { "httpGet": { "port": 80 } }, "readinessProbe": { "tcpSocket": { "port": 80 } } },
+            { "name": "side", "livenessProbe": { "exec": { "command": ["true"] } }, "startupProbe": { "grpc": { "port": 9 } } },
+            { "name": "none" },
+        ] } }))
+        .unwrap();
+        assert_eq!(probed(&pod), ["liveness of `main`", "readiness of `main`", "startup of `side`"]);
+        assert!(probed(&Pod::default()).is_empty());
+    }
 }

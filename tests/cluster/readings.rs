@@ -51,6 +51,21 @@ fn readings_follow_what_happens_to_a_deployment() {
 }
 
 #[test]
+fn a_fault_on_all_packets_of_a_pod_says_that_its_kubelet_meets_it() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let all = [
+        ("pods of deployment \"client\" pick 1", "pods of deployment \"other\" pick 1"),
+        ("delay extra on client to service \"web\"", "delay extra on client"),
+    ];
+    let file = shop.scenario("delay.chaos", &all);
+    let planned = shop.start(&["plan", &file]).end().exits(0);
+    planned.says("on the kubelet's own probes, too (readiness of `main`)");
+    let file = shop.scenario("delay.chaos", &all[..1]);
+    let planned = shop.start(&["plan", &file]).end().exits(0);
+    assert!(!planned.said("kubelet"), "the fault is on one destination: {planned}");
+}
+
+#[test]
 fn what_cannot_be_watched_is_said_by_the_plan() {
     let Some(shop) = Shop::or_skip() else { return };
     let plan = |probe: &str| {
