@@ -32,6 +32,9 @@ use crate::{
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long the end waits for what other threads are still making.
+const UNWANTED: Duration = Duration::from_secs(2);
+
 /// Why an agent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -96,8 +99,9 @@ pub fn serve_standard_streams(
         let stop = signalled()?;
         Ok(serve(standard_input(), standard_output(), furnish, stop).await)
     });
-    // A thread that reads standard input may wait for ever.
-    runtime.shutdown_background();
+    // What was being made on another thread is taken away when it is ready and nobody wants it any more: an end of the process before
+    // that would leave it. A thread that reads standard input may wait for ever.
+    runtime.shutdown_timeout(UNWANTED);
     ended
 }
 
