@@ -34,6 +34,7 @@ pub(crate) fn check(request: &Request) -> Result<(), Trouble> {
         | Request::Effect { .. }
         | Request::Evidence { .. }
         | Request::Standing { .. }
+        | Request::Capabilities { .. }
         | Request::Leftovers { .. }
         | Request::ChangedByOthers { .. }
         | Request::Taken { .. }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaos_core::{
+    capability::Capability,
     injector::{Ask, Measured, Offer, Surroundings, Undo},
     model::Probe,
     place::{ObjectId, Place, Site},
@@ -24,7 +25,7 @@ use tokio_util::codec::LengthDelimitedCodec;
 use crate::host::Settings;
 
 /// The version of this protocol; an agent of another version is not used.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The longest frame, in bytes; a longer one ends the conversation.
 pub const LARGEST_FRAME: usize = 1 << 20;
@@ -115,6 +116,11 @@ pub enum Request {
     Effect {
         /// Its record.
         undo: Undo,
+    },
+    /// Asks what an injector can do where the agent is.
+    Capabilities {
+        /// Its name.
+        injector: String,
     },
     /// Asks what stands of a fault, whoever holds it.
     Standing {
@@ -255,6 +261,8 @@ pub enum Answer {
     Reverted(Option<Measured>),
     /// What a fault did so far.
     Effect(Measured),
+    /// What an injector can do.
+    Capabilities(Vec<Capability>),
     /// What is there, a line each.
     Evidence(Vec<String>),
     /// The agent ends, nothing of it is left.
@@ -328,7 +336,7 @@ mod tests {
         frames().encode(encode(&call).unwrap(), &mut wire).unwrap();
         let frame = frames().decode(&mut wire).unwrap().unwrap();
         assert_eq!(decode::<Call>(&frame).unwrap(), call);
-        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":4,"at":"runner","silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
+        let text = r#"{"number":7,"sent":9,"request":{"hello":{"version":5,"at":"runner","silence":{"secs":2,"nanos":0},"settings":{}}}}"#;
         assert_eq!(std::str::from_utf8(&frame).unwrap(), text);
     }
 

@@ -11,16 +11,28 @@ pub struct Capability {
     pub available: bool,
     /// What was found, where that says more than the name; or why it does not work.
     pub detail: Option<String>,
+    /// What its absence costs, where it does not work and that is known.
+    pub costs: Option<String>,
     /// What would change that, where it does not work.
     pub remedy: Option<String>,
     /// Whether a right is missing, rather than an ability.
     pub permission: bool,
+    /// Whether it is only what others are made of.
+    pub part: bool,
 }
 
 impl Capability {
     /// States that something works.
     pub fn available(name: impl Into<String>) -> Self {
-        Self { name: name.into(), available: true, detail: None, remedy: None, permission: false }
+        Self {
+            name: name.into(),
+            available: true,
+            detail: None,
+            costs: None,
+            remedy: None,
+            permission: false,
+            part: false,
+        }
     }
 
     /// States that something works, and what was found.
@@ -34,9 +46,23 @@ impl Capability {
             name: name.into(),
             available: false,
             detail: Some(reason.into()),
+            costs: None,
             remedy: Some(remedy.into()),
             permission: false,
+            part: false,
         }
+    }
+
+    /// States what its absence costs; of something that works, nothing.
+    #[must_use]
+    pub fn costing(self, costs: impl Into<String>) -> Self {
+        Self { costs: (!self.available).then(|| costs.into()), ..self }
+    }
+
+    /// States that it is only what others are made of.
+    #[must_use]
+    pub fn as_part(self) -> Self {
+        Self { part: true, ..self }
     }
 
     /// States that something is not permitted, what the system said, and what would help.

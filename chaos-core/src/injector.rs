@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    capability::Capability,
     model::Action,
     place::{ObjectId, Place, Site},
     trouble::Trouble,
@@ -125,6 +126,12 @@ pub trait Injector: Send + Sync {
     /// Returns whether it does actions of this kind at all. What it does not handle is never offered to it; that is not a
     /// denial.
     fn handles(&self, action: &Action) -> bool;
+
+    /// Finds out what it could do on this machine, or in the cluster that it was given, and what not, for `doctor`; touches nothing
+    /// that lasts. Says nothing unless overridden.
+    async fn capabilities(&self) -> Result<Vec<Capability>, Trouble> {
+        Ok(Vec::new())
+    }
 
     /// Finds out, touching nothing that lasts, how an ask can be met: one offer, or several that share its specs. What can be seen
     /// of the place already and would make `prepare` or `inject` fail is refused here.

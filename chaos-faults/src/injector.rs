@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
+    capability::Capability,
     injector::{Ask, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::Action,
     place::{ObjectId, Place},
@@ -19,6 +20,7 @@ use crate::{
     backend::{Holding, ground::Ground},
     evidence,
     namespaces::{NAME, Namespaces},
+    network::cost,
     settings::Settings,
 };
 
@@ -86,6 +88,10 @@ impl Injector for NetworkInjector {
 
     fn handles(&self, action: &Action) -> bool {
         handles(action)
+    }
+
+    async fn capabilities(&self) -> Result<Vec<Capability>, Trouble> {
+        Ok(cost::capabilities(self.namespaces.abilities().await))
     }
 
     async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {

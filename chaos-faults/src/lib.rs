@@ -45,5 +45,4 @@ pub use environment::MachineEnvironment;
 pub use injector::{NetworkInjector, handles};
 pub use inventory::{MachineInventory, machine_place};
 pub use namespaces::NAME;
-pub use network::cost;
 pub use settings::Settings;

@@ -8,12 +8,11 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod choice;
-mod cost;
+pub(crate) mod cost;
 
 use chaos_core::model::{FaultSpec, packets::Refusal};
 
 pub(crate) use self::choice::{Terrain, choose};
-pub use self::cost::cost;
 use crate::backend::Mechanism::{self, Forwarder, Netem, Nft, Tbf, Tcx};
 
 /// Returns the mechanisms that can do a fault at all, best first.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chaos_core::{
+    capability::Capability,
     model::{
         Cluster, Experiment, ProbeKind, Selector, Vantage, Watched,
         cluster::{Criterion, WorkloadKind},
@@ -18,6 +19,7 @@ use chaos_core::{
     which::Which,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kube::Client;
 
 use crate::{Link, rights::Right};
 
@@ -123,6 +125,28 @@ impl Access {
             Trouble::denied(message)
                 .with_help("a role has to allow it; `chaos rbac FILE` prints the least role for a file"),
         ))
+    }
+
+    /// Asks of each of these rights whether this user has it.
+    ///
+    /// # Errors
+    /// Nobody answers, or even that may not be asked.
+    pub(crate) async fn capabilities(
+        &self,
+        link: &Link,
+        client: &Client,
+    ) -> Result<Vec<Capability>, Trouble> {
+        let mut all = Vec::new();
+        for right in self.each() {
+            let name = right.to_string();
+            all.push(match right.refused(link, client).await? {
+                None => Capability::available(name),
+                Some(why) => {
+                    Capability::forbidden(name, why, "`chaos rbac FILE` prints the least role for a file")
+                }
+            });
+        }
+        Ok(all)
     }
 
     /// Returns each right for itself.

@@ -4,7 +4,7 @@ use chaos_core::{capability::Capability, model::Cluster, trouble::Trouble};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use crate::{Access, Link, image, query, rights::Right};
+use crate::{Access, Link, image, query};
 
 /// The label by which a namespace says what its pods may be.
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
@@ -48,10 +48,7 @@ async fn of(link: &Link, client: &Client, namespace: &str, image: &str) -> Resul
     cluster.push(security(namespace, own));
     let mut needed = Access::default();
     needed.agents(namespace);
-    let mut rights = Vec::new();
-    for needed in needed.each() {
-        rights.push(right(link, client, needed).await?);
-    }
+    let rights = needed.capabilities(link, client).await?;
     Ok(Diagnosis { cluster, rights, nodes: nodes(link, client, image).await })
 }
 
@@ -91,14 +88,6 @@ fn security(namespace: &str, found: Result<Option<Namespace>, Trouble>) -> Capab
         ),
         Err(trouble) => denied(NAME, trouble),
     }
-}
-
-async fn right(link: &Link, client: &Client, right: Right) -> Result<Capability, Trouble> {
-    let name = right.to_string();
-    Ok(match right.refused(link, client).await? {
-        None => Capability::available(name),
-        Some(why) => Capability::missing(name, why, "`chaos rbac FILE` prints the least role for a file"),
-    })
 }
 
 async fn nodes(link: &Link, client: &Client, image: &str) -> Vec<Capability> {

@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use chaos_agent::{AgentInjector, AgentProbers, Agents};
 use chaos_core::{
+    capability::Capability,
     injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::{Action, Cluster},
     place::{Kind, ObjectId, Place, Site},
@@ -20,7 +21,7 @@ use chaos_core::{
 };
 
 use crate::{
-    Claim, Link, PodTransport, claim, environment, lease, pod,
+    Access, Claim, Link, PodTransport, claim, environment, lease, pod,
     record::{self, NAME, State},
 };
 
@@ -180,6 +181,19 @@ impl Injector for PodInjector {
 
     fn handles(&self, action: &Action) -> bool {
         (self.hosted.handles)(action)
+    }
+
+    async fn capabilities(&self) -> Result<Vec<Capability>, Trouble> {
+        // Of no cluster there is nothing to say.
+        let links: Vec<_> =
+            self.links.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut all = Vec::new();
+        for link in links {
+            let mut needed = Access::default();
+            needed.agents(&link.cluster().namespace);
+            all.extend(needed.capabilities(&link, &link.client().await?).await?);
+        }
+        Ok(all)
     }
 
     async fn offer(&self, ask: &Ask, _: &Surroundings) -> Result<Vec<Offer>, Trouble> {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::{
+    capability::Capability,
     injector::{Ask, Injector, Lost, Measured, Offer, Surroundings, Undo},
     model::Action,
     place::{ObjectId, Place, Site},
@@ -54,6 +55,14 @@ impl Injector for AgentInjector {
         let request = Request::Offer { injector: self.name.clone(), ask, around };
         match self.agents.call_any(&site, request).await? {
             Answer::Offers(offers) => Ok(offers),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn capabilities(&self) -> Result<Vec<Capability>, Trouble> {
+        let request = Request::Capabilities { injector: self.name.clone() };
+        match self.agents.call_any(&Site::Runner, request).await? {
+            Answer::Capabilities(all) => Ok(all),
             other => Err(unexpected(&other)),
         }
     }

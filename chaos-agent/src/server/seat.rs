@@ -47,6 +47,7 @@ impl Seat {
             Request::Hello { .. }
             | Request::Ping
             | Request::Release { .. }
+            | Request::Capabilities { .. }
             // Only the runner's own machine has objects that are found by name.
             | Request::Leftovers { .. }
             | Request::Measure { .. }

@@ -158,6 +158,9 @@ impl Work {
             }
             Request::Revert { undo } => Answer::Reverted(self.revert(&undo).await?),
             Request::Effect { undo } => Answer::Effect(self.named(&undo.injector)?.effect(&undo).await?),
+            Request::Capabilities { injector } => {
+                Answer::Capabilities(self.named(&injector)?.capabilities().await?)
+            }
             Request::Standing { undo } => {
                 Answer::Evidence(self.named(&undo.injector)?.standing(&undo).await?)
             }
@@ -341,6 +344,7 @@ fn about(request: &Request) -> Option<String> {
         | Request::Offer { .. }
         | Request::Release { .. }
         | Request::Standing { .. }
+        | Request::Capabilities { .. }
         | Request::Leftovers { .. }
         | Request::ChangedByOthers { .. }
         | Request::Evidence { .. }

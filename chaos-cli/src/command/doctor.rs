@@ -5,18 +5,15 @@ mod cluster;
 
 use std::collections::BTreeSet;
 
-use chaos_core::{capability::Capability, injector::Hold, trouble::Trouble};
-use chaos_faults::{
-    backend::{Abilities, Mechanism},
-    cost,
-};
+use chaos::Restorers;
+use chaos_core::{capability::Capability, trouble::Trouble};
 use chaos_lab::UserNamespaceError;
 use serde::Serialize;
 
 use crate::{
     args::{Doctor, Shape},
     exit_code::Exit,
-    render,
+    render, world,
 };
 
 /// The capability without which there is neither a lab nor a throw-away namespace.
@@ -24,9 +21,6 @@ const NETWORK_NAMESPACE: &str = "network-namespace";
 
 /// The section of what backends consist of: its reasons were mostly said of them.
 const PARTS: &str = "what they are made of";
-
-/// What is missing with it, apart from labs.
-const ELSEWHERE: &str = "no faults in other network namespaces; here they are tried and done in place";
 
 /// What `--format json` prints.
 #[derive(Serialize)]
@@ -48,9 +42,9 @@ struct Finding {
 }
 
 impl Finding {
-    fn of(found: Capability, costs: impl Into<String>) -> Self {
-        let Capability { name, available: works, detail, remedy, .. } = found;
-        Finding { name, works, detail, costs: (!works).then(|| costs.into()), remedy }
+    fn of(found: Capability) -> Self {
+        let Capability { name, available: works, detail, costs, remedy, .. } = found;
+        Finding { name, works, detail, costs, remedy }
     }
 }
 
@@ -67,20 +61,26 @@ pub(crate) fn run(args: &Doctor) -> Exit {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let abilities = runtime.block_on(Abilities::probe());
+    let found = match runtime.block_on(capabilities()) {
+        Ok(found) => found,
+        Err(trouble) => {
+            render::error(&trouble.message, trouble.help.as_deref());
+            return Exit::Refused;
+        }
+    };
     let user = match (root, entered.is_ok()) {
         (true, _) => "root",
         (false, true) => "an ordinary user, in a user namespace of its own",
         (false, false) => "an ordinary user, without user namespaces",
     };
+    let lab = lab(&entered, &found);
+    let (parts, backends): (Vec<Capability>, Vec<Capability>) =
+        found.into_iter().partition(|found| found.part);
     let findings = Findings {
         user: user.into(),
-        lab: lab(&entered, &abilities),
-        backends: abilities
-            .mechanisms()
-            .map(|(mechanism, found)| backend(&abilities, mechanism, found))
-            .collect(),
-        capabilities: abilities.capabilities().iter().map(capability).collect(),
+        lab,
+        backends: backends.into_iter().map(Finding::of).collect(),
+        capabilities: parts.into_iter().map(Finding::of).collect(),
     };
     match args.format {
         Shape::Json => render::json(&findings),
@@ -89,33 +89,30 @@ pub(crate) fn run(args: &Doctor) -> Exit {
     if findings.lab.works && findings.backends.iter().any(|b| b.works) { Exit::Passed } else { Exit::Refused }
 }
 
-fn lab(entered: &Result<(), UserNamespaceError>, abilities: &Abilities) -> Finding {
+/// Asks everything that can inject on this machine, as a run would have it.
+async fn capabilities() -> Result<Vec<Capability>, Trouble> {
+    let restorers = Restorers::of(&world::executable()?)?;
+    let mut all = Vec::new();
+    for injector in restorers.injectors() {
+        all.extend(injector.capabilities().await?);
+    }
+    restorers.close().await?;
+    Ok(all)
+}
+
+fn lab(entered: &Result<(), UserNamespaceError>, found: &[Capability]) -> Finding {
     const NAME: &str = "lab";
-    let costs = "no experiments with a `lab`";
+    const COSTS: &str = "no experiments with a `lab`";
     if let Err(error) = entered {
-        return Finding::of(Capability::missing(NAME, error.to_string(), error.remedy()), costs);
+        return Finding::of(Capability::missing(NAME, error.to_string(), error.remedy()).costing(COSTS));
     }
-    let found = abilities.capabilities().iter().find(|capability| capability.name == NETWORK_NAMESPACE);
+    let found = found.iter().find(|found| found.name == NETWORK_NAMESPACE);
     let found = found.cloned().unwrap_or_else(|| Capability::available(NAME));
-    Finding::of(Capability { name: NAME.to_owned(), ..found }, format!("{costs}; {ELSEWHERE}"))
-}
-
-fn backend(abilities: &Abilities, mechanism: Mechanism, found: &Result<Hold, Trouble>) -> Finding {
-    let name = mechanism.name();
-    match found {
-        Ok(hold) => Finding::of(Capability::found(name, hold.to_string()), ""),
-        Err(Trouble { message, help, .. }) => {
-            let missing = Capability::missing(name, message, help.clone().unwrap_or_default());
-            let missing = Capability { remedy: help.clone(), ..missing };
-            Finding::of(missing, cost(abilities, mechanism))
-        }
-    }
-}
-
-fn capability(found: &Capability) -> Finding {
-    let costs =
-        if found.name == NETWORK_NAMESPACE { ELSEWHERE } else { "nothing: what needs it has another way" };
-    Finding::of(found.clone(), costs)
+    let costs = match &found.costs {
+        Some(others) => format!("{COSTS}; {others}"),
+        None => COSTS.to_owned(),
+    };
+    Finding::of(Capability { name: NAME.to_owned(), ..found }.costing(costs))
 }
 
 fn text(findings: &Findings) -> String {

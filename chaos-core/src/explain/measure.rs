@@ -33,7 +33,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
                 time(Duration::from_secs_f64(2.5 / probe.rate)),
                 time(probe.timeout)
             ));
-            page.detail(&reading(&probe.kind));
+            page.detail(&probe.kind.reading_in_words());
             continue;
         }
         page.detail(&format!(
@@ -54,7 +54,7 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
         page.detail(&match (&probe.ok_when, probe.kind.usual_success()) {
             (Some(wanted), _) => format!("It succeeds when {}.", condition(wanted)),
             (None, Some(usual)) => usual.to_owned(),
-            (None, None) => reading(&probe.kind),
+            (None, None) => probe.kind.reading_in_words(),
         });
         for label in &probe.labels {
             let source = match &label.source {
@@ -71,30 +71,6 @@ fn from(probe: &Probe) -> String {
     match &probe.from {
         Vantage::Runner => "where the runner is".to_owned(),
         Vantage::Each(selector) => place::of_selector(selector),
-    }
-}
-
-/// Says what counts as a reading.
-fn reading(kind: &ProbeKind) -> String {
-    if matches!(kind, ProbeKind::Kube(_)) {
-        return "It reads one number. While the API server is out of reach, nothing is read.".to_owned();
-    }
-    let ProbeKind::Prometheus { default, scale, .. } = kind else {
-        return "While nobody can be asked, whether an alert fires is unknown.".to_owned();
-    };
-    let counts = match scale.unit {
-        Unit::Count => String::new(),
-        unit => format!(", of which one counts as {}", Quantity::new(scale.factor, unit)),
-    };
-    match default {
-        Some(value) => format!(
-            "It reads one number{counts}; an answer without a series reads {}. An error of the server reads nothing.",
-            Quantity::new(value * scale.factor, scale.unit)
-        ),
-        None => format!(
-            "It reads one number{counts}; an answer without a series, or an error of the server, reads nothing, which is \
-             unknown, not a failure."
-        ),
     }
 }
 

@@ -85,13 +85,13 @@ impl Abilities {
             .unwrap_or_else(|| Err(Trouble::unable(format!("`{mechanism}` was not tried"))))
     }
 
-    /// Returns every mechanism with what would end its faults, or why it does not work, for `doctor`.
+    /// Returns every mechanism with what would end its faults, or why it does not work.
     pub fn mechanisms(&self) -> impl Iterator<Item = (Mechanism, &Result<Hold, Trouble>)> {
         self.mechanisms.iter().map(|(mechanism, found)| (*mechanism, found))
     }
 
-    /// Returns everything that was tried, for `doctor`.
-    pub fn capabilities(&self) -> &[Capability] {
+    /// Returns everything that was tried to find out.
+    pub fn tried(&self) -> &[Capability] {
         &self.capabilities
     }
 }

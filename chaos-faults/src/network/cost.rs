@@ -2,15 +2,50 @@
 
 use std::time::Duration;
 
-use chaos_core::model::{
-    Distribution, FaultSpec,
-    packets::{Blocked, Refusal},
+use chaos_core::{
+    capability::Capability,
+    model::{
+        Distribution, FaultSpec,
+        packets::{Blocked, Refusal},
+    },
+    trouble::{Kind, Trouble},
 };
 
 use crate::backend::{Abilities, Mechanism};
 
+/// The part without which nothing can be tried or done in another network namespace.
+const NETWORK_NAMESPACE: &str = "network-namespace";
+
+/// Returns everything that was tried, with what its absence costs: the mechanisms, and what they are made of.
+pub(crate) fn capabilities(abilities: &Abilities) -> Vec<Capability> {
+    let mechanisms = abilities.mechanisms().map(|(mechanism, found)| {
+        let name = mechanism.name();
+        match found {
+            Ok(hold) => Capability::found(name, hold.to_string()),
+            Err(Trouble { message, help, kind }) => Capability {
+                available: false,
+                detail: Some(message.clone()),
+                remedy: help.clone(),
+                permission: *kind == Kind::Permission,
+                ..Capability::available(name)
+            }
+            .costing(cost(abilities, mechanism)),
+        }
+    });
+    let parts = abilities.tried().iter().map(|part| {
+        let costs = match part.name.as_str() {
+            NETWORK_NAMESPACE => {
+                "no faults in other network namespaces; here they are tried and done in place"
+            }
+            _ => "nothing: what needs it has another way",
+        };
+        part.clone().as_part().costing(costs)
+    });
+    mechanisms.chain(parts).collect()
+}
+
 /// Returns what a missing mechanism costs: the kinds of faults that another one does instead, and those that none does.
-pub fn cost(abilities: &Abilities, missing: Mechanism) -> String {
+fn cost(abilities: &Abilities, missing: Mechanism) -> String {
     let (mut instead, mut never): (Vec<(Mechanism, Vec<&str>)>, Vec<&str>) = (Vec::new(), Vec::new());
     for (kind, spec) in kinds() {
         let order = super::order(&spec);

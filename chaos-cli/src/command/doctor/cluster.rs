@@ -52,7 +52,7 @@ pub(super) fn run(context: &str, args: &Doctor) -> Exit {
 }
 
 fn found(checks: Vec<Capability>, costs: &str) -> Vec<Finding> {
-    checks.into_iter().map(|check| Finding::of(check, costs)).collect()
+    checks.into_iter().map(|check| Finding::of(check.costing(costs))).collect()
 }
 
 fn text(findings: &Findings) -> String {

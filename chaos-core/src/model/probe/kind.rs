@@ -10,7 +10,7 @@ use std::fmt;
 use super::{AlertSource, ProbeKind};
 use crate::model::{
     metric::Field,
-    quantity::{Unit, format_seconds},
+    quantity::{Quantity, Unit, format_seconds},
 };
 
 impl ProbeKind {
@@ -195,6 +195,42 @@ impl ProbeKind {
             ),
             ProbeKind::Kube(watched) => format!("watching {watched}"),
             ProbeKind::Custom { prober } => format!("the harness's prober {prober}"),
+        }
+    }
+
+    /// Says what counts as a reading; nothing of a kind that reads nothing.
+    pub fn reading_in_words(&self) -> String {
+        match self {
+            ProbeKind::Prometheus { default, scale, .. } => {
+                let one = Quantity::new(scale.factor, scale.unit);
+                let counts = match scale.unit == Unit::Count {
+                    true => String::new(),
+                    false => format!(", of which one counts as {one}"),
+                };
+                match default {
+                    Some(value) => format!(
+                        "It reads one number{counts}; an answer without a series reads {}. An error of the server reads nothing.",
+                        Quantity::new(value * scale.factor, scale.unit)
+                    ),
+                    None => format!(
+                        "It reads one number{counts}; an answer without a series, or an error of the server, reads nothing, \
+                         which is unknown, not a failure."
+                    ),
+                }
+            }
+            ProbeKind::Alerts { .. } => {
+                "While nobody can be asked, whether an alert fires is unknown.".to_owned()
+            }
+            ProbeKind::Kube(_) => {
+                "It reads one number. While the API server is out of reach, nothing is read.".to_owned()
+            }
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Custom { .. } => String::new(),
         }
     }
 
