@@ -89,14 +89,18 @@ pub(crate) fn run(args: &Doctor) -> Exit {
     if findings.lab.works && findings.backends.iter().any(|b| b.works) { Exit::Passed } else { Exit::Refused }
 }
 
-/// Asks everything that can inject on this machine, as a run would have it.
+/// Asks everything that can inject on this machine, as a run would have it. What cannot answer is a finding, too.
 async fn capabilities() -> Result<Vec<Capability>, Trouble> {
     let restorers = Restorers::of(&world::executable()?)?;
     let mut all = Vec::new();
     for injector in restorers.injectors() {
-        all.extend(injector.capabilities().await?);
+        all.extend(injector.capabilities().await.unwrap_or_else(|Trouble { message, help, .. }| {
+            let silent = Capability { remedy: help, available: false, ..Capability::found(injector.name(), message) };
+            vec![silent.costing("every fault that it injects")]
+        }));
     }
-    restorers.close().await?;
+    // It held nothing.
+    let _ = restorers.close().await;
     Ok(all)
 }
 

@@ -80,6 +80,16 @@ pub struct Reading {
 /// Values that formulas can be evaluated to: a lattice with a negation.
 ///
 /// The operators of the logic need nothing else, so truth with margin and the closest call share one evaluator.
+///
+/// # Guarantees
+/// `meet` and `join` are associative, commutative and idempotent, with `TOP` and `BOTTOM` as their neutral values; `negated` swaps the
+/// two and undoes itself.
+///
+/// # Assumptions
+/// The sides of an atom are of one unit, and segments arrive in the order of time.
+///
+/// # Errors
+/// None: what is unknown is a value, too.
 pub trait Algebra: Copy + PartialEq {
     /// The value of a conjunction of nothing.
     const TOP: Self;

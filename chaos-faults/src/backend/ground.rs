@@ -60,7 +60,7 @@ impl Standing {
         self.handle.is_own()
     }
 
-    /// Returns whether the kernel attached it by itself, so that another root may take its place and leave it again.
+    /// Returns whether the kernel attached it unasked, so that another root may take its place and leave it again.
     pub(crate) fn is_default(&self) -> bool {
         self.handle == Handle::NONE
     }

@@ -63,7 +63,7 @@ impl fmt::Display for RuleId {
     }
 }
 
-/// What a rule met so far; one packet here can stand for many on the wire where the interface segments by itself.
+/// What a rule met so far; one packet here can stand for many on the wire where the interface does the segmenting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets that matched.

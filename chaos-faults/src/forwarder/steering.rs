@@ -29,6 +29,15 @@ pub struct Entry {
 pub type SteeringError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Leads packets of an interface into a forwarder, and stops doing so.
+///
+/// # Guarantees
+/// After `disengage` has succeeded no packet is led in any more, also where `engage` failed half-way or was never called.
+///
+/// # Assumptions
+/// One caller engages and disengages it, one call at a time, while the forwarder's near end exists.
+///
+/// # Errors
+/// What the kernel refused; of `disengage`, something may still lead packets in.
 pub trait Steering: fmt::Debug + Send {
     /// Returns whether it checks the forwarder's sign of life; one that does not can leave packets to a dead forwarder.
     fn wants_heartbeat(&self) -> bool;
