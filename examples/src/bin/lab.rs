@@ -41,7 +41,7 @@ fn experiment() -> Experiment {
         .with_timeline([
             Step::Baseline(seconds(1)),
             Step::inject("late"),
-            Step::Hold(seconds(2)),
+            Step::Hold(seconds(4)),
             Step::Rollback(None),
             Step::Watch(seconds(2)),
         ])
