@@ -19,8 +19,16 @@ fn doctor_says_what_this_machine_can_do() {
         let backend =
             backends.iter().find(|b| b["name"] == name).unwrap_or_else(|| panic!("no {name}: {json}"));
         assert!(text.stdout.contains(name), "{text}");
-        // Each "no" has its reason.
-        assert!(backend["works"] == true || backend["detail"].is_string(), "{json}");
+        // Each "no" has its reason, and what it costs.
+        let explained = backend["detail"].is_string() && backend["costs"].is_string();
+        assert!(backend["works"] == true || explained, "{json}");
+    }
+    let parts = findings["capabilities"].as_array().unwrap();
+    for name in ["network-namespace", "veth", "clsact"] {
+        assert!(
+            parts.iter().any(|part| part["name"] == name),
+            "the agent does not say whether it has {name}: {json}"
+        );
     }
     let any = backends.iter().any(|b| b["works"] == true);
     assert_eq!(json.code, Some(if any && findings["lab"]["works"] == true { 0 } else { 5 }), "{json}");

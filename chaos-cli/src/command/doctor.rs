@@ -95,7 +95,8 @@ async fn capabilities() -> Result<Vec<Capability>, Trouble> {
     let mut all = Vec::new();
     for injector in restorers.injectors() {
         all.extend(injector.capabilities().await.unwrap_or_else(|Trouble { message, help, .. }| {
-            let silent = Capability { remedy: help, available: false, ..Capability::found(injector.name(), message) };
+            let silent =
+                Capability { remedy: help, available: false, ..Capability::found(injector.name(), message) };
             vec![silent.costing("every fault that it injects")]
         }));
     }
