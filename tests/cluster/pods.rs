@@ -46,7 +46,7 @@ fn a_loss_toward_a_service_costs_time() {
 #[test]
 fn little_bandwidth_toward_a_service_costs_time() {
     let Some((ended, _)) = run("bandwidth.chaos", &[]) else { return };
-    ended.exits(0).says("bandwidth 96kbit");
+    ended.exits(0).says("bandwidth 24kbit");
 }
 
 #[test]
