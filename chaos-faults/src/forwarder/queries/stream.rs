@@ -42,11 +42,17 @@ enum State {
         from: u32,
     },
     /// It was answered, and ended.
-    Answered {
-        query: u32,
-        answer: Vec<u8>,
-        end: u32,
-    },
+    Answered(Answered),
+}
+
+/// What a client was answered; each time in a frame of its own, because its way may be another by now.
+#[derive(Debug)]
+struct Answered {
+    /// The number of its query's first byte, and of the byte behind its query.
+    query: [u32; 2],
+    payload: Vec<u8>,
+    /// The number of the answer's first byte, and of what follows its end.
+    answer: [u32; 2],
 }
 
 /// Whether one number of a byte comes before another; they begin again after the last.
@@ -61,7 +67,7 @@ impl Streams {
         if tcp.flags & RST != 0 {
             return match self.known.remove(&ends) {
                 // Its server was sent one already.
-                Some(Stream { state: State::Answered { .. }, .. }) => Fate::Drop,
+                Some(Stream { state: State::Answered(_), .. }) => Fate::Drop,
                 _ => Fate::Pass,
             };
         }
@@ -112,7 +118,7 @@ impl Stream {
                 let end = start.wrapping_add(payload.len() as u32);
                 return if payload.is_empty() || !before(*from, end) { Fate::Pass } else { Fate::Drop };
             }
-            State::Answered { query, answer, end } => return after(packet, tcp, *query, answer, *end),
+            State::Answered(answered) => return answered.after(packet, tcp),
         }
         if payload.is_empty() {
             return Fate::Pass;
@@ -156,10 +162,11 @@ impl Stream {
                 self.part.clear();
                 return Fate::Drop;
             }
-            let end_of_answer = tcp.ack.wrapping_add(answers.len() as u32 + 1);
-            let answer = packet.segment_back(tcp.ack, end, PSH | FIN | ACK, &answers);
+            let behind = tcp.ack.wrapping_add(answers.len() as u32 + 1);
+            let answered = Answered { query: [start, end], payload: answers, answer: [tcp.ack, behind] };
+            let answer = answered.again(packet);
             let reset = packet.segment_on(start, tcp.ack, RST | ACK);
-            self.state = State::Answered { query: start, answer: answer.clone(), end: end_of_answer };
+            self.state = State::Answered(answered);
             return Fate::Answer(answer, Some(reset));
         }
         match due {
@@ -190,20 +197,27 @@ impl Stream {
     }
 }
 
-/// What becomes of a segment of a connection that was answered, and is known to its client alone by now.
-fn after(packet: &Packet<'_>, tcp: Segment, query: u32, answer: &[u8], end: u32) -> Fate {
-    let length = packet.payload.len() as u32;
-    if tcp.flags & FIN != 0 {
-        let behind = tcp.seq.wrapping_add(length + 1);
-        return Fate::Answer(packet.segment_back(end, behind, ACK, &[]), None);
+impl Answered {
+    /// Makes the answer for whoever sent this packet.
+    fn again(&self, packet: &Packet<'_>) -> Vec<u8> {
+        packet.segment_back(self.answer[0], self.query[1], PSH | FIN | ACK, &self.payload)
     }
-    if length == 0 {
-        return Fate::Drop;
+
+    /// What becomes of a segment of a connection that was answered, and is known to its client alone by now.
+    fn after(&self, packet: &Packet<'_>, tcp: Segment) -> Fate {
+        let length = packet.payload.len() as u32;
+        if tcp.flags & FIN != 0 {
+            let behind = tcp.seq.wrapping_add(length + 1);
+            return Fate::Answer(packet.segment_back(self.answer[1], behind, ACK, &[]), None);
+        }
+        if length == 0 {
+            return Fate::Drop;
+        }
+        if tcp.seq == self.query[0] {
+            // Its answer was lost.
+            return Fate::Answer(self.again(packet), None);
+        }
+        // There is nobody any more whom it could ask.
+        Fate::Answer(packet.segment_back(tcp.ack, tcp.seq.wrapping_add(length), RST | ACK, &[]), None)
     }
-    if tcp.seq == query {
-        // Its answer was lost.
-        return Fate::Answer(answer.to_vec(), None);
-    }
-    // There is nobody any more whom it could ask.
-    Fate::Answer(packet.segment_back(tcp.ack, tcp.seq.wrapping_add(length), RST | ACK, &[]), None)
 }

@@ -6,6 +6,7 @@ use super::{
     },
     *,
 };
+use crate::forwarder::frame::OFFLOADS;
 
 const MS: u64 = 1_000_000;
 
@@ -102,6 +103,20 @@ fn a_stream_that_was_open_before_is_answered_and_ended_on_both_sides() {
     assert_eq!((ended.seq, ended.ack, ended.flags), (behind, end + 1, ACK));
     assert_eq!(queries.decide(0, &stream(end, behind, RST, &[])), Fate::Drop);
     assert_eq!(queries.decide(0, &stream(9, 0, SYN, &[])), Fate::Pass);
+}
+
+#[test]
+fn an_answer_that_is_sent_again_goes_the_way_its_client_came_last() {
+    let (mut queries, _) = queries(fail(NameFailure::Servfail), "pay");
+    let mut asked = stream(100, 50, PSH | ACK, &framed(&query(2, "pay", 1, &[])));
+    let Fate::Answer(first, Some(_)) = queries.decide(0, &asked) else { panic!("not answered") };
+    let own = OFFLOADS + 6..OFFLOADS + 12;
+    assert_eq!(first[OFFLOADS..OFFLOADS + 6], asked[own.clone()]);
+    // The client moved behind another router, and asks again.
+    asked[own.clone()].fill(3);
+    let Fate::Answer(again, None) = queries.decide(0, &asked) else { panic!("not answered again") };
+    assert_eq!(again[OFFLOADS..OFFLOADS + 6], asked[own]);
+    assert_eq!(again[OFFLOADS + 12..], first[OFFLOADS + 12..]);
 }
 
 #[test]
