@@ -36,7 +36,7 @@ pub use outside::Outside;
 pub use packets::{Distribution, FaultSpec, Traffic};
 pub use probe::{Connections, Probe, ProbeKind, Vantage};
 pub use quantity::{Quantity, Unit};
-pub use scope::{RadiusLimit, Scope};
+pub use scope::{Allowance, RadiusLimit, Scope};
 pub use target::{Pick, Selector, Target};
 pub use timeline::{Step, Timeline};
 pub use watched::Watched;
@@ -65,6 +65,9 @@ pub struct Experiment {
     pub targets: Vec<Target>,
     /// The hard limits; more than this is refused before anything is touched.
     pub blast_radius: Vec<RadiusLimit>,
+    /// What faults and agents may be put on although it is protected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<Allowance>,
     /// What is measured, throughout the run.
     pub probes: Vec<Probe>,
     /// What must hold before anything is injected, and again after rollback.

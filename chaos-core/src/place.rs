@@ -5,6 +5,7 @@
 //! 3. [`Place`] is an object that was found, with its site and the names that hold there.
 
 mod object;
+mod protection;
 mod site;
 
 use std::{
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     object::{Kind, Object, ObjectId, UnknownKind},
+    protection::Protection,
     site::{Entry, Namespace, OutOfReach, Site},
 };
 

@@ -1,15 +1,17 @@
 //! From an experiment to what exactly will be touched, with what, and how it is undone; touches nothing itself.
 //!
 //! 1. `names` refuses what leads nowhere; [`resolve`] asks the inventory for objects and draws picks from the seed.
-//! 2. Each fault becomes one [`Ask`](crate::injector::Ask) per object; injectors answer with offers, which become the plan's parts (`planner`).
-//! 3. [`radius`] counts what is touched against the limits of the file.
-//! 4. [`soundness`] refuses claims that cannot fail or cannot be decided, and warns of what is likely to disappoint.
+//! 2. `protected` refuses what the blast radius does not allow by name.
+//! 3. Each fault becomes one [`Ask`](crate::injector::Ask) per object; injectors answer with offers, which become the plan's parts (`planner`).
+//! 4. [`radius`] counts what is touched against the limits of the file.
+//! 5. [`soundness`] refuses claims that cannot fail or cannot be decided, and warns of what is likely to disappoint.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod error;
 mod names;
 mod planner;
+mod protected;
 pub mod radius;
 pub mod resolve;
 pub mod seed;
@@ -140,6 +142,7 @@ pub async fn plan(
         return Err(unsound.into());
     }
     let objects = resolve::Resolver::new(experiment, inventory, seed).await?;
+    let unused = protected::check(experiment, &objects).await?;
     let planner = Planner { objects: &objects, inventory, injectors, seed };
     let background = planner.background(experiment).await?;
     let mut planned: Vec<PlannedFault> = Vec::new();
@@ -196,7 +199,7 @@ pub async fn plan(
     let places =
         |probe: &Probe| probes.iter().find(|p| p.probe == probe.name.value).map_or(1, |p| p.from.count());
     let warnings = soundness::warnings(experiment, &places);
-    let warnings = warnings.into_iter().map(soundness::Finding::into_remark).collect();
+    let warnings = warnings.into_iter().map(soundness::Finding::into_remark).chain(unused).collect();
     let targets = objects.into_targets();
     let mut experiment = experiment.clone();
     for expectation in &mut experiment.expectations {

@@ -67,7 +67,7 @@ pub(crate) async fn running(link: &Link, object: &ObjectId) -> Result<Pod, Troub
     match pod::unfit(&pod) {
         None => Ok(pod),
         Some(Unfit::Idle(state)) => Err(Trouble::unable(format!("{object} does not run: it is {state}"))),
-        Some(Unfit::Protected(why)) => Err(Trouble::unable(why)),
+        Some(Unfit::Unable(why)) => Err(Trouble::unable(why)),
     }
 }
 

@@ -269,7 +269,7 @@ impl Inventory for ClusterInventory {
     }
 }
 
-/// Leaves out pods that do not run; refuses what may not be touched, and where none is left.
+/// Leaves out pods that do not run; refuses those that no agent can be in, and where none is left.
 fn fit(found: Vec<Pod>, asked: &str) -> Result<NonEmpty<Object>, Trouble> {
     let mut idle: BTreeMap<String, usize> = BTreeMap::new();
     let mut fit = Vec::new();
@@ -278,8 +278,8 @@ fn fit(found: Vec<Pod>, asked: &str) -> Result<NonEmpty<Object>, Trouble> {
         match pod::unfit(pod) {
             None => fit.push(pod::object(pod)),
             Some(Unfit::Idle(why)) => *idle.entry(why).or_default() += 1,
-            Some(Unfit::Protected(why)) => {
-                return Err(Trouble::unable(format!("`{asked}` means a pod that is not touched: {why}"))
+            Some(Unfit::Unable(why)) => {
+                return Err(Trouble::unable(format!("`{asked}` means a pod that no agent can be in: {why}"))
                     .with_help("narrow the selector to pods of the application"));
             }
         }

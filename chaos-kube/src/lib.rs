@@ -28,6 +28,7 @@ mod lease;
 mod link;
 mod pod;
 mod probers;
+mod protection;
 mod query;
 mod record;
 mod rights;

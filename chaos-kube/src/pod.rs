@@ -3,13 +3,15 @@
 use chaos_core::place::{Kind, Object, ObjectId};
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::protection;
+
 /// Why a pod cannot be a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
     /// It is not running now: its phase, or that it is being deleted.
     Idle(String),
-    /// It may not be touched.
-    Protected(String),
+    /// No agent can be in it, and this is why.
+    Unable(String),
 }
 
 /// Returns the identity of a pod.
@@ -26,26 +28,19 @@ pub(crate) fn id(pod: &Pod) -> ObjectId {
 pub(crate) fn object(pod: &Pod) -> Object {
     let addresses = pod.status.iter().flat_map(|s| s.pod_ips.iter().flatten());
     let addresses: Vec<_> = addresses.filter_map(|a| a.ip.parse().ok()).collect();
-    Object { node: pod.spec.as_ref().and_then(|s| s.node_name.clone()), ..id(pod).at(addresses) }
+    Object {
+        node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
+        protected: protection::of(pod),
+        ..id(pod).at(addresses)
+    }
 }
 
 /// Returns why a pod cannot be a target, if it cannot.
 pub(crate) fn unfit(pod: &Pod) -> Option<Unfit> {
     let spec = pod.spec.as_ref();
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    if pod.metadata.namespace.as_deref() == Some("kube-system") {
-        return Some(Unfit::Protected(format!(
-            "`{name}` is of the namespace `kube-system`, which the cluster itself runs in"
-        )));
-    }
-    if spec.and_then(|s| s.host_network) == Some(true) {
-        let why = format!(
-            "`{name}` uses its node's own network (hostNetwork), so a fault would be on the whole node"
-        );
-        return Some(Unfit::Protected(why));
-    }
     if spec.and_then(|s| s.os.as_ref()).is_some_and(|os| os.name == "windows") {
-        return Some(Unfit::Protected(format!("`{name}` runs on Windows, and the agent needs Linux")));
+        return Some(Unfit::Unable(format!("`{name}` runs on Windows, and the agent needs Linux")));
     }
     if pod.metadata.deletion_timestamp.is_some() {
         return Some(Unfit::Idle("terminating".into()));

@@ -11,6 +11,7 @@ mod deaths;
 mod doctor;
 mod outages;
 mod pods;
+mod protected;
 mod readings;
 mod refused;
 mod rights;

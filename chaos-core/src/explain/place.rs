@@ -42,6 +42,9 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
         };
         page.item(&format!("Faults may touch at most {amount} {of}: a plan that touches more is refused."));
     }
+    for allowed in &experiment.allowed {
+        page.item(&format!("Protected otherwise, and allowed by name here: {}.", allowed.what.what()));
+    }
     if experiment.blast_radius.is_empty() {
         page.item("No blast radius is written down: faults may touch every host of the lab.");
     }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{cluster::Cluster, lab::Lab, target::Selector};
-use crate::span::Span;
+use crate::{place::Protection, span::Span};
 
 /// Where an experiment takes place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -75,6 +75,15 @@ pub struct RadiusLimit {
     pub at_most: Amount,
     /// Of what.
     pub of: RadiusUnit,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A line of the blast radius that allows what is protected otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Allowance {
+    /// What is allowed.
+    pub what: Protection,
     /// Where it was written.
     pub span: Span,
 }

@@ -1,8 +1,13 @@
 //! Which object: its identity, apart from what may change about it.
 
-use std::{borrow::Cow, fmt, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeSet, fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
+
+use super::Protection;
+
+/// The namespace that a cluster itself runs in.
+const SYSTEM: &str = "kube-system";
 
 /// What kind of thing an object is, as a word: `host`, `netns`, or whatever a scope yet to come is made of.
 #[derive(
@@ -23,6 +28,8 @@ impl Kind {
     pub const PROCESS: Kind = Kind(Cow::Borrowed("process"));
     /// A pod of a cluster.
     pub const POD: Kind = Kind(Cow::Borrowed("pod"));
+    /// A node of a cluster.
+    pub const NODE: Kind = Kind(Cow::Borrowed("node"));
     /// A Service of a cluster.
     pub const SERVICE: Kind = Kind(Cow::Borrowed("service"));
 
@@ -108,7 +115,7 @@ impl ObjectId {
 
     /// Adds the addresses that it has at the moment.
     pub fn at(self, addresses: impl Into<Vec<IpAddr>>) -> Object {
-        Object { id: self, addresses: addresses.into(), node: None }
+        Object { id: self, addresses: addresses.into(), node: None, protected: Vec::new() }
     }
 }
 
@@ -138,6 +145,23 @@ pub struct Object {
     /// The node that it runs on, where it is of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// What protects it, beside what its identity says: see [`Object::protections`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<Protection>,
+}
+
+impl Object {
+    /// Returns everything that protects it: what was found out about it, and what its identity says.
+    pub fn protections(&self) -> BTreeSet<Protection> {
+        let mut all: BTreeSet<Protection> = self.protected.iter().copied().collect();
+        if self.id.namespace.as_deref() == Some(SYSTEM) {
+            all.insert(Protection::KubeSystem);
+        }
+        if self.id.kind == Kind::NODE {
+            all.insert(Protection::Nodes);
+        }
+        all
+    }
 }
 
 impl fmt::Display for Object {

@@ -12,9 +12,9 @@ use super::{Part, Plan, PlanError, plan};
 use crate::{
     injector::{Injector, Peer, Work},
     inventory::Inventory,
-    model::{Action, Experiment, FaultSpec, Pick, Selector, Target, packets::Way},
+    model::{Action, Experiment, FaultSpec, Pick, Selector, Target, Vantage, packets::Way},
     non_empty::NonEmpty,
-    place::{Object, ObjectId},
+    place::{Kind, Object, ObjectId, Protection},
     testing::{self, World},
     trouble::Trouble,
     which::Which,
@@ -25,11 +25,13 @@ use crate::{
 struct Namespaces {
     of: BTreeMap<&'static str, Vec<Vec<IpAddr>>>,
     asked: Mutex<Vec<String>>,
+    /// What protects every object of a selector.
+    protected: BTreeMap<&'static str, Vec<Protection>>,
 }
 
 impl Namespaces {
     fn new(of: impl IntoIterator<Item = (&'static str, Vec<Vec<IpAddr>>)>) -> Self {
-        Namespaces { of: of.into_iter().collect(), asked: Mutex::default() }
+        Namespaces { of: of.into_iter().collect(), ..Namespaces::default() }
     }
 
     /// Returns how often each selector was asked for.
@@ -48,7 +50,11 @@ impl Inventory for Namespaces {
         self.asked.lock().unwrap().push(selector.to_string());
         let Selector::Netns(name) = selector else { panic!("only namespaces: {selector}") };
         let objects = self.of[name.value.as_str()].iter().enumerate();
-        let objects = objects.map(|(n, a)| ObjectId::netns(format!("{name}-{n}")).at(a.clone()));
+        let protected = self.protected.get(name.value.as_str()).cloned().unwrap_or_default();
+        let objects = objects.map(|(n, a)| Object {
+            protected: protected.clone(),
+            ..ObjectId::netns(format!("{name}-{n}")).at(a.clone())
+        });
         objects.collect::<Vec<_>>().try_into().map_err(|_| Trouble::absent(format!("there is no {name}")))
     }
 }
@@ -137,4 +143,56 @@ async fn the_inventory_is_asked_once_for_each_selector_however_many_objects_ther
     assert_eq!(peers(&plan.faults[1].parts[39]).len(), 80);
     let once = ["blue", "green", "red"].map(|name| (format!("netns \"{name}\""), 1));
     assert_eq!(world.asked(), BTreeMap::from(once));
+}
+
+#[tokio::test]
+async fn what_is_protected_is_touched_only_where_it_is_allowed_by_name() {
+    let mut world = Namespaces::new([
+        ("blue", vec![vec![address(1)], vec![address(2)]]),
+        ("green", vec![vec![address(3)]]),
+        ("red", vec![vec![address(4)]]),
+    ]);
+    world.protected = BTreeMap::from([
+        ("blue", vec![Protection::HostNetwork, Protection::Cni]),
+        ("red", vec![Protection::ApiServer]),
+    ]);
+    // The other end of traffic is not touched.
+    let mut experiment = with(FaultSpec::loss(0.05).to(Selector::netns("red")), Selector::netns("blue"));
+    let error = planned(&experiment, &world).await.unwrap_err().remark();
+    assert_eq!(
+        error.message,
+        "`first` would touch netns blue-0, which makes the network of all pods on its node (CNI), and netns blue-0, which uses \
+         its node's own network (hostNetwork), so a fault would be on the whole node"
+    );
+    assert_eq!(
+        error.help.as_deref(),
+        Some(
+            "narrow the target; where it is meant, write `allow cni` and `allow hostNetwork` in the blast radius"
+        )
+    );
+    experiment = experiment.allowing(Protection::HostNetwork);
+    let error = planned(&experiment, &world).await.unwrap_err().remark();
+    assert!(error.help.is_some_and(|help| help.contains("`allow cni` in") && !help.contains("hostNetwork")));
+    experiment = experiment.allowing(Protection::Cni);
+    let plan = planned(&experiment, &world).await.unwrap();
+    let of_lines = |plan: &Plan| plan.warnings.iter().filter(|w| w.message.contains("allow")).count();
+    assert_eq!(of_lines(&plan), 0, "{:?}", plan.warnings);
+    // A line that allows what is not there is a danger to no end.
+    let plan = planned(&experiment.clone().allowing(Protection::ApiServer), &world).await.unwrap();
+    assert!(plan.warnings.iter().any(|w| w.message.contains("`allow apiserver` allows nothing")));
+    // An agent would be put where a probe is sent from.
+    experiment.probes[0].from = Vantage::Each(Selector::netns("red"));
+    let error = planned(&experiment, &world).await.unwrap_err().remark();
+    assert!(error.message.starts_with("`get` would touch netns red-0, which is the API server"), "{error}");
+}
+
+#[test]
+fn its_identity_alone_protects_a_node_and_what_is_of_the_system() {
+    let of = |kind: Kind, namespace: Option<&str>| {
+        let id = ObjectId { namespace: namespace.map(Into::into), ..ObjectId::new(kind, "x") };
+        id.at([]).protections().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(of(Kind::POD, Some("shop")), []);
+    assert_eq!(of(Kind::POD, Some("kube-system")), [Protection::KubeSystem]);
+    assert_eq!(of(Kind::NODE, None), [Protection::Nodes]);
 }

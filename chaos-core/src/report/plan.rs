@@ -77,6 +77,9 @@ fn radius(plan: &Plan) -> Vec<Line> {
             _ => format!(" touched: {}", list(touched)),
         })];
     out.extend(plan.radius.lines.iter().map(|l| Line::at(2).piece(Style::Good, "✓ ").plain(l)));
+    for allowed in &plan.experiment.allowed {
+        out.push(Line::at(2).hang(4).piece(Style::Unsure, "allowed: ").plain(allowed.what.what()));
+    }
     for (name, objects) in &plan.targets {
         out.push(Line::at(2).hang(4).plain(format!("{name} is {}", list(objects))));
     }

@@ -60,6 +60,7 @@ pub fn experiment() -> Experiment {
         scope: Scope::Machine,
         targets: Vec::new(),
         blast_radius: Vec::new(),
+        allowed: Vec::new(),
         probes: vec![Probe {
             name: "get".into(),
             kind: ProbeKind::Custom { prober: "scripted".into() },

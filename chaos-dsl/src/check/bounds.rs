@@ -7,12 +7,13 @@ use chaos_core::{
         Abort, Evidence, Function, Pods, Selector,
         cluster::{Criterion, Workload, WorkloadKind},
         formula::Bound,
-        scope::{Amount, RadiusLimit, RadiusUnit},
+        scope::{Allowance, Amount, RadiusLimit, RadiusUnit},
     },
+    place::Protection,
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, experiment::Parts, predicate::Where};
+use super::{Checker, Names, experiment::Parts, join_words, predicate::Where};
 use crate::{
     codes::Code,
     diagnostic::Cause,
@@ -29,12 +30,14 @@ impl Checker {
                 .because(Cause::NoBlock);
             return;
         };
+        let mut limited = false;
         for line in &block.statements {
             let mut cursor = line.cursor();
             if let Some(allow) = cursor.take_word("allow") {
-                self.needs_cluster(allow, "`allow`");
+                self.allowance(allow, &mut cursor, parts);
                 continue;
             }
+            limited = true;
             if cursor.take_words(&["at", "most"]).is_none() {
                 self.expected(&cursor, "`at most`").help = Some("write `at most 1 host`".into());
                 continue;
@@ -84,10 +87,39 @@ impl Checker {
                 parts.blast_radius.push(RadiusLimit { at_most, of, span: line.span });
             }
         }
-        if block.statements.is_empty() {
+        if !limited {
+            let unit = if self.in_cluster { "pod" } else { "host" };
             self.error(Code::MissingLine, block.span, "the blast radius has no limit").help =
-                Some("write `at most 1 host`".into());
+                Some(format!("write `at most 1 {unit}`"));
         }
+    }
+
+    /// Reads what `allow` names.
+    fn allowance(&mut self, allow: Span, cursor: &mut Cursor<'_, '_>, parts: &mut Parts) {
+        if !self.in_cluster {
+            self.needs_cluster(allow, "`allow`");
+            return;
+        }
+        let words = Protection::ALL.map(Protection::word);
+        let Some(word) = cursor.take_any_word() else {
+            self.expected(cursor, &join_words(&words)).help = Some("write `allow hostNetwork`".into());
+            return;
+        };
+        let Some(what) = Protection::ALL.into_iter().find(|what| what.word() == word.text) else {
+            let near = suggest::did_you_mean(word.text, words);
+            let advice = near.unwrap_or_else(|| format!("there is {}", join_words(&words)).into());
+            let cause = Cause::Undeclared { name: word.text.to_owned(), misspelt: advice.misspelt };
+            let message = format!("nothing that is protected is called `{}`", word.text);
+            self.error(Code::UnknownName, word.span, message).advise(advice).because(cause);
+            return;
+        };
+        self.end(cursor, &[]);
+        if parts.allowed.iter().any(|line| line.what == what) {
+            let message = format!("`allow {what}` stands twice");
+            self.error(Code::DuplicateLine, word.span, message).help = Some("remove one of them".into());
+            return;
+        }
+        parts.allowed.push(Allowance { what, span: allow.to(word.span) });
     }
 
     pub(super) fn abort(

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chaos_core::{
-    model::{Abort, Correction, Evidence, Experiment, Scope, SteadyState, Timeline, scope::RadiusLimit},
+    model::{
+        Abort, Correction, Evidence, Experiment, Scope, SteadyState, Timeline,
+        scope::{Allowance, RadiusLimit},
+    },
     span::{Span, Spanned},
 };
 
@@ -67,6 +70,7 @@ pub(super) struct Parts {
     pub(super) tags: Vec<String>,
     pub(super) impact: Option<String>,
     pub(super) blast_radius: Vec<RadiusLimit>,
+    pub(super) allowed: Vec<Allowance>,
     pub(super) targets: Vec<chaos_core::model::Target>,
     pub(super) probes: Vec<chaos_core::model::Probe>,
     pub(super) faults: Vec<chaos_core::model::Fault>,
@@ -143,6 +147,7 @@ impl Checker {
             scope: names.scope,
             targets: parts.targets,
             blast_radius: parts.blast_radius,
+            allowed: parts.allowed,
             probes: parts.probes,
             steady_state: steady_state.unwrap_or_default(),
             faults: parts.faults,

@@ -5,6 +5,7 @@ use std::sync::{
 
 use chaos_core::{
     model::cluster::{Key, Requirement, Test},
+    place::Protection,
     span::Span,
     trouble::Kind as Stands,
 };
@@ -98,7 +99,7 @@ async fn nothing_found_says_what_there_is_instead() {
 }
 
 #[tokio::test]
-async fn pods_that_do_not_run_are_left_out_and_those_of_the_node_refused() {
+async fn pods_that_do_not_run_are_left_out_and_what_protects_the_others_is_known() {
     let state = |name: &str, phase: &str| {
         let mut pod = fake::pod(name, "o");
         pod["status"]["phase"] = json!(phase);
@@ -118,15 +119,18 @@ async fn pods_that_do_not_run_are_left_out_and_those_of_the_node_refused() {
     let objects = found(&by_label("api"), move |_, _| Some(fake::list(with_one.clone()))).await.unwrap();
     assert_eq!(names(&objects), ["a"]);
 
-    let (mut host, mut system, mut windows) = (fake::pod("h", "o"), fake::pod("s", "o"), fake::pod("w", "o"));
+    let (mut host, mut windows) = (fake::pod("h", "o"), fake::pod("w", "o"));
     host["spec"]["hostNetwork"] = json!(true);
-    system["metadata"]["namespace"] = json!("kube-system");
+    host["metadata"]["namespace"] = json!("kube-system");
     windows["spec"]["os"] = json!({ "name": "windows" });
-    for (pod, why) in [(host, "hostNetwork"), (system, "kube-system"), (windows, "Windows")] {
-        let both = vec![fake::pod("a", "o"), pod];
-        let error = found(&by_label("api"), move |_, _| Some(fake::list(both.clone()))).await.unwrap_err();
-        assert!(error.message.contains(why), "{error}");
-    }
+    let both = vec![fake::pod("a", "o"), host];
+    let objects = found(&by_label("api"), move |_, _| Some(fake::list(both.clone()))).await.unwrap();
+    let protected: Vec<Vec<Protection>> =
+        objects.iter().map(|object| object.protections().into_iter().collect()).collect();
+    assert_eq!(protected, [vec![Protection::KubeSystem, Protection::HostNetwork], vec![]], "{objects:?}");
+    let both = vec![fake::pod("a", "o"), windows];
+    let error = found(&by_label("api"), move |_, _| Some(fake::list(both.clone()))).await.unwrap_err();
+    assert!(error.message.contains("Windows"), "{error}");
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use crate::{
     model::{
         Abort, Change, Claim, Comparison, Correction, Expectation, Experiment, Fault, Lab, Predicate, Probe,
         RadiusLimit, Scope, SteadyState, Step, Timeline,
-        scope::{Amount, RadiusUnit},
+        scope::{Allowance, Amount, RadiusUnit},
     },
+    place::Protection,
     span::{Span, Spanned},
 };
 
@@ -25,6 +26,7 @@ impl Experiment {
             scope: Scope::Machine,
             targets: Vec::new(),
             blast_radius: Vec::new(),
+            allowed: Vec::new(),
             probes: Vec::new(),
             steady_state: SteadyState::default(),
             faults: Vec::new(),
@@ -58,6 +60,13 @@ impl Experiment {
     pub fn at_most_hosts(mut self, count: u32) -> Self {
         let limit = RadiusLimit { at_most: Amount::Count(count), of: RadiusUnit::Hosts, span: Span::NONE };
         self.blast_radius.push(limit);
+        self
+    }
+
+    /// Allows faults and agents on what is protected otherwise.
+    #[must_use]
+    pub fn allowing(mut self, what: Protection) -> Self {
+        self.allowed.push(Allowance { what, span: Span::NONE });
         self
     }
 

@@ -118,6 +118,7 @@ pub(crate) fn experiment() -> Experiment {
             of: RadiusUnit::Hosts,
             span: Span::NONE,
         }],
+        allowed: Vec::new(),
         probes: vec![Probe {
             name: "shop".into(),
             kind: ProbeKind::Http {

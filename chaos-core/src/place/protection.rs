@@ -1,0 +1,81 @@
+//! What is protected: a fault is on it only where the blast radius allows that by name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A reason why something is not touched unless the blast radius allows it by this name.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// It is of the namespace `kube-system`.
+    KubeSystem,
+    /// It is the API server.
+    ApiServer,
+    /// It makes the network of the pods of its node.
+    Cni,
+    /// It uses the network of its node.
+    HostNetwork,
+    /// It is a node.
+    Nodes,
+    /// The runner itself runs in it.
+    Runner,
+}
+
+impl Protection {
+    /// All of them.
+    pub const ALL: [Protection; 6] = [
+        Protection::KubeSystem,
+        Protection::ApiServer,
+        Protection::Cni,
+        Protection::HostNetwork,
+        Protection::Nodes,
+        Protection::Runner,
+    ];
+
+    /// Returns the word that allows it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Protection::KubeSystem => "kube-system",
+            Protection::ApiServer => "apiserver",
+            Protection::Cni => "cni",
+            Protection::HostNetwork => "hostNetwork",
+            Protection::Nodes => "nodes",
+            Protection::Runner => "runner",
+        }
+    }
+
+    /// Says of an object what protects it, behind its name.
+    pub fn why(self) -> &'static str {
+        match self {
+            Protection::KubeSystem => "is of the namespace `kube-system`, which the cluster itself runs in",
+            Protection::ApiServer => "is the API server, through which the run itself is steered",
+            Protection::Cni => "makes the network of all pods on its node (CNI)",
+            Protection::HostNetwork => {
+                "uses its node's own network (hostNetwork), so a fault would be on the whole node"
+            }
+            Protection::Nodes => "is a node, with all of the pods on it",
+            Protection::Runner => "is the pod that this run is steered from",
+        }
+    }
+
+    /// Says in the plural what it protects.
+    pub fn what(self) -> &'static str {
+        match self {
+            Protection::KubeSystem => "objects of the namespace `kube-system`",
+            Protection::ApiServer => "the API server",
+            Protection::Cni => "pods that make the network of their nodes (CNI)",
+            Protection::HostNetwork => "pods on their node's own network",
+            Protection::Nodes => "nodes",
+            Protection::Runner => "the pod of the runner itself",
+        }
+    }
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
