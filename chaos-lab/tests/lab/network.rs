@@ -1,9 +1,12 @@
 //! Hosts that find and reach each other.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use chaos_core::model::{Program, Ready};
+use chaos_lab::HostHandle;
 
 use crate::harness::{get, host, http, shell, six, up};
 
@@ -49,6 +52,36 @@ async fn the_network_of_a_host_is_its_own() {
     let mine = std::fs::read_to_string("/proc/net/dev").unwrap();
     assert!(!mine.contains(&first.switch_interface), "nothing of the lab shows outside: {mine}");
     lab.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_data_goes_in_packets_of_the_wire() {
+    let lab = up(vec![host("client", None, vec![]), host("api", None, vec![])]).await;
+    let [client, api] = ["client", "api"].map(|name| lab.host(name).unwrap());
+    for address in lab.resolve("api") {
+        let to = SocketAddr::from((*address, 5201));
+        let listener = api.namespace.run(move || TcpListener::bind(to)).unwrap().unwrap();
+        let mut sending = client.namespace.run(move || TcpStream::connect(to)).unwrap().unwrap();
+        let (mut arriving, _) = listener.accept().unwrap();
+        let before = sent(client);
+        let reading = std::thread::spawn(move || std::io::copy(&mut arriving, &mut std::io::sink()).unwrap());
+        let bytes: u64 = 8 << 20;
+        sending.write_all(&vec![7; bytes as usize]).unwrap();
+        drop(sending);
+        assert_eq!(reading.join().unwrap(), bytes);
+        let packets = sent(client) - before;
+        assert!(packets >= bytes / 1448, "{packets} packets for {bytes} bytes to {address}");
+    }
+    lab.down().await.unwrap();
+}
+
+/// How many packets a host has sent.
+fn sent(host: &HostHandle) -> u64 {
+    let read = || std::fs::read_to_string("/proc/thread-self/net/dev");
+    let links = host.namespace.run(read).expect("root may enter it").expect("it can be read");
+    let line = links.lines().find_map(|line| line.trim().strip_prefix(&format!("{}:", host.interface)));
+    let count = line.and_then(|line| line.split_whitespace().nth(9)?.parse().ok());
+    count.expect("the interface has a line of numbers")
 }
 
 #[tokio::test(flavor = "multi_thread")]
