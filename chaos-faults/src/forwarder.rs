@@ -5,7 +5,8 @@
 //! 3. [`steering`] leads packets of an interface into an own pair of interfaces, whose far end lies in a network namespace
 //!    that only the forwarder's thread is in.
 //! 4. A thread there reads them, holds each until it is due, and sends it on past the qdisc, with segmentation and
-//!    checksums still left to the hardware.
+//!    checksums still left to the hardware. Where single packets are picked, as for a loss or for damage, it cuts what it reads
+//!    into packets of the wire and finishes their checksums first.
 //!
 //! Steered by a BPF rule, traffic takes its ordinary way the moment the forwarder's process dies, 250 ms after it hangs,
 //! and at the rule's deadline.
@@ -15,6 +16,7 @@ mod own_pair;
 pub mod queries;
 mod queue;
 pub mod schedule;
+mod segments;
 pub mod shape;
 mod socket;
 pub mod steering;

@@ -23,9 +23,9 @@ pub(crate) fn order(spec: &FaultSpec) -> &'static [Mechanism] {
         // The token bucket knows bursts, netem sends evenly.
         FaultSpec::Bandwidth { .. } => &[Tbf, Netem, Forwarder],
         // The program on the interface counts and ends with its holder, so it comes first.
-        FaultSpec::Loss { .. } | FaultSpec::Duplicate { .. } | FaultSpec::Corrupt { .. } => {
-            &[Tcx, Netem, Forwarder]
-        }
+        FaultSpec::Loss { .. } | FaultSpec::Duplicate { .. } => &[Tcx, Netem, Forwarder],
+        // Checksums have to be finished first, or whoever finishes them signs the damage as good; no program can do that.
+        FaultSpec::Corrupt { .. } => &[Netem, Forwarder],
         // As for a loss; of the queues' blocks there is only one of all connections.
         FaultSpec::Block { answer: Refusal::Drop, .. } => &[Tcx, Netem, Forwarder],
         // Only a table answers the sender.

@@ -4,8 +4,9 @@
 
 #[path = "world/pair.rs"]
 mod pair;
+#[path = "world/transfer.rs"]
+mod transfer;
 
-use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use chaos_faults::forwarder::{Forwarder, Rate, Shape, TcxSteering};
 use chaos_faults::share::Share;
 use nix::sys::signal::Signal;
 use pair::{Holder, Pair, blast, one};
+use transfer::transfer;
 
 /// Holds datagrams only: what the kernel multicasts on its own must not spoil exact counts.
 fn start(device: Device, direction: Direction, shape: Shape) -> Forwarder {
@@ -126,17 +128,23 @@ fn loss_duplication_and_damage_happen_and_are_counted() {
     let shape =
         Shape { loss: Some(Loss::Independent(share)), duplicate: share, corrupt: share, ..Shape::default() };
     let forwarder = start(pair.va(), Direction::Egress, shape);
+    let before = refused(&pair, "Udp:");
     let (whole, damaged) = blast(&sender, &receiver, 5000);
-    let counters = forwarder.stop().unwrap();
-    println!("{} whole, {} damaged, {counters:?}", whole.len(), damaged.len());
+    let (counters, refused) = (forwarder.stop().unwrap(), refused(&pair, "Udp:") - before);
+    println!("{} whole, {refused} refused, {counters:?}", whole.len());
     assert_eq!(counters.packets, 5000);
-    assert_eq!(damaged.len() as u64, counters.corrupted);
-    assert_eq!((whole.len() + damaged.len()) as u64, 5000 - counters.lost + counters.duplicated);
+    // The receiver's kernel finds the damage by the checksum.
+    assert_eq!((damaged.len(), refused), (0, counters.corrupted));
+    assert_eq!(whole.len() as u64 + refused, 5000 - counters.lost + counters.duplicated);
     // Five standard deviations of a binomial.
     for (found, of) in [(counters.lost, 5000.0), (counters.duplicated, 4500.0), (counters.corrupted, 4500.0)]
     {
         assert!((found as f64 - of * 0.1).abs() < 5.0 * (of * 0.09_f64).sqrt(), "{found} of {of}");
     }
+}
+
+fn megabits((bytes, took): (u64, Duration)) -> f64 {
+    bytes as f64 * 8.0 / took.as_secs_f64() / 1e6
 }
 
 #[test]
@@ -147,7 +155,7 @@ fn a_rate_is_kept() {
     let any = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
     let shape = Shape { rate: Some(rate), ..Shape::default() };
     let forwarder = start_for(pair.va(), Direction::Egress, shape, any, None);
-    let megabits = transfer(&pair, Duration::from_secs(2));
+    let megabits = megabits(transfer(&pair, Duration::from_secs(2)));
     println!("{megabits:.1} Mbit/s of 20, {:?}", forwarder.counters());
     assert!((14.0..=20.5).contains(&megabits), "{megabits}");
     forwarder.stop().unwrap();
@@ -159,31 +167,52 @@ fn large_segments_pass_whole() {
     let any = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
     let shape = Shape::delayed(Duration::from_millis(1));
     let forwarder = start_for(pair.va(), Direction::Egress, shape, any, None);
-    let megabits = transfer(&pair, Duration::from_secs(1));
+    let megabits = megabits(transfer(&pair, Duration::from_secs(1)));
     let counters = forwarder.stop().unwrap();
     println!("{megabits:.0} Mbit/s, {} bytes a packet", counters.bytes / counters.packets);
-    assert!(counters.bytes / counters.packets > 5000, "{counters:?}");
+    // They are counted as what they are on the wire all the same.
+    assert!(counters.bytes / counters.packets < 1600, "{counters:?}");
     assert!(megabits > 100.0, "{megabits}");
 }
 
-/// Sends over TCP for a time and returns the Mbit/s that arrived.
-fn transfer(pair: &Pair, time: Duration) -> f64 {
-    let listener = pair::inside(&pair.b, || std::net::TcpListener::bind("10.99.0.2:7310").unwrap());
-    let mut client = pair::inside(&pair.a, || std::net::TcpStream::connect("10.99.0.2:7310").unwrap());
-    let (mut server, _) = listener.accept().unwrap();
-    let reading = std::thread::spawn(move || {
-        let (mut total, mut buffer, start) = (0_u64, vec![0; 1 << 18], Instant::now());
-        while let Ok(count @ 1..) = server.read(&mut buffer) {
-            total += count as u64;
-        }
-        total as f64 * 8.0 / start.elapsed().as_secs_f64() / 1e6
-    });
-    let (start, chunk) = (Instant::now(), vec![0; 1 << 16]);
-    while start.elapsed() < time {
-        client.write_all(&chunk).unwrap();
+#[test]
+fn damage_never_reaches_the_application() {
+    let Some(pair) = Pair::new() else { return };
+    let any = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
+    for (device, direction) in [(pair.va(), Direction::Egress), (pair.vb(), Direction::Ingress)] {
+        let shape = Shape { corrupt: Share::new(0.02).unwrap(), ..Shape::default() };
+        let before = refused(&pair, "Tcp:");
+        let forwarder = start_for(device, direction, shape, any.clone(), None);
+        let (bytes, _) = transfer(&pair, Duration::from_secs(1));
+        let (counters, refused) = (forwarder.stop().unwrap(), refused(&pair, "Tcp:") - before);
+        println!("{direction:?}: {bytes} bytes, {refused} refused, {counters:?}");
+        assert!(counters.corrupted > 10, "{counters:?}");
+        assert_eq!(refused, counters.corrupted);
+        assert!(counters.packets >= bytes / 1448, "{counters:?}");
     }
-    drop(client);
-    reading.join().unwrap()
+}
+
+/// How many packets of a protocol the kernel of the receiver has refused because of a wrong checksum.
+fn refused(pair: &Pair, protocol: &str) -> u64 {
+    let table = pair::run(&pair.b, "cat /proc/thread-self/net/snmp");
+    let mut rows = table.lines().filter_map(|line| line.strip_prefix(protocol));
+    let (names, numbers) = (rows.next().unwrap(), rows.next().unwrap());
+    let place = names.split_whitespace().position(|name| name == "InCsumErrors").unwrap();
+    numbers.split_whitespace().nth(place).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_loss_hits_packets_of_the_wire() {
+    let Some(pair) = Pair::new() else { return };
+    let any = PacketMatch { protocol: Some(Protocol::Tcp), ..PacketMatch::default() };
+    let loss = Some(Loss::Independent(Share::new(0.01).unwrap()));
+    let forwarder = start_for(pair.va(), Direction::Egress, Shape { loss, ..Shape::default() }, any, None);
+    let (bytes, _) = transfer(&pair, Duration::from_secs(1));
+    let counters = forwarder.stop().unwrap();
+    println!("{bytes} bytes, {counters:?}");
+    let expected = bytes as f64 / 1448.0 * 0.01;
+    assert!(counters.lost as f64 > expected - 5.0 * expected.sqrt(), "{counters:?}");
+    assert!(counters.bytes / counters.packets < 1600, "{counters:?}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn with_fault(fault: &str) -> String {
 fn what_changed_nothing_is_undecided() {
     for (fault, said) in [
         ("loss 0.001% on api to client", "changed none of them"),
-        ("corrupt 0.001% on api to client", "changed none of them"),
+        ("corrupt 0.001% on api to client", "changed none"),
         ("duplicate 0.001% on api to client", "changed none of them"),
         ("reorder 0.01% hold 1ms on api to client", "`f`"),
         ("bandwidth 900gbit on api to client", "changed none of them"),

@@ -1,4 +1,4 @@
-//! Loss, duplication, damage and refusal in a BPF program on the interface.
+//! Loss, duplication and refusal in a BPF program on the interface.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,9 @@ pub(crate) fn action(spec: &FaultSpec) -> Result<Action, Trouble> {
             Ok(Action::Drop(Loss::Bursts(bursts.map_err(inexpressible)?)))
         }
         FaultSpec::Duplicate { ratio } => Ok(Action::Duplicate(share(ratio)?)),
-        FaultSpec::Corrupt { ratio } => Ok(Action::Corrupt(share(ratio)?)),
+        FaultSpec::Corrupt { .. } => {
+            Err(inexpressible("a program on an interface sees packets before their checksums are finished"))
+        }
         FaultSpec::Block { answer: Refusal::Reject, .. } => {
             Err(inexpressible("a program on the interface cannot answer the sender"))
         }
@@ -208,8 +210,10 @@ fn done_by(spec: &FaultSpec) -> &'static str {
     match spec {
         FaultSpec::Loss { .. } | FaultSpec::Block { .. } | FaultSpec::Partition => "dropped",
         FaultSpec::Duplicate { .. } => "duplicated",
-        FaultSpec::Corrupt { .. } => "corrupted",
-        FaultSpec::Delay { .. } | FaultSpec::Reorder { .. } | FaultSpec::Bandwidth { .. } => "changed",
+        FaultSpec::Corrupt { .. }
+        | FaultSpec::Delay { .. }
+        | FaultSpec::Reorder { .. }
+        | FaultSpec::Bandwidth { .. } => "changed",
     }
 }
 

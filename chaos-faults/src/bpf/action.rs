@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use super::assembler::Register::{R0, R1, R2, R3, R4, R5, R6, R8, R9, R10};
+use super::assembler::Register::{R0, R1, R2, R3, R6, R8, R9, R10};
 use super::assembler::{Assembler, Condition, Helper, Label, Operation, Width};
-use super::matching::{
-    Direction, HAS_PORTS, ICMP, ICMPV6, SCRATCH, SKB_LENGTH, SKB_TC_INDEX, TCP, UDP, load_bytes,
-};
+use super::matching::{Direction, HAS_PORTS, SCRATCH, SKB_SEGMENTS, SKB_TC_INDEX, TCP, load_bytes};
 use super::program::Words;
 use super::{BpfError, Device};
 use crate::share::{Bursts, Share};
@@ -37,9 +35,6 @@ pub enum Action {
     DropEstablished,
     /// Sends a second copy right away.
     Duplicate(Share),
-    /// Flips one bit behind the transport header. Between interfaces that leave checksums to the hardware, as veth pairs
-    /// do, the damage reaches the application; elsewhere the receiver's checksum finds it.
-    Corrupt(Share),
     /// Sends packets to another interface, where a forwarder holds them.
     Redirect {
         /// The interface's number, in the namespace of the device.
@@ -109,10 +104,6 @@ pub(super) const MARK_COPY: u32 = 0x7800;
 /// How many rules a copy's mark distinguishes.
 pub(super) const MARK_COPIES: u32 = 0x400;
 
-/// More places on the stack, below those of [`super::matching`].
-const START: i16 = -60;
-const SPAN: i16 = -64;
-
 /// What an action's instructions need to know of their surroundings.
 pub(super) struct Surroundings<'a> {
     pub(super) device: &'a Device,
@@ -122,10 +113,12 @@ pub(super) struct Surroundings<'a> {
     pub(super) rule: u32,
 }
 
-/// Adds one to a word of a rule's map.
+/// Adds to a word of a rule's map how many packets this one is on the wire.
 pub(super) fn count(asm: &mut Assembler, words: &Words, word: u32) {
     use std::os::fd::AsRawFd;
-    asm.map_value(R1, words.as_raw_fd(), word).set(R2, 1).atomic_add(R1, 0, R2);
+    let segmented = asm.label();
+    asm.load(Width::Word, R2, R6, SKB_SEGMENTS).jump_if(Condition::NotEqual, R2, 0, segmented).set(R2, 1);
+    asm.place(segmented).map_value(R1, words.as_raw_fd(), word).atomic_add(R1, 0, R2);
 }
 
 /// Writes the instructions of an action; whatever does not end the program goes on at `next`.
@@ -157,10 +150,6 @@ pub(super) fn act(asm: &mut Assembler, action: &Action, around: &Surroundings<'_
         Action::Duplicate(share) => {
             happen(asm, *share, next);
             duplicate(asm, around, next);
-        }
-        Action::Corrupt(share) => {
-            happen(asm, *share, next);
-            corrupt(asm, around, next);
         }
         Action::Redirect { to, heartbeat } => {
             use std::os::fd::AsRawFd;
@@ -231,51 +220,6 @@ fn duplicate(asm: &mut Assembler, around: &Surroundings<'_>, next: Label) {
 
 pub(super) fn mark_of_copy(rule: u32) -> u32 {
     MARK_COPY + rule % MARK_COPIES
-}
-
-/// Flips one bit behind the transport header; a packet without payload stays whole.
-fn corrupt(asm: &mut Assembler, around: &Surroundings<'_>, next: Label) {
-    let (tcp, eight, placed) = (asm.label(), asm.label(), asm.label());
-    let no_transport = asm.label();
-    for icmp in [ICMP, ICMPV6] {
-        asm.jump_if(Condition::Equal, R8, icmp, eight);
-    }
-    asm.load(Width::Word, R0, R10, HAS_PORTS).jump_if(Condition::Equal, R0, 0, no_transport);
-    asm.jump_if(Condition::Equal, R8, TCP, tcp).jump_if(Condition::Equal, R8, UDP, eight);
-    asm.place(no_transport).set(R0, 0).jump(placed);
-    asm.place(tcp).copy(R2, R9).compute(Operation::Add, R2, 12);
-    load_bytes(asm, SCRATCH, 1, next);
-    asm.load(Width::Byte, R0, R10, SCRATCH).compute_u32(Operation::ShiftRight, R0, 4);
-    asm.compute_u32(Operation::ShiftLeft, R0, 2).jump(placed);
-    asm.place(eight).set(R0, 8);
-    asm.place(placed).compute_u32_with(Operation::Add, R0, R9);
-    asm.compute_u32(Operation::Add, R0, around.device.link_header()).store(Width::Word, R10, START, R0);
-
-    asm.load(Width::Word, R1, R6, SKB_LENGTH).jump_if_u64(Condition::AtLeast, R0, R1, next);
-    asm.compute_u32_with(Operation::Subtract, R1, R0).store(Width::Word, R10, SPAN, R1);
-    asm.call(Helper::GetPrandomU32).load(Width::Word, R1, R10, SPAN).compute_u32_with(
-        Operation::Modulo,
-        R0,
-        R1,
-    );
-    asm.load(Width::Word, R1, R10, START).compute_u32_with(Operation::Add, R0, R1).store(
-        Width::Word,
-        R10,
-        START,
-        R0,
-    );
-    asm.copy(R1, R6).copy(R2, R0).copy(R3, R10).compute(Operation::Add, R3, SCRATCH.into());
-    asm.set(R4, 1).call(Helper::SkbLoadBytes).jump_if(Condition::NotEqual, R0, 0, next);
-    asm.call(Helper::GetPrandomU32).compute_u32(Operation::And, R0, 7);
-    asm.set(R1, 1).compute_u32_with(Operation::ShiftLeft, R1, R0).load(Width::Byte, R0, R10, SCRATCH);
-    asm.compute_u32_with(Operation::Xor, R0, R1).store(Width::Byte, R10, SCRATCH, R0);
-    asm.copy(R1, R6).load(Width::Word, R2, R10, START).copy(R3, R10).compute(
-        Operation::Add,
-        R3,
-        SCRATCH.into(),
-    );
-    asm.set(R4, 1).set(R5, 0).call(Helper::SkbStoreBytes).jump_if(Condition::NotEqual, R0, 0, next);
-    count(asm, around.words, HIT);
 }
 
 #[cfg(test)]

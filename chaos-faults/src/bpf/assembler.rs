@@ -31,8 +31,6 @@ pub enum Helper {
     KtimeGetNs = 5,
     /// A random 32-bit number.
     GetPrandomU32 = 7,
-    /// Overwrites bytes of the packet.
-    SkbStoreBytes = 9,
     /// Sends a copy of the packet to an interface.
     CloneRedirect = 13,
     /// Makes the program's return value send the packet to an interface.
@@ -81,8 +79,6 @@ pub enum Operation {
     And = 0x50,
     ShiftLeft = 0x60,
     ShiftRight = 0x70,
-    Modulo = 0x90,
-    Xor = 0xa0,
 }
 
 /// A place in a program that jumps can name before it is reached.

@@ -55,15 +55,6 @@ impl Device {
         self.namespace.as_ref()
     }
 
-    /// Returns the bytes in front of the network header.
-    pub(crate) fn link_header(&self) -> u32 {
-        match self.hardware {
-            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => 14,
-            // Interfaces without a link layer, such as tun.
-            _ => 0,
-        }
-    }
-
     /// Returns whether frames with an Ethernet header can be sent on it to somebody else.
     pub fn is_ethernet(&self) -> bool {
         self.hardware == libc::ARPHRD_ETHER

@@ -28,16 +28,17 @@ pub(super) const HAS_PORTS: i16 = -48;
 pub(super) const SCRATCH: i16 = -56;
 
 /// Fields of `struct __sk_buff`.
-pub(super) const SKB_LENGTH: i16 = 0;
 const SKB_PROTOCOL: i16 = 16;
 const SKB_VLAN_PRESENT: i16 = 20;
 const SKB_VLAN_TCI: i16 = 24;
 pub(super) const SKB_TC_INDEX: i16 = 44;
+/// How many packets it is on the wire, or 0 if it is one.
+pub(super) const SKB_SEGMENTS: i16 = 164;
 
 pub(super) const TCP: u32 = 6;
-pub(super) const UDP: u32 = 17;
-pub(super) const ICMP: u32 = 1;
-pub(super) const ICMPV6: u32 = 58;
+const UDP: u32 = 17;
+const ICMP: u32 = 1;
+const ICMPV6: u32 = 58;
 const SCTP: u32 = 132;
 
 /// How many IPv6 extension headers are walked; a packet with more is matched as the protocol of the next one.

@@ -62,6 +62,13 @@ impl Schedule {
         Fate::Send { due, copy, damage, queued: turn > now }
     }
 
+    /// Returns whether some packets meet another fate than those beside them, so that each one of the wire has to be told
+    /// apart.
+    pub fn picks(&self) -> bool {
+        let Shape { loss, duplicate, corrupt, reorder, .. } = &self.shape;
+        loss.is_some() || [duplicate, corrupt, reorder].into_iter().any(|share| *share > Share::NONE)
+    }
+
     fn happens(&mut self, share: Share) -> bool {
         share > Share::NONE && self.random.random::<f64>() < share.fraction()
     }

@@ -14,6 +14,7 @@ use super::own_pair::OwnPair;
 use super::queries::{self, Queries, Tally};
 use super::queue::Queue;
 use super::schedule::{Fate, Schedule};
+use super::segments;
 use super::shape::Shape;
 use super::socket::PacketSocket;
 use super::{ForwarderError, Task};
@@ -30,7 +31,7 @@ const AT_ONCE: usize = 16;
 /// How long what is under way between the two ends of the pair is given to arrive.
 const STRAGGLERS: Duration = Duration::from_millis(3);
 
-/// What a forwarder did to packets; one packet here can stand for many on the wire.
+/// What a forwarder did to packets, counted as they are on the wire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets that came.
@@ -126,6 +127,8 @@ pub(super) struct Worker {
     answers: Queue,
     /// When the last of those held so far is due.
     latest_due: u64,
+    /// Room for one packet of those that a frame is on the wire.
+    packet: Vec<u8>,
     heartbeat: Option<Heartbeat>,
     next_beat: u64,
     meters: Arc<Meters>,
@@ -181,6 +184,7 @@ impl Worker {
             passing,
             answers,
             latest_due: 0,
+            packet: Vec::new(),
             heartbeat,
             next_beat: 0,
             meters,
@@ -244,15 +248,16 @@ impl Worker {
         // A query that the end of the fault lets go was not held for as long as was asked for.
         let cut_short = now == u64::MAX && matches!(self.work, Work::Queries(..));
         while let Some((arrived, frame)) = self.queue.pop_due(now) {
+            let (packets, _) = segments::on_the_wire(&frame);
             if out.send(&frame).is_err() {
-                add(&self.meters.unsent, 1);
+                add(&self.meters.unsent, packets);
                 continue;
             }
             if cut_short {
                 continue;
             }
-            add(&self.meters.delayed, 1);
-            add(&self.meters.added_ns, monotonic_ns().saturating_sub(arrived));
+            add(&self.meters.delayed, packets);
+            add(&self.meters.added_ns, packets * monotonic_ns().saturating_sub(arrived));
         }
         for (queue, way) in [(&mut self.passing, out), (&mut self.answers, &self.arriving)] {
             while let Some((_, frame)) = queue.pop_due(now) {
@@ -289,12 +294,22 @@ impl Worker {
         most
     }
 
-    fn take(&mut self, frame: &mut [u8]) {
+    fn take(&mut self, frame: &mut Vec<u8>) {
         if frame::is_from(frame, self.pair.near_address) {
             return;
         }
-        let (now, bytes) = (monotonic_ns(), frame::wire_bytes(frame));
-        add(&self.meters.packets, 1);
+        let now = monotonic_ns();
+        if !matches!(&self.work, Work::Packets(schedule) if schedule.picks()) {
+            return self.decide(now, frame);
+        }
+        let mut packet = std::mem::take(&mut self.packet);
+        segments::each(frame, &mut packet, |packet| self.decide(now, packet));
+        self.packet = packet;
+    }
+
+    fn decide(&mut self, now: u64, frame: &mut [u8]) {
+        let (packets, bytes) = segments::on_the_wire(frame);
+        add(&self.meters.packets, packets);
         add(&self.meters.bytes, bytes);
         let schedule = match &mut self.work {
             Work::Packets(schedule) => schedule,
@@ -304,21 +319,22 @@ impl Worker {
             }
         };
         match schedule.decide(now, bytes) {
-            Fate::Lost => add(&self.meters.lost, 1),
-            Fate::Overflow => add(&self.meters.overflow, 1),
+            Fate::Lost => add(&self.meters.lost, packets),
+            Fate::Overflow => add(&self.meters.overflow, packets),
             Fate::Send { due, copy, damage, queued } => {
-                add(&self.meters.queued, queued.into());
-                add(&self.meters.overtaking, (due < self.latest_due).into());
+                add(&self.meters.queued, packets * u64::from(queued));
+                add(&self.meters.overtaking, packets * u64::from(due < self.latest_due));
                 self.latest_due = self.latest_due.max(due);
                 if let Some(copy) = copy {
                     let room = self.queue.push(now, copy, frame);
-                    add(if room { &self.meters.duplicated } else { &self.meters.overflow }, 1);
+                    add(if room { &self.meters.duplicated } else { &self.meters.overflow }, packets);
                 }
-                if damage.is_some_and(|choice| frame::damage(frame, choice)) {
-                    add(&self.meters.corrupted, 1);
+                // Only then does the receiver find the damage, as it would that of a wire.
+                if damage.is_some_and(|choice| segments::seal(frame) && frame::damage(frame, choice)) {
+                    add(&self.meters.corrupted, packets);
                 }
                 if !self.queue.push(now, due, frame) {
-                    add(&self.meters.overflow, 1);
+                    add(&self.meters.overflow, packets);
                 }
             }
         }

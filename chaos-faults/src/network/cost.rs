@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn a_missing_mechanism_costs_what_others_do_worse_or_not_at_all() {
         let cost = |missing: &[&str], mechanism| cost(&abilities(missing), mechanism);
-        assert_eq!(cost(&["netem"], Mechanism::Netem), "delay, reorder by `forwarder` instead");
+        assert_eq!(cost(&["netem"], Mechanism::Netem), "delay, corrupt, reorder by `forwarder` instead");
         assert_eq!(cost(&["nft"], Mechanism::Nft), "no block … reject");
         let alone = cost(&["netem", "packet-socket"], Mechanism::Forwarder);
-        assert_eq!(alone, "no delay, no reorder");
+        assert_eq!(alone, "no delay, no corrupt, no reorder");
         let preferred = cost(&["packet-socket"], Mechanism::Forwarder);
         assert_eq!(preferred, "nothing: other backends are preferred for its faults");
     }
