@@ -118,6 +118,7 @@ pub(crate) fn ask(spec: FaultSpec) -> Ask {
             specs: vec![spec],
             directions: vec![Direction::Egress],
             matches: PacketMatch::default(),
+            named: None,
         }),
         seed: 7,
     }

@@ -6,18 +6,18 @@
 //! Its exit code is 0 when everything that it put in place is gone, 7 when something is left, which is then on standard
 //! error, and 5 when it could not start: the codes of `chaos`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use chaos_agent::Host;
 use chaos_faults::{NetworkInjector, backend::Holding};
-use chaos_probes::StandardProbers;
+use chaos_probes::{PlaceNames, StandardProbers};
 
 const REFUSED: u8 = 5;
 const NOT_RESTORED: u8 = 7;
 
 fn main() -> ExitCode {
     let ended = chaos_agent::serve_standard_streams(|settings| {
-        let network = NetworkInjector::of(settings, Holding::Agent)?;
+        let network = NetworkInjector::of(settings, Holding::Agent)?.looking_up(Arc::new(PlaceNames::new()));
         Ok(Host::new().injector(network).probers(StandardProbers::new()))
     });
     match ended {

@@ -1,6 +1,7 @@
 //! Changing the world and putting it back.
 
 mod ask;
+mod lookup;
 mod measured;
 
 use std::{fmt, time::Duration};
@@ -16,7 +17,8 @@ use crate::{
 };
 
 pub use crate::model::packets::{Ports, Protocol};
-pub use ask::{Ask, Direction, Names, PacketMatch, Packets, Peer, Work};
+pub use ask::{Ask, Direction, Named, NamedPeer, Names, PacketMatch, Packets, Peer, Work};
+pub use lookup::{LookUp, LookedUp};
 pub use measured::{Done, Measured, Unit};
 
 /// What is known, when planning, of where something is to be done.

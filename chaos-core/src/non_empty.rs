@@ -1,6 +1,6 @@
 //! A list of one thing at least: where nothing is left of it there is no list, rather than one that could mean everything.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,12 @@ impl<T> Deref for NonEmpty<T> {
 
     fn deref(&self) -> &[T] {
         &self.0
+    }
+}
+
+impl<T> DerefMut for NonEmpty<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use chaos_core::{
     capability::Capability,
-    injector::{Ask, Injector, Lost, Measured, Offer, Surroundings, Undo},
+    injector::{Ask, Injector, LookUp, Lost, Measured, Offer, Surroundings, Undo},
     model::Action,
     place::{ObjectId, Place},
     trouble::Trouble,
@@ -75,6 +75,13 @@ impl NetworkInjector {
         NetworkInjector { settings, namespaces: Arc::new(Namespaces::new(holding)), done: Mutex::default() }
     }
 
+    /// Has it find the addresses of names by these; without, a fault on a name is refused.
+    #[must_use]
+    pub fn looking_up(self, names: Arc<dyn LookUp>) -> Self {
+        self.namespaces.look_up(names);
+        self
+    }
+
     fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +112,7 @@ impl Injector for NetworkInjector {
         place: &Place,
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
-        self.namespaces.prepare(id, offer, place, deadline).await
+        self.namespaces.prepare(id, offer, place, deadline, &self.settings).await
     }
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {

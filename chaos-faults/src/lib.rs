@@ -31,6 +31,7 @@ pub mod forwarder;
 mod holder;
 mod injector;
 pub mod inventory;
+mod named;
 mod namespaces;
 pub mod netlink;
 mod network;

@@ -8,12 +8,12 @@ mod faults;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use chaos_core::{
-    injector::{Ask, Lost, Measured, Offer, Surroundings, Undo},
+    injector::{Ask, LookUp, Lost, Measured, Offer, Surroundings, Undo, Work},
     place::{Kind, ObjectId, Place, Site},
     trouble::{self, Trouble},
 };
@@ -29,6 +29,7 @@ use crate::{
     },
     holder::Holder,
     inventory::machine_place,
+    named,
     network::{self, Terrain},
     resolvers::{self, Resolvers},
     sessions,
@@ -39,9 +40,10 @@ use crate::{
 pub const NAME: &str = "network";
 
 /// All namespaces in which this process has faults, and what it can do.
-#[derive(Debug)]
 pub(crate) struct Namespaces {
     holding: Holding,
+    /// Who finds the addresses of names, where anybody does.
+    names: OnceLock<Arc<dyn LookUp>>,
     abilities: OnceCell<Abilities>,
     registry: Mutex<Registry>,
 }
@@ -115,7 +117,35 @@ fn mechanism_of(offer: &Offer) -> Result<Mechanism, Trouble> {
 
 impl Namespaces {
     pub(crate) fn new(holding: Holding) -> Self {
-        Namespaces { holding, abilities: OnceCell::new(), registry: Mutex::default() }
+        Namespaces { holding, names: OnceLock::new(), abilities: OnceCell::new(), registry: Mutex::default() }
+    }
+
+    /// Sets who finds the addresses of names; the first one stays.
+    pub(crate) fn look_up(&self, names: Arc<dyn LookUp>) {
+        let _ = self.names.set(names);
+    }
+
+    /// Returns what an ask is on by the addresses that its names have at a place now.
+    async fn resolved(&self, ask: &Ask, place: &Place) -> Result<Ask, Trouble> {
+        match ask.work.packets() {
+            Some(packets) if packets.named.is_some() => {
+                let names = self.names.get().map(|names| &**names);
+                Ok(named::with_packets(ask, named::resolved(packets, place, names).await?))
+            }
+            _ => Ok(ask.clone()),
+        }
+    }
+
+    /// Refuses a fault that would be on the ssh sessions of this machine, unless that is allowed.
+    fn spare(&self, ask: &Ask, ground: &Ground, settings: &Settings) -> Result<(), Trouble> {
+        let Some(packets) = ask.work.packets() else { return Ok(()) };
+        if settings.ssh || !Namespace::current().is_ok_and(|own| own.inode() == ground.inode()) {
+            return Ok(());
+        }
+        let unread =
+            |error| Trouble::unable(format!("the ssh sessions of this machine cannot be read: {error}"));
+        let what = format!("`{}` on {}", ask.work, ask.object);
+        sessions::spare(packets, &what, &sessions::sessions().map_err(unread)?)
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -134,17 +164,15 @@ impl Namespaces {
         settings: &Settings,
     ) -> Result<Vec<Offer>, Trouble> {
         let mut encrypted = 0;
-        let terrain = match (&around.place, ask.work.packets()) {
+        let resolved = match &around.place {
+            Some(place) => self.resolved(ask, place).await?,
+            None => ask.clone(),
+        };
+        let terrain = match (&around.place, resolved.work.packets()) {
             (Some(place), Some(packets)) => {
                 let known = |inode| self.registry().find(inode).and_then(|found| found.ground.clone());
                 let ground = Ground::open(&place.site, known).await?;
-                if !settings.ssh && Namespace::current().is_ok_and(|own| own.inode() == ground.inode()) {
-                    let unread = |error| {
-                        Trouble::unable(format!("the ssh sessions of this machine cannot be read: {error}"))
-                    };
-                    let what = format!("`{}` on {}", ask.work, ask.object);
-                    sessions::spare(packets, &what, &sessions::sessions().map_err(unread)?)?;
-                }
+                self.spare(&resolved, &ground, settings)?;
                 if ask.work.names().is_some() {
                     let layout = ground.layout().await?;
                     queries::check(&ask.object, &Resolvers::of(&place.names)?.servers, &layout)?;
@@ -155,7 +183,16 @@ impl Namespaces {
             _ => None,
         };
         let terrain = Terrain { interfaces: terrain, layers: layers::planned(&around.below), encrypted };
-        network::choose(ask, self.abilities().await, self.holding, &settings.only, &terrain)
+        let mut offers =
+            network::choose(&resolved, self.abilities().await, self.holding, &settings.only, &terrain)?;
+        // Names are looked up again right before the fault is injected.
+        for offer in &mut offers {
+            if let (Work::Packets(offered), Some(asked)) = (&mut offer.ask.work, ask.work.packets()) {
+                offered.matches.clone_from(&asked.matches);
+                offered.named.clone_from(&asked.named);
+            }
+        }
+        Ok(offers)
     }
 
     /// Opens the namespace of a site for a fault, by the connection that is there already where one is.
@@ -183,9 +220,20 @@ impl Namespaces {
         offer: &Offer,
         place: &Place,
         deadline: Duration,
+        settings: &Settings,
     ) -> Result<Undo, Trouble> {
+        let ask = self.resolved(&offer.ask, place).await?;
+        let mut resolved = Offer { ask, ..offer.clone() };
         let ground = self.enter(&place.site, id).await?;
-        let prepared = self.undo(id, offer, place, deadline, &ground).await;
+        if let Some(packets) = resolved.ask.work.packets().filter(|packets| packets.named.is_some()) {
+            resolved.does.extend(named::told(packets));
+            // These may be others than those that were planned with.
+            if let Err(refused) = self.spare(&resolved.ask, &ground, settings) {
+                self.registry().leave(id);
+                return Err(refused);
+            }
+        }
+        let prepared = self.undo(id, &resolved, place, deadline, &ground).await;
         if prepared.is_err() {
             self.registry().leave(id);
         }

@@ -148,7 +148,8 @@ mod tests {
     }
 
     fn refuses(specs: FaultSpec, matches: PacketMatch) -> Option<String> {
-        let packets = Packets { specs: vec![specs], matches, directions: vec![Direction::Egress] };
+        let packets =
+            Packets { specs: vec![specs], matches, directions: vec![Direction::Egress], named: None };
         spare(&packets, "`loss 5%`", &all()).err().map(|error| error.message)
     }
 

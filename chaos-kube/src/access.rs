@@ -55,7 +55,7 @@ impl Access {
         });
         let peers = peers.flat_map(|peers| peers.iter()).filter_map(|peer| match &peer.who {
             Who::Objects(selector) => Some(selector),
-            Who::Network { .. } => None,
+            Who::Network { .. } | Who::Name(_) => None,
         });
         let limits = experiment.blast_radius.iter().filter_map(|limit| match &limit.of {
             RadiusUnit::Of(selector) => Some(selector),

@@ -4,6 +4,7 @@
 //! 2. `socket` makes sockets inside the place's network namespace; they are driven on the caller's own runtime.
 //! 3. `names` reads what a place's files say of names; `resolve` finds addresses as they have them, asking DNS servers with
 //!    `query`; `rank` sorts them, and `reach` connects to the first that answers.
+//!    [`PlaceNames`] is the same for faults.
 //! 4. `http`, `tcp`, `tls`, `dns`, `grpc` and `exec` each take one measurement per call, over connections that `dial` opens and
 //!    `secure` encrypts; `prometheus` reads one number and `alerts` what fires, through `api`. When to start the next one, how many at once and
 //!    how long to wait is the load engine's business: dropping a measurement ends it and closes its connection.
@@ -48,6 +49,7 @@ mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod label;
+mod look_up;
 mod names;
 #[cfg(feature = "http")]
 mod prometheus;
@@ -64,4 +66,5 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use look_up::PlaceNames;
 pub use standard::StandardProbers;

@@ -31,6 +31,9 @@ use crate::{
 /// How long an order of addresses counts: routes and own addresses may change.
 const ORDERED: Duration = Duration::from_secs(1);
 
+/// How long addresses are good for that stand in a file: it may change, too.
+const FIXED: Duration = Duration::from_secs(5);
+
 /// Why a server gave no answer that counts.
 enum Miss {
     /// It said nothing, in the time that it had.
@@ -208,6 +211,24 @@ impl Resolver {
         *lock(&self.ordered) =
             Some(Ordered { addresses, ranked: ranked.clone(), until: Instant::now() + ORDERED });
         Ok(Found { ranked, took })
+    }
+}
+
+/// Returns all addresses of a name at a place, in no order, and how long they are good for.
+pub(crate) async fn all(
+    host: &Host,
+    place: &Place,
+    sockets: &Sockets,
+) -> Result<(Arc<[IpAddr]>, Duration), Failure> {
+    let opened = Resolver::open(host, place, sockets).map_err(|trouble| Failure::failed(trouble.message))?;
+    match &opened.source {
+        Source::Fixed { addresses, .. } => Ok((addresses.clone(), FIXED)),
+        Source::Servers(servers) => {
+            let (addresses, _) = servers.addresses().await?;
+            let until = lock(&servers.known).as_ref().map(|known| known.until);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            Ok((addresses, left.unwrap_or_default()))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
 use chaos_core::{injector::Injector, non_empty::NonEmpty, trouble::Trouble};
 use chaos_faults::{NetworkInjector, Settings, backend::Holding};
 
-use crate::roles::AGENT;
+use crate::roles::{AGENT, with_names};
 
 /// Makes what injects network faults: an agent of `executable`, or, without one, a thread of this process, which offers only
 /// faults that the kernel ends with the process.
@@ -20,7 +20,7 @@ pub(crate) fn network(
     let agents = match executable {
         Some(executable) => Agents::new(ChildProcess::new(executable, [AGENT])),
         None => Agents::new(OwnThread::new(|settings| {
-            Ok(Host::new().injector(NetworkInjector::of(settings, Holding::KernelOnly)?))
+            Ok(Host::new().injector(with_names(NetworkInjector::of(settings, Holding::KernelOnly)?)))
         })),
     };
     // None named at all leaves the choice to the injector.

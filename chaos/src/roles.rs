@@ -35,6 +35,13 @@ pub fn play() -> Option<ExitCode> {
     }
 }
 
+/// Has an injector look names up as probes do, where this build has probes.
+pub(crate) fn with_names(network: NetworkInjector) -> NetworkInjector {
+    #[cfg(feature = "probes")]
+    let network = network.looking_up(std::sync::Arc::new(chaos_probes::PlaceNames::new()));
+    network
+}
+
 /// Is an agent: holds faults on behalf of a runner at the other end of the standard streams, and reverts them when the runner
 /// is gone. For a `main` that reads its arguments itself; the process should end afterwards.
 ///
@@ -42,7 +49,7 @@ pub fn play() -> Option<ExitCode> {
 /// The process has no memory or descriptors for a runtime.
 pub fn serve_agent() -> std::io::Result<Stop> {
     chaos_agent::serve_standard_streams(|settings| {
-        let host = Host::new().injector(NetworkInjector::of(settings, Holding::Agent)?);
+        let host = Host::new().injector(with_names(NetworkInjector::of(settings, Holding::Agent)?));
         #[cfg(feature = "probes")]
         let host = host.probers(chaos_probes::StandardProbers::new());
         Ok(host)

@@ -1,6 +1,7 @@
 //! Faults of DNS: what clients see of them, what they leave alone, and what is left when somebody dies.
 
 mod message;
+mod named;
 
 use std::{
     io::{Read as _, Write as _},
@@ -40,7 +41,7 @@ impl Servers {
         network.in_box("ip address add fd88::1/64 dev eth0 nodad");
         network.in_peer("ip address add fd88::2/64 dev eth0 nodad");
         let line = "dnsmasq -k -C /dev/null -R -h --local-ttl=1 --user=root --pid-file= \
-                    --host-record=pay.example,10.1.1.1,fd71::1 --host-record=pay.corp.example,10.1.1.3 \
+                    --host-record=pay.example,10.1.1.1,fd71::1 --host-record=pay.corp.example,10.1.1.3 --host-record=store.corp.example,10.88.0.2,fd88::2 \
                     --host-record=other.example,10.1.1.2 --txt-record=pay.example,hello --local=/example/";
         let dnsmasq = network.start_in_peer(line);
         let servers = Servers { network, dnsmasq };

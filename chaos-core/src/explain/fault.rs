@@ -186,6 +186,7 @@ fn who(peer: &Destination) -> String {
             let whole = if address.is_ipv4() { 32 } else { 128 };
             if *prefix == whole { address.to_string() } else { format!("{address}/{prefix}") }
         }
+        Who::Name(name) => format!("`{name}`"),
     }
 }
 
@@ -201,7 +202,7 @@ fn destination(peer: &Destination) -> String {
             Some((address, prefix)) => format!("[{address}]/{prefix}:{port}"),
             None => format!("[{address}]:{port}"),
         },
-        Who::Objects(_) | Who::Network { .. } => format!("{}:{port}", who(peer)),
+        Who::Objects(_) | Who::Network { .. } | Who::Name(_) => format!("{}:{port}", who(peer)),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         Custom, FaultSpec, NameEffect, NameFault, Program,
         packets::{Ports, Protocol},
     },
+    non_empty::{Empty, NonEmpty},
     place::ObjectId,
     which::Which,
 };
@@ -47,6 +48,63 @@ pub struct Peer {
     pub prefix: u8,
     /// Their port, or ports.
     pub port: Option<Ports>,
+}
+
+impl Peer {
+    /// Returns one address, on any port.
+    pub fn address(address: IpAddr) -> Self {
+        Peer { network: address, prefix: if address.is_ipv4() { 32 } else { 128 }, port: None }
+    }
+
+    /// Returns everybody, of both families.
+    pub fn anybody(port: Option<Ports>) -> NonEmpty<Self> {
+        let all = |network: IpAddr| Peer { network, prefix: 0, port };
+        let mut anybody = NonEmpty::one(all(Ipv4Addr::UNSPECIFIED.into()));
+        anybody.push(all(Ipv6Addr::UNSPECIFIED.into()));
+        anybody
+    }
+}
+
+/// Remote ends of which some are names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Named {
+    /// The names.
+    pub names: NonEmpty<NamedPeer>,
+    /// Those that are none.
+    pub others: Vec<Peer>,
+}
+
+impl Named {
+    /// Returns all remote ends by the addresses that are known; everybody for a name of which none is.
+    pub fn peers(&self) -> NonEmpty<Peer> {
+        let mut peers = self.names.first().peers();
+        let more = self.names.iter().skip(1).flat_map(NamedPeer::peers).chain(self.others.iter().copied());
+        for peer in more {
+            if !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        peers
+    }
+}
+
+/// Remote ends by a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NamedPeer {
+    /// The name, as it is written.
+    pub name: String,
+    /// Their port, or ports.
+    pub port: Option<Ports>,
+    /// The addresses that the place of the object has for it; none before they are looked up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+}
+
+impl NamedPeer {
+    fn peers(&self) -> NonEmpty<Peer> {
+        let known = self.addresses.iter().map(|address| Peer { port: self.port, ..Peer::address(*address) });
+        NonEmpty::try_from(Vec::from_iter(known)).unwrap_or_else(|Empty| Peer::anybody(self.port))
+    }
 }
 
 /// Which way packets go, as seen from the object.
@@ -97,6 +155,17 @@ pub struct Packets {
     pub directions: Vec<Direction>,
     /// Which packets.
     pub matches: PacketMatch,
+    /// The remote ends where some of them are names. Until their addresses are known, `matches` has everybody in their place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Named>,
+}
+
+impl Packets {
+    /// Returns the name of a remote end whose addresses are not known yet.
+    pub fn unresolved(&self) -> Option<&str> {
+        let names = &self.named.as_ref()?.names;
+        names.iter().find(|named| named.addresses.is_empty()).map(|named| named.name.as_str())
+    }
 }
 
 /// What happens to an object's queries for names.
@@ -114,12 +183,10 @@ impl Names {
 
     /// Takes all queries over UDP and TCP to the port of DNS, of whichever server.
     pub fn new(fault: NameFault) -> Self {
-        let anyone = |network: IpAddr| Peer { network, prefix: 0, port: Some(Self::PORT.into()) };
-        let v4 = anyone(Ipv4Addr::UNSPECIFIED.into());
-        let mut peers = Which::one(v4);
-        peers.add(anyone(Ipv6Addr::UNSPECIFIED.into()));
+        let peers = Which::These(Peer::anybody(Some(Self::PORT.into())));
         let matches = PacketMatch { peers, ..PacketMatch::default() };
-        Names { fault, packets: Packets { specs: Vec::new(), directions: vec![Direction::Egress], matches } }
+        let directions = vec![Direction::Egress];
+        Names { fault, packets: Packets { specs: Vec::new(), directions, matches, named: None } }
     }
 }
 

@@ -355,6 +355,8 @@ pub enum Who {
         /// How many leading bits count.
         prefix: u8,
     },
+    /// All addresses of a name, as the place of the object knows it, from when the fault is injected.
+    Name(String),
 }
 
 /// A transport protocol.

@@ -6,10 +6,15 @@ use std::sync::Arc;
 
 use super::{Part, PlanError, resolve, seed};
 use crate::{
-    injector::{Ask, Direction, Injector, Names, Offer, PacketMatch, Packets, Surroundings, Work},
+    injector::{
+        Ask, Direction, Injector, Named, NamedPeer, Names, Offer, PacketMatch, Packets, Surroundings, Work,
+    },
     inventory::Inventory,
-    model::{Action, Experiment, FaultSpec, PacketFault, Scope, Selector, packets::Way},
-    non_empty::Empty,
+    model::{
+        Action, Experiment, FaultSpec, PacketFault, Scope, Selector,
+        packets::{Destination, Way, Who},
+    },
+    non_empty::{Empty, NonEmpty},
     place::{Object, ObjectId},
     remark::Remark,
     span::Span,
@@ -70,7 +75,27 @@ impl Planner<'_> {
         };
         let matches =
             PacketMatch { peers, ports: fault.traffic.ports.clone(), protocol: fault.traffic.protocol };
-        Ok(Packets { specs, directions, matches })
+        let named = match &fault.traffic.peers {
+            Which::Any => None,
+            Which::These(destinations) => self.named(destinations, object).await?,
+        };
+        Ok(Packets { specs, directions, matches, named })
+    }
+
+    /// Returns the remote ends where some of them are names; whoever injects the fault finds out their addresses.
+    async fn named(
+        &self,
+        destinations: &NonEmpty<Destination>,
+        object: &ObjectId,
+    ) -> Result<Option<Named>, PlanError> {
+        let names: Vec<NamedPeer> = destinations.iter().filter_map(name_of).collect();
+        let Ok(names) = NonEmpty::try_from(names) else { return Ok(None) };
+        let others = destinations.iter().filter(|destination| name_of(destination).is_none());
+        let others = match NonEmpty::try_from(Vec::from_iter(others.cloned())) {
+            Ok(others) => self.objects.peers(&others, object).await?.into_vec(),
+            Err(Empty) => Vec::new(),
+        };
+        Ok(Some(Named { names, others }))
     }
 
     /// Adds what injectors offer for an ask.
@@ -166,6 +191,7 @@ impl Planner<'_> {
                         specs: vec![FaultSpec::delay(link.delay)],
                         directions: vec![Direction::Egress],
                         matches: PacketMatch { peers: peers.clone(), ..PacketMatch::default() },
+                        named: None,
                     });
                     let seed = seed::derive(self.seed, &format!("{name} on {}", object.name));
                     let ask = Ask { fault: name.clone(), object, work, seed };
@@ -174,6 +200,16 @@ impl Planner<'_> {
             }
         }
         Ok(parts)
+    }
+}
+
+/// Returns a destination that is a name.
+fn name_of(destination: &Destination) -> Option<NamedPeer> {
+    match &destination.who {
+        Who::Name(name) => {
+            Some(NamedPeer { name: name.clone(), port: destination.port, addresses: Vec::new() })
+        }
+        Who::Objects(_) | Who::Network { .. } => None,
     }
 }
 

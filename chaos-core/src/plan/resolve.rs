@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -106,6 +105,8 @@ impl<'a> Resolver<'a> {
             Who::Network { address, prefix } => {
                 Ok(NonEmpty::one(Peer { network: *address, prefix: *prefix, port }))
             }
+            // Whoever injects the fault finds out, and puts them here.
+            Who::Name(_) => Ok(Peer::anybody(port)),
             Who::Objects(selector) => {
                 let objects = self.find(selector).await?;
                 let peers = addresses(objects.iter().filter(|object| object.id != *from));
@@ -123,15 +124,14 @@ impl<'a> Resolver<'a> {
 
 /// Returns each address of some objects as a peer on any port.
 pub fn addresses<'a>(objects: impl Iterator<Item = &'a Object>) -> Vec<Peer> {
-    let whole = |a: &IpAddr| if a.is_ipv4() { 32 } else { 128 };
-    let peer = |a: &IpAddr| Peer { network: *a, prefix: whole(a), port: None };
-    objects.flat_map(|object| object.addresses.iter().map(peer)).collect()
+    objects.flat_map(|object| object.addresses.iter().map(|address| Peer::address(*address))).collect()
 }
 
 fn unreachable(destination: &Destination, from: &ObjectId) -> PlanError {
     let who = match &destination.who {
         Who::Objects(selector) => selector.to_string(),
         Who::Network { address, prefix } => format!("{address}/{prefix}"),
+        Who::Name(name) => name.clone(),
     };
     let why = format!("`{who}` has no address that {from} could talk to");
     PlanError::unsound(Remark::error(destination.span, why).with_help("name another host as the destination"))

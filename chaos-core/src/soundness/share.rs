@@ -167,7 +167,7 @@ pub(super) fn met(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Opti
     };
     let hosts = |peer: &Destination| match &peer.who {
         Who::Objects(selector) => Some((Hosts::of(experiment, lab, selector)?, peer.port)),
-        Who::Network { .. } => None,
+        Who::Network { .. } | Who::Name(_) => None,
     };
     let peers: Which<(Hosts, Option<Ports>)> = match &packets.traffic.peers {
         Which::Any => Which::Any,
@@ -230,7 +230,7 @@ pub(crate) fn reaches(experiment: &Experiment, probe: &Probe, fault: &Fault) -> 
     }
     let Which::These(peers) = &traffic.peers else { return None };
     let may_match = |peer: &Destination| match &peer.who {
-        Who::Objects(_) => None,
+        Who::Objects(_) | Who::Name(_) => None,
         Who::Network { address: network, prefix } => {
             let of_port = peer.port.is_none_or(|asked| may_be(port, asked));
             Some(within(address, *network, *prefix) && of_port)

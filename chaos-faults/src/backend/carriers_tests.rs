@@ -64,6 +64,7 @@ fn packets(peers: &[&str], directions: &[Direction]) -> Packets {
         specs: vec![FaultSpec::loss(1.0)],
         directions: directions.to_vec(),
         matches: PacketMatch { peers, ..PacketMatch::default() },
+        named: None,
     }
 }
 

@@ -94,11 +94,13 @@ impl State {
 
 /// Returns what a fault does to packets.
 pub(crate) fn packets(undo: &Undo) -> Result<&Packets, Trouble> {
-    undo.offer
-        .ask
-        .work
-        .packets()
-        .ok_or_else(|| Trouble::unable(format!("`{}` is not about packets", undo.id)))
+    let packets = undo.offer.ask.work.packets();
+    let packets = packets.ok_or_else(|| Trouble::unable(format!("`{}` is not about packets", undo.id)))?;
+    match packets.unresolved() {
+        None => Ok(packets),
+        // It would be on everybody instead.
+        Some(name) => Err(Trouble::internal(format!("`{}` is on `{name}`, which nobody looked up", undo.id))),
+    }
 }
 
 /// Turns an error of netlink into one for people.

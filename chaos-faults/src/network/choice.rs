@@ -323,7 +323,21 @@ fn described(packets: &Packets) -> String {
         let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
         text += &format!(" on port {}", ports.join(", "));
     }
-    if let Which::These(all) = &packets.matches.peers {
+    if let Some(named) = &packets.named {
+        let names = named.names.iter().map(|named| {
+            let port = named.port.map_or(String::new(), |port| format!(" port {port}"));
+            let now = match &named.addresses[..] {
+                [] => String::new(),
+                known => {
+                    format!(" (now {})", known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+                }
+            };
+            format!("`{}`{port}{now}", named.name)
+        });
+        let ends: Vec<_> = names.chain(named.others.iter().map(peer)).collect();
+        text +=
+            &format!(", other end {}, by the addresses that it has when this is injected", ends.join(" or "));
+    } else if let Which::These(all) = &packets.matches.peers {
         let peers: Vec<_> = all.iter().take(4).map(peer).collect();
         let more = all.len().saturating_sub(peers.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -47,6 +47,7 @@ fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
             specs: specs.to_vec(),
             directions: directions.to_vec(),
             matches: PacketMatch::default(),
+            named: None,
         }),
         seed: 1,
     }

@@ -200,7 +200,7 @@ pub(crate) fn ask(specs: &[FaultSpec], directions: &[Direction]) -> Ask {
 /// Asks for a fault on some packets.
 pub(crate) fn ask_of(matches: PacketMatch, specs: &[FaultSpec], directions: &[Direction]) -> Ask {
     let (specs, directions) = (specs.to_vec(), directions.to_vec());
-    let work = Work::Packets(Packets { specs, directions, matches });
+    let work = Work::Packets(Packets { specs, directions, matches, named: None });
     Ask { fault: "fault".into(), object: object(), work, seed: 7 }
 }
 

@@ -86,6 +86,13 @@ impl PacketFault {
         self
     }
 
+    /// Limits it to packets to and from all addresses that this name has at the target; called again, to those as well.
+    #[must_use]
+    pub fn to_name(mut self, name: impl Into<String>, port: Option<Ports>) -> Self {
+        self.traffic.peers.add(Destination { who: Who::Name(name.into()), port, span: Span::NONE });
+        self
+    }
+
     /// Limits it to packets with this port at either end; called again, to that one as well.
     #[must_use]
     pub fn on_port(self, port: u16) -> Self {

@@ -2,9 +2,14 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use chaos_core::model::{
-    Selector,
-    packets::{Destination, Who},
+use std::net::IpAddr;
+
+use chaos_core::{
+    model::{
+        Selector,
+        packets::{Destination, Who},
+    },
+    span::Spanned,
 };
 
 use crate::{
@@ -59,6 +64,10 @@ impl Checker {
                 cursor.take();
                 Who::Network { address, prefix }
             }
+            Some(ItemKind::Text(_)) => {
+                let text = self.take_string(cursor, "a name in quotes")?;
+                return self.named(&text, names);
+            }
             Some(ItemKind::Word(word))
                 if CLUSTER_SELECTORS.contains(word)
                     && !self.in_cluster
@@ -80,4 +89,40 @@ impl Checker {
             },
         })
     }
+
+    /// Reads the other end in quotes: an address, a host of the lab, or else a name that the target's place resolves.
+    fn named(&mut self, text: &Spanned<String>, names: &Names) -> Option<Who> {
+        if let Ok(address) = text.value.parse::<IpAddr>() {
+            return Some(Who::Network { address, prefix: if address.is_ipv4() { 32 } else { 128 } });
+        }
+        if names.hosts().contains(&text.value) {
+            return Some(Who::Objects(Selector::Hosts(text.clone())));
+        }
+        if is_host_name(&text.value) {
+            return Some(Who::Name(text.value.clone()));
+        }
+        let help = match text.value.rsplit_once(':') {
+            Some((name, port)) if is_host_name(name) && port.parse::<u16>().is_ok() => {
+                format!("write the port behind the quotes: `\"{name}\":{port}`")
+            }
+            _ => "write an address, or a name such as `\"db.example.com\"`; hosts and targets of the file go without quotes".into(),
+        };
+        self.error(Code::BadAddress, text.span, format!("`{text}` is neither an address nor a host name"))
+            .help = Some(help);
+        None
+    }
+}
+
+/// Returns whether this can be the name of a host; a dot at its end makes it a name in full.
+fn is_host_name(text: &str) -> bool {
+    const LONGEST: usize = 253;
+    const LONGEST_LABEL: usize = 63;
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let fits = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    // What is all numbers looks like an address, and would be taken for one elsewhere.
+    let numeric = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    name.len() <= LONGEST && name.split('.').all(fits) && !numeric
 }

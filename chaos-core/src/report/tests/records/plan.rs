@@ -39,6 +39,7 @@ fn part(fault: &str, object: &str, number: usize, backend: &str, hold: Hold, spe
                     specs,
                     directions: vec![Direction::Egress],
                     matches: PacketMatch { peers: Which::one(peer), ..PacketMatch::default() },
+                    named: None,
                 }),
                 seed: 3,
             },
