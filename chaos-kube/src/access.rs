@@ -34,6 +34,8 @@ type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
 pub struct Access {
     /// By namespace.
     namespaces: BTreeMap<String, Rules>,
+    /// By namespace, what a plan only says more with.
+    remarks: BTreeMap<String, Rules>,
 }
 
 impl Access {
@@ -73,11 +75,16 @@ impl Access {
             Vantage::Each(selector) => Some(selector),
             Vantage::Runner => None,
         });
-        for selector in experiment.faults.iter().map(|fault| &fault.on).chain(probed) {
+        let faulted = experiment.faults.iter().map(|fault| (&fault.on, true));
+        for (selector, faulted) in faulted.chain(probed.map(|from| (from, false))) {
             let Selector::Named(name) = selector else { continue };
             let target = experiment.targets.iter().find(|target| target.name == *name);
             if let Some(Selector::Pods(pods)) = target.map(|target| &target.selector) {
-                self.agents(pods.namespace.as_ref().unwrap_or(&cluster.namespace));
+                let namespace = pods.namespace.as_ref().unwrap_or(&cluster.namespace);
+                self.agents(namespace);
+                if faulted {
+                    self.opposition(namespace);
+                }
             }
         }
     }
@@ -96,6 +103,20 @@ impl Access {
         self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
         // The handshake of a WebSocket is a get, and what it opens is created.
         self.allow(namespace, "", "pods/attach", &["create", "get"]);
+    }
+
+    /// Adds what it takes to see who is against faults on the pods of a namespace.
+    fn opposition(&mut self, namespace: &str) {
+        self.allow(namespace, "policy", "poddisruptionbudgets", &["list"]);
+        let rules = self.remarks.entry(namespace.to_owned()).or_default();
+        let mut add = |group: &str, resource: &str, verb| {
+            rules.entry((group.to_owned(), resource.to_owned())).or_default().insert(verb);
+        };
+        add("autoscaling", "horizontalpodautoscalers", "list");
+        for owner in ["daemonsets", "deployments", "replicasets", "statefulsets"] {
+            add("apps", owner, "get");
+        }
+        add("batch", "jobs", "get");
     }
 
     /// Finds out which of these rights this user does not have: a refusal, or none. Nothing is known where that may not be asked.
@@ -231,6 +252,22 @@ impl Access {
         binding(&mut out, "ClusterRole", None, account, namespace);
         for (within, rules) in &self.namespaces {
             role(&mut out, "Role", Some(within), account, rules, None);
+            let remarks = self.remarks.get(within).into_iter().flatten();
+            for ((group, resource), verbs) in remarks {
+                let needed = rules.get(&(group.clone(), resource.clone()));
+                let more: BTreeSet<_> = verbs
+                    .iter()
+                    .copied()
+                    .filter(|verb| needed.is_none_or(|has| !has.contains(verb)))
+                    .collect();
+                if !more.is_empty() {
+                    let _ = writeln!(
+                        out,
+                        "{} # only for remarks of the plan",
+                        rule(group, resource, &more, None)
+                    );
+                }
+            }
             binding(&mut out, "Role", Some(within), account, namespace);
         }
         out
@@ -241,11 +278,14 @@ fn role(out: &mut String, kind: &str, within: Option<&str>, name: &str, rules: &
     head(out, kind, within, name);
     out.push_str("rules:\n");
     for ((group, resource), verbs) in rules {
-        let verbs = verbs.iter().copied().collect::<Vec<_>>().join(", ");
-        let only = only.map(|only| format!(", resourceNames: [{only}]")).unwrap_or_default();
-        let _ =
-            writeln!(out, "- {{apiGroups: [\"{group}\"], resources: [{resource}]{only}, verbs: [{verbs}]}}");
+        let _ = writeln!(out, "{}", rule(group, resource, verbs, only));
     }
+}
+
+fn rule(group: &str, resource: &str, verbs: &BTreeSet<&str>, only: Option<&str>) -> String {
+    let verbs = verbs.iter().copied().collect::<Vec<_>>().join(", ");
+    let only = only.map(|only| format!(", resourceNames: [{only}]")).unwrap_or_default();
+    format!("- {{apiGroups: [\"{group}\"], resources: [{resource}]{only}, verbs: [{verbs}]}}")
 }
 
 fn binding(out: &mut String, of: &str, within: Option<&str>, name: &str, namespace: &str) {
@@ -305,7 +345,14 @@ mod tests {
         access.add(&experiment);
         let run = ["get,list,patch,watch pods", "create,get pods/attach", "patch pods/ephemeralcontainers"];
         let claim = "create,delete,get,list,patch,watch leases";
-        assert_eq!(rules(&access, "shop"), [&run[..], &["get jobs", claim]].concat());
+        let budgets = "list poddisruptionbudgets";
+        assert_eq!(rules(&access, "shop"), [&run[..], &["get jobs", claim, budgets]].concat());
+        // What is needed anyway is not there a second time, only for remarks.
+        let printed = access.manifests("chaos", "shop");
+        let remarks: Vec<&str> =
+            printed.lines().filter(|line| line.ends_with("# only for remarks of the plan")).collect();
+        assert_eq!(remarks.len(), 5, "{printed}");
+        assert!(!remarks.iter().any(|line| line.contains("jobs")), "{printed}");
         // Only looked at: nothing is put into its pods.
         let looked = ["list pods", "get services", "get statefulsets", "list endpointslices"];
         assert_eq!(rules(&access, "data"), looked);

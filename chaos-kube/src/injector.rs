@@ -77,6 +77,11 @@ impl PodInjector {
         PodInjector { settings: Some(settings), ..self }
     }
 
+    /// Returns the image of its agents.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
     /// Takes the way to a cluster, for all records of it; those of other clusters open their own.
     pub fn reach(&self, link: &Arc<Link>) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,6 +15,7 @@
 //! What faults are, this crate does not know; nothing of it is part of the agent.
 
 mod access;
+mod against;
 mod claim;
 mod container;
 mod diagnosis;
@@ -38,6 +39,7 @@ mod watched;
 
 pub use self::{
     access::Access,
+    against::opposition,
     claim::Claim,
     diagnosis::{Diagnosis, diagnose},
     environment::ClusterEnvironment,

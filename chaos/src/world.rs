@@ -78,7 +78,9 @@ impl World {
         let warnings = self.strangers(&plan).await?;
         plan.warnings.extend(warnings);
         #[cfg(feature = "kube")]
-        if let (Some((link, _)), Scope::Cluster(cluster)) = (&self.cluster, &experiment.scope) {
+        if let (Some((link, pods)), Scope::Cluster(cluster)) = (&self.cluster, &experiment.scope) {
+            let against = chaos_kube::opposition(link, pods.image(), &plan).await?;
+            plan.warnings.extend(against);
             // Whoever may only read sees the plan all the same.
             let lacking = chaos_kube::Access::of(experiment).lacking(link).await.ok().flatten();
             plan.warnings.extend(lacking.map(|Trouble { message, help, .. }| {

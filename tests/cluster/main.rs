@@ -6,6 +6,7 @@
 //! `chaos image` writes) and one with a shell, `httpd`, `socat`, `ip`, `tc` and `curl` (`CHAOS_TEST_IMAGE`, else `localhost/tools:1`). Every test works in a namespace of its
 //! own and deletes it.
 
+mod against;
 mod anywhere;
 mod deaths;
 mod doctor;

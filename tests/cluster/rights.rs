@@ -55,7 +55,14 @@ fn the_printed_role_is_enough_and_none_of_it_is_too_much() {
     assert!(whole.record()["parts"][0]["state"] == "reverted", "nothing was injected: {whole}");
 
     let mut left_out = 0;
-    for rule in printed.stdout.lines().filter(|line| line.starts_with("- {")) {
+    let remarks = |line: &&str| line.ends_with("# only for remarks of the plan");
+    let without: String =
+        printed.stdout.lines().filter(|line| !remarks(line)).flat_map(|line| [line, "\n"]).collect();
+    assert_ne!(without, printed.stdout, "nothing is only for remarks: {printed}");
+    let less = run_as(&shop, &name, &without, &file);
+    assert_eq!(less.record()["restoration"]["state"], "restored", "{less}");
+    let needed = printed.stdout.lines().filter(|line| !remarks(line));
+    for rule in needed.filter(|line| line.starts_with("- {")) {
         let (head, verbs) = rule.split_once("verbs: [").expect("a rule has verbs");
         let verbs: Vec<&str> = verbs.trim_end_matches("]}").split(", ").collect();
         let resource =

@@ -22,20 +22,23 @@ pub enum Protection {
     Nodes,
     /// The runner itself runs in it.
     Runner,
+    /// Its owner lets others disturb fewer pods at once than faults would be on.
+    DisruptionBudget,
 }
 
 impl Protection {
     /// All of them.
-    pub const ALL: [Protection; 6] = [
+    pub const ALL: [Protection; 7] = [
         Protection::KubeSystem,
         Protection::ApiServer,
         Protection::Cni,
         Protection::HostNetwork,
         Protection::Nodes,
         Protection::Runner,
+        Protection::DisruptionBudget,
     ];
 
-    /// Returns the word that allows it.
+    /// Returns the words that allow it.
     pub fn word(self) -> &'static str {
         match self {
             Protection::KubeSystem => "kube-system",
@@ -44,6 +47,7 @@ impl Protection {
             Protection::HostNetwork => "hostNetwork",
             Protection::Nodes => "nodes",
             Protection::Runner => "runner",
+            Protection::DisruptionBudget => "disruption budget",
         }
     }
 
@@ -58,6 +62,7 @@ impl Protection {
             }
             Protection::Nodes => "is a node, with all of the pods on it",
             Protection::Runner => "is the pod that this run is steered from",
+            Protection::DisruptionBudget => "is of a disruption budget that is used up",
         }
     }
 
@@ -70,6 +75,7 @@ impl Protection {
             Protection::HostNetwork => "pods on their node's own network",
             Protection::Nodes => "nodes",
             Protection::Runner => "the pod of the runner itself",
+            Protection::DisruptionBudget => "more pods of an application than its disruption budget allows",
         }
     }
 }

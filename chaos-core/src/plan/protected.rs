@@ -30,6 +30,8 @@ pub(super) async fn check(experiment: &Experiment, objects: &Resolver<'_>) -> Re
             return Err(refusal(name, on, &forbidden));
         }
     }
+    // How much of a budget is left only the cluster knows.
+    met.insert(Protection::DisruptionBudget);
     let unused = experiment.allowed.iter().filter(|line| !met.contains(&line.what));
     Ok(unused
         .map(|line| {

@@ -105,7 +105,12 @@ impl Checker {
             self.expected(cursor, &join_words(&words)).help = Some("write `allow hostNetwork`".into());
             return;
         };
-        let Some(what) = Protection::ALL.into_iter().find(|what| what.word() == word.text) else {
+        // The name may be of several words.
+        let named = |what: &Protection| {
+            let mut words = what.word().split(' ');
+            words.next() == Some(word.text) && words.all(|more| cursor.take_word(more).is_some())
+        };
+        let Some(what) = Protection::ALL.into_iter().find(named) else {
             let near = suggest::did_you_mean(word.text, words);
             let advice = near.unwrap_or_else(|| format!("there is {}", join_words(&words)).into());
             let cause = Cause::Undeclared { name: word.text.to_owned(), misspelt: advice.misspelt };
@@ -119,7 +124,7 @@ impl Checker {
             self.error(Code::DuplicateLine, word.span, message).help = Some("remove one of them".into());
             return;
         }
-        parts.allowed.push(Allowance { what, span: allow.to(word.span) });
+        parts.allowed.push(Allowance { what, span: allow.to(cursor.previous()) });
     }
 
     pub(super) fn abort(
