@@ -1,5 +1,7 @@
 //! Finding objects: what a selector means in the world at hand.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 
 use crate::{
@@ -27,6 +29,11 @@ use crate::{
 pub trait Inventory: Send + Sync {
     /// Returns the objects in a fixed order; a selector that finds nothing is an error.
     async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble>;
+
+    /// Returns the zone of each of these nodes that is in one; asked only where a target is picked per zone.
+    async fn zones(&self, _nodes: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Trouble> {
+        Err(Trouble::unable("no zones are known here"))
+    }
 
     /// Returns where an object is, for injectors to look at when planning; none where it is only made for the run.
     async fn place(&self, _object: &ObjectId) -> Result<Option<Place>, Trouble> {

@@ -10,7 +10,7 @@ use std::{
 use chaos_core::{
     capability::Capability,
     model::{
-        Cluster, Experiment, ProbeKind, Selector, Vantage, Watched,
+        Cluster, Experiment, Pick, ProbeKind, Selector, Vantage, Watched,
         cluster::{Criterion, WorkloadKind},
         packets::Who,
         scope::RadiusUnit,
@@ -34,6 +34,8 @@ type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
 pub struct Access {
     /// By namespace.
     namespaces: BTreeMap<String, Rules>,
+    /// Of the cluster as a whole.
+    whole: Rules,
     /// By namespace, what a plan only says more with.
     remarks: BTreeMap<String, Rules>,
 }
@@ -65,6 +67,10 @@ impl Access {
         });
         for selector in targets.chain(peers).chain(limits) {
             self.find(selector, cluster);
+        }
+        if experiment.targets.iter().any(|target| matches!(target.pick, Pick::PerZone(_))) {
+            // Where its nodes are.
+            self.whole.entry((String::new(), "nodes".to_owned())).or_default().insert("list");
         }
         for probe in &experiment.probes {
             if let ProbeKind::Kube(watched) = &probe.kind {
@@ -129,7 +135,7 @@ impl Access {
         let all: Vec<Right> = self.each().collect();
         let asked = stream::iter(all).map(|right| async move {
             let refused = right.refused(link, by).await?;
-            Ok::<_, Trouble>(refused.map(|_| format!("`{right}` in `{}`", right.namespace)))
+            Ok::<_, Trouble>(refused.map(|_| format!("`{right}` in {}", right.place())))
         });
         let missing: Vec<Option<String>> = match asked.buffered(AT_ONCE).try_collect().await {
             Ok(missing) => missing,
@@ -172,10 +178,12 @@ impl Access {
 
     /// Returns each right for itself.
     pub(crate) fn each(&self) -> impl Iterator<Item = Right> {
-        self.namespaces.iter().flat_map(|(namespace, rules)| {
+        let whole = (None, &self.whole);
+        let namespaces = self.namespaces.iter().map(|(namespace, rules)| (Some(namespace), rules));
+        std::iter::once(whole).chain(namespaces).flat_map(|(namespace, rules)| {
             rules.iter().flat_map(move |((group, resource), verbs)| {
                 verbs.iter().map(move |verb| Right {
-                    namespace: namespace.clone(),
+                    namespace: namespace.cloned(),
                     group: group.clone(),
                     resource: resource.clone(),
                     verb,
@@ -249,6 +257,9 @@ impl Access {
         let _ = writeln!(out, "# Reads the uid of the cluster.");
         let system = Rules::from([((String::new(), "namespaces".to_owned()), BTreeSet::from(["get"]))]);
         role(&mut out, "ClusterRole", None, account, &system, Some("kube-system"));
+        for ((group, resource), verbs) in &self.whole {
+            let _ = writeln!(out, "{}", rule(group, resource, verbs, None));
+        }
         binding(&mut out, "ClusterRole", None, account, namespace);
         for (within, rules) in &self.namespaces {
             role(&mut out, "Role", Some(within), account, rules, None);

@@ -24,7 +24,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
         batch::v1::Job,
-        core::v1::{Namespace, Pod, Service},
+        core::v1::{Namespace, Node, Pod, Service},
         discovery::v1::{Endpoint, EndpointSlice},
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
@@ -40,6 +40,9 @@ use crate::{
 
 /// How many names are listed of what there is instead.
 const SHOWN: usize = 8;
+
+/// The label by which a node says in which zone it is.
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// Finds the pods and Services of one cluster.
 pub struct ClusterInventory {
@@ -265,6 +268,25 @@ impl Inventory for ClusterInventory {
                 self.link.cluster().context
             ))
             .with_help("name pods: `pods where app = \"api\"`")),
+        }
+    }
+
+    async fn zones(&self, nodes: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Trouble> {
+        let client = self.link.client().await?;
+        let all: Api<Node> = Api::all(client);
+        let mut params = ListParams::default().labels(ZONE).limit(query::PAGE);
+        let mut zones = BTreeMap::new();
+        loop {
+            let page = self.link.ask("list the nodes for their zones", all.list_metadata(&params)).await?;
+            for node in page.items {
+                let zone = node.labels().get(ZONE).cloned();
+                let name = node.name_any();
+                zones.extend(zone.filter(|_| nodes.contains(&name)).map(|zone| (name, zone)));
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(zones),
+            }
         }
     }
 }

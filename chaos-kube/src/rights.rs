@@ -13,7 +13,8 @@ use crate::Link;
 /// One thing that somebody may be allowed to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Right {
-    pub(crate) namespace: String,
+    /// Where; none where it is of the cluster as a whole.
+    pub(crate) namespace: Option<String>,
     pub(crate) group: String,
     /// The resource, and the subresource behind a `/`.
     pub(crate) resource: String,
@@ -21,6 +22,14 @@ pub(crate) struct Right {
 }
 
 impl Right {
+    /// Says where it is.
+    pub(crate) fn place(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("`{namespace}`"),
+            None => "the whole cluster".to_owned(),
+        }
+    }
+
     /// Asks whether this user has it; returns why not, where not.
     ///
     /// # Errors
@@ -31,7 +40,7 @@ impl Right {
             None => (&*self.resource, None),
         };
         let attributes = ResourceAttributes {
-            namespace: Some(self.namespace.clone()),
+            namespace: self.namespace.clone(),
             group: Some(self.group.clone()),
             resource: Some(resource.to_owned()),
             subresource: sub,
@@ -52,7 +61,7 @@ impl Right {
             return Ok(None);
         }
         let why = status.reason.filter(|why| !why.is_empty());
-        Ok(Some(why.unwrap_or_else(|| format!("no role of this user allows it in `{}`", self.namespace))))
+        Ok(Some(why.unwrap_or_else(|| format!("no role of this user allows it in {}", self.place()))))
     }
 }
 

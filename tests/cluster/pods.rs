@@ -99,3 +99,19 @@ fn what_is_asked_from_here_is_measured_here() {
         "nothing listens at that port here: {ended}"
     );
 }
+
+#[test]
+fn each_zone_of_the_nodes_gives_its_share() {
+    // The nodes are labelled, which is for nobody's cluster but the tests' own.
+    let Some(shop) = Shop::alone_or_skip() else { return };
+    let web = ("pods of deployment \"client\" pick 1", "pods of deployment \"web\" pick 1 per zone");
+    let file = shop.scenario("delay.chaos", &[web]);
+    let refused = shop.start(&["plan", &file]).end();
+    assert!(refused.code.is_some_and(|code| code != 0) && refused.said("no zone is known of"), "{refused}");
+    let label = |label: &str| shop.kubectl(&["label", "nodes", "--all", "--overwrite", label]);
+    label("topology.kubernetes.io/zone=north");
+    let planned = shop.start(&["plan", &file]).end();
+    label("topology.kubernetes.io/zone-");
+    // Both of its pods are in the one zone that there is.
+    planned.exits(0).says("1 touched, at most 1 pods allowed");
+}

@@ -141,6 +141,9 @@ fn picked(target: &Target) -> String {
         Pick::PerNode(n) => {
             format!("{n} of {of} on each node, drawn once for the run from its recorded seed")
         }
+        Pick::PerZone(n) => {
+            format!("{n} of {of} in each zone, drawn once for the run from its recorded seed")
+        }
         Pick::Share { fraction, up_to } => format!(
             "{} of {of}, rounded down, at least one{}, drawn once for the run from its recorded seed",
             Quantity::ratio(fraction),

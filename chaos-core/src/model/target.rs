@@ -92,6 +92,8 @@ pub enum Pick {
     Count(u32),
     /// So many of each node, drawn at random from the run's seed; all of a node that has fewer.
     PerNode(u32),
+    /// So many of each zone, drawn at random from the run's seed; all of a zone that has fewer.
+    PerZone(u32),
     /// A fraction, rounded down but at least one, and at most `up_to`.
     Share {
         /// The fraction.
@@ -102,10 +104,10 @@ pub enum Pick {
 }
 
 impl Pick {
-    /// Returns how many are picked at most of this many that were found: with [`Pick::PerNode`] the nodes decide.
+    /// Returns how many are picked at most of this many that were found: with [`Pick::PerNode`] and [`Pick::PerZone`] the nodes decide.
     pub fn of(self, found: usize) -> usize {
         let wanted = match self {
-            Pick::All | Pick::PerNode(_) => found,
+            Pick::All | Pick::PerNode(_) | Pick::PerZone(_) => found,
             Pick::Count(n) => n as usize,
             // A share that is whole but for a rounding error is whole.
             Pick::Share { fraction, up_to } => {

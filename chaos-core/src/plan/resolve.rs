@@ -40,7 +40,8 @@ impl<'a> Resolver<'a> {
         let mut resolver = Resolver::undrawn(inventory);
         for target in &experiment.targets {
             let found = resolver.find(&target.selector).await?;
-            let picked = NonEmpty::try_from(pick(target, found.into_vec(), seed));
+            let zones = zones(target, &found, inventory).await?;
+            let picked = NonEmpty::try_from(pick(target, found.into_vec(), &zones, seed));
             let picked = picked.map_err(|Empty| {
                 let why = format!("the target `{}` picks none of what was found", target.name);
                 PlanError::unsound(Remark::error(target.name.span, why).with_help("pick one at least"))
@@ -138,9 +139,16 @@ fn unreachable(destination: &Destination, from: &ObjectId) -> PlanError {
 }
 
 /// Draws from what was found; the order of the inventory is kept.
-fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
-    if let Pick::PerNode(most) = target.pick {
-        return per_node(most as usize, &target.name, found, run_seed);
+fn pick(target: &Target, found: Vec<Object>, zones: &BTreeMap<String, String>, run_seed: u64) -> Vec<Object> {
+    let each = |most: u32, place: &dyn Fn(&Object) -> String| {
+        of_each(most as usize, &target.name, &found, place, run_seed)
+    };
+    match target.pick {
+        Pick::PerNode(most) => return each(most, &|object| on(object)),
+        Pick::PerZone(most) => {
+            return each(most, &|object| zones.get(&on(object)).cloned().unwrap_or_default());
+        }
+        Pick::All | Pick::Count(_) | Pick::Share { .. } => {}
     }
     let count = target.pick.of(found.len());
     if count >= found.len() {
@@ -152,25 +160,67 @@ fn pick(target: &Target, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
     chosen.into_iter().filter_map(|i| found.get(i).cloned()).collect()
 }
 
-/// Draws from each node on its own, so that a pod that comes or goes elsewhere changes nothing here.
-fn per_node(most: usize, target: &str, found: Vec<Object>, run_seed: u64) -> Vec<Object> {
-    let mut nodes: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
+/// The node of an object.
+fn on(object: &Object) -> String {
+    object.node.clone().unwrap_or_default()
+}
+
+/// Asks for the zones of the nodes of what was found, where a target is picked by them.
+///
+/// # Errors
+/// A node is in no zone: whatever was picked of it would be of no zone.
+async fn zones(
+    target: &Target,
+    found: &NonEmpty<Object>,
+    inventory: &dyn Inventory,
+) -> Result<BTreeMap<String, String>, PlanError> {
+    match target.pick {
+        Pick::PerZone(_) => {}
+        Pick::All | Pick::Count(_) | Pick::PerNode(_) | Pick::Share { .. } => return Ok(BTreeMap::new()),
+    }
+    let nodes: BTreeSet<String> = found.iter().map(on).collect();
+    let zones = inventory.zones(&nodes).await;
+    let zones = zones.map_err(|trouble| PlanError::Inventory { trouble, span: target.selector.span() })?;
+    let without: Vec<&str> =
+        nodes.iter().filter(|node| !zones.contains_key(*node)).map(String::as_str).collect();
+    if !without.is_empty() {
+        let why =
+            format!("`{}` is picked per zone, and no zone is known of {}", target.name, without.join(", "));
+        let help = "label the nodes with `topology.kubernetes.io/zone`, or pick `per node`";
+        return Err(PlanError::unsound(Remark::error(target.name.span, why).with_help(help)));
+    }
+    Ok(zones)
+}
+
+/// Draws from each place on its own, so that a pod that comes or goes elsewhere changes nothing here.
+fn of_each(
+    most: usize,
+    target: &str,
+    found: &[Object],
+    place: &dyn Fn(&Object) -> String,
+    run_seed: u64,
+) -> Vec<Object> {
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, object) in found.iter().enumerate() {
-        nodes.entry(object.node.clone()).or_default().push(at);
+        places.entry(place(object)).or_default().push(at);
     }
     let mut chosen = BTreeSet::new();
-    for (node, there) in nodes {
-        let name = format!("pick {target} on {}", node.unwrap_or_default());
+    for (place, there) in places {
+        let name = format!("pick {target} on {place}");
         let drawn = sample(&mut seed::stream(run_seed, &name), there.len(), most.min(there.len()));
         chosen.extend(drawn.into_iter().filter_map(|i| there.get(i).copied()));
     }
-    found.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, object)| object).collect()
+    chosen.into_iter().filter_map(|at| found.get(at).cloned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::place::ObjectId;
+
+    fn pick(target: &Target, found: Vec<Object>, seed: u64) -> Vec<Object> {
+        super::pick(target, found, &BTreeMap::new(), seed)
+    }
 
     fn hosts(n: usize) -> Vec<Object> {
         (1..=n).map(|i| ObjectId::host(format!("api-{i}")).at([])).collect()
@@ -204,6 +254,23 @@ mod tests {
             |node: &str| both.iter().filter(|o| o.node.as_deref() == Some(node)).cloned().collect::<Vec<_>>();
         assert_eq!((of("a").len(), of("b").len()), (2, 1));
         assert_eq!(draw(on("a", 9).collect()), of("a"), "another node does not change the draw");
+    }
+
+    #[test]
+    fn each_zone_gives_its_share_however_its_nodes_are_called() {
+        let on = |node: &str| {
+            let node = node.to_owned();
+            hosts(3).into_iter().map(move |host| Object { node: Some(node.clone()), ..host })
+        };
+        let zones = [("a", "north"), ("b", "north"), ("c", "south")];
+        let zones: BTreeMap<String, String> =
+            zones.into_iter().map(|(node, zone)| (node.to_owned(), zone.to_owned())).collect();
+        let all: Vec<Object> = on("a").chain(on("b")).chain(on("c")).collect();
+        for seed in 0..20 {
+            let picked = super::pick(&target(Pick::PerZone(2)), all.clone(), &zones, seed);
+            let of = |zone: &str| picked.iter().filter(|o| zones[o.node.as_ref().unwrap()] == zone).count();
+            assert_eq!((of("north"), of("south")), (2, 2), "{picked:?}");
+        }
     }
 
     #[test]

@@ -45,8 +45,10 @@ impl Checker {
             Some(_) => self.pick(&mut cursor)?,
             None if names.scope.cluster().is_some() => {
                 let message = format!("the target `{name}` does not say how many of them");
-                self.error(Code::MissingLine, selector.span(), message).help =
-                    Some("add `pick 1`, `pick 50% up to 3`, `pick 1 per node` or `pick all`".into());
+                self.error(Code::MissingLine, selector.span(), message).help = Some(
+                    "add `pick 1`, `pick 50% up to 3`, `pick 1 per node`, `pick 1 per zone` or `pick all`"
+                        .into(),
+                );
                 return None;
             }
             None => Pick::All,
@@ -73,13 +75,18 @@ impl Checker {
         if !share {
             let count = self.take_count(cursor, "the number to pick", 1, 100_000)?;
             if let Some(per) = cursor.take_word("per") {
-                if self.in_cluster && cursor.take_word("node").is_some() {
+                if !self.in_cluster {
+                    self.needs_cluster(per, "`per node` or `per zone`");
+                    return None;
+                }
+                if cursor.take_word("node").is_some() {
                     return Some(Pick::PerNode(count));
                 }
-                self.needs_cluster(
-                    per,
-                    if self.in_cluster { "`per zone`" } else { "`per node` or `per zone`" },
-                );
+                if cursor.take_word("zone").is_some() {
+                    return Some(Pick::PerZone(count));
+                }
+                self.expected(cursor, "`node` or `zone`").help =
+                    Some(format!("write `pick {count} per node`"));
                 return None;
             }
             return Some(Pick::Count(count));

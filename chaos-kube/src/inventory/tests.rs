@@ -219,3 +219,19 @@ async fn what_is_of_another_scope_is_never_taken_for_a_pod() {
         assert!(error.message.contains("is not of the cluster `staging`"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn the_zone_of_a_node_is_what_its_label_says() {
+    let node = |name: &str, zone: &str| json!({ "metadata": { "name": name, "labels": { ZONE: zone } } });
+    let inventory = ClusterInventory::new(fake::link(move |path, query| {
+        assert!(
+            path == "/api/v1/nodes" && query.contains("labelSelector=topology.kubernetes.io%2Fzone"),
+            "{query}"
+        );
+        Some(fake::list(vec![node("n1", "north"), node("n2", "south"), node("n3", "north")]))
+    }));
+    let asked = BTreeSet::from(["n1".to_owned(), "n2".to_owned(), "unlabelled".to_owned()]);
+    let zones = inventory.zones(&asked).await.unwrap();
+    let expected = [("n1", "north"), ("n2", "south")].map(|(node, zone)| (node.to_owned(), zone.to_owned()));
+    assert_eq!(zones, BTreeMap::from(expected));
+}
