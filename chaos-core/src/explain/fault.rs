@@ -209,7 +209,7 @@ fn destination(peer: &Destination) -> String {
 fn effect(spec: &FaultSpec) -> String {
     let percent = |ratio: f64| Quantity::ratio(ratio);
     match spec {
-        FaultSpec::Delay { delay, jitter, correlation, distribution } => {
+        FaultSpec::Delay { delay, jitter, correlation, distribution, ordered } => {
             let mut out = format!("arrives {} later", time(*delay));
             if !jitter.is_zero() {
                 out.push_str(&match distribution {
@@ -227,6 +227,12 @@ fn effect(spec: &FaultSpec) -> String {
                     ", each taking over {} of the deviation before it",
                     percent(*correlation)
                 ));
+            }
+            if spec.shuffles() {
+                out.push_str(", so that packets close to each other are reordered");
+            }
+            if *ordered {
+                out.push_str(", but never before one that was sent earlier");
             }
             out
         }

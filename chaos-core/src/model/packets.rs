@@ -26,6 +26,9 @@ pub enum FaultSpec {
         correlation: f64,
         /// How the deviations are distributed.
         distribution: Distribution,
+        /// Whether a packet waits for those before it, however short its own delay is.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ordered: bool,
     },
     /// Packets vanish.
     Loss {
@@ -141,6 +144,20 @@ impl FaultSpec {
         }
     }
 
+    /// Returns whether it lets packets overtake each other because their delays differ.
+    pub fn shuffles(&self) -> bool {
+        match self {
+            FaultSpec::Delay { jitter, ordered, .. } => !jitter.is_zero() && !ordered,
+            FaultSpec::Reorder { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Loss { .. }
+            | FaultSpec::Duplicate { .. }
+            | FaultSpec::Corrupt { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => false,
+        }
+    }
+
     /// Returns by how much later it lets each packet arrive at least.
     pub fn delays_at_least(&self) -> Duration {
         match self {
@@ -187,7 +204,7 @@ impl fmt::Display for FaultSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |ratio: f64| Quantity::ratio(ratio);
         match self {
-            FaultSpec::Delay { delay, jitter, correlation, distribution } => {
+            FaultSpec::Delay { delay, jitter, correlation, distribution, ordered } => {
                 write!(f, "delay {}", format_seconds(delay.as_secs_f64()))?;
                 if !jitter.is_zero() {
                     write!(f, " jitter {}", format_seconds(jitter.as_secs_f64()))?;
@@ -196,10 +213,11 @@ impl fmt::Display for FaultSpec {
                     write!(f, " correlation {}", percent(*correlation))?;
                 }
                 match distribution {
-                    Distribution::Uniform => Ok(()),
-                    Distribution::Normal => f.write_str(" distribution normal"),
-                    Distribution::Pareto => f.write_str(" distribution pareto"),
+                    Distribution::Uniform => {}
+                    Distribution::Normal => f.write_str(" distribution normal")?,
+                    Distribution::Pareto => f.write_str(" distribution pareto")?,
                 }
+                if *ordered { f.write_str(" in order") } else { Ok(()) }
             }
             FaultSpec::Loss { ratio, burst: None } => write!(f, "loss {}", percent(*ratio)),
             FaultSpec::Loss { ratio, burst: Some(n) } => {

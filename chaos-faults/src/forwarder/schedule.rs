@@ -40,6 +40,8 @@ pub struct Schedule {
     deviation: f64,
     /// Whether the chain of losses is in its bad state.
     bad: bool,
+    /// When the last packet that keeps the order is due.
+    latest: u64,
     /// When everything that was let through would have passed at the bare rate.
     bucket: u64,
 }
@@ -47,7 +49,14 @@ pub struct Schedule {
 impl Schedule {
     /// Begins a schedule.
     pub fn new(shape: Shape, seed: u64) -> Self {
-        Self { shape, random: ChaCha8Rng::seed_from_u64(seed), deviation: 0.0, bad: false, bucket: 0 }
+        Self {
+            shape,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            deviation: 0.0,
+            bad: false,
+            latest: 0,
+            bucket: 0,
+        }
     }
 
     /// Decides about a packet of some bytes that came at `now`.
@@ -56,8 +65,8 @@ impl Schedule {
             return Fate::Lost;
         }
         let Some(turn) = self.turn(now, bytes) else { return Fate::Overflow };
-        let due = turn.saturating_add(self.held());
-        let copy = self.happens(self.shape.duplicate).then(|| turn.saturating_add(self.held()));
+        let due = self.due(turn);
+        let copy = self.happens(self.shape.duplicate).then(|| self.due(turn));
         let damage = self.happens(self.shape.corrupt).then(|| self.random.random());
         Fate::Send { due, copy, damage, queued: turn > now }
     }
@@ -103,11 +112,21 @@ impl Schedule {
         Some(turn)
     }
 
+    /// When a packet goes on whose turn comes at this moment.
+    fn due(&mut self, turn: u64) -> u64 {
+        if self.happens(self.shape.reorder) {
+            return turn;
+        }
+        let due = turn.saturating_add(self.held());
+        if !self.shape.ordered {
+            return due;
+        }
+        self.latest = self.latest.max(due);
+        self.latest
+    }
+
     /// For how long the packet is held.
     fn held(&mut self) -> u64 {
-        if self.happens(self.shape.reorder) {
-            return 0;
-        }
         let delay = nanoseconds(self.shape.delay);
         if self.shape.jitter.is_zero() {
             return delay;
@@ -215,6 +234,25 @@ mod tests {
                 assert!((center - 100.0).abs() < 0.5, "{distribution:?}: mean {center}");
                 assert!((spread - width).abs() < width * 0.1, "{distribution:?}: deviation {spread}");
             }
+        }
+    }
+
+    #[test]
+    fn in_order_none_overtakes_and_none_leaves_earlier_than_by_its_own_delay() {
+        for distribution in [Distribution::Uniform, Distribution::Normal, Distribution::Pareto] {
+            let shuffled = jittered(distribution, 0.0);
+            let ordered = Shape { ordered: true, ..shuffled.clone() };
+            let [mut shuffled, mut ordered] = [shuffled, ordered].map(|shape| Schedule::new(shape, 7));
+            let due = |schedule: &mut Schedule, now| match schedule.decide(now, 100) {
+                Fate::Send { due, .. } => due,
+                other => panic!("{other:?}"),
+            };
+            let dues: Vec<_> = (0..10_000)
+                .map(|number| (due(&mut shuffled, number * MS), due(&mut ordered, number * MS)))
+                .collect();
+            assert!(dues.windows(2).any(|two| two[1].0 < two[0].0));
+            assert!(dues.windows(2).all(|two| two[1].1 >= two[0].1));
+            assert!(dues.iter().all(|(alone, in_order)| in_order >= alone));
         }
     }
 

@@ -12,12 +12,14 @@ pub struct Shape {
     /// How much later packets go on.
     pub delay: Duration,
     /// How far each packet's delay may differ: half the width, or one standard deviation. Packets overtake each other
-    /// when it exceeds the distance between them.
+    /// when it exceeds the distance between them, unless they are to stay in order.
     pub jitter: Duration,
     /// How much of a packet's deviation the next one inherits, as a fraction.
     pub correlation: f64,
     /// How deviations are distributed.
     pub distribution: Distribution,
+    /// Whether a packet waits for those before it, so that jitter lets none overtake.
+    pub ordered: bool,
     /// The share of packets that go at once and so overtake those held.
     pub reorder: Share,
     /// How much passes, if not everything.
@@ -67,6 +69,7 @@ impl Default for Shape {
             jitter: Duration::ZERO,
             correlation: 0.0,
             distribution: Distribution::Uniform,
+            ordered: false,
             reorder: Share::NONE,
             rate: None,
             loss: None,

@@ -23,6 +23,10 @@ const USUAL_MTU: u32 = 1500;
 const IN_PLACE: &str = "its pair of interfaces `chaos…-a` and `chaos…-b` stands in the target's own network namespace; if the agent \
                         is killed, the idle pair stays until the next fault there or `chaos restore`";
 
+/// What jitter does beside what was asked for.
+const SHUFFLED: &str =
+    "jitter reorders packets that follow each other closely; `jitter … in order` would not";
+
 /// What is known of where a fault is to stand.
 #[derive(Debug, Default)]
 pub(crate) struct Terrain {
@@ -281,6 +285,9 @@ impl Choice<'_> {
             }
         };
         let mut does: Vec<_> = specs.iter().map(|spec| format!("{spec} of {packets}, {how}")).collect();
+        if specs.iter().any(FaultSpec::shuffles) {
+            does.push(SHUFFLED.into());
+        }
         if mechanism == Mechanism::Forwarder && self.abilities.in_place {
             does.push(IN_PLACE.into());
         }

@@ -32,7 +32,9 @@ const DELAY: FaultSpec = FaultSpec::Delay {
     jitter: Duration::ZERO,
     correlation: 0.0,
     distribution: Distribution::Uniform,
+    ordered: false,
 };
+const CORRUPT: FaultSpec = FaultSpec::Corrupt { ratio: 0.1 };
 const LOSS: FaultSpec = FaultSpec::Loss { ratio: 0.1, burst: None };
 const RATE: FaultSpec = FaultSpec::Bandwidth { rate: 1_000_000, burst: 15_000 };
 const REORDER: FaultSpec = FaultSpec::Reorder { ratio: 0.1, hold: Duration::from_millis(10) };
@@ -94,6 +96,9 @@ fn each_kernel_gets_the_best_it_has() {
         (&[LOSS], E, user_namespace, "forwarder(loss) agent-held"),
         (&[LOSS, DELAY], E, &[], "tcx(loss) kernel-held + netem(delay) agent-held"),
         (&[DELAY, LOSS], E, &["netem"], "tcx(loss) kernel-held + forwarder(delay) kernel-held"),
+        (&[CORRUPT], E, &[], "netem(corrupt) agent-held"),
+        (&[CORRUPT], E, &["netem"], "forwarder(corrupt) kernel-held"),
+        (&[LOSS, CORRUPT], I, &[], "tcx(loss) kernel-held + forwarder(corrupt) kernel-held"),
         (&[RATE], E, &[], "tbf(bandwidth) agent-held"),
         (&[RATE], E, &["tbf", "netem"], "forwarder(bandwidth) kernel-held"),
         (&[DELAY, RATE], E, &[], "netem(delay,bandwidth) agent-held"),
@@ -129,6 +134,27 @@ fn what_was_not_chosen_is_said_and_why() {
             "delay 50ms of packets that it sends, in user space, to which a BPF program (TCX link) redirects packets"
         ]
     );
+}
+
+#[test]
+fn jitter_says_that_it_reorders_and_keeps_the_order_where_that_is_asked_for() {
+    let jitter = |ordered| FaultSpec::Delay {
+        delay: Duration::from_millis(20),
+        jitter: Duration::from_millis(5),
+        correlation: 0.0,
+        distribution: Distribution::Uniform,
+        ordered,
+    };
+    let offered = |ordered| {
+        let ask = ask(&[jitter(ordered)], &[Direction::Egress]);
+        choose(&ask, &abilities(&[]), Holding::Agent, &Which::Any, &Terrain::default()).unwrap()
+    };
+    let [shuffled, ordered] = [false, true].map(offered);
+    assert_eq!((shuffled[0].backend.as_str(), ordered[0].backend.as_str()), ("netem", "forwarder"));
+    assert!(shuffled[0].does[1].starts_with("jitter reorders packets"), "{:?}", shuffled[0].does);
+    assert!(ordered[0].does[0].starts_with("delay 20ms jitter 5ms in order of packets"));
+    assert_eq!(ordered[0].does.len(), 1, "{:?}", ordered[0].does);
+    assert_eq!(ordered[0].because, ["not netem: its jitter lets packets overtake each other"]);
 }
 
 #[test]

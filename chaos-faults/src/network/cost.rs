@@ -85,6 +85,7 @@ fn kinds() -> [(&'static str, FaultSpec); 9] {
                 jitter: Duration::ZERO,
                 correlation: 0.0,
                 distribution: Distribution::Uniform,
+                ordered: false,
             },
         ),
         ("loss", FaultSpec::Loss { ratio: 0.1, burst: None }),

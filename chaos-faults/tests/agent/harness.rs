@@ -216,6 +216,7 @@ pub(crate) fn jitter(milliseconds: u64, jitter: u64) -> FaultSpec {
         jitter: Duration::from_millis(jitter),
         correlation: 0.0,
         distribution: Distribution::Normal,
+        ordered: false,
     }
 }
 

@@ -122,6 +122,7 @@ impl FaultSpec {
             jitter: Duration::ZERO,
             correlation: 0.0,
             distribution: Distribution::Uniform,
+            ordered: false,
         }
     }
 

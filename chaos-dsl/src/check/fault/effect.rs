@@ -165,6 +165,7 @@ impl Checker {
     fn delay(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<FaultSpec> {
         let delay = self.take_duration(cursor, "the delay", true)?;
         let (mut jitter, mut correlation, mut distribution) = (Duration::ZERO, 0.0, Distribution::Uniform);
+        let mut ordered = false;
         loop {
             match cursor.peek().and_then(Item::as_word).map(|w| w.text) {
                 Some("jitter") => {
@@ -197,19 +198,28 @@ impl Checker {
                         }
                     };
                 }
+                Some("in") => {
+                    cursor.take();
+                    if cursor.take_word("order").is_none() {
+                        self.expected(cursor, "`order`").help =
+                            Some("write `delay 20ms jitter 5ms in order`".into());
+                        return None;
+                    }
+                    ordered = true;
+                }
                 _ => break,
             }
         }
-        if jitter.is_zero() && (correlation > 0.0 || distribution != Distribution::Uniform) {
+        if jitter.is_zero() && (correlation > 0.0 || distribution != Distribution::Uniform || ordered) {
             self.error(
                 Code::MissingLine,
                 cursor.previous(),
                 "without `jitter` every packet is delayed alike",
             )
-            .help = Some("add `jitter 10ms`, or remove the correlation and the distribution".into());
+            .help = Some("add `jitter 10ms`, or remove what is about its deviations".into());
             return None;
         }
-        Some(FaultSpec::Delay { delay, jitter, correlation, distribution })
+        Some(FaultSpec::Delay { delay, jitter, correlation, distribution, ordered })
     }
 
     fn bandwidth(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<FaultSpec> {

@@ -21,11 +21,12 @@ pub(crate) fn shape(specs: &[FaultSpec]) -> Result<Shape, Trouble> {
     let mut shape = Shape::default();
     for spec in specs {
         match *spec {
-            FaultSpec::Delay { delay, jitter, correlation, distribution } => {
+            FaultSpec::Delay { delay, jitter, correlation, distribution, ordered } => {
                 shape.delay += delay;
                 shape.jitter = jitter;
                 shape.correlation = correlation;
                 shape.distribution = distribution;
+                shape.ordered = ordered;
             }
             // The chain of states is that of the program on the interface.
             FaultSpec::Loss { .. } => {

@@ -45,7 +45,10 @@ pub(crate) fn netem(specs: &[FaultSpec], seed: u64) -> Result<Netem, Trouble> {
     let mut netem = Netem { seed: Some(seed), ..Netem::default() };
     for spec in specs {
         match *spec {
-            FaultSpec::Delay { delay, jitter, correlation, distribution } => {
+            FaultSpec::Delay { delay, jitter, correlation, distribution, ordered } => {
+                if ordered && !jitter.is_zero() {
+                    return Err(inexpressible("its jitter lets packets overtake each other"));
+                }
                 if jitter > Netem::LARGEST_JITTER {
                     return Err(inexpressible(format!("it cuts a jitter at {:?}", Netem::LARGEST_JITTER)));
                 }

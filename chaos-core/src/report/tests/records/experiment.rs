@@ -191,6 +191,7 @@ pub(super) fn specs() -> Vec<FaultSpec> {
             jitter: millis(10),
             correlation: 0.0,
             distribution: Distribution::Uniform,
+            ordered: false,
         },
         FaultSpec::Loss { ratio: 0.01, burst: None },
     ]

@@ -54,6 +54,7 @@ pub(crate) fn plan() -> Plan {
         jitter: Duration::ZERO,
         correlation: 0.0,
         distribution: Distribution::Uniform,
+        ordered: false,
     };
     Plan {
         experiment: experiment(),
