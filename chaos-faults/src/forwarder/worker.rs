@@ -20,7 +20,7 @@ use super::socket::PacketSocket;
 use super::{ForwarderError, Task};
 use crate::bpf::action::{Heartbeat, monotonic_ns};
 use crate::bpf::{Device, Direction};
-use crate::priority;
+use crate::priority::Punctual;
 
 /// How often the thread gives a sign of life: often enough for one or two to come late.
 const BEAT: u64 = 20_000_000;
@@ -131,6 +131,7 @@ pub(super) struct Worker {
     packet: Vec<u8>,
     heartbeat: Option<Heartbeat>,
     next_beat: u64,
+    punctual: Punctual,
     meters: Arc<Meters>,
     /// Closed at its other end to stop.
     stop: io::PipeReader,
@@ -152,7 +153,6 @@ impl Worker {
         if let Some(namespace) = device.namespace() {
             namespace.enter().map_err(|error| setup("enter the network namespace")(error.into()))?;
         }
-        priority::be_ordinary();
         // Timers may come late by 50 µs otherwise; nothing else depends on it.
         nix::sys::prctl::set_timerslack(1).ok();
         let leaving = match direction {
@@ -187,6 +187,7 @@ impl Worker {
             packet: Vec::new(),
             heartbeat,
             next_beat: 0,
+            punctual: Punctual::new(monotonic_ns()),
             meters,
             stop,
         };
@@ -230,6 +231,7 @@ impl Worker {
 
     fn beat(&mut self, now: u64) {
         self.next_beat = now + BEAT;
+        self.punctual.look(now);
         if let Some(heartbeat) = &self.heartbeat
             && let Err(error) = heartbeat.beat()
         {

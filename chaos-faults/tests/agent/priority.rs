@@ -21,8 +21,7 @@ fn threads(process: nix::unistd::Pid) -> Vec<(String, u32, u32)> {
 }
 
 #[tokio::test]
-async fn the_agent_comes_first_and_the_threads_that_hold_packets_do_not() {
-    const ORDINARY: u32 = 0;
+async fn the_agent_comes_first_and_the_threads_that_hold_few_packets_do_too() {
     const ROUND_ROBIN: u32 = 2;
     let Some(world) = World::with("forwarder", &[delay(5)]).await else { return };
     let may = Command::new("chrt").args(["--rr", "1", "true"]).output();
@@ -31,12 +30,22 @@ async fn the_agent_comes_first_and_the_threads_that_hold_packets_do_not() {
         return;
     }
     let undos = world.inject("slow", &[delay(5)]).await;
-    let threads = threads(world.agent());
+    let is_holding = |thread: &&(String, u32, u32)| thread.0 == "chaos-forwarder";
+    // They are looked at every 20 ms; setting up is much work.
+    let waited = std::time::Instant::now();
+    let threads = loop {
+        let threads = threads(world.agent());
+        let late = threads.iter().filter(is_holding).any(|thread| thread.1 != ROUND_ROBIN);
+        if !late || waited.elapsed() > std::time::Duration::from_secs(5) {
+            break threads;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
     world.revert(&undos).await;
     let is = |wanted: (u32, u32)| move |thread: &&(String, u32, u32)| (thread.1, thread.2) == wanted;
     // In a test program the agent's own thread is not the first one of the process.
     assert!(threads.iter().any(|thread| is((ROUND_ROBIN, 1))(&thread)), "{threads:?}");
-    let holding: Vec<_> = threads.iter().filter(|(name, ..)| name == "chaos-forwarder").collect();
+    let holding: Vec<_> = threads.iter().filter(is_holding).collect();
     assert!(!holding.is_empty(), "{threads:?}");
-    assert!(holding.iter().all(is((ORDINARY, 0))), "{threads:?}");
+    assert!(holding.iter().all(is((ROUND_ROBIN, 1))), "{threads:?}");
 }
