@@ -33,7 +33,7 @@ pub use self::steering::{Entry, Steering, TcxSteering};
 pub use self::worker::Counters;
 use self::worker::{Meters, Worker};
 use crate::bpf::action::Heartbeat;
-use crate::bpf::{BpfError, Device, Direction};
+use crate::bpf::{BpfError, Device, Direction, PacketMatch};
 
 /// A forwarder that could not be started, steered or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +176,15 @@ impl Forwarder {
         forwarder.engaged = true;
         forwarder.steering.engage(&entry).map_err(|source| forwarder.steering_error(source))?;
         Ok(forwarder)
+    }
+
+    /// Has other packets led in than before; what is held stays so until it is due.
+    ///
+    /// # Errors
+    /// The steering refuses; the packets that were led in before still are.
+    pub fn apply_to(&mut self, matching: &PacketMatch) -> Result<(), ForwarderError> {
+        let changed = self.steering.apply_to(matching);
+        changed.map_err(|source| self.steering_error(source))
     }
 
     /// Returns what was done to packets so far.

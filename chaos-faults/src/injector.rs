@@ -117,7 +117,8 @@ impl Injector for NetworkInjector {
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         self.done().remove(&undo.id);
-        self.namespaces.inject(undo).await
+        self.namespaces.inject(undo).await?;
+        self.namespaces.watch(undo, &self.settings)
     }
 
     async fn release(&self, undos: &[Undo]) {

@@ -3,14 +3,26 @@
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use chaos_core::{
-    injector::{Ask, LookUp, NamedPeer, Packets, Work},
+    injector::{Ask, LookUp, LookedUp, NamedPeer, Packets, Work},
     place::Place,
-    trouble::{Kind, Trouble},
+    trouble::Trouble,
     which::Which,
 };
 
+/// How soon names are looked up again at the earliest, and at the latest, whatever their time to live.
+pub(crate) const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(60);
+
 /// How long one name is waited for: longer than the five seconds after which resolvers ask again.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Packets whose remote ends are all addresses.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) packets: Packets,
+    /// When the names are to be looked up again.
+    pub(crate) again: Duration,
+}
 
 /// Returns packets whose remote ends are all addresses: those that their names have at a place now.
 ///
@@ -20,15 +32,22 @@ pub(crate) async fn resolved(
     packets: &Packets,
     place: &Place,
     look_up: Option<&dyn LookUp>,
-) -> Result<Packets, Trouble> {
-    let mut packets = packets.clone();
+) -> Result<Resolved, Trouble> {
+    let (mut packets, mut again) = (packets.clone(), LATEST);
     if let Some(named) = &mut packets.named {
-        for NamedPeer { name, addresses, .. } in &mut *named.names {
-            *addresses = addresses_of(name, place, look_up).await?.0;
+        for NamedPeer { name, addresses, .. } in named.names.iter_mut() {
+            let found = addresses_of(name, place, look_up).await?;
+            let mut now: BTreeSet<IpAddr> = found.addresses.into_iter().collect();
+            if !found.whole {
+                // Nobody answered for the others, so they may be there still.
+                now.extend(addresses.iter().copied());
+            }
+            *addresses = now.into_iter().collect();
+            again = again.min(found.good_for);
         }
         packets.matches.peers = Which::These(named.peers());
     }
-    Ok(packets)
+    Ok(Resolved { packets, again: again.max(SOONEST) })
 }
 
 /// Returns an ask with other packets.
@@ -36,12 +55,8 @@ pub(crate) fn with_packets(ask: &Ask, packets: Packets) -> Ask {
     Ask { work: Work::Packets(packets), ..ask.clone() }
 }
 
-/// Looks one name up; returns its addresses in a fixed order, and how long they are good for.
-async fn addresses_of(
-    name: &str,
-    place: &Place,
-    look_up: Option<&dyn LookUp>,
-) -> Result<(Vec<IpAddr>, Duration), Trouble> {
+/// Looks one name up.
+async fn addresses_of(name: &str, place: &Place, look_up: Option<&dyn LookUp>) -> Result<LookedUp, Trouble> {
     let Some(look_up) = look_up else {
         return Err(Trouble::unable(format!(
             "nobody here can look up `{name}`, which the fault is to be on"
@@ -53,15 +68,54 @@ async fn addresses_of(
         help: why.help.or_else(|| Some("write its addresses, or have it resolve there".into())),
         ..why
     };
-    let found = match tokio::time::timeout(PATIENCE, look_up.look_up(name, place)).await {
-        Ok(found) => found.map_err(none)?,
-        Err(_) => {
-            let silent = format!("no answer within {} s", PATIENCE.as_secs());
-            return Err(none(Trouble::unable(silent).of_kind(Kind::Unable)));
+    match tokio::time::timeout(PATIENCE, look_up.look_up(name, place)).await {
+        Ok(found) => found.map_err(none),
+        Err(_) => Err(none(Trouble::unable(format!("no answer within {} s", PATIENCE.as_secs())))),
+    }
+}
+
+/// What became of the names of a fault while it stood.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    /// How often they became others.
+    changes: u32,
+    /// What they are by now.
+    now: Vec<String>,
+    /// Why they could not be looked up the last time.
+    missing: Option<String>,
+}
+
+impl History {
+    /// Keeps that the names were looked up, and what they are if they are others than before.
+    pub(crate) fn found(&mut self, changed: Option<&Packets>) {
+        self.missing = None;
+        if let Some(packets) = changed {
+            self.changes += 1;
+            self.now = told(packets);
         }
-    };
-    let addresses: BTreeSet<IpAddr> = found.addresses.into_iter().collect();
-    Ok((Vec::from_iter(addresses), found.good_for))
+    }
+
+    /// Keeps that a name could not be looked up.
+    pub(crate) fn missed(&mut self, why: &Trouble) {
+        self.missing = Some(why.message.clone());
+    }
+
+    /// Adds what became of the names to what a fault did.
+    pub(crate) fn add_to(&self, line: &mut String) {
+        let mut add = |text: &str| {
+            if !line.is_empty() {
+                line.push_str("; ");
+            }
+            line.push_str(text);
+        };
+        if self.changes > 0 {
+            let times = if self.changes == 1 { "once".into() } else { format!("{} times", self.changes) };
+            add(&format!("its addresses changed {times}, and it followed: {} by now", self.now.join(", ")));
+        }
+        if let Some(missing) = &self.missing {
+            add(&format!("it stayed on the addresses that were known, because {missing}"));
+        }
+    }
 }
 
 /// Says what names stand for, for people; nothing where there are none or their addresses are not known.
@@ -81,7 +135,7 @@ mod tests {
 
     use async_trait::async_trait;
     use chaos_core::{
-        injector::{LookedUp, Named, Peer},
+        injector::{Named, Peer},
         non_empty::NonEmpty,
     };
 
@@ -95,7 +149,7 @@ mod tests {
             let known = self.0.get(name).into_iter().flatten().map(|text| text.parse().unwrap());
             let addresses = NonEmpty::try_from(Vec::from_iter(known));
             let addresses = addresses.map_err(|_| Trouble::unable("no such name"))?;
-            Ok(LookedUp { addresses, good_for: Duration::ZERO })
+            Ok(LookedUp { addresses, good_for: Duration::ZERO, whole: name != "half" })
         }
     }
 
@@ -119,7 +173,7 @@ mod tests {
         let known = Known(BTreeMap::from([("db", vec!["10.0.0.1", "fd71::1", "10.0.0.1"])]));
         let asked = to_names(&["db"], &["192.0.2.9"]);
         assert_eq!(asked.unresolved(), Some("db"));
-        let found = resolved(&asked, &here(), Some(&known)).await.unwrap();
+        let found = resolved(&asked, &here(), Some(&known)).await.unwrap().packets;
         assert_eq!(found.unresolved(), None);
         let Which::These(peers) = &found.matches.peers else { panic!("anybody") };
         let text: Vec<String> = peers
@@ -131,6 +185,8 @@ mod tests {
         // Looked up again, it is what it is then.
         let moved = Known(BTreeMap::from([("db", vec!["10.0.0.7"])]));
         let found = resolved(&found, &here(), Some(&moved)).await.unwrap();
+        assert_eq!(found.again, SOONEST);
+        let found = found.packets;
         let Which::These(peers) = &found.matches.peers else { panic!("anybody") };
         assert_eq!(peers.len(), 2);
     }
@@ -145,5 +201,37 @@ mod tests {
         );
         let error = resolved(&to_names(&["db"], &[]), &here(), None).await.unwrap_err();
         assert!(error.message.starts_with("nobody here can look up `db`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_takes_no_address_away() {
+        let known = Known(BTreeMap::from([("half", vec!["10.0.0.1"])]));
+        let mut asked = to_names(&["half"], &[]);
+        asked.named.as_mut().unwrap().names[0].addresses = vec!["fd71::1".parse().unwrap()];
+        let found = resolved(&asked, &here(), Some(&known)).await.unwrap().packets;
+        assert_eq!(told(&found), ["`half` is 10.0.0.1, fd71::1 there"]);
+    }
+
+    #[test]
+    fn it_is_told_what_became_of_names() {
+        let told = |history: &History| {
+            let mut line = "matched 3 packets".to_owned();
+            history.add_to(&mut line);
+            line
+        };
+        let mut history = History::default();
+        history.found(None);
+        assert_eq!(told(&history), "matched 3 packets");
+        let mut packets = to_names(&["db"], &[]);
+        packets.named.as_mut().unwrap().names[0].addresses = vec!["10.0.0.7".parse().unwrap()];
+        history.found(Some(&packets));
+        history.missed(&Trouble::unable("`db` does not resolve"));
+        assert_eq!(
+            told(&history),
+            "matched 3 packets; its addresses changed once, and it followed: `db` is 10.0.0.7 there by now; it stayed on \
+             the addresses that were known, because `db` does not resolve"
+        );
+        history.found(None);
+        assert!(!told(&history).contains("stayed"));
     }
 }

@@ -5,6 +5,7 @@
 //! although its last process has ended.
 
 mod faults;
+mod renaming;
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +18,9 @@ use chaos_core::{
     place::{Kind, ObjectId, Place, Site},
     trouble::{self, Trouble},
 };
-use chaos_netns::Namespace;
 use tokio::sync::OnceCell;
 
-use self::faults::Faults;
+use self::{faults::Faults, renaming::Watched};
 use crate::{
     backend::{
         Abilities, Holding, Mechanism, absent, forwarder,
@@ -46,6 +46,10 @@ pub(crate) struct Namespaces {
     names: OnceLock<Arc<dyn LookUp>>,
     abilities: OnceCell<Abilities>,
     registry: Mutex<Registry>,
+    /// The faults whose names are looked up again while they stand.
+    watched: Mutex<BTreeMap<String, Watched>>,
+    /// The faults that could not be put on what their names became.
+    outrun: Mutex<Vec<Lost>>,
 }
 
 /// Which fault is where, from its preparation until it is reverted.
@@ -117,35 +121,14 @@ fn mechanism_of(offer: &Offer) -> Result<Mechanism, Trouble> {
 
 impl Namespaces {
     pub(crate) fn new(holding: Holding) -> Self {
-        Namespaces { holding, names: OnceLock::new(), abilities: OnceCell::new(), registry: Mutex::default() }
-    }
-
-    /// Sets who finds the addresses of names; the first one stays.
-    pub(crate) fn look_up(&self, names: Arc<dyn LookUp>) {
-        let _ = self.names.set(names);
-    }
-
-    /// Returns what an ask is on by the addresses that its names have at a place now.
-    async fn resolved(&self, ask: &Ask, place: &Place) -> Result<Ask, Trouble> {
-        match ask.work.packets() {
-            Some(packets) if packets.named.is_some() => {
-                let names = self.names.get().map(|names| &**names);
-                Ok(named::with_packets(ask, named::resolved(packets, place, names).await?))
-            }
-            _ => Ok(ask.clone()),
+        Namespaces {
+            holding,
+            names: OnceLock::new(),
+            abilities: OnceCell::new(),
+            registry: Mutex::default(),
+            watched: Mutex::default(),
+            outrun: Mutex::default(),
         }
-    }
-
-    /// Refuses a fault that would be on the ssh sessions of this machine, unless that is allowed.
-    fn spare(&self, ask: &Ask, ground: &Ground, settings: &Settings) -> Result<(), Trouble> {
-        let Some(packets) = ask.work.packets() else { return Ok(()) };
-        if settings.ssh || !Namespace::current().is_ok_and(|own| own.inode() == ground.inode()) {
-            return Ok(());
-        }
-        let unread =
-            |error| Trouble::unable(format!("the ssh sessions of this machine cannot be read: {error}"));
-        let what = format!("`{}` on {}", ask.work, ask.object);
-        sessions::spare(packets, &what, &sessions::sessions().map_err(unread)?)
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -172,7 +155,7 @@ impl Namespaces {
             (Some(place), Some(packets)) => {
                 let known = |inode| self.registry().find(inode).and_then(|found| found.ground.clone());
                 let ground = Ground::open(&place.site, known).await?;
-                self.spare(&resolved, &ground, settings)?;
+                sessions::spare_on(&resolved, &ground, settings)?;
                 if ask.work.names().is_some() {
                     let layout = ground.layout().await?;
                     queries::check(&ask.object, &Resolvers::of(&place.names)?.servers, &layout)?;
@@ -228,7 +211,7 @@ impl Namespaces {
         if let Some(packets) = resolved.ask.work.packets().filter(|packets| packets.named.is_some()) {
             resolved.does.extend(named::told(packets));
             // These may be others than those that were planned with.
-            if let Err(refused) = self.spare(&resolved.ask, &ground, settings) {
+            if let Err(refused) = sessions::spare_on(&resolved.ask, &ground, settings) {
                 self.registry().leave(id);
                 return Err(refused);
             }
@@ -289,7 +272,10 @@ impl Namespaces {
             }
         }
         let cookie = ground.connection.namespace().cookie();
-        let state = State { inode: ground.inode(), cookie, mark: rand::random(), holder, interfaces, search };
+        let resolving = packets.named.is_some().then(|| Arc::clone(&place.names));
+        let inode = ground.inode();
+        let state =
+            State { inode, cookie, mark: rand::random(), holder, interfaces, search, names: resolving };
         let unwritable =
             |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
         Ok(Undo {
@@ -341,8 +327,12 @@ impl Namespaces {
         }
         let namespace = self.find(undo, &state).await?;
         let root = self.abilities.get().and_then(|abilities| abilities.root);
-        let effect =
+        let names = self.end_watch(&undo.id);
+        let mut effect =
             namespace.faults.lock().await.revert(undo, &state, namespace.ground.as_ref(), root).await?;
+        if let Some(names) = names {
+            names.add_to(&mut effect.line);
+        }
         self.registry().leave(&undo.id);
         Ok(effect)
     }
@@ -351,7 +341,10 @@ impl Namespaces {
         let state = State::of(undo)?;
         let known = self.registry().find(state.inode).cloned();
         let namespace = known.unwrap_or_else(|| Occupation::on(None));
-        namespace.faults.lock().await.effect(undo, &state, namespace.ground.as_ref()).await
+        let mut effect =
+            namespace.faults.lock().await.effect(undo, &state, namespace.ground.as_ref()).await?;
+        self.tell_names(&undo.id, &mut effect);
+        Ok(effect)
     }
 
     /// Says what others changed meanwhile where a fault was.
@@ -393,7 +386,7 @@ impl Namespaces {
         let all: Vec<_> =
             self.registry().occupied.values().map(|occupied| Arc::clone(&occupied.namespace)).collect();
         let root = self.abilities.get().and_then(|abilities| abilities.root);
-        let mut lost = Vec::new();
+        let mut lost = self.outrun();
         for namespace in all {
             let Some(ground) = &namespace.ground else { continue };
             let mut faults = namespace.faults.lock().await;
@@ -419,6 +412,8 @@ impl Namespaces {
 
 #[cfg(test)]
 mod tests {
+    use chaos_netns::Namespace;
+
     use super::*;
 
     #[tokio::test]

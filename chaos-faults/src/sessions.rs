@@ -6,7 +6,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Packets, Peer},
+    injector::{Ask, Packets, Peer},
     model::{
         FaultSpec,
         packets::{Blocked, Protocol},
@@ -14,6 +14,9 @@ use chaos_core::{
     trouble::Trouble,
     which::Which,
 };
+use chaos_netns::Namespace;
+
+use crate::{backend::ground::Ground, settings::Settings};
 
 /// The port that ssh servers listen on, unless they are set otherwise.
 const SSH: u16 = 22;
@@ -26,6 +29,17 @@ const ESTABLISHED: &str = "01";
 pub(crate) struct Session {
     near: SocketAddr,
     far: SocketAddr,
+}
+
+/// Refuses a fault that would be on the ssh sessions of this machine, unless that is allowed.
+pub(crate) fn spare_on(ask: &Ask, ground: &Ground, settings: &Settings) -> Result<(), Trouble> {
+    let Some(packets) = ask.work.packets() else { return Ok(()) };
+    if settings.ssh || !Namespace::current().is_ok_and(|own| own.inode() == ground.inode()) {
+        return Ok(());
+    }
+    let unread = |error| Trouble::unable(format!("the ssh sessions of this machine cannot be read: {error}"));
+    let what = format!("`{}` on {}", ask.work, ask.object);
+    spare(packets, &what, &sessions().map_err(unread)?)
 }
 
 /// Lists the established ssh sessions that come into the network namespace of this process, with that of whoever started it.

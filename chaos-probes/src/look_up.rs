@@ -13,7 +13,7 @@ use chaos_core::{
 use crate::{
     endpoint::Host,
     failure::{Failure, cannot},
-    resolve,
+    resolve::{self, Answer},
     socket::SocketThreads,
 };
 
@@ -45,10 +45,10 @@ impl LookUp for PlaceNames {
         let sockets = self.threads.sockets(&place.site).await?;
         let help = "have it resolve at the target, or write its addresses";
         let found = resolve::all(&host, place, &sockets).await;
-        let (addresses, good_for) =
+        let Answer { addresses, ttl, whole } =
             found.map_err(|(Failure::Failed(why) | Failure::NotRun(why))| cannot(why.into_owned(), help))?;
         let addresses = NonEmpty::try_from(addresses.to_vec());
         let addresses = addresses.map_err(|Empty| cannot(format!("`{name}` has no address"), help))?;
-        Ok(LookedUp { addresses, good_for })
+        Ok(LookedUp { addresses, good_for: ttl, whole })
     }
 }

@@ -90,6 +90,16 @@ struct Known {
     until: Instant,
 }
 
+/// What servers answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) addresses: Arc<[IpAddr]>,
+    /// How long it counts.
+    pub(crate) ttl: Duration,
+    /// Whether both families were answered for.
+    pub(crate) whole: bool,
+}
+
 /// Addresses in order, and until when.
 struct Ordered {
     addresses: Arc<[IpAddr]>,
@@ -214,21 +224,18 @@ impl Resolver {
     }
 }
 
-/// Returns all addresses of a name at a place, in no order, and how long they are good for.
-pub(crate) async fn all(
-    host: &Host,
-    place: &Place,
-    sockets: &Sockets,
-) -> Result<(Arc<[IpAddr]>, Duration), Failure> {
+/// Returns all addresses of a name at a place, in no order.
+pub(crate) async fn all(host: &Host, place: &Place, sockets: &Sockets) -> Result<Answer, Failure> {
     let opened = Resolver::open(host, place, sockets).map_err(|trouble| Failure::failed(trouble.message))?;
+    let fixed = |addresses: &Arc<[IpAddr]>| Answer { addresses: addresses.clone(), ttl: FIXED, whole: true };
     match &opened.source {
-        Source::Fixed { addresses, .. } => Ok((addresses.clone(), FIXED)),
-        Source::Servers(servers) => {
-            let (addresses, _) = servers.addresses().await?;
-            let until = lock(&servers.known).as_ref().map(|known| known.until);
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            Ok((addresses, left.unwrap_or_default()))
-        }
+        Source::Fixed { addresses, .. } => Ok(fixed(addresses)),
+        Source::Servers(servers) => match (servers.look().await, &servers.instead) {
+            (Err(_), Some(instead)) => Ok(fixed(instead)),
+            (found, _) => {
+                found.map_err(|failure| failure.under(&format!("`{}` does not resolve", servers.name)))
+            }
+        },
     }
 }
 
@@ -263,10 +270,12 @@ impl Servers {
             return Ok((known.addresses.clone(), Duration::ZERO));
         }
         let found = match (self.look().await, &self.instead) {
-            (Err(_), Some(instead)) => Ok((instead.clone(), Duration::ZERO)),
+            (Err(_), Some(instead)) => {
+                Ok(Answer { addresses: instead.clone(), ttl: Duration::ZERO, whole: true })
+            }
             (found, _) => found,
         };
-        let (addresses, ttl) =
+        let Answer { addresses, ttl, .. } =
             found.map_err(|failure| failure.under(&format!("`{}` does not resolve", self.name)))?;
         let end = Instant::now();
         if self.keeps {
@@ -277,7 +286,7 @@ impl Servers {
 
     /// Asks for one name after the other until one has addresses. A server that fails on one may know the next; servers that
     /// are silent would be so again.
-    async fn look(&self) -> Result<(Arc<[IpAddr]>, Duration), Failure> {
+    async fn look(&self) -> Result<Answer, Failure> {
         let mut missing = None;
         let mut broken = None;
         for questions in &self.questions {
@@ -298,7 +307,7 @@ impl Servers {
         })
     }
 
-    async fn ask_all(&self, [v4, v6]: &[Question; 2]) -> Result<(Arc<[IpAddr]>, Duration), Miss> {
+    async fn ask_all(&self, [v4, v6]: &[Question; 2]) -> Result<Answer, Miss> {
         let mut last = Miss::Silence("no answer".into());
         let first = if self.asking.rotate { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
         for _ in 0..self.asking.attempts {
@@ -309,15 +318,16 @@ impl Servers {
                 match (v4, v6) {
                     (Ok(Some((mut addresses, ttl))), Ok(Some((more, other)))) => {
                         addresses.extend(more);
-                        return Ok((addresses.into(), ttl.min(other)));
+                        return Ok(Answer { addresses: addresses.into(), ttl: ttl.min(other), whole: true });
                     }
                     (Ok(Some((addresses, ttl))), Ok(None) | Err(Miss::NoSuchName(_)))
                     | (Ok(None) | Err(Miss::NoSuchName(_)), Ok(Some((addresses, ttl)))) => {
-                        return Ok((addresses.into(), ttl));
+                        return Ok(Answer { addresses: addresses.into(), ttl, whole: true });
                     }
                     // Half an answer does for now, and is not kept.
                     (Ok(Some((addresses, _))), Err(_)) | (Err(_), Ok(Some((addresses, _)))) => {
-                        return Ok((addresses.into(), Duration::ZERO));
+                        let ttl = Duration::ZERO;
+                        return Ok(Answer { addresses: addresses.into(), ttl, whole: false });
                     }
                     (Ok(None), Ok(None)) => return Err(Miss::NoSuchName(Failure::failed("no address"))),
                     (Err(Miss::NoSuchName(failure)), _) | (_, Err(Miss::NoSuchName(failure))) => {

@@ -43,7 +43,10 @@ impl Servers {
         let line = "dnsmasq -k -C /dev/null -R -h --local-ttl=1 --user=root --pid-file= \
                     --host-record=pay.example,10.1.1.1,fd71::1 --host-record=pay.corp.example,10.1.1.3 --host-record=store.corp.example,10.88.0.2,fd88::2 \
                     --host-record=other.example,10.1.1.2 --txt-record=pay.example,hello --local=/example/";
-        let dnsmasq = network.start_in_peer(line);
+        // What this file says can change, see `move_to`.
+        network.etc("moving", "10.88.0.2 moving.corp.example\n");
+        let line = format!("{line} --addn-hosts=/etc/netns/{}/moving", network.name);
+        let dnsmasq = network.start_in_peer(&line);
         let servers = Servers { network, dnsmasq };
         assert!(
             wait_until(|| servers.udp("other.example", 1, 200).is_some()),

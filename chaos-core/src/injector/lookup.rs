@@ -13,6 +13,8 @@ pub struct LookedUp {
     pub addresses: NonEmpty<IpAddr>,
     /// How long they are good for.
     pub good_for: Duration,
+    /// Whether there are no others: not where nobody answered for one of both families.
+    pub whole: bool,
 }
 
 /// Looks names up: as programs at the place do, by its own files and servers, and never as the machine of whoever asks would.

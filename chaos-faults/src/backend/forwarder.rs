@@ -228,6 +228,34 @@ impl Forwarders {
         Ok(())
     }
 
+    /// Has the forwarders hold other packets: for every interface and direction the same portions as when they were started, but
+    /// for what matches them.
+    pub(crate) async fn apply_to(
+        &mut self,
+        id: &str,
+        ground: &Ground,
+        portions: &[(Interface, Direction, Vec<Portion>)],
+    ) -> Result<(), Trouble> {
+        for (interface, direction, portions) in portions {
+            let all = self.active.get_mut(id).into_iter().flatten();
+            let there =
+                all.filter(|running| (running.index, running.direction) == (interface.index, *direction));
+            for (running, portion) in there.zip(portions.iter().rev()) {
+                let Some(forwarder) = &mut running.forwarder else { continue };
+                let Some(slot) = running.slot else {
+                    forwarder.apply_to(&portion.matches).map_err(refused)?;
+                    continue;
+                };
+                let rules = filter::compile(&portion.matches, *direction).map_err(inexpressible)?;
+                let (connection, hook) = (&ground.connection, hook(*direction));
+                connection.delete_filters(interface.index, hook, slot).await.map_err(failed)?;
+                let verdict = Verdict::Redirect(forwarder.near());
+                connection.add_filters(interface.index, hook, slot, &rules, verdict).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Finds a set of filters that is asked before all others.
     fn free_slot(&self, index: u32, direction: Direction) -> Result<u16, Trouble> {
         let used: BTreeSet<u16> = self

@@ -1,10 +1,10 @@
 //! The network namespace a fault is in: opened, and looked at.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use chaos_core::{
     injector::{Direction, Packets, Undo},
-    place::{Entry, OutOfReach, Site},
+    place::{Entry, Names, OutOfReach, Site},
     trouble::{Kind, Trouble},
     which::Which,
 };
@@ -82,6 +82,9 @@ pub(crate) struct State {
     /// The search domains of the place, for a fault of names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) search: Vec<String>,
+    /// How names are resolved at the place, for a fault on names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) names: Option<Arc<Names>>,
 }
 
 impl State {
@@ -363,8 +366,15 @@ mod tests {
             let Err(refused) = Ground::open(&site, known).await else { panic!("{site:?} opens") };
             assert!(refused.help.is_some(), "{refused:?}");
             let own = Namespace::current().unwrap().inode();
-            let state =
-                State { inode: own, cookie: None, mark: 1, holder: None, interfaces: vec![], search: vec![] };
+            let state = State {
+                inode: own,
+                cookie: None,
+                mark: 1,
+                holder: None,
+                interfaces: vec![],
+                search: vec![],
+                names: None,
+            };
             assert!(Ground::find(&site, &state).await.is_err(), "{site:?}");
         }
     }

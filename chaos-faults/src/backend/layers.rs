@@ -92,6 +92,15 @@ pub(crate) fn stack(upper: &Layer, all: &[Layer]) -> Result<Vec<Portion>, Troubl
     Ok(portions)
 }
 
+/// Returns whether one of these holds some of the same packets.
+pub(crate) fn shares(one: &Layer, others: &[Layer]) -> bool {
+    others.iter().any(|other| {
+        (other.index, other.direction) == (one.index, one.direction)
+            && other.id != one.id
+            && intersection(&one.matches, &other.matches).is_some()
+    })
+}
+
 /// Returns a match for the packets that both match, or one that is too wide where that cannot be said: two different sets
 /// of ports, of which a packet may have one at either end. Nothing if there is no such packet.
 fn intersection(one: &PacketMatch, other: &PacketMatch) -> Option<PacketMatch> {

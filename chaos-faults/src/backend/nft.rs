@@ -27,7 +27,23 @@ use crate::netlink::filter;
 /// The faults that this process holds by tables.
 #[derive(Debug, Default)]
 pub(crate) struct Nft {
-    active: BTreeMap<String, Table>,
+    active: BTreeMap<String, Active>,
+}
+
+/// One fault.
+#[derive(Debug)]
+struct Active {
+    table: Table,
+    /// When its rules end on their own.
+    until: SystemTime,
+    /// What rules met in whose place there are others by now.
+    before: u64,
+}
+
+impl Active {
+    fn met(&self) -> std::io::Result<u64> {
+        Ok(self.before + self.table.counted()?.iter().sum::<u64>())
+    }
 }
 
 impl Nft {
@@ -36,14 +52,7 @@ impl Nft {
         if self.active.contains_key(&undo.id) {
             return Ok(());
         }
-        let packets = packets(undo)?;
-        let mut rules = Vec::new();
-        for spec in &packets.specs {
-            let FaultSpec::Block { connections, .. } = spec else {
-                return Err(Trouble::unable(format!("a table cannot do `{spec}`")));
-            };
-            rules.extend(compile(&packets.matches, &packets.directions, *connections)?);
-        }
+        let rules = rules(undo)?;
         let until = SystemTime::now() + undo.deadline;
         let table = Table::make(ground.connection.namespace(), &name(&undo.id, mark), &rules, until)
             .map_err(refused)?;
@@ -51,28 +60,32 @@ impl Nft {
         if there != rules.len() {
             return Err(Trouble::unable(format!("the kernel has {there} of {} rules", rules.len())));
         }
-        self.active.insert(undo.id.clone(), table);
+        self.active.insert(undo.id.clone(), Active { table, until, before: 0 });
+        Ok(())
+    }
+
+    /// Has the fault's table refuse the packets that its record names by now.
+    pub(crate) fn apply_anew(&mut self, undo: &Undo) -> Result<(), Trouble> {
+        let Some(active) = self.active.get_mut(&undo.id) else { return Ok(()) };
+        let rules = rules(undo)?;
+        let before = active.met().map_err(refused)?;
+        active.table.refill(&rules, active.until).map_err(refused)?;
+        active.before = before;
         Ok(())
     }
 
     /// Removes the fault's table, where this process made it; one of an agent that is dead is gone already.
     pub(crate) fn revert(&mut self, undo: &Undo) -> Measured {
-        let Some(table) = self.active.remove(&undo.id) else { return effect(0) };
-        effect(table.counted().map(|counted| counted.iter().sum()).unwrap_or(0))
+        let Some(active) = self.active.remove(&undo.id) else { return effect(0) };
+        effect(active.met().unwrap_or(active.before))
     }
 
     /// Says what of a fault that should be in place was taken away.
     pub(crate) fn missing(&self, undo: &Undo, mark: u32) -> Result<Option<String>, Trouble> {
-        let Some(table) = self.active.get(&undo.id) else { return Ok(None) };
-        let packets = packets(undo)?;
-        let mut asked = 0;
-        for spec in &packets.specs {
-            if let FaultSpec::Block { connections, .. } = spec {
-                asked += compile(&packets.matches, &packets.directions, *connections)?.len();
-            }
-        }
+        let Some(active) = self.active.get(&undo.id) else { return Ok(None) };
+        let asked = rules(undo)?.len();
         let name = name(&undo.id, mark);
-        Ok(match table.counted() {
+        Ok(match active.table.counted() {
             Ok(counted) if counted.len() >= asked => None,
             Ok(counted) => {
                 Some(format!("{} of {asked} rules of its table `inet {name}` are left", counted.len()))
@@ -86,9 +99,22 @@ impl Nft {
 
     /// Reads the counters.
     pub(crate) fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
-        let Some(table) = self.active.get(&undo.id) else { return Ok(effect(0)) };
-        Ok(effect(table.counted().map_err(refused)?.iter().sum()))
+        let Some(active) = self.active.get(&undo.id) else { return Ok(effect(0)) };
+        Ok(effect(active.met().map_err(refused)?))
     }
+}
+
+/// Returns the rules that refuse a fault's packets.
+fn rules(undo: &Undo) -> Result<Vec<Refusal>, Trouble> {
+    let packets = packets(undo)?;
+    let mut rules = Vec::new();
+    for spec in &packets.specs {
+        let FaultSpec::Block { connections, .. } = spec else {
+            return Err(Trouble::unable(format!("a table cannot do `{spec}`")));
+        };
+        rules.extend(compile(&packets.matches, &packets.directions, *connections)?);
+    }
+    Ok(rules)
 }
 
 /// How long the rules of a trial match.

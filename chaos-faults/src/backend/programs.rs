@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chaos_core::{injector::Direction, trouble::Trouble};
+use chaos_core::{
+    injector::{Direction, PacketMatch},
+    trouble::Trouble,
+};
 
 use super::ground::bpf_failed;
 use crate::bpf::{BpfError, Counters, Device, Hold, Rule, RuleId};
@@ -48,6 +51,11 @@ impl Programs {
     /// Adds a rule to a program that was opened.
     pub(crate) fn add(&self, key: Key, rule: Rule) -> Result<RuleId, BpfError> {
         lock(self.attached.get(&key).ok_or(BpfError::NoSuchRule(0))?).add(rule)
+    }
+
+    /// Has a rule apply to other packets.
+    pub(crate) fn change(&self, key: Key, rule: RuleId, matches: &PacketMatch) -> Result<(), BpfError> {
+        lock(self.attached.get(&key).ok_or(BpfError::NoSuchRule(0))?).change(rule, matches.clone())
     }
 
     /// Takes a rule off and returns what it matched; nothing if it is off already.

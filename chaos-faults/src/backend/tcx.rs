@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
-    injector::{Done, Measured, Undo, Unit},
+    injector::{Done, Measured, PacketMatch, Undo, Unit},
     model::{
         FaultSpec,
         packets::{Blocked, Refusal},
@@ -117,6 +117,19 @@ impl Tcx {
             }
         }
         Ok(())
+    }
+
+    /// Has the rules apply to other packets.
+    pub(crate) fn apply_to(
+        &self,
+        id: &str,
+        matches: &PacketMatch,
+        programs: &Programs,
+    ) -> Result<(), Trouble> {
+        let placed = self.active.get(id).map_or(&[][..], |active| &active.placed);
+        placed
+            .iter()
+            .try_for_each(|placed| programs.change(placed.key, placed.rule, matches).map_err(bpf_failed))
     }
 
     /// Takes the rules off; programs stay, as long as the fault is not reverted.

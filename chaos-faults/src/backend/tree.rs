@@ -5,7 +5,7 @@ pub(crate) mod qdisc;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
-    injector::{Done, Measured, PacketMatch, Undo, Unit},
+    injector::{Direction, Done, Measured, PacketMatch, Undo, Unit},
     model::FaultSpec,
     trouble::Trouble,
 };
@@ -18,7 +18,7 @@ use super::{
     layers::Portion,
 };
 use crate::netlink::{
-    Qdisc, QdiscOptions, QdiscStatistics,
+    Qdisc, QdiscOptions, QdiscStatistics, filter,
     tree::{Branch, MOST_BRANCHES, Root, Tree},
 };
 
@@ -119,6 +119,29 @@ impl Trees {
                 self.standing.insert(key, before.clone());
                 stand(ground, interface.index, root, &before).await?;
                 return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leads other packets into the fault's branches: on every interface the same portions as when it was injected, but for what
+    /// matches them. What waits in the queues is not touched.
+    pub(crate) async fn apply_to(
+        &mut self,
+        id: &str,
+        ground: &Ground,
+        portions: &[(Interface, Vec<Portion>)],
+    ) -> Result<(), Trouble> {
+        for (interface, portions) in portions {
+            let Some(all) = self.standing.get_mut(&interface.index) else { continue };
+            let Some(at) = all.iter().position(|grown| grown.id == id) else { continue };
+            let first = all.iter().take(at).map(|grown| grown.branches.len()).sum::<usize>();
+            let Some(ours) = all.get_mut(at) else { continue };
+            for ((number, branch), portion) in (first..).zip(&mut ours.branches).zip(portions) {
+                let rules = filter::compile(&portion.matches, Direction::Egress).map_err(inexpressible)?;
+                let connection = &ground.connection;
+                connection.fill_branch(interface.index, number as u8, &rules).await.map_err(failed)?;
+                branch.matches.clone_from(&portion.matches);
             }
         }
         Ok(())

@@ -118,6 +118,25 @@ impl Hold {
         Ok(id)
     }
 
+    /// Has a rule apply to other packets; at once, and it counts on.
+    ///
+    /// # Errors
+    /// There is no such rule, or the kernel refuses; the rule stays as it is then.
+    pub fn change(&mut self, id: RuleId, matching: PacketMatch) -> Result<(), BpfError> {
+        let installed = self.rules.get_mut(&id).ok_or(BpfError::NoSuchRule(id.0))?;
+        let before = std::mem::replace(&mut installed.rule.matching, matching);
+        match self.swap() {
+            // With the interface went every program on it.
+            Err(error) if !error.is_gone() => {
+                if let Some(installed) = self.rules.get_mut(&id) {
+                    installed.rule.matching = before;
+                }
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a rule off and returns what it met.
     ///
     /// # Errors

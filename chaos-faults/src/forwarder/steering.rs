@@ -48,6 +48,14 @@ pub trait Steering: fmt::Debug + Send {
     /// Whatever refuses; nothing may be left then that `disengage` would not revert.
     fn engage(&mut self, entry: &Entry) -> Result<(), SteeringError>;
 
+    /// Leads other packets in than before.
+    ///
+    /// # Errors
+    /// Whatever refuses; what was led in before still is. Refused unless overridden.
+    fn apply_to(&mut self, _matching: &PacketMatch) -> Result<(), SteeringError> {
+        Err("what leads packets in cannot be changed".into())
+    }
+
     /// Returns how many packets matched and were not led in, where that is counted.
     fn bypassed(&self) -> u64 {
         0
@@ -104,6 +112,14 @@ impl Steering for TcxSteering {
         let action = Action::Redirect { to: entry.near.index(), heartbeat };
         let rule = Rule { matching: self.matching.clone(), action, deadline: self.deadline, mark: self.mark };
         self.rule = Some(self.hold.lock().unwrap_or_else(PoisonError::into_inner).add(rule)?);
+        Ok(())
+    }
+
+    fn apply_to(&mut self, matching: &PacketMatch) -> Result<(), SteeringError> {
+        if let Some(rule) = self.rule {
+            self.hold.lock().unwrap_or_else(PoisonError::into_inner).change(rule, matching.clone())?;
+        }
+        self.matching = matching.clone();
         Ok(())
     }
 

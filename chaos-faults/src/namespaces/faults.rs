@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
-    injector::{Direction, Lost, Measured, Undo, Unit},
+    injector::{Direction, Lost, Measured, PacketMatch, Packets, Undo, Unit},
     place::{Kind, Site},
     trouble::{self, Trouble},
 };
@@ -14,13 +14,14 @@ use crate::{
         Mechanism, absent,
         forwarder::{self, Forwarders},
         ground::{Ground, Interface, State, packets},
-        layers::{self, Layer},
+        layers::{self, Layer, Portion},
         nft::Nft,
         programs::Programs,
         tcx::Tcx,
         tree::{self, Trees},
     },
     inventory::machine_place,
+    named,
     netlink::tree::Root,
 };
 
@@ -115,6 +116,72 @@ impl Faults {
         let portions: Vec<_> =
             all.into_iter().map(|(interface, _, portions, _)| (interface, portions)).collect();
         self.trees.inject(mechanism, undo, ground, root, &portions).await
+    }
+
+    /// Has a fault be on other remote ends: those that its names have by now. One that was reverted meanwhile stays so.
+    pub(super) async fn renamed(
+        &mut self,
+        id: &str,
+        packets: Packets,
+        ground: &Ground,
+    ) -> Result<(), Trouble> {
+        let Some(Placed { mut undo, state, .. }) = self.placed.get(id).cloned() else { return Ok(()) };
+        let matches = packets.matches.clone();
+        undo.offer.ask = named::with_packets(&undo.offer.ask, packets);
+        match mechanism_of(&undo.offer)? {
+            Mechanism::Tcx => self.tcx.apply_to(id, &matches, &self.programs)?,
+            Mechanism::Nft => self.nft.apply_anew(&undo)?,
+            Mechanism::Netem | Mechanism::Tbf => {
+                let portions = self.restacked(id, &state, &matches)?;
+                let portions: Vec<_> =
+                    portions.into_iter().map(|(interface, _, portions)| (interface, portions)).collect();
+                self.trees.apply_to(id, ground, &portions).await?;
+            }
+            Mechanism::Forwarder => {
+                let portions = self.restacked(id, &state, &matches)?;
+                self.forwarders.apply_to(id, ground, &portions).await?;
+            }
+        }
+        for layer in self.layers.iter_mut().filter(|layer| layer.id == id) {
+            layer.matches.clone_from(&matches);
+        }
+        if let Some(placed) = self.placed.get_mut(id) {
+            placed.undo = undo;
+        }
+        Ok(())
+    }
+
+    /// Returns the portions of a fault that holds packets, with other packets on the same interfaces.
+    fn restacked(
+        &self,
+        id: &str,
+        state: &State,
+        matches: &PacketMatch,
+    ) -> Result<Vec<(Interface, Direction, Vec<Portion>)>, Trouble> {
+        let mut all = Vec::new();
+        for interface in &state.interfaces {
+            for direction in &interface.directions {
+                let is_it = |layer: &Layer| {
+                    (layer.id.as_str(), layer.index, layer.direction) == (id, interface.index, *direction)
+                };
+                let Some(at) = self.layers.iter().position(is_it) else { continue };
+                let (below, above) = (&self.layers[..at], &self.layers[at + 1..]);
+                let before = &self.layers[at];
+                let after = Layer { matches: matches.clone(), ..before.clone() };
+                let portions = layers::stack(&after, below)?;
+                let same = layers::stack(before, below)?
+                    .iter()
+                    .map(|one| one.below)
+                    .eq(portions.iter().map(|one| one.below));
+                if !same || layers::shares(before, above) || layers::shares(&after, above) {
+                    return Err(Trouble::unable(
+                        "another fault holds packets of the addresses that it had, or of those that it has now",
+                    ));
+                }
+                all.push((interface.clone(), *direction, portions));
+            }
+        }
+        Ok(all)
     }
 
     /// Returns whether queues of this process stand on an interface.

@@ -73,6 +73,12 @@ impl Batch {
         self.bytes.extend(message(SUBSYSTEM | kind, flags, self.family, attributes));
     }
 
+    /// Adds the removal of something.
+    pub(crate) fn remove(&mut self, kind: u16, attributes: &[u8]) {
+        self.expected += 1;
+        self.bytes.extend(message(SUBSYSTEM | kind, REQUEST | ACK, self.family, attributes));
+    }
+
     /// Sends it and waits until the kernel has agreed to all of it.
     pub(crate) fn send(mut self, socket: &Socket) -> io::Result<()> {
         self.bytes.extend(message(BATCH_END, REQUEST, 0, &[]));

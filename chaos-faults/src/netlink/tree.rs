@@ -107,6 +107,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Leads other packets into branch `number` of the own tree; for a moment none are.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`].
+    pub(crate) async fn fill_branch(
+        &self,
+        index: u32,
+        number: u8,
+        rules: &[filter::Rule],
+    ) -> Result<(), NetlinkError> {
+        let (hook, slot) = (Hook::Qdisc(Handle::OWN_ROOT), u16::from(number));
+        self.delete_filters(index, hook, slot).await?;
+        self.add_filters(index, hook, slot, rules, Verdict::Class(Tree::class(number))).await
+    }
+
     /// Returns the numbers of the branches of the own tree that filters lead packets into; none of them where somebody's own
     /// filters are asked before them.
     ///

@@ -75,3 +75,72 @@ fn a_lab_host_finds_names_when_the_lab_stands() {
     assert_ne!(ended.code, Some(0), "{ended}");
     ended.says("`nobody.example`, which the fault is to be on, has no address at host api");
 }
+
+/// Has the name `moving` stand for other addresses, or for none.
+fn move_to(servers: &Servers, addresses: &[&str]) {
+    let lines: String = addresses.iter().map(|address| format!("{address} moving.corp.example\n")).collect();
+    servers.network.etc("moving", &lines);
+    let pid = nix::unistd::Pid::from_raw(servers.dnsmasq.id().cast_signed());
+    nix::sys::signal::kill(pid, Signal::SIGHUP).expect("the name server runs");
+}
+
+/// Whether a new connection fails or is slow.
+fn is_hit(servers: &Servers, to: &'static str) -> bool {
+    let begun = Instant::now();
+    !connects(servers, to) || begun.elapsed() > Duration::from_millis(150)
+}
+
+/// Runs a fault on a name whose address changes and goes while the fault stands.
+fn follows(fault: &str, backend: Option<&str>, prepare: impl FnOnce(&mut Command)) {
+    let Some(servers) = Servers::or_skip() else { return };
+    servers.network.in_peer("ip address add 10.88.0.3/24 dev eth0");
+    let chaos = Chaos::new();
+    let _slot = slot();
+    let text = changed(&experiment(&servers.network.name, fault), &[("hold     5s", "hold     20s")]);
+    let file = chaos.file("moving.chaos", text);
+    let words = ["run", &file].into_iter().chain(backend.iter().flat_map(|name| ["--backend", name]));
+    let mut command = chaos.command(&Vec::from_iter(words));
+    prepare(&mut command);
+    let mut running = chaos.start_prepared(command, format!("run moving.chaos: {fault}"));
+    assert!(running.reaches(|what| is_stage(what, "hold")), "{}", running.end());
+    let (first, second) = ("10.88.0.2:8080", "10.88.0.3:8080");
+    assert!(is_hit(&servers, first) && !is_hit(&servers, second), "{fault}: before");
+    move_to(&servers, &["10.88.0.3"]);
+    let followed = wait_until(|| is_hit(&servers, second) && !is_hit(&servers, first));
+    assert!(followed, "{fault}: {}", running.end());
+    move_to(&servers, &[]);
+    // More than a time to live later.
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(is_hit(&servers, second) && !is_hit(&servers, first), "{fault}: without an address");
+    let ended = running.end();
+    ended
+        .says("its addresses changed once, and it followed: `moving` is 10.88.0.3 there by now")
+        .says("it stayed on the addresses that were known, because `moving`")
+        .says("everything is as it was");
+    assert!(!is_hit(&servers, second), "{fault}: after");
+}
+
+#[test]
+fn a_program_on_the_interface_follows_a_name() {
+    follows("block box to \"moving\":8080 new", None, |_| {});
+}
+
+#[test]
+fn a_table_follows_a_name() {
+    follows("block box to \"moving\":8080 new reject", None, |_| {});
+}
+
+#[test]
+fn queues_follow_a_name() {
+    follows("delay 200ms on box to \"moving\":8080", None, |_| {});
+}
+
+#[test]
+fn a_forwarder_follows_a_name() {
+    follows("delay 200ms on box to \"moving\":8080", Some("forwarder"), |_| {});
+}
+
+#[test]
+fn filters_into_a_forwarder_follow_a_name() {
+    follows("delay 200ms on box to \"moving\":8080", Some("forwarder"), without_tcx);
+}

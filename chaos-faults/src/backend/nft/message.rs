@@ -25,6 +25,7 @@ const TCP: u8 = 6;
 const GET_TABLE: u16 = 1;
 const NEW_RULE: u16 = 6;
 const GET_RULE: u16 = 7;
+const DELETE_RULE: u16 = 8;
 
 const DUMP: u16 = 0x300;
 const APPEND: u16 = 0x800;
@@ -73,15 +74,21 @@ impl Table {
         for (chain, hook, _) in CHAINS {
             batch.add(NEW_CHAIN, 0, &new_chain(name, chain, hook));
         }
-        for rule in rules {
-            for (chain, ..) in
-                CHAINS.iter().filter(|(.., direction)| direction.is_none_or(|way| way == rule.direction))
-            {
-                batch.add(NEW_RULE, APPEND, &new_rule(name, chain, rule, until));
-            }
-        }
+        fill(&mut batch, name, rules, until);
         batch.send(&socket)?;
         Ok(Table { socket, name: name.to_owned() })
+    }
+
+    /// Puts other rules in the place of all; all of it or nothing, and no packet sees the table without any.
+    pub(super) fn refill(&self, rules: &[Refusal], until: SystemTime) -> io::Result<()> {
+        let mut batch = Batch::new(INET);
+        for (chain, ..) in CHAINS {
+            let mut all = text(1, &self.name);
+            all.extend(text(2, chain));
+            batch.remove(DELETE_RULE, &all);
+        }
+        fill(&mut batch, &self.name, rules, until);
+        batch.send(&self.socket)
     }
 
     /// Returns how many packets each rule met; those on forwarded packets are added to those on the host's own.
@@ -102,6 +109,16 @@ impl Table {
         // The chain of forwarded packets has the rules of both directions, which are the same number as the own ones.
         let own = of(Some(Direction::Egress)).chain(of(Some(Direction::Ingress)));
         Ok(own.zip(of(None).chain(std::iter::repeat(0))).map(|(own, forwarded)| own + forwarded).collect())
+    }
+}
+
+fn fill(batch: &mut Batch, name: &str, rules: &[Refusal], until: SystemTime) {
+    for rule in rules {
+        for (chain, ..) in
+            CHAINS.iter().filter(|(.., direction)| direction.is_none_or(|way| way == rule.direction))
+        {
+            batch.add(NEW_RULE, APPEND, &new_rule(name, chain, rule, until));
+        }
     }
 }
 
