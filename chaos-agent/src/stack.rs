@@ -120,6 +120,7 @@ mod tests {
                 does: vec![],
                 undoes: String::new(),
                 because: vec![],
+                takes: vec![],
             },
             deadline: Duration::from_secs(seconds),
             site: Site::Runner,

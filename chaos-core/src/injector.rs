@@ -45,6 +45,10 @@ pub struct Offer {
     pub undoes: String,
     /// Why an otherwise preferred mechanism was not chosen, a line each.
     pub because: Vec<String>,
+    /// Other objects that go along with the one that is asked for, as pods do with a Deployment that is scaled down; the blast radius
+    /// counts them as well. Which of several alike will go may turn out otherwise, how many will not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes: Vec<ObjectId>,
 }
 
 /// What ends a fault if its runner dies.

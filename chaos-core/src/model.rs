@@ -2,7 +2,7 @@
 //!
 //! Every part has its file: [`scope`], [`lab`] and [`cluster`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
 //! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets and
-//! [`names`] to queries for names,
+//! [`names`] to queries for names, [`objects`] to objects of a cluster's API,
 //! [`watched`] numbers of a cluster's state, [`timeline`] when, [`quantity`] the units, [`outside`] what is used beyond all that. [`mod@build`]
 //! has shorthands for harnesses.
 
@@ -13,6 +13,7 @@ pub mod formula;
 pub mod lab;
 pub mod metric;
 pub mod names;
+pub mod objects;
 pub mod outside;
 pub mod packets;
 pub mod probe;
@@ -32,6 +33,7 @@ pub use formula::{Abort, Claim, Comparison, Correction, Event, Expectation, Phas
 pub use lab::{Host, Lab, Link, Program, Ready};
 pub use metric::{Field, Function, Metric};
 pub use names::{NameEffect, NameFailure, NameFault};
+pub use objects::ObjectFault;
 pub use outside::Outside;
 pub use packets::{Distribution, FaultSpec, Traffic};
 pub use probe::{Connections, Probe, ProbeKind, Vantage};

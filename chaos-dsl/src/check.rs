@@ -24,6 +24,7 @@ mod lab;
 mod load;
 mod metric;
 mod names;
+mod objects;
 mod params;
 mod predicate;
 mod probe;

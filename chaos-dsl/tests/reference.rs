@@ -74,6 +74,26 @@ fn on_machine(lines: &str) -> String {
         .replace("  timeline {", "  abort when success(get, over 5s) < 50%\n  timeline {")
 }
 
+/// An experiment in a cluster, with lines of its own.
+fn in_cluster(lines: &str) -> String {
+    let radius = if lines.contains("blast radius") { "" } else { "blast radius { at most 1 pod }" };
+    let scope = r#"owner "team"
+  scope {
+    cluster   "staging" uid "3f2a7c1e"
+    namespace "shop"
+    target client = pods of deployment "client" pick 1
+    target web    = pods of service "web" pick 1
+  }"#;
+    in_lab(lines, "")
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("host "))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("  lab {\n  }\n", &format!("  {scope}\n  {radius}\n"))
+        .replace("on api to client", "on web to service \"web\"")
+        .replace("  timeline {", "  abort when success(get, over 5s) < 50%\n  timeline {")
+}
+
 #[test]
 fn every_example_does_what_the_text_says() {
     let mut examples = 0;
@@ -94,6 +114,7 @@ fn every_example_does_what_the_text_says() {
             Some("lines") => in_lab(text, ""),
             Some("claims") => in_lab("", text),
             Some("machine") => on_machine(text),
+            Some("objects") => in_cluster(text),
             Some(other) => panic!("unknown kind of block `{other}`"),
         };
         let compiled = compile("example.chaos", &whole, &[]);

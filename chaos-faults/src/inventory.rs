@@ -47,7 +47,7 @@ impl Inventory for MachineInventory {
                 Err(Trouble::absent(why)
                     .with_help("say `here`, `netns \"NAME\"` or `process \"NAME\"`, or declare a lab"))
             }
-            Selector::Pods(_) | Selector::Service(_) => Err(Trouble::absent(format!(
+            Selector::Pods(_) | Selector::Service(_) | Selector::Object(_) => Err(Trouble::absent(format!(
                 "`{selector}` is of a cluster, and this experiment takes place on this machine"
             ))
             .with_help("give it a `scope` with a `cluster`")),

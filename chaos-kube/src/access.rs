@@ -10,7 +10,7 @@ use std::{
 use chaos_core::{
     capability::Capability,
     model::{
-        Cluster, Experiment, Pick, ProbeKind, Selector, Vantage, Watched,
+        Action, Cluster, Experiment, ObjectFault, Pick, ProbeKind, Selector, Vantage, Watched,
         cluster::{Criterion, WorkloadKind},
         packets::Who,
         scope::RadiusUnit,
@@ -63,7 +63,7 @@ impl Access {
         });
         let limits = experiment.blast_radius.iter().filter_map(|limit| match &limit.of {
             RadiusUnit::Of(selector) => Some(selector),
-            RadiusUnit::Hosts | RadiusUnit::Processes | RadiusUnit::Pods => None,
+            RadiusUnit::Hosts | RadiusUnit::Processes | RadiusUnit::Pods | RadiusUnit::Objects => None,
         });
         for selector in targets.chain(peers).chain(limits) {
             self.find(selector, cluster);
@@ -81,7 +81,16 @@ impl Access {
             Vantage::Each(selector) => Some(selector),
             Vantage::Runner => None,
         });
-        let faulted = experiment.faults.iter().map(|fault| (&fault.on, true));
+        let done = experiment.faults.iter().map(|fault| (&fault.action, &fault.on));
+        let made = experiment.changes.iter().map(|change| (&change.action, &change.on));
+        let (on_objects, others): (Vec<_>, Vec<_>) =
+            done.chain(made).partition(|(action, _)| matches!(action, Action::Objects(_)));
+        for (action, on) in on_objects {
+            if let Action::Objects(fault) = action {
+                self.act(fault, experiment.finder(on), cluster);
+            }
+        }
+        let faulted = others.into_iter().map(|(_, on)| (on, true));
         for (selector, faulted) in faulted.chain(probed.map(|from| (from, false))) {
             let Selector::Named(name) = selector else { continue };
             let target = experiment.targets.iter().find(|target| target.name == *name);
@@ -95,17 +104,48 @@ impl Access {
         }
     }
 
+    /// Adds what it takes to do something to objects, and to put it back.
+    fn act(&mut self, fault: &ObjectFault, on: &Selector, cluster: &Cluster) {
+        let (namespace, group, resource) = match on {
+            Selector::Object(object) => {
+                (object.namespace.as_ref(), object.kind.group.as_str(), object.kind.plural.as_str())
+            }
+            Selector::Pods(pods) => (pods.namespace.as_ref(), "", "pods"),
+            Selector::Hosts(_)
+            | Selector::Here(_)
+            | Selector::Netns(_)
+            | Selector::Process(_)
+            | Selector::Service(_)
+            | Selector::Named(_) => return,
+        };
+        let namespace = namespace.unwrap_or(&cluster.namespace);
+        self.allow(namespace, group, resource, &["get", "list", "patch", "watch"]);
+        self.claim(namespace);
+        match fault {
+            ObjectFault::Scale { .. } => {
+                self.allow(namespace, "", "pods", &["get", "list", "patch"]);
+                self.allow(namespace, "apps", "replicasets", &["list"]);
+            }
+            ObjectFault::Patch { .. } => return,
+            ObjectFault::Detach { .. } => self.allow(namespace, "", "services", &["get"]),
+            ObjectFault::Delete { .. } => self.allow(namespace, "", "pods", &["delete"]),
+            ObjectFault::Evict => self.allow(namespace, "", "pods/eviction", &["create"]),
+        }
+        self.opposition(namespace);
+    }
+
+    /// Adds what a run's claim to objects of a namespace takes.
+    fn claim(&mut self, namespace: &str) {
+        let verbs = ["create", "delete", "get", "list", "patch", "watch"];
+        self.allow(namespace, "coordination.k8s.io", "leases", &verbs);
+    }
+
     /// Adds what agents in the pods of a namespace take.
     pub(crate) fn agents(&mut self, namespace: &str) {
         self.allow(namespace, "", "pods", &["get", "list", "watch"]);
         // What is done to them is announced on them, and the run's claim to them stands on Leases.
         self.allow(namespace, "", "pods", &["patch"]);
-        self.allow(
-            namespace,
-            "coordination.k8s.io",
-            "leases",
-            &["create", "delete", "get", "list", "patch", "watch"],
-        );
+        self.claim(namespace);
         self.allow(namespace, "", "pods/ephemeralcontainers", &["patch"]);
         // The handshake of a WebSocket is a get, and what it opens is created.
         self.allow(namespace, "", "pods/attach", &["create", "get"]);
@@ -217,6 +257,7 @@ impl Access {
             | Selector::Here(_)
             | Selector::Netns(_)
             | Selector::Process(_)
+            | Selector::Object(_)
             | Selector::Named(_) => {}
         }
     }
@@ -316,7 +357,7 @@ fn head(out: &mut String, kind: &str, within: Option<&str>, name: &str) {
 mod tests {
     use chaos_core::{
         model::{
-            Action, Fault, FaultSpec, Pick, Pods, Probe, Scope, Target,
+            Fault, FaultSpec, Pick, Pods, Probe, Scope, Target,
             cluster::{Service, Workload},
         },
         span::Span,

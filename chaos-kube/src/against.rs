@@ -71,6 +71,10 @@ async fn touched(link: &Link, client: &Client, plan: &Plan) -> Result<Vec<Touche
             let (_, agent, faulted) = of.or_insert((span.unwrap_or(Span::NONE), false, false));
             *agent |= part.injector == record::NAME;
             *faulted = true;
+            // Pods that go along are disturbed as well.
+            for gone in &part.offer.takes {
+                uses.entry(gone).or_insert((span.unwrap_or(Span::NONE), false, false)).2 = true;
+            }
         }
     }
     for (probe, planned) in experiment.probes.iter().zip(&plan.probes) {

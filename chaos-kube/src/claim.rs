@@ -12,16 +12,14 @@ use chaos_core::{
     injector::{Injector, Undo},
     journal::Header,
     model::Cluster,
-    place::{Kind, ObjectId},
+    place::ObjectId,
     run::Control,
     trouble::Trouble,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::{
-    api::{
-        coordination::v1::Lease,
-        core::v1::{Namespace, Pod},
-    },
+    api::{coordination::v1::Lease, core::v1::Namespace},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
 };
 use kube::{
@@ -39,8 +37,9 @@ use tokio::{
 };
 
 use crate::{
-    Link, environment,
+    Link,
     lease::{self, DURATION, Debt, Notice, RENEWAL, Request},
+    object, record,
 };
 
 /// How many Leases are asked for at once.
@@ -49,11 +48,11 @@ const AT_ONCE: usize = 16;
 /// How much later than its deadline a fault may end: what an agent waits for in silence, and time to put things back.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The pods that a run has claimed. Dropping it leaves the Leases to whoever restores.
+/// The objects that a run has claimed. Dropping it leaves the Leases to whoever restores.
 pub struct Claim {
     link: Arc<Link>,
     header: Header,
-    pods: Vec<ObjectId>,
+    targets: Vec<ObjectId>,
     debts: AtomicU64,
     /// What is taken off Leases and pods beside the run.
     tidying: Mutex<JoinSet<Result<(), Trouble>>>,
@@ -61,26 +60,27 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims the pods among the targets of a run, all or none, goes on to renew the claim, and asks the run to stop when somebody asks
+    /// Claims the targets of a run, all or none, goes on to renew the claim, and asks the run to stop when somebody asks
     /// for that by the cluster.
     ///
-    /// A dead run gives way of which nothing stands any more, as the injector says.
+    /// A dead run gives way of which nothing stands any more, as the injectors say.
     ///
     /// # Errors
     /// Another run is on one of them, or has left something there; runs are blocked in the cluster; a right is missing.
     pub async fn take(
         link: &Arc<Link>,
-        injector: &dyn Injector,
+        injectors: &[Arc<dyn Injector>],
         header: &Header,
         control: &Control,
     ) -> Result<Arc<Claim>, Trouble> {
         let client = link.client().await?;
         refuse_blocked(link, &client).await?;
-        let pods: Vec<ObjectId> =
-            header.targets.iter().filter(|object| object.kind == Kind::POD).cloned().collect();
+        // What has a uid is of the cluster.
+        let targets: Vec<ObjectId> =
+            header.targets.iter().filter(|object| object.uid.is_some()).cloned().collect();
         let by = &client;
-        let asked = stream::iter(pods.clone())
-            .map(|object| async move { claim(link, by, injector, header, &object).await });
+        let asked = stream::iter(targets.clone())
+            .map(|object| async move { claim(link, by, injectors, header, &object).await });
         let taken: Vec<Result<Lease, Trouble>> = asked.buffer_unordered(AT_ONCE).collect().await;
         if let Some(trouble) = taken.iter().find_map(|taken| taken.as_ref().err()).cloned() {
             for lease in taken.into_iter().flatten() {
@@ -89,15 +89,15 @@ impl Claim {
             }
             return Err(trouble);
         }
-        let mut keeping = vec![tokio::spawn(renew(Arc::clone(link), client.clone(), pods.clone()))];
-        for namespace in namespaces(&pods) {
+        let mut keeping = vec![tokio::spawn(renew(Arc::clone(link), client.clone(), targets.clone()))];
+        for namespace in namespaces(&targets) {
             let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
             keeping.push(tokio::spawn(hear(leases, header.run.clone(), control.clone())));
         }
         Ok(Arc::new(Claim {
             link: Arc::clone(link),
             header: header.clone(),
-            pods,
+            targets,
             debts: AtomicU64::new(0),
             tidying: Mutex::default(),
             keeping,
@@ -121,6 +121,7 @@ impl Claim {
             owner: self.header.owner.as_deref(),
             fault: format!("{}: {}", undo.offer.ask.fault, undo.offer.ask.work),
             ends: Timestamp::now() + undo.deadline + GRACE,
+            seal: record::seal(undo)?,
             stop: format!("chaos stop {run} --cluster {}", self.link.cluster().context),
         };
         let written = |error: serde_json::Error| Trouble::internal(error.to_string());
@@ -163,7 +164,7 @@ impl Claim {
         }
         let client = self.link.client().await?;
         let by = &client;
-        let asked = stream::iter(self.pods.clone()).map(|object| async move {
+        let asked = stream::iter(self.targets.clone()).map(|object| async move {
             match read(&self.link, by, &object).await? {
                 Some(lease) if lease::run_of(&lease) == self.run() && !lease::owes(&lease) => {
                     remove(&self.link, by, &lease).await
@@ -262,20 +263,21 @@ async fn refuse_blocked(link: &Link, client: &Client) -> Result<(), Trouble> {
     .with_help(format!("release it with `chaos stop --release --cluster {context}`")))
 }
 
-/// Makes the Lease on one pod; a run that is gone and owes nothing gives way.
+/// Makes the Lease on one object; a run that is gone and owes nothing gives way.
 async fn claim(
     link: &Arc<Link>,
     client: &Client,
-    injector: &dyn Injector,
+    injectors: &[Arc<dyn Injector>],
     header: &Header,
     object: &ObjectId,
 ) -> Result<Lease, Trouble> {
+    let owner = owner(link, client, object).await?;
     let namespace = object.namespace.as_deref().unwrap_or_default();
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let parameters = PostParams::default();
     // Once more where the one that was in the way has gone meanwhile.
     for _ in 0..3 {
-        let new = lease::new(header, object, Timestamp::now())?;
+        let new = lease::new(header, object, owner.clone(), Timestamp::now())?;
         match tokio::time::timeout(DURATION, leases.create(&parameters, &new)).await {
             Ok(Ok(made)) => return Ok(made),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
@@ -287,7 +289,7 @@ async fn claim(
         if alive {
             return Err(in_the_way(link, object, &there, alive));
         }
-        match absent(injector, link.cluster(), &there).await {
+        match absent(injectors, link.cluster(), &there).await {
             Some(debts) => give_way(link, client, there, &debts).await?,
             None => return Err(in_the_way(link, object, &there, alive)),
         }
@@ -295,10 +297,49 @@ async fn claim(
     Err(Trouble::unable(format!("cannot claim {object}: others claim it again and again")))
 }
 
+/// Returns the object as the owner of its Lease, which then goes with it.
+async fn owner(link: &Link, client: &Client, object: &ObjectId) -> Result<OwnerReference, Trouble> {
+    let now = object::there(link, client, object).await?;
+    let said = |name: &str| now[name].as_str().unwrap_or_default().to_owned();
+    Ok(OwnerReference {
+        api_version: said("apiVersion"),
+        kind: said("kind"),
+        name: object.name.clone(),
+        uid: object.uid.clone().unwrap_or_default(),
+        ..OwnerReference::default()
+    })
+}
+
+/// Says why what a Lease says is owed to an object is not believed: whoever may write Leases may write it, but only who may change the
+/// object itself can have announced it there.
+///
+/// # Errors
+/// The object cannot be read.
+pub(crate) async fn doubted(
+    link: &Link,
+    client: &Client,
+    run: &str,
+    undo: &Undo,
+) -> Result<Option<String>, Trouble> {
+    let Some(seal) = record::seal(undo)? else { return Ok(None) };
+    let object = &undo.offer.ask.object;
+    // With the object went what was owed to it.
+    let Some(now) = object::same(link, client, object).await? else { return Ok(None) };
+    let announced = now["metadata"]["annotations"][lease::fault_key(run, undo)].as_str();
+    let announced = announced.and_then(|notice| serde_json::from_str::<Value>(notice).ok());
+    let same = announced.is_some_and(|notice| notice["seal"] == *seal);
+    Ok((!same).then(|| {
+        format!(
+            "what the Lease of {object} says of its fields is not what the run announced on {object} itself"
+        )
+    }))
+}
+
 /// Looks at what a dead run owes; returns that where nothing of it stands any more, and is known not to.
-async fn absent(injector: &dyn Injector, cluster: &Cluster, lease: &Lease) -> Option<Vec<Debt>> {
+async fn absent(injectors: &[Arc<dyn Injector>], cluster: &Cluster, lease: &Lease) -> Option<Vec<Debt>> {
     let debts = lease::debts(lease, cluster).ok()?;
     for debt in &debts {
+        let injector = injectors.iter().find(|injector| injector.name() == debt.undo.injector)?;
         if !injector.standing(&debt.undo).await.ok()?.is_empty() {
             return None;
         }
@@ -337,7 +378,7 @@ async fn read(link: &Link, client: &Client, object: &ObjectId) -> Result<Option<
     link.ask(&format!("read the Lease on {object}"), leases.get_opt(&name)).await
 }
 
-/// Changes the Lease on a pod; returns it as it is then, none where it is gone.
+/// Changes the Lease on an object; returns it as it is then, none where it is gone.
 async fn patch_lease(
     link: &Link,
     client: &Client,
@@ -346,12 +387,13 @@ async fn patch_lease(
 ) -> Result<Option<Lease>, Trouble> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), object.namespace.as_deref().unwrap_or_default());
     let (name, patch) = (lease::name(object)?, Patch::Merge(patch));
-    let parameters = PatchParams::default();
+    let parameters =
+        PatchParams { field_manager: Some(object::MANAGER.to_owned()), ..PatchParams::default() };
     let patched = leases.patch(&name, &parameters, &patch);
     present(link.ask(&format!("write on the Lease on {object}"), patched).await)
 }
 
-/// Sets or removes an annotation of a pod; one that is gone, or another of its name, is left alone.
+/// Sets or removes an annotation of an object; one that is gone, or another of its name, is left alone.
 async fn annotate(
     link: &Link,
     client: &Client,
@@ -359,15 +401,16 @@ async fn annotate(
     key: &str,
     value: Option<String>,
 ) -> Result<(), Trouble> {
-    let Some(pod) = environment::same(link, client, object).await? else { return Ok(()) };
-    let is_set = pod.metadata.annotations.is_some_and(|annotations| annotations.contains_key(key));
+    let Some(now) = object::same(link, client, object).await? else { return Ok(()) };
+    let is_set = now["metadata"]["annotations"][key].is_string();
     if value.is_none() && !is_set {
         return Ok(());
     }
-    let pods: Api<Pod> = environment::api(client, object)?;
+    let objects = object::api(client, object)?;
     let patch = Patch::Merge(lease::annotated(key, value));
-    let parameters = PatchParams::default();
-    let patched = pods.patch(&object.name, &parameters, &patch);
+    let parameters =
+        PatchParams { field_manager: Some(object::MANAGER.to_owned()), ..PatchParams::default() };
+    let patched = objects.patch(&object.name, &parameters, &patch);
     present(link.ask(&format!("annotate {object}"), patched).await).map(drop)
 }
 
@@ -379,22 +422,22 @@ fn present<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     }
 }
 
-fn namespaces(pods: &[ObjectId]) -> Vec<String> {
-    let mut all: Vec<String> = pods.iter().filter_map(|object| object.namespace.clone()).collect();
+fn namespaces(targets: &[ObjectId]) -> Vec<String> {
+    let mut all: Vec<String> = targets.iter().filter_map(|object| object.namespace.clone()).collect();
     all.sort();
     all.dedup();
     all
 }
 
 /// Renews all Leases of a run, until it is dropped.
-async fn renew(link: Arc<Link>, client: Client, pods: Vec<ObjectId>) {
+async fn renew(link: Arc<Link>, client: Client, targets: Vec<ObjectId>) {
     let mut ticks = interval(RENEWAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let patch = lease::renewed(Timestamp::now());
         let (link, client, patch) = (&link, &client, &patch);
-        let asked = stream::iter(pods.clone())
+        let asked = stream::iter(targets.clone())
             .map(|object| async move { patch_lease(link, client, &object, patch).await });
         // What cannot be renewed now is renewed later, or is somebody's whom nobody hears of any more.
         asked.buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;

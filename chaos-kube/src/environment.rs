@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 
 use crate::{
-    Link,
+    Link, object,
     pod::{self, Unfit},
 };
 
@@ -37,6 +37,10 @@ impl Environment for ClusterEnvironment {
     async fn place(&self, object: &ObjectId) -> Result<Place, Trouble> {
         if object.kind == Kind::HERE {
             return Ok(Place::runner());
+        }
+        if object.kind != Kind::POD {
+            object::there(&self.link, &self.link.client().await?, object).await?;
+            return Ok(Place { object: object.clone(), site: Site::Api, names: Arc::default() });
         }
         running(&self.link, object).await?;
         // As its agent sees them: the kubelet gives every container of a pod the same ones.

@@ -21,8 +21,9 @@ use chaos_core::{
 };
 
 use crate::{
-    Access, Claim, Link, PodTransport, claim, environment, lease, pod,
+    Access, Claim, Link, ObjectInjector, PodTransport, environment, pod,
     record::{self, NAME, State},
+    ways::Ways,
 };
 
 /// What stands between the id of a fault's record and the number of one of its parts in the pod.
@@ -43,12 +44,9 @@ pub struct PodInjector {
     image: String,
     /// What the injector in each agent is set to.
     settings: Option<serde_json::Value>,
-    /// The ways to clusters, by their uids.
-    links: Mutex<BTreeMap<String, Arc<Link>>>,
+    ways: Arc<Ways>,
     /// By the uid of the cluster and the image of its agents.
     hands: Mutex<BTreeMap<(String, String), Arc<Hands>>>,
-    /// The claim of the run that injects; none where only dead runs are restored.
-    claim: Mutex<Option<Arc<Claim>>>,
 }
 
 /// The agents of one cluster.
@@ -65,9 +63,8 @@ impl PodInjector {
             hosted,
             image: image.into(),
             settings: None,
-            links: Mutex::default(),
+            ways: Arc::default(),
             hands: Mutex::default(),
-            claim: Mutex::default(),
         }
     }
 
@@ -84,13 +81,17 @@ impl PodInjector {
 
     /// Takes the way to a cluster, for all records of it; those of other clusters open their own.
     pub fn reach(&self, link: &Arc<Link>) {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.insert(link.cluster().uid.value.clone(), Arc::clone(link));
+        self.ways.reach(link);
     }
 
     /// Writes down on the Leases of a run's claim what it owes, too.
     pub fn owe_to(&self, claim: &Arc<Claim>) {
-        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(claim));
+        self.ways.owe_to(claim);
+    }
+
+    /// Returns what acts on the objects of the same clusters, for the same run.
+    pub fn objects(&self) -> ObjectInjector {
+        ObjectInjector::new(Arc::clone(&self.ways))
     }
 
     /// Returns what measures probes through the agents of a cluster.
@@ -114,10 +115,7 @@ impl PodInjector {
     }
 
     fn hands_at(&self, cluster: &Cluster, image: &str) -> Arc<Hands> {
-        let link = {
-            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(links.entry(cluster.uid.value.clone()).or_insert_with(|| Link::to(cluster)))
-        };
+        let link = self.ways.to(cluster);
         let mut all = self.hands.lock().unwrap_or_else(PoisonError::into_inner);
         let hands = all.entry((cluster.uid.value.clone(), image.to_owned())).or_insert_with(|| {
             let agents = Agents::new(PodTransport::new(Arc::clone(&link), image));
@@ -133,9 +131,7 @@ impl PodInjector {
 
     /// The cluster of a run, which its plan was made for.
     fn current(&self) -> Result<Arc<Hands>, Trouble> {
-        let first = self.links.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
-        let link = first.ok_or_else(|| Trouble::internal("no cluster was given to the injector of pods"))?;
-        Ok(self.hands_at(link.cluster(), &self.image))
+        Ok(self.hands_at(self.ways.current()?.cluster(), &self.image))
     }
 
     /// Says which probes of its kubelet a fault on all packets of a pod would be on.
@@ -150,26 +146,6 @@ impl PodInjector {
                 watched.join(", ")
             )
         }))
-    }
-
-    fn claim(&self) -> Option<Arc<Claim>> {
-        self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Takes a debt that is paid off the Lease and the pod.
-    async fn paid(&self, undo: &Undo) -> Result<(), Trouble> {
-        let State { cluster, run, .. } = record::state(undo)?;
-        let Some(run) = run else { return Ok(()) };
-        if let Some(claim) = self.claim().filter(|claim| claim.run() == run) {
-            claim.paid(undo);
-            return Ok(());
-        }
-        // Its runner is dead: the last debt takes the Lease along.
-        let link = Arc::clone(&self.hands_at(&cluster, &self.image).link);
-        match claim::settle(&link, &run, undo).await? {
-            Some(lease) if !lease::owes(&lease) => claim::remove(&link, &link.client().await?, &lease).await,
-            _ => Ok(()),
-        }
     }
 
     fn read(&self, undo: &Undo) -> Result<(Arc<Hands>, Vec<Undo>), Trouble> {
@@ -190,10 +166,8 @@ impl Injector for PodInjector {
 
     async fn capabilities(&self) -> Result<Vec<Capability>, Trouble> {
         // Of no cluster there is nothing to say.
-        let links: Vec<_> =
-            self.links.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let mut all = Vec::new();
-        for link in links {
+        for link in self.ways.all() {
             let mut needed = Access::default();
             needed.agents(&link.cluster().namespace);
             all.extend(needed.capabilities(&link, &link.client().await?).await?);
@@ -223,6 +197,7 @@ impl Injector for PodInjector {
             undoes: "the agent takes the fault away, at the latest 4 s after it last heard of the runner"
                 .into(),
             because: Vec::new(),
+            takes: Vec::new(),
         }])
     }
 
@@ -251,7 +226,7 @@ impl Injector for PodInjector {
             ..offer.clone()
         };
         let line = parts.iter().map(|part| part.line.as_str()).collect::<Vec<_>>().join("; ");
-        let claim = self.claim();
+        let claim = self.ways.claim();
         let state = State {
             cluster: hands.link.cluster().clone(),
             image: Some(self.image.clone()),
@@ -295,7 +270,8 @@ impl Injector for PodInjector {
             Err(_) if gone(&hands.link, &undo.site).await => {}
             Err(error) => return Err(error),
         }
-        self.paid(undo).await
+        let State { cluster, run, .. } = record::state(undo)?;
+        self.ways.paid(&cluster, run.as_deref(), undo).await
     }
 
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {

@@ -14,6 +14,7 @@ use chaos_core::{
     model::{
         Pods, Selector, Service as Named,
         cluster::{Criterion, Key, Requirement, Workload, WorkloadKind},
+        watched::ObjectRef,
     },
     non_empty::{Empty, NonEmpty},
     place::{Kind, Object, ObjectId},
@@ -29,11 +30,15 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
-use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Link,
+    object::{resource, unknown_kind},
     pod::{self, Unfit},
     query,
 };
@@ -59,141 +64,31 @@ impl ClusterInventory {
         of.map_or(&self.link.cluster().namespace.value, |namespace| &namespace.value)
     }
 
-    /// Lists all of a kind, page by page.
-    async fn list<K>(&self, client: &Client, namespace: &str, params: ListParams) -> Result<Vec<K>, Trouble>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-        K::DynamicType: Default,
-    {
-        let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        let what = format!("list {} of the namespace `{namespace}`", K::plural(&K::DynamicType::default()));
-        let mut params = params.limit(query::PAGE);
-        let mut all = Vec::new();
-        loop {
-            let page = self.link.ask(&what, api.list(&params)).await?;
-            all.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    async fn get<K>(&self, client: &Client, namespace: &str, kind: &str, name: &str) -> Result<K, Trouble>
-    where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-        K::DynamicType: Default,
-    {
-        let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        let found = self.link.ask(&format!("read the {kind} `{name}`"), api.get_opt(name)).await?;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        // Without the right to list them, what there is instead is not said.
-        let others: Option<Vec<K>> = self.list(client, namespace, ListParams::default()).await.ok();
-        let Some(others) = others else {
-            return Err(Trouble::absent(format!(
-                "there is no {kind} `{name}` in the namespace `{namespace}`"
-            )));
-        };
-        let names: Vec<String> = others.iter().map(ResourceExt::name_any).collect();
-        Err(self.absent(client, namespace, format!("there is no {kind} `{name}`"), kind, &names).await)
-    }
-
-    /// Says that something is not there, and what is.
-    async fn absent(
-        &self,
-        client: &Client,
-        namespace: &str,
-        what: String,
-        kind: &str,
-        there: &[String],
-    ) -> Trouble {
-        let all: Api<Namespace> = Api::all(client.clone());
-        // Without the right to read namespaces, the names are all that can be said.
-        if let Ok(None) = all.get_opt(namespace).await {
-            return Trouble::absent(format!("{what}: the namespace `{namespace}` does not exist")).with_help(
-                "correct `namespace` in the scope; `kubectl get namespaces` shows those there are",
-            );
-        }
-        let help = match there {
-            [] => format!("there is no {kind} at all in `{namespace}`"),
-            names => format!("there is {}", some_of(names)),
-        };
-        Trouble::absent(format!("{what} in the namespace `{namespace}`")).with_help(help)
-    }
-
     async fn pods(&self, pods: &Pods) -> Result<NonEmpty<Object>, Trouble> {
         let client = self.link.client().await?;
         let namespace = self.namespace(pods.namespace.as_ref());
         let found = match &pods.by {
             Criterion::Where(requirements) => {
-                let found: Vec<Pod> = self.list(&client, namespace, query::params(requirements)).await?;
+                let found: Vec<Pod> =
+                    list(&self.link, &client, namespace, query::params(requirements)).await?;
                 if found.is_empty() {
-                    let all: Vec<Pod> = self.list(&client, namespace, ListParams::default()).await?;
+                    let all: Vec<Pod> = list(&self.link, &client, namespace, ListParams::default()).await?;
                     let what = format!("no pod matches `{pods}`");
-                    return Err(self
-                        .absent(&client, namespace, what, "pod", &like(requirements, &all))
-                        .await);
+                    return Err(absent(&client, namespace, what, "pod", &like(requirements, &all)).await);
                 }
                 found
             }
             Criterion::Of(Workload { kind: WorkloadKind::Service, name }) => {
                 self.behind(&client, namespace, name).await?
             }
-            Criterion::Of(workload) => self.owned(&client, namespace, workload).await?,
+            Criterion::Of(workload) => owned(&self.link, &client, namespace, workload).await?,
         };
         fit(found, &pods.to_string())
     }
 
-    /// The pods that a workload owns, through its ReplicaSets where it is a Deployment.
-    async fn owned(
-        &self,
-        client: &Client,
-        namespace: &str,
-        workload: &Workload,
-    ) -> Result<Vec<Pod>, Trouble> {
-        let Workload { kind, name } = workload;
-        let word = kind.word();
-        let (selector, uid): (Option<LabelSelector>, _) = match kind {
-            WorkloadKind::Deployment => {
-                let found: Deployment = self.get(client, namespace, word, name).await?;
-                (found.spec.map(|s| s.selector), found.metadata.uid)
-            }
-            WorkloadKind::Statefulset => {
-                let found: StatefulSet = self.get(client, namespace, word, name).await?;
-                (found.spec.map(|s| s.selector), found.metadata.uid)
-            }
-            WorkloadKind::Daemonset => {
-                let found: DaemonSet = self.get(client, namespace, word, name).await?;
-                (found.spec.map(|s| s.selector), found.metadata.uid)
-            }
-            WorkloadKind::Job => {
-                let found: Job = self.get(client, namespace, word, name).await?;
-                (found.spec.and_then(|s| s.selector), found.metadata.uid)
-            }
-            WorkloadKind::Service => (None, None),
-        };
-        let params = ListParams::default().labels(&selected(selector.unwrap_or_default()));
-        let mut owners: BTreeSet<String> = uid.into_iter().collect();
-        if *kind == WorkloadKind::Deployment {
-            let sets: Vec<ReplicaSet> = self.list(client, namespace, params.clone()).await?;
-            let own =
-                sets.iter().filter(|set| pod::owner(&set.metadata).is_some_and(|uid| owners.contains(uid)));
-            owners = own.filter_map(|set| set.metadata.uid.clone()).collect();
-        }
-        let mut found: Vec<Pod> = self.list(client, namespace, params).await?;
-        found.retain(|pod| pod::owner(&pod.metadata).is_some_and(|uid| owners.contains(uid)));
-        if found.is_empty() {
-            return Err(Trouble::absent(format!("the {word} `{name}` of `{namespace}` has no pod"))
-                .with_help("scale it up first"));
-        }
-        Ok(found)
-    }
-
     /// The pods that are the ready endpoints of a Service.
     async fn behind(&self, client: &Client, namespace: &str, name: &str) -> Result<Vec<Pod>, Trouble> {
-        let service: Service = self.get(client, namespace, "service", name).await?;
+        let service: Service = get(&self.link, client, namespace, "service", name).await?;
         let endpoints = self.endpoints(client, namespace, name).await?;
         let of_pod = |e: &Endpoint| {
             e.target_ref.as_ref().filter(|t| t.kind.as_deref() == Some("Pod")).and_then(|t| t.uid.clone())
@@ -202,7 +97,7 @@ impl ClusterInventory {
         let labels = service.spec.and_then(|s| s.selector).unwrap_or_default();
         let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let mut found: Vec<Pod> =
-            self.list(client, namespace, ListParams::default().labels(&labels.join(","))).await?;
+            list(&self.link, client, namespace, ListParams::default().labels(&labels.join(","))).await?;
         let all = found.len();
         found.retain(|pod| pod.metadata.uid.as_ref().is_some_and(|uid| ready.contains(uid)));
         if found.is_empty() {
@@ -222,17 +117,49 @@ impl ClusterInventory {
         name: &str,
     ) -> Result<Vec<Endpoint>, Trouble> {
         let params = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
-        let slices: Vec<EndpointSlice> = self.list(client, namespace, params).await?;
+        let slices: Vec<EndpointSlice> = list(&self.link, client, namespace, params).await?;
         // What does not say whether it is ready counts as ready.
         let ready = |e: &Endpoint| e.conditions.as_ref().and_then(|c| c.ready) != Some(false);
         Ok(slices.into_iter().flat_map(|slice| slice.endpoints).filter(ready).collect())
+    }
+
+    /// An object of any kind by its name.
+    async fn object(&self, named: &ObjectRef) -> Result<Object, Trouble> {
+        let ObjectRef { kind, name, namespace } = named;
+        let namespace = self.namespace(namespace.as_ref());
+        let client = self.link.client().await?;
+        let all: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(kind));
+        let what = format!("read {named} in `{namespace}`");
+        let found = match self.link.ask(&what, all.get_opt(name)).await {
+            // Then the server has no such path, which is another answer than that there is no object.
+            Err(trouble) if trouble.kind == chaos_core::trouble::Kind::Absent => {
+                return Err(unknown_kind(kind));
+            }
+            found => found?,
+        };
+        if let Some(found) = found {
+            let (namespace, uid) = (found.metadata.namespace, found.metadata.uid);
+            return Ok(ObjectId { kind: kind.word(), namespace, name: name.value.clone(), uid }.at([]));
+        }
+        let (what, params) = (format!("list {} of `{namespace}`", kind.plural), ListParams::default());
+        match self.link.ask(&what, all.list(&params)).await {
+            Ok(others) => {
+                let names: Vec<String> = others.items.iter().map(ResourceExt::name_any).collect();
+                let (word, what) = (kind.to_string(), format!("there is no {kind} `{name}`"));
+                Err(absent(&client, namespace, what, &word, &names).await)
+            }
+            // Without the right to list them, what there is instead is not said.
+            Err(_) => {
+                Err(Trouble::absent(format!("there is no {kind} `{name}` in the namespace `{namespace}`")))
+            }
+        }
     }
 
     /// A Service as the other end of traffic.
     async fn service(&self, named: &Named) -> Result<Object, Trouble> {
         let client = self.link.client().await?;
         let namespace = self.namespace(named.namespace.as_ref());
-        let service: Service = self.get(&client, namespace, "service", &named.name).await?;
+        let service: Service = get(&self.link, &client, namespace, "service", &named.name).await?;
         let endpoints = self.endpoints(&client, namespace, &named.name).await?;
         let own = service.spec.and_then(|s| s.cluster_ips).unwrap_or_default();
         let behind = endpoints.into_iter().flat_map(|e| e.addresses);
@@ -259,6 +186,7 @@ impl Inventory for ClusterInventory {
         match selector {
             Selector::Pods(pods) => self.pods(pods).await,
             Selector::Service(service) => self.service(service).await.map(NonEmpty::one),
+            Selector::Object(object) => self.object(object).await.map(NonEmpty::one),
             Selector::Hosts(_)
             | Selector::Here(_)
             | Selector::Netns(_)
@@ -289,6 +217,104 @@ impl Inventory for ClusterInventory {
             }
         }
     }
+}
+
+/// Lists all of a kind, page by page.
+async fn list<K>(link: &Link, client: &Client, namespace: &str, params: ListParams) -> Result<Vec<K>, Trouble>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K::DynamicType: Default,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let what = format!("list {} of the namespace `{namespace}`", K::plural(&K::DynamicType::default()));
+    let mut params = params.limit(query::PAGE);
+    let mut all = Vec::new();
+    loop {
+        let page = link.ask(&what, api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+async fn get<K>(link: &Link, client: &Client, namespace: &str, kind: &str, name: &str) -> Result<K, Trouble>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K::DynamicType: Default,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let found = link.ask(&format!("read the {kind} `{name}`"), api.get_opt(name)).await?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    // Without the right to list them, what there is instead is not said.
+    let others: Option<Vec<K>> = list(link, client, namespace, ListParams::default()).await.ok();
+    let Some(others) = others else {
+        return Err(Trouble::absent(format!("there is no {kind} `{name}` in the namespace `{namespace}`")));
+    };
+    let names: Vec<String> = others.iter().map(ResourceExt::name_any).collect();
+    Err(absent(client, namespace, format!("there is no {kind} `{name}`"), kind, &names).await)
+}
+
+/// Says that something is not there, and what is.
+async fn absent(client: &Client, namespace: &str, what: String, kind: &str, there: &[String]) -> Trouble {
+    let all: Api<Namespace> = Api::all(client.clone());
+    // Without the right to read namespaces, the names are all that can be said.
+    if let Ok(None) = all.get_opt(namespace).await {
+        return Trouble::absent(format!("{what}: the namespace `{namespace}` does not exist"))
+            .with_help("correct `namespace` in the scope; `kubectl get namespaces` shows those there are");
+    }
+    let help = match there {
+        [] => format!("there is no {kind} at all in `{namespace}`"),
+        names => format!("there is {}", some_of(names)),
+    };
+    Trouble::absent(format!("{what} in the namespace `{namespace}`")).with_help(help)
+}
+
+/// The pods that a workload owns, through its ReplicaSets where it is a Deployment.
+pub(crate) async fn owned(
+    link: &Link,
+    client: &Client,
+    namespace: &str,
+    workload: &Workload,
+) -> Result<Vec<Pod>, Trouble> {
+    let Workload { kind, name } = workload;
+    let word = kind.word();
+    let (selector, uid): (Option<LabelSelector>, _) = match kind {
+        WorkloadKind::Deployment => {
+            let found: Deployment = get(link, client, namespace, word, name).await?;
+            (found.spec.map(|s| s.selector), found.metadata.uid)
+        }
+        WorkloadKind::Statefulset => {
+            let found: StatefulSet = get(link, client, namespace, word, name).await?;
+            (found.spec.map(|s| s.selector), found.metadata.uid)
+        }
+        WorkloadKind::Daemonset => {
+            let found: DaemonSet = get(link, client, namespace, word, name).await?;
+            (found.spec.map(|s| s.selector), found.metadata.uid)
+        }
+        WorkloadKind::Job => {
+            let found: Job = get(link, client, namespace, word, name).await?;
+            (found.spec.and_then(|s| s.selector), found.metadata.uid)
+        }
+        WorkloadKind::Service => (None, None),
+    };
+    let params = ListParams::default().labels(&selected(selector.unwrap_or_default()));
+    let mut owners: BTreeSet<String> = uid.into_iter().collect();
+    if *kind == WorkloadKind::Deployment {
+        let sets: Vec<ReplicaSet> = list(link, client, namespace, params.clone()).await?;
+        let own = sets.iter().filter(|set| pod::owner(&set.metadata).is_some_and(|uid| owners.contains(uid)));
+        owners = own.filter_map(|set| set.metadata.uid.clone()).collect();
+    }
+    let mut found: Vec<Pod> = list(link, client, namespace, params).await?;
+    found.retain(|pod| pod::owner(&pod.metadata).is_some_and(|uid| owners.contains(uid)));
+    if found.is_empty() {
+        return Err(Trouble::absent(format!("the {word} `{name}` of `{namespace}` has no pod"))
+            .with_help("scale it up first"));
+    }
+    Ok(found)
 }
 
 /// Leaves out pods that do not run; refuses those that no agent can be in, and where none is left.

@@ -1,9 +1,9 @@
-//! The Lease beside each pod that a run touches: who is on the pod, what is owed there, and how the run is stopped.
+//! The Lease beside each pod or other object that a run touches: who is on it, what is owed there, and how the run is stopped.
 //!
-//! A Lease (`coordination.k8s.io/v1`) is named after the uid of its pod, so that of two runs exactly one can make it, from whichever
+//! A Lease (`coordination.k8s.io/v1`) is named after the uid of its object, so that of two runs exactly one can make it, from whichever
 //! machines they come. Its runner renews it; one that is not renewed any more belongs to a runner that is dead or cut off. What is
-//! owed stands in annotations, one for each debt, so that debts come and go without anybody reading before writing. The pod
-//! owns its Lease: with the pod goes everything that was owed there.
+//! owed stands in annotations, one for each debt, so that debts come and go without anybody reading before writing. The object
+//! owns its Lease: with it goes everything that was owed there.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -76,6 +76,9 @@ pub(crate) struct Notice<'a> {
     pub(crate) fault: String,
     /// When it ends at the latest, whoever is alive then.
     pub(crate) ends: Timestamp,
+    /// What tells the record on the Lease from one that somebody else wrote there; none where nothing could be made of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seal: Option<String>,
     /// The command that ends it.
     pub(crate) stop: String,
 }
@@ -95,7 +98,12 @@ pub(crate) fn name(object: &ObjectId) -> Result<String, Trouble> {
 ///
 /// # Errors
 /// As of [`name`].
-pub(crate) fn new(header: &Header, object: &ObjectId, now: Timestamp) -> Result<Lease, Trouble> {
+pub(crate) fn new(
+    header: &Header,
+    object: &ObjectId,
+    owner: OwnerReference,
+    now: Timestamp,
+) -> Result<Lease, Trouble> {
     let name = name(object)?;
     // The other targets have their own.
     let header = Header { targets: vec![object.clone()], namespaces: Vec::new(), ..header.clone() };
@@ -107,13 +115,7 @@ pub(crate) fn new(header: &Header, object: &ObjectId, now: Timestamp) -> Result<
             namespace: object.namespace.clone(),
             labels: Some(BTreeMap::from([(key.into(), value.into()), (RUN.into(), header.run.clone())])),
             annotations: Some(BTreeMap::from([(HEADER.into(), said)])),
-            owner_references: Some(vec![OwnerReference {
-                api_version: "v1".into(),
-                kind: "Pod".into(),
-                name: object.name.clone(),
-                uid: object.uid.clone().unwrap_or_default(),
-                ..OwnerReference::default()
-            }]),
+            owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -202,7 +204,7 @@ pub(crate) fn debts(lease: &Lease, cluster: &Cluster) -> Result<Vec<Debt>, Troub
     .collect()
 }
 
-/// Returns the pod that a Lease is beside, by the Lease's name.
+/// Returns the object that a Lease is beside, by the Lease's name, as a pod if it is one.
 fn pod_of(lease: &Lease) -> ObjectId {
     let uid = lease.metadata.name.as_deref().and_then(|name| name.strip_prefix(PREFIX));
     ObjectId {
@@ -266,6 +268,7 @@ mod tests {
             does: Vec::new(),
             undoes: String::new(),
             because: Vec::new(),
+            takes: Vec::new(),
         };
         Undo {
             id: id.into(),
@@ -285,7 +288,7 @@ mod tests {
 
     /// The Lease with one debt.
     fn owing(undo: &Undo) -> Lease {
-        let mut lease = new(&header(), &pod(), Timestamp::UNIX_EPOCH).unwrap();
+        let mut lease = new(&header(), &pod(), OwnerReference::default(), Timestamp::UNIX_EPOCH).unwrap();
         let debt = serde_json::to_string(&Debt { number: 0, undo: undo.clone() }).unwrap();
         lease.metadata.annotations.get_or_insert_default().insert(debt_key(undo), debt);
         lease
@@ -338,16 +341,24 @@ mod tests {
 
     #[test]
     fn a_lease_says_of_its_own_pod_who_is_on_it() {
-        let lease = new(&header(), &pod(), Timestamp::UNIX_EPOCH).unwrap();
+        let lease = new(&header(), &pod(), OwnerReference::default(), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((lease.metadata.name.as_deref(), run_of(&lease)), (Some("chaos-7d3a"), "20261126-1"));
         assert_eq!(super::header(&lease).unwrap().targets, [pod()]);
         assert!(!owes(&lease) && stop(&lease).is_none());
-        assert!(new(&header(), &ObjectId { uid: None, ..pod() }, Timestamp::UNIX_EPOCH).is_err());
+        assert!(
+            new(
+                &header(),
+                &ObjectId { uid: None, ..pod() },
+                OwnerReference::default(),
+                Timestamp::UNIX_EPOCH
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn a_debt_is_read_as_it_was_written_and_what_others_wrote_is_not_one() {
-        let mut lease = new(&header(), &pod(), Timestamp::UNIX_EPOCH).unwrap();
+        let mut lease = new(&header(), &pod(), OwnerReference::default(), Timestamp::UNIX_EPOCH).unwrap();
         let (one, other) = (undo("slow/a/1"), undo("slow/a/2"));
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.insert("example.org/debt-1".into(), "nothing of ours".into());
@@ -369,7 +380,7 @@ mod tests {
 
     #[test]
     fn each_request_to_stop_counts_one_more() {
-        let mut lease = new(&header(), &pod(), Timestamp::UNIX_EPOCH).unwrap();
+        let mut lease = new(&header(), &pod(), OwnerReference::default(), Timestamp::UNIX_EPOCH).unwrap();
         for times in 1..=3 {
             let patch = stopped(&lease, "ann@host", Timestamp::UNIX_EPOCH).unwrap();
             let asked = patch["metadata"]["annotations"][STOP].as_str().unwrap().to_owned();

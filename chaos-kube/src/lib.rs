@@ -5,11 +5,12 @@
 //!    reached by an agent in it.
 //! 3. [`PodTransport`] starts that agent as an ephemeral container of the pod, and talks to it through the API server.
 //! 4. [`PodInjector`] has the agents inject: what exactly is decided in the pod, because only there it can be found out.
-//! 5. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here; the cluster's own state is
+//! 5. [`ObjectInjector`] changes objects of the API itself, field by field, and ends pods.
+//! 6. [`PlacedProbers`] has each probe measured where it is sent from: by the agent in a pod, or here; the cluster's own state is
 //!    read of what a watch has brought.
-//! 6. A [`Claim`] keeps other runs from the pods of one, by Leases on which also stands what is owed; [`Runs`] finds them from
+//! 7. A [`Claim`] keeps other runs from the pods of one, by Leases on which also stands what is owed; [`Runs`] finds them from
 //!    anywhere, to stop a run or to restore what it left.
-//! 7. [`Access`] says which rights an experiment takes, and which of them this user does not have,
+//! 8. [`Access`] says which rights an experiment takes, and which of them this user does not have,
 //!    [`diagnose`] what a cluster lacks, and [`image`] makes the agent's image.
 //!
 //! What faults are, this crate does not know; nothing of it is part of the agent.
@@ -22,11 +23,14 @@ mod diagnosis;
 mod environment;
 #[cfg(test)]
 mod fake;
+mod fields;
 pub mod image;
 mod injector;
 mod inventory;
 mod lease;
 mod link;
+mod object;
+mod objects;
 mod pod;
 mod probers;
 mod protection;
@@ -36,6 +40,7 @@ mod rights;
 mod runs;
 mod transport;
 mod watched;
+mod ways;
 
 pub use self::{
     access::Access,
@@ -46,6 +51,7 @@ pub use self::{
     injector::{Hosted, PodInjector},
     inventory::ClusterInventory,
     link::Link,
+    objects::ObjectInjector,
     probers::PlacedProbers,
     runs::{Run, Runs},
     transport::PodTransport,

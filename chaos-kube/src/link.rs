@@ -20,7 +20,7 @@ use tower::{BoxError, ServiceBuilder};
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long one answer of the API server may take.
-const ANSWER: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
 
 /// The way to the cluster of a scope, opened when it is first needed.
 pub struct Link {

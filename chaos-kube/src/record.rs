@@ -1,15 +1,21 @@
-//! What the record of a fault on a pod holds, and whether one that somebody else may have written is to be believed.
+//! What the record of a fault on a pod or an object holds, and whether one that somebody else may have written is to be believed.
 
 use chaos_core::{
     injector::Undo,
     model::Cluster,
-    place::{ObjectId, Site},
+    place::{Kind, ObjectId, Site},
     trouble::Trouble,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::fields::Change;
 
 /// The name under which undo records find the injector of pods.
 pub(crate) const NAME: &str = "pods";
+
+/// The name under which undo records find the injector of objects.
+pub(crate) const OBJECTS: &str = "objects";
 
 /// What the record of a fault on a pod holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +31,27 @@ pub(crate) struct State {
     pub(crate) parts: Vec<Undo>,
 }
 
+/// What the record of a fault on an object of the API holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObjectState {
+    /// Where the object is.
+    pub(crate) cluster: Cluster,
+    /// The run, where it has a claim to the object.
+    pub(crate) run: Option<String>,
+    /// The fields that were changed; none where the object is a pod that was ended.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Reads what the record of a fault on an object holds.
+///
+/// # Errors
+/// It is none of that injector's.
+pub(crate) fn object_state(undo: &Undo) -> Result<ObjectState, Trouble> {
+    Deserialize::deserialize(&undo.state)
+        .map_err(|error| Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id)))
+}
+
 /// Reads what a record holds.
 ///
 /// # Errors
@@ -34,33 +61,60 @@ pub(crate) fn state(undo: &Undo) -> Result<State, Trouble> {
         .map_err(|error| Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id)))
 }
 
-/// Takes a record that stood where others may write: it must be about the one pod that it was found beside, in this cluster, and about
-/// nothing else, since reverting is done with the rights of whoever restores. Which image runs in the pod is theirs to say, too.
+/// Returns what tells the record of a fault on an object from any other: a digest of the object and the fields. None for a fault whose record
+/// says no more than what may be done with the rights on the Lease alone.
+///
+/// # Errors
+/// The record is none of its injector's.
+pub(crate) fn seal(undo: &Undo) -> Result<Option<String>, Trouble> {
+    if undo.injector != OBJECTS {
+        return Ok(None);
+    }
+    let ObjectState { run, changes, .. } = object_state(undo)?;
+    let whole = serde_json::to_vec(&(&undo.offer.ask.object.uid, run, changes))
+        .map_err(|error| Trouble::internal(error.to_string()))?;
+    Ok(Some(Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// Takes a record that stood where others may write: it must be about the one object that it was found beside, in this cluster, and
+/// about nothing else, since reverting is done with the rights of whoever restores. Which image runs in a pod is theirs to say, too.
 ///
 /// # Errors
 /// It is about something else; why, for people.
-pub(crate) fn vouched(undo: Undo, cluster: &Cluster, run: &str, pod: &ObjectId) -> Result<Undo, String> {
-    let same = |object: &ObjectId| {
-        object.kind == pod.kind && object.namespace == pod.namespace && object.uid == pod.uid
+pub(crate) fn vouched(undo: Undo, cluster: &Cluster, run: &str, object: &ObjectId) -> Result<Undo, String> {
+    let same = |other: &ObjectId| other.namespace == object.namespace && other.uid == object.uid;
+    let in_pod = |undo: &Undo| {
+        let pod = &undo.offer.ask.object;
+        let is = |other: &ObjectId| other.kind == Kind::POD && same(other) && other.name == pod.name;
+        is(pod) && matches!(&undo.site, Site::Agent { of } if is(of))
     };
-    let of_pod = |undo: &Undo| {
-        same(&undo.offer.ask.object)
-            && matches!(&undo.site, Site::Agent { of } if same(of) && of.name == undo.offer.ask.object.name)
+    let (its_cluster, its_run) = match undo.injector.as_str() {
+        NAME => {
+            let state = state(&undo).map_err(|trouble| trouble.message)?;
+            if !in_pod(&undo) || !state.parts.iter().all(in_pod) {
+                return Err("it is about something else than this pod".to_owned());
+            }
+            (state.cluster, state.run)
+        }
+        OBJECTS => {
+            let state = object_state(&undo).map_err(|trouble| trouble.message)?;
+            if !same(&undo.offer.ask.object) || undo.site != Site::Api {
+                return Err("it is about something else than this object".to_owned());
+            }
+            (state.cluster, state.run)
+        }
+        other => return Err(format!("it is to be reverted by `{other}`, not in the cluster")),
     };
-    if undo.injector != NAME {
-        return Err(format!("it is to be reverted by `{}`, not in a pod", undo.injector));
-    }
-    let state = state(&undo).map_err(|trouble| trouble.message)?;
-    if state.cluster.uid != cluster.uid {
+    if its_cluster.uid != cluster.uid {
         return Err("it is about another cluster".to_owned());
     }
-    if state.run.as_deref() != Some(run) {
+    if its_run.as_deref() != Some(run) {
         return Err("it is of another run".to_owned());
     }
-    if !of_pod(&undo) || !state.parts.iter().all(of_pod) {
-        return Err("it is about something else than this pod".to_owned());
+    let mut state = undo.state.clone();
+    state["cluster"] = serde_json::to_value(cluster).map_err(|error| error.to_string())?;
+    if undo.injector == NAME {
+        state["image"] = serde_json::Value::Null;
     }
-    let state = State { image: None, cluster: cluster.clone(), ..state };
-    let state = serde_json::to_value(&state).map_err(|error| error.to_string())?;
     Ok(Undo { state, ..undo })
 }

@@ -174,6 +174,12 @@ impl Runs {
                 }
             }
         }
+        for debt in &debts {
+            if let Some(reason) = claim::doubted(&self.link, &client, &run.id, &debt.undo).await? {
+                let help = Some("look at the object, and put it back by hand".to_owned());
+                return Ok(Outcome::Unreadable { reason, help });
+            }
+        }
         debts.sort_by_key(|debt| debt.number);
         let prepared = debts.into_iter().map(|debt| Entry::Prepared { undo: Arc::new(debt.undo) });
         let history = History::replay(&prepared.collect::<Vec<_>>())

@@ -16,7 +16,7 @@ use chaos_core::{
     model::{
         Cluster,
         cluster::Criterion,
-        watched::{ObjectRef, ObjectSays, PodCount, Resource, Watched},
+        watched::{ObjectRef, ObjectSays, PodCount, Watched},
     },
     probe::{Observation, Prober, Progress},
     trouble::Trouble,
@@ -25,7 +25,7 @@ use futures_util::StreamExt as _;
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{DynamicObject, ListParams},
     runtime::{
         WatchStreamExt as _,
         reflector::{
@@ -42,7 +42,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Link, link, query};
+use crate::{
+    Link, link,
+    object::{resource, unknown_kind},
+    query,
+};
 
 /// How often the API server is asked for a sign of life.
 const LIFE: Duration = Duration::from_secs(2);
@@ -210,12 +214,7 @@ pub(crate) async fn look(link: &Link, watched: &Watched) -> Result<Option<String
     let found = link.ask(&format!("list {} of `{namespace}`", kind.plural), all.list(&params)).await;
     match found {
         Ok(found) => Ok(found.items.is_empty().then(|| format!("there is no {object} in `{namespace}`"))),
-        Err(trouble) if trouble.kind == chaos_core::trouble::Kind::Absent => {
-            let Resource { group, version, plural } = kind;
-            Err(Trouble::absent(format!("the cluster knows no `{plural}` of `{group}/{version}`")).with_help(
-                "`kubectl api-resources` shows the kinds there are; this one may have to be installed first",
-            ))
-        }
+        Err(trouble) if trouble.kind == chaos_core::trouble::Kind::Absent => Err(unknown_kind(kind)),
         Err(trouble) => Err(trouble),
     }
 }
@@ -270,18 +269,6 @@ fn of_service(name: &str) -> String {
 
 fn named(name: &str) -> String {
     format!("metadata.name={name}")
-}
-
-fn resource(kind: &Resource) -> ApiResource {
-    let Resource { group, version, plural } = kind;
-    ApiResource {
-        group: group.clone(),
-        version: version.clone(),
-        api_version: if group.is_empty() { version.clone() } else { format!("{group}/{version}") },
-        // Only what is written needs it.
-        kind: plural.clone(),
-        plural: plural.clone(),
-    }
 }
 
 /// Counts addresses that are ready; what does not say whether it is, counts as ready. An endpoint of both families stands in two

@@ -121,7 +121,7 @@ impl Injector for LabPrograms {
     fn handles(&self, action: &Action) -> bool {
         match action {
             Action::Program(_) => true,
-            Action::Packets(_) | Action::Names(_) | Action::Custom(_) => false,
+            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Custom(_) => false,
         }
     }
 
@@ -146,6 +146,7 @@ impl Injector for LabPrograms {
             does: vec![format!("run {new} instead of {old}, and wait until it is ready")],
             undoes: format!("end it, run {old} again, and wait until that is ready"),
             because: Vec::new(),
+            takes: Vec::new(),
         }])
     }
 

@@ -25,7 +25,7 @@ impl World {
             if let Some(refusal) = chaos_kube::Access::of(&plan.experiment).lacking(link).await? {
                 return Err(refusal);
             }
-            let claim = chaos_kube::Claim::take(link, &**pods, header, control).await?;
+            let claim = chaos_kube::Claim::take(link, self.injectors(), header, control).await?;
             pods.owe_to(&claim);
             Ok(Entered { claim: Some(claim) })
         }

@@ -74,6 +74,7 @@ impl Restorers {
             // The records of this machine name the image that their agent was started from.
             let pods = Arc::new(pods(image, &[])?);
             injectors.push(pods.clone());
+            injectors.push(Arc::new(pods.objects()));
             pods
         };
         Ok(Restorers {

@@ -86,6 +86,7 @@ impl Injector for Slow {
             does: vec![format!("let every order take {by:?} longer")],
             undoes: "let orders take as long as before".into(),
             because: Vec::new(),
+            takes: Vec::new(),
         }])
     }
 

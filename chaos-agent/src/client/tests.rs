@@ -49,7 +49,15 @@ fn offer() -> Offer {
     let work = Work::Custom(Custom::new("scripted"));
     let ask = Ask { fault: "slow".into(), object: ObjectId::here(), work, seed: 0 };
     let (does, because) = (vec![], vec![]);
-    Offer { backend: "scripted".into(), ask, hold: Hold::Agent, does, undoes: String::new(), because }
+    Offer {
+        backend: "scripted".into(),
+        ask,
+        hold: Hold::Agent,
+        does,
+        undoes: String::new(),
+        because,
+        takes: Vec::new(),
+    }
 }
 
 /// What there is in a test: agents at places with these names, each with a world of its own.

@@ -34,6 +34,7 @@ fn undo_of(fault: &str, deadline: Duration) -> Undo {
         does: vec![],
         undoes: String::new(),
         because: vec![],
+        takes: vec![],
     };
     Undo {
         id: format!("{fault}/here/1"),

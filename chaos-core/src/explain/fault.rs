@@ -3,6 +3,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod names;
+mod objects;
 
 use crate::{
     model::{
@@ -71,6 +72,7 @@ fn detail(experiment: &Experiment, action: &Action, on: &Selector) -> String {
             format!("{}: {}.", traffic(&packets.traffic, on), effects.join("; and "))
         }
         Action::Names(names) => self::names::detail(names, on),
+        Action::Objects(objects) => self::objects::detail(objects, on),
         Action::Program(program) => replaced(experiment, program, on)
             .unwrap_or_else(|| format!("On {}, {} runs.", of_selector(on), place::program(program))),
         Action::Custom(custom) => format!(
@@ -110,6 +112,7 @@ pub(super) fn short(action: &Action, on: &Selector) -> String {
     match action {
         Action::Packets(packets) => format!("{action} on {on}{}", clauses(packets)),
         Action::Names(_) | Action::Program(_) => format!("{action} on {on}"),
+        Action::Objects(objects) => objects.on(&on),
         Action::Custom(custom) => {
             let settings: Vec<String> = custom.settings.iter().map(ToString::to_string).collect();
             let block =

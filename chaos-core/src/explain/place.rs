@@ -38,6 +38,8 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             RadiusUnit::Pods if matches!(limit.at_most, Amount::Share(_)) => "of all pods".to_owned(),
             RadiusUnit::Pods if limit.at_most == Amount::Count(1) => "pod".to_owned(),
             RadiusUnit::Pods => "pods".to_owned(),
+            RadiusUnit::Objects if limit.at_most == Amount::Count(1) => "object of the API".to_owned(),
+            RadiusUnit::Objects => "objects of the API".to_owned(),
             RadiusUnit::Of(selector) => format!("of {}", of_selector(selector)),
         };
         page.item(&format!("Faults may touch at most {amount} {of}: a plan that touches more is refused."));
@@ -161,13 +163,14 @@ pub(super) fn of_selector(selector: &Selector) -> String {
         Selector::Process(name) => format!("the network namespaces of the processes `{name}`"),
         Selector::Pods(pods) => format!("the {pods}"),
         Selector::Service(service) => format!("the {service}"),
+        Selector::Object(object) => format!("the {object}"),
     }
 }
 
 /// Returns how many places a selector means, where that is known without looking.
 pub(super) fn count(experiment: &Experiment, selector: &Selector) -> Option<usize> {
     match selector {
-        Selector::Here(_) | Selector::Netns(_) => Some(1),
+        Selector::Here(_) | Selector::Netns(_) | Selector::Object(_) => Some(1),
         Selector::Process(_) | Selector::Pods(_) | Selector::Service(_) => None,
         Selector::Hosts(name) => {
             let lab = experiment.lab()?;

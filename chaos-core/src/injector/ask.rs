@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::measured::Unit;
 use crate::{
     model::{
-        Custom, FaultSpec, NameEffect, NameFault, Program,
+        Custom, FaultSpec, NameEffect, NameFault, ObjectFault, Program,
         packets::{Ports, Protocol},
     },
     non_empty::{Empty, NonEmpty},
@@ -140,6 +140,8 @@ pub enum Work {
     Packets(Packets),
     /// Something happens to queries for names.
     Names(Names),
+    /// Something happens to an object of a cluster's API.
+    Objects(ObjectFault),
     /// Another program runs on a lab host.
     Program(Box<Program>),
     /// What an injector of the harness does.
@@ -196,7 +198,7 @@ impl Work {
         match self {
             Work::Packets(packets) => Some(packets),
             Work::Names(names) => Some(&names.packets),
-            Work::Program(_) | Work::Custom(_) => None,
+            Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
         }
     }
 
@@ -204,7 +206,7 @@ impl Work {
     pub fn names(&self) -> Option<&NameFault> {
         match self {
             Work::Names(names) => Some(&names.fault),
-            Work::Packets(_) | Work::Program(_) | Work::Custom(_) => None,
+            Work::Packets(_) | Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
         }
     }
 
@@ -216,7 +218,15 @@ impl Work {
                 NameEffect::Delay { delay, .. } => Some(delay),
                 NameEffect::Fail { .. } | NameEffect::Answer { .. } => None,
             },
-            Work::Program(_) | Work::Custom(_) => None,
+            Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
+        }
+    }
+
+    /// Returns what happens to an object of a cluster's API, where the work is that.
+    pub fn objects(&self) -> Option<&ObjectFault> {
+        match self {
+            Work::Objects(objects) => Some(objects),
+            Work::Packets(_) | Work::Names(_) | Work::Program(_) | Work::Custom(_) => None,
         }
     }
 
@@ -224,7 +234,7 @@ impl Work {
     pub fn program(&self) -> Option<&Program> {
         match self {
             Work::Program(program) => Some(program),
-            Work::Packets(_) | Work::Names(_) | Work::Custom(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Custom(_) => None,
         }
     }
 
@@ -232,7 +242,7 @@ impl Work {
     pub fn custom(&self) -> Option<&Custom> {
         match self {
             Work::Custom(custom) => Some(custom),
-            Work::Packets(_) | Work::Names(_) | Work::Program(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Program(_) => None,
         }
     }
 
@@ -241,6 +251,7 @@ impl Work {
         match self {
             Work::Packets(_) => Unit::Packets,
             Work::Names(_) => Unit::Queries,
+            Work::Objects(_) => Unit::Objects,
             Work::Program(_) => Unit::Connections,
             Work::Custom(_) => Unit::Times,
         }
@@ -255,6 +266,7 @@ impl fmt::Display for Work {
                 f.write_str(&specs.join(" and "))
             }
             Work::Names(names) => write!(f, "{}", names.fault),
+            Work::Objects(objects) => write!(f, "{objects}"),
             Work::Program(program) => write!(f, "run {program}"),
             Work::Custom(custom) => write!(f, "{custom}"),
         }

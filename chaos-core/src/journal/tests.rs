@@ -21,6 +21,7 @@ fn undo(id: &str) -> Undo {
         does: Vec::new(),
         undoes: String::new(),
         because: Vec::new(),
+        takes: Vec::new(),
     };
     Undo {
         id: id.into(),

@@ -13,6 +13,7 @@ use super::{
     formula::Comparison,
     lab::Program,
     names::NameFault,
+    objects::ObjectFault,
     packets::{FaultSpec, Traffic},
     quantity::Quantity,
     target::Selector,
@@ -57,6 +58,8 @@ pub enum Action {
     Packets(PacketFault),
     /// It does something to queries for names (DNS).
     Names(NameFault),
+    /// It does something to objects of a cluster's API.
+    Objects(ObjectFault),
     /// It runs another program on a lab host, instead of the one that the host has; allowed in a change, never in a fault.
     Program(Box<Program>),
     /// It does what an injector of the embedding harness does.
@@ -119,7 +122,7 @@ impl Action {
     pub fn packets(&self) -> Option<&PacketFault> {
         match self {
             Action::Packets(packets) => Some(packets),
-            Action::Names(_) | Action::Program(_) | Action::Custom(_) => None,
+            Action::Names(_) | Action::Objects(_) | Action::Program(_) | Action::Custom(_) => None,
         }
     }
 }
@@ -162,6 +165,7 @@ impl fmt::Display for Action {
                 f.write_str(&specs.join(" and "))
             }
             Action::Names(names) => write!(f, "{names}"),
+            Action::Objects(objects) => write!(f, "{objects}"),
             Action::Program(program) => write!(f, "run {program}"),
             Action::Custom(custom) => write!(f, "{custom}"),
         }

@@ -108,6 +108,8 @@ pub enum RadiusUnit {
     Processes,
     /// Distinct pods that any fault touches.
     Pods,
+    /// Distinct objects of a cluster's API, other than pods, that any fault touches.
+    Objects,
     /// The objects that a selector finds.
     Of(Selector),
 }

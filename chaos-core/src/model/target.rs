@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::cluster::{Pods, Service};
+use super::{
+    cluster::{Pods, Service},
+    watched::ObjectRef,
+};
 use crate::span::{Span, Spanned};
 
 /// Words that find objects in a scope.
@@ -25,6 +28,8 @@ pub enum Selector {
     Pods(Pods),
     /// A Service of a cluster: only as the other end of traffic.
     Service(Service),
+    /// One object of a cluster by its kind and name: only as what an object's fault is on.
+    Object(ObjectRef),
     /// A target declared by name.
     Named(Spanned<String>),
 }
@@ -36,6 +41,7 @@ impl Selector {
             Selector::Here(span) => *span,
             Selector::Pods(pods) => pods.span,
             Selector::Service(service) => service.name.span,
+            Selector::Object(object) => object.name.span,
             Selector::Hosts(s) | Selector::Netns(s) | Selector::Process(s) | Selector::Named(s) => s.span,
         }
     }
@@ -51,6 +57,7 @@ impl Selector {
             | Selector::Process(_)
             | Selector::Pods(_)
             | Selector::Service(_)
+            | Selector::Object(_)
             | Selector::Named(_) => None,
         }
     }
@@ -65,6 +72,7 @@ impl fmt::Display for Selector {
             Selector::Process(name) => write!(f, "process \"{name}\""),
             Selector::Pods(pods) => pods.fmt(f),
             Selector::Service(service) => service.fmt(f),
+            Selector::Object(object) => object.fmt(f),
             Selector::Named(name) => write!(f, "{name}"),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::{Pods, Service, within};
-use crate::span::Spanned;
+use crate::{place::Kind, span::Spanned};
 
 /// What is read of a cluster's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -122,11 +122,21 @@ impl Resource {
             None => (rest, ""),
         };
         let numbered = version.strip_prefix('v').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
-        (name(plural) && numbered && name(version) && (group.is_empty() || name(group))).then(|| Resource {
-            group: group.into(),
-            version: version.into(),
-            plural: plural.into(),
-        })
+        let lettered = plural.starts_with(|c: char| c.is_ascii_lowercase());
+        (lettered && name(plural) && numbered && name(version) && (group.is_empty() || name(group)))
+            .then(|| Resource { group: group.into(), version: version.into(), plural: plural.into() })
+    }
+}
+
+impl Resource {
+    /// Returns the word for the kind of its objects: its own, or the path without quotes.
+    pub fn word(&self) -> Kind {
+        Kind::of(&self.to_string().replace('"', ""))
+    }
+
+    /// Returns the kind of API object that a word or a path stands for; none for a kind of anything else.
+    pub fn of_kind(kind: &Kind) -> Option<Resource> {
+        Resource::of_word(kind.as_str()).or_else(|| Resource::of_path(kind.as_str()))
     }
 }
 
@@ -185,10 +195,14 @@ mod tests {
     #[test]
     fn kinds_are_read_by_word_and_by_path_and_written_likewise() {
         for word in Resource::words() {
-            assert_eq!(Resource::of_word(word).unwrap().to_string(), word);
+            let kind = Resource::of_word(word).unwrap();
+            assert_eq!(kind.to_string(), word);
+            assert_eq!(Resource::of_kind(&kind.word()), Some(kind));
         }
         for path in ["widgets.v1.example.com", "secrets.v1", "destinationrules.v1beta1.networking.istio.io"] {
-            assert_eq!(Resource::of_path(path).unwrap().to_string(), format!("\"{path}\""));
+            let kind = Resource::of_path(path).unwrap();
+            assert_eq!(kind.to_string(), format!("\"{path}\""));
+            assert_eq!(Resource::of_kind(&kind.word()), Some(kind));
         }
         assert_eq!(Resource::of_path("deployments.v1.apps"), Resource::of_word("deployment"));
         for wrong in

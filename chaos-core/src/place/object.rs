@@ -33,6 +33,13 @@ impl Kind {
     /// A Service of a cluster.
     pub const SERVICE: Kind = Kind(Cow::Borrowed("service"));
 
+    /// Makes a word of a text: what a word cannot have in it becomes `-`.
+    pub(crate) fn of(text: &str) -> Kind {
+        let fit = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' { c } else { '-' };
+        let word: String = text.chars().map(fit).collect();
+        Kind::try_from(word.clone()).unwrap_or_else(|_| Kind(Cow::Owned(format!("x{word}"))))
+    }
+
     /// Returns its word.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -55,6 +55,7 @@ impl Planner<'_> {
         Ok(match action {
             Action::Packets(packets) => Work::Packets(self.packets(packets, object).await?),
             Action::Names(names) => Work::Names(Names::new(names.clone())),
+            Action::Objects(objects) => Work::Objects(objects.clone()),
             Action::Program(program) => Work::Program(program.clone()),
             Action::Custom(custom) => Work::Custom(custom.clone()),
         })
@@ -149,7 +150,7 @@ impl Planner<'_> {
     /// Says that no injector does an action.
     fn nobody(&self, action: &Action) -> Trouble {
         let (reason, remedy) = match action {
-            Action::Packets(_) | Action::Names(_) | Action::Program(_) => (
+            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Program(_) => (
                 "no injector that was given to the runner does this".to_owned(),
                 "hand one that does to it".to_owned(),
             ),
@@ -216,7 +217,7 @@ fn name_of(destination: &Destination) -> Option<NamedPeer> {
 /// Returns whether an injector is asked for offers for an action: a custom one goes to the injector it names alone.
 fn asked(injector: &dyn Injector, action: &Action) -> bool {
     let named = match action {
-        Action::Packets(_) | Action::Names(_) | Action::Program(_) => true,
+        Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Program(_) => true,
         Action::Custom(custom) => custom.injector.value == injector.name(),
     };
     named && injector.handles(action)

@@ -33,8 +33,9 @@ pub async fn measure(
     faults: impl Iterator<Item = &PlannedFault>,
     objects: &Resolver<'_>,
 ) -> Result<Radius, PlanError> {
+    let offers = faults.flat_map(|fault| fault.parts.iter().map(|part| &part.offer));
     let touched: BTreeSet<&ObjectId> =
-        faults.flat_map(|f| f.parts.iter().map(|p| &p.offer.ask.object)).collect();
+        offers.flat_map(|offer| offer.takes.iter().chain([&offer.ask.object])).collect();
     let Counted { lines, covered } = count(experiment, &touched, objects).await?;
     uncovered(experiment, &touched, &covered)?;
     Ok(Radius { touched: touched.iter().copied().cloned().collect(), of: all(&experiment.scope), lines })
@@ -94,6 +95,10 @@ async fn count<'a>(
             RadiusUnit::Pods => {
                 let pods = touched.iter().copied().filter(|o| o.kind == Kind::POD);
                 (pods.collect(), None, "pods".to_owned())
+            }
+            RadiusUnit::Objects => {
+                let objects = touched.iter().copied().filter(|o| o.kind != Kind::POD);
+                (objects.collect(), None, "objects".to_owned())
             }
             RadiusUnit::Of(selector) => {
                 // A share is one of all that a selector finds, not only of what a target picked of it.

@@ -72,6 +72,7 @@ mod tests {
             does: Vec::new(),
             undoes: String::new(),
             because: Vec::new(),
+            takes: Vec::new(),
         };
         Part { id: object.into(), injector: "i".into(), offer }
     }

@@ -25,7 +25,7 @@ impl Injector for World {
 
     fn handles(&self, action: &Action) -> bool {
         match action {
-            Action::Packets(_) | Action::Names(_) | Action::Custom(_) => true,
+            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Custom(_) => true,
             Action::Program(_) => false,
         }
     }
@@ -41,6 +41,7 @@ impl Injector for World {
             does: vec![work.to_string()],
             undoes: "strike it from the ledger".into(),
             because: Vec::new(),
+            takes: Vec::new(),
             ask: Ask { work, ..ask.clone() },
         };
         let Work::Packets(packets) = &ask.work else { return Ok(vec![offer(ask.work.clone())]) };
@@ -147,6 +148,7 @@ impl Inventory for World {
             Selector::Process(name) => ObjectId::process(&name.value),
             Selector::Pods(pods) => ObjectId::new(Kind::POD, pods.to_string()),
             Selector::Service(service) => ObjectId::new(Kind::SERVICE, &service.name.value),
+            Selector::Object(object) => ObjectId::new(object.kind.word(), &object.name.value),
         };
         let object = |id: ObjectId| id.at([IpAddr::from([192, 0, 2, 1])]);
         let Some(count) = self.lock().objects.get(&id.name).copied() else {

@@ -58,6 +58,10 @@ impl Checker {
                     cursor.take();
                     Some(RadiusUnit::Pods)
                 }
+                Some("objects" | "object") if cursor.rest().len() == 1 && self.in_cluster => {
+                    cursor.take();
+                    Some(RadiusUnit::Objects)
+                }
                 Some(word @ ("hosts" | "host" | "processes" | "process")) if self.in_cluster => {
                     let message = format!("a cluster has no {word} to count");
                     self.error(Code::Misplaced, cursor.span(), message).help =

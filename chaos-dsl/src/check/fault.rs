@@ -21,6 +21,9 @@ const DNS: &str = "dns";
 /// The word for what an injector of the harness does.
 const CUSTOM: &str = "custom";
 
+/// The words for what is done to objects of a cluster's API.
+const OBJECTS: [&str; 6] = ["delete", "detach", "evict", "outage", "patch", "scale"];
+
 /// What a fault or a change does, and to whom.
 pub(super) struct Acting {
     pub(super) action: Action,
@@ -43,6 +46,7 @@ impl Checker {
         let acting = match family {
             Some(CUSTOM) => self.custom(statement, names),
             Some(DNS) => self.queries(statement, names),
+            Some(word) if OBJECTS.contains(&word) => self.objects(statement, names),
             _ => self.packets(statement, names),
         }?;
         self.counted(&acting.on)?;

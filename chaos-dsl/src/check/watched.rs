@@ -107,6 +107,11 @@ impl Checker {
 
     fn of_object(&mut self, cursor: &mut Cursor<'_, '_>, says: ObjectSays) -> Option<Watched> {
         self.of(cursor)?;
+        Some(Watched::Object { object: self.object(cursor)?, says })
+    }
+
+    /// Reads `KIND "name"`, with `in "namespace"` where it is not in that of the scope.
+    pub(super) fn object(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ObjectRef> {
         let kind = match cursor.peek().and_then(Item::as_word) {
             Some(word) => {
                 cursor.take();
@@ -141,6 +146,6 @@ impl Checker {
         };
         let name = self.take_string(cursor, "the object's name in quotes")?;
         let namespace = self.elsewhere(cursor)?;
-        Some(Watched::Object { object: ObjectRef { kind, name, namespace }, says })
+        Some(ObjectRef { kind, name, namespace })
     }
 }

@@ -149,7 +149,15 @@ impl Choice<'_> {
         let undoes = undoes(Mechanism::Forwarder, hold);
         let because = Vec::new();
         let ask = self.ask.clone();
-        Ok(Offer { backend: Mechanism::Forwarder.name().into(), ask, hold, does, undoes, because })
+        Ok(Offer {
+            backend: Mechanism::Forwarder.name().into(),
+            ask,
+            hold,
+            does,
+            undoes,
+            because,
+            takes: Vec::new(),
+        })
     }
 
     /// Takes the first mechanism that does all of these.
@@ -294,7 +302,7 @@ impl Choice<'_> {
         let undoes = undoes(mechanism, hold);
         let work = Work::Packets(Packets { specs, ..self.packets.clone() });
         let ask = Ask { work, ..self.ask.clone() };
-        Offer { backend: mechanism.name().into(), ask, hold, does, undoes, because }
+        Offer { backend: mechanism.name().into(), ask, hold, does, undoes, because, takes: Vec::new() }
     }
 }
 

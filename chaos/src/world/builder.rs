@@ -179,7 +179,8 @@ impl WorldBuilder {
             // The agent of the runner's machine reaches no pod.
             Some((link, pods)) => {
                 let placed = chaos_kube::PlacedProbers::new(Arc::clone(link), probers, pods.probers(link));
-                (Arc::new(placed) as Arc<dyn Probers>, vec![Arc::clone(pods) as Arc<dyn Injector>])
+                let injectors: Vec<Arc<dyn Injector>> = vec![Arc::clone(pods) as _, Arc::new(pods.objects())];
+                (Arc::new(placed) as Arc<dyn Probers>, injectors)
             }
             None => (probers, machine::all(network.clone(), surroundings.programs)),
         };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::{
     model::{
-        Action, Change, Course, Custom, Fault, FaultSpec, NameEffect, NameFault, PacketFault, Program,
-        Quantity, Selector, Traffic,
+        Action, Change, Course, Custom, Fault, FaultSpec, NameEffect, NameFault, ObjectFault, PacketFault,
+        Program, Quantity, Selector, Traffic,
         action::{Setting, SettingValue},
         packets::{Destination, Distribution, Ports, Way, Who},
     },
@@ -49,6 +49,12 @@ impl From<PacketFault> for Action {
 impl From<NameFault> for Action {
     fn from(names: NameFault) -> Self {
         Action::Names(names)
+    }
+}
+
+impl From<ObjectFault> for Action {
+    fn from(objects: ObjectFault) -> Self {
+        Action::Objects(objects)
     }
 }
 

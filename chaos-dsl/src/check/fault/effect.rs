@@ -12,7 +12,7 @@ use chaos_core::{
     span::Spanned,
 };
 
-use super::{CUSTOM, DNS};
+use super::{CUSTOM, DNS, OBJECTS};
 use crate::{
     check::{Checker, Names, join_words},
     codes::Code,
@@ -23,23 +23,21 @@ use crate::{
 /// Kinds of the language that this version does not do, and whether they need a cluster.
 const OTHER_KINDS: &[(&str, bool)] = &[
     ("certificate", true),
-    ("detach", true),
     ("drain", true),
-    ("evict", true),
     ("flap", false),
     ("gateway", true),
     ("http", false),
     ("networkpolicy", true),
-    ("outage", true),
-    ("patch", true),
     ("pause", false),
     ("ramp", false),
     ("restart", true),
 ];
 
-/// Lists the kinds that there are.
-fn kinds() -> String {
-    let kinds: Vec<&str> = FaultSpec::KINDS.into_iter().chain([DNS, CUSTOM]).collect();
+/// Lists the kinds that there are, in a cluster or elsewhere.
+fn kinds(in_cluster: bool) -> String {
+    let of_objects = if in_cluster { &OBJECTS[..] } else { &[] };
+    let kinds: Vec<&str> =
+        FaultSpec::KINDS.into_iter().chain([DNS, CUSTOM]).chain(of_objects.iter().copied()).collect();
     format!("there is {}", join_words(&kinds))
 }
 
@@ -56,7 +54,7 @@ impl Checker {
         traffic: &mut Traffic,
     ) -> Option<Spanned<FaultSpec>> {
         let Some(kind) = cursor.take_any_word() else {
-            self.expected(cursor, "a kind of fault").help = Some(kinds());
+            self.expected(cursor, "a kind of fault").help = Some(kinds(self.in_cluster));
             return None;
         };
         let spec = match kind.text {
@@ -136,11 +134,12 @@ impl Checker {
             }
             word => {
                 let known = FaultSpec::KINDS.iter().copied().chain(OTHER_KINDS.iter().map(|(k, _)| *k));
-                let known = known.chain([DNS, CUSTOM]);
+                let known = known.chain([DNS, CUSTOM]).chain(OBJECTS);
                 match OTHER_KINDS.iter().find(|(k, _)| *k == word) {
                     Some((_, true)) => self.needs_cluster(kind.span, &format!("the fault `{word}`")),
                     Some((_, false)) => {
-                        self.not_yet(kind.span, &format!("the fault `{word}`")).help = Some(kinds());
+                        self.not_yet(kind.span, &format!("the fault `{word}`")).help =
+                            Some(kinds(self.in_cluster));
                     }
                     None if word == "run" => {
                         let message =
@@ -151,9 +150,9 @@ impl Checker {
                     }
                     None if matches!(word, "kill") => self.needs_cluster(kind.span, "the fault `kill`"),
                     None => {
-                        let near = suggest::did_you_mean(word, known);
+                        let (near, in_cluster) = (suggest::did_you_mean(word, known), self.in_cluster);
                         self.error(Code::UnknownKind, kind.span, format!("unknown kind of fault `{word}`"))
-                            .advise(near.unwrap_or_else(|| kinds().into()));
+                            .advise(near.unwrap_or_else(|| kinds(in_cluster).into()));
                     }
                 }
                 return None;

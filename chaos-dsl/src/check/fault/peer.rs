@@ -77,7 +77,7 @@ impl Checker {
                 return None;
             }
             _ => match self.selector(cursor, names)? {
-                Selector::Here(_) | Selector::Netns(_) | Selector::Process(_) => {
+                Selector::Here(_) | Selector::Netns(_) | Selector::Process(_) | Selector::Object(_) => {
                     self.error(Code::Misplaced, start, "the other end is an address here").help =
                         Some("write `to 10.0.0.0/8`, or `to 192.0.2.1:443`".into());
                     return None;

@@ -27,6 +27,7 @@ fn part(fault: &str, object: &str, number: usize, backend: &str, hold: Hold, spe
             hold,
             does: specs.iter().map(|s| format!("{s} on packets sent to 10.77.0.3 through eth0")).collect(),
             undoes: "closes its link and descriptor, which ends it".into(),
+            takes: Vec::new(),
             because: if backend == "forwarder" {
                 vec!["not netem: this kernel has no `sch_netem`".into()]
             } else {

@@ -1,0 +1,44 @@
+//! What a fault on an object of a cluster's API does, in words.
+
+use crate::{
+    explain::{page::time, place::of_selector},
+    model::{ObjectFault, Selector},
+};
+
+/// Says what happens to the object, and how it is undone.
+pub(super) fn detail(fault: &ObjectFault, on: &Selector) -> String {
+    let on = of_selector(on);
+    match fault {
+        ObjectFault::Scale { to: 0 } => format!(
+            "The replicas of {on} become none: its pods end. At the end the number that was there before is put back, and nothing waits \
+             for the new pods but what the experiment claims of them."
+        ),
+        ObjectFault::Scale { to } => format!(
+            "The replicas of {on} become {to}; at the end the number that was there before is put back."
+        ),
+        ObjectFault::Patch { fields } => {
+            let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            format!(
+                "In {on}: {}. At the end exactly these fields get back the values that they had; what somebody else changed meanwhile \
+                 stays as it is.",
+                fields.join(", ")
+            )
+        }
+        ObjectFault::Detach { from } => format!(
+            "Each of {on} loses the labels by which {from} selects it, and runs on without new connections from there. What owns it may \
+             start another in its place, and removes one again when the labels are put back at the end."
+        ),
+        ObjectFault::Delete { grace: None } => {
+            format!(
+                "Each of {on} is deleted, with the grace period that it states itself. Nothing is put back: what owns it makes another."
+            )
+        }
+        ObjectFault::Delete { grace: Some(grace) } => format!(
+            "Each of {on} is deleted, and its programs have {} to end. Nothing is put back: what owns it makes another.",
+            time(*grace)
+        ),
+        ObjectFault::Evict => format!(
+            "Each of {on} is evicted, if the disruption budgets allow that at that moment. Nothing is put back: what owns it makes another."
+        ),
+    }
+}

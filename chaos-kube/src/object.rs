@@ -1,0 +1,78 @@
+//! Any object of a cluster's API, by its kind.
+
+use chaos_core::{
+    model::watched::Resource,
+    place::{Kind, ObjectId},
+    trouble::Trouble,
+};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+};
+use serde_json::Value;
+
+use crate::Link;
+
+/// The name under which the API server notes what this program sets.
+pub(crate) const MANAGER: &str = "chaos";
+
+/// Returns the API of the objects of an object's kind and namespace.
+///
+/// # Errors
+/// Its kind is none of an API.
+pub(crate) fn api(client: &Client, object: &ObjectId) -> Result<Api<DynamicObject>, Trouble> {
+    let resource = match Resource::of_kind(&object.kind) {
+        Some(kind) => resource(&kind),
+        None => return Err(Trouble::unable(format!("{object} is not an object of a cluster's API"))),
+    };
+    match &object.namespace {
+        Some(namespace) => Ok(Api::namespaced_with(client.clone(), namespace, &resource)),
+        None => {
+            Err(Trouble::unable(format!("{object} is of no namespace, and only what is of one is changed")))
+        }
+    }
+}
+
+/// Reads an object; nothing where it is gone, or another one has its name.
+pub(crate) async fn same(link: &Link, client: &Client, object: &ObjectId) -> Result<Option<Value>, Trouble> {
+    let found = link.ask(&format!("read {object}"), api(client, object)?.get_opt(&object.name)).await?;
+    let found = found.filter(|found| found.metadata.uid == object.uid);
+    found
+        .map(|found| serde_json::to_value(&found).map_err(|error| Trouble::internal(error.to_string())))
+        .transpose()
+}
+
+/// Reads an object that has to be the same one still.
+pub(crate) async fn there(link: &Link, client: &Client, object: &ObjectId) -> Result<Value, Trouble> {
+    let found = same(link, client, object).await?;
+    let now = found.ok_or_else(|| {
+        Trouble::absent(format!("{object} is gone"))
+            .with_help("it was deleted or replaced meanwhile; plan again")
+    })?;
+    if object.kind != Kind::POD && now["metadata"]["deletionTimestamp"].is_string() {
+        return Err(Trouble::unable(format!("{object} is being deleted")));
+    }
+    Ok(now)
+}
+
+/// Returns a kind as the client takes it.
+pub(crate) fn resource(kind: &Resource) -> ApiResource {
+    let Resource { group, version, plural } = kind;
+    ApiResource {
+        group: group.clone(),
+        version: version.clone(),
+        api_version: if group.is_empty() { version.clone() } else { format!("{group}/{version}") },
+        // Only what is written needs it.
+        kind: plural.clone(),
+        plural: plural.clone(),
+    }
+}
+
+/// Says that a cluster knows no objects of a kind.
+pub(crate) fn unknown_kind(kind: &Resource) -> Trouble {
+    let Resource { group, version, plural } = kind;
+    let within = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+    Trouble::absent(format!("the cluster knows no `{plural}` of `{within}`")).with_help(
+        "`kubectl api-resources` shows the kinds there are; this one may have to be installed first",
+    )
+}

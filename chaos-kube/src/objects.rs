@@ -1,0 +1,378 @@
+//! Faults on objects of a cluster's API: fields that get other values, and pods that end.
+//!
+//! Fields are changed one by one, only while the object is as it was read (its `resourceVersion` goes with the patch), and put back
+//! one by one, each only while it is as it was made. A field that somebody else set meanwhile is theirs: it is named, and left. What was
+//! there before stands in the journal and on the run's Lease of the object; nothing but those puts it back if the runner dies.
+//!
+//! A pod that was deleted or evicted is not put back: what owns it makes another.
+
+mod ending;
+mod held;
+mod prior;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chaos_core::{
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo, Unit},
+    model::{Action, ObjectFault},
+    place::{ObjectId, Place, Site},
+    trouble::Trouble,
+};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams, ValidationDirective},
+};
+use serde_json::Value;
+
+use self::held::{Holds, Seen, by};
+use crate::{
+    Link,
+    fields::{Change, merge_patch, set},
+    object::{MANAGER, api, same, there},
+    record::{self, OBJECTS, ObjectState},
+    ways::Ways,
+};
+
+/// How often a patch is tried that somebody else's change came before.
+const TRIES: u32 = 5;
+
+/// Changes objects of a cluster's API and puts their fields back.
+pub struct ObjectInjector {
+    ways: Arc<Ways>,
+    holds: Holds,
+}
+
+impl ObjectInjector {
+    pub(crate) fn new(ways: Arc<Ways>) -> Self {
+        ObjectInjector { ways, holds: Holds::default() }
+    }
+
+    /// Changes fields of an object, from what they are to be before to what they are to become; returns the object as it is then.
+    async fn turn(
+        &self,
+        link: &Link,
+        client: &Client,
+        object: &ObjectId,
+        turn: impl Fn(&Value) -> Result<Value, Trouble>,
+    ) -> Result<Option<Value>, Trouble> {
+        let objects = api(client, object)?;
+        for attempt in 1.. {
+            let Some(now) = same(link, client, object).await? else { return Ok(None) };
+            let to = turn(&now)?;
+            if to == now {
+                return Ok(Some(now));
+            }
+            let mut patch = merge_patch(&now, &to);
+            patch["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"].clone();
+            match patched(&objects, object, &patch, false).await {
+                Ok(there) => return serde_json::to_value(&there).map(Some).map_err(unwritable),
+                // Somebody else changed it meanwhile, maybe another field.
+                Err(kube::Error::Api(status)) if status.code == 409 && attempt < TRIES => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+                Err(error) => return Err(link.refused(&format!("change {object}"), &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says what a change would do, after a trial at the API server that changes nothing; and what it would not let pass.
+    async fn tried(
+        &self,
+        link: &Link,
+        client: &Client,
+        object: &ObjectId,
+        now: &Value,
+        changes: &[Change],
+    ) -> Result<Option<String>, Trouble> {
+        let mut to = now.clone();
+        for change in changes {
+            set(&mut to, &change.path, change.ours.as_ref());
+        }
+        let objects = api(client, object)?;
+        let trial = patched(&objects, object, &merge_patch(now, &to), true).await;
+        match trial {
+            Ok(_) => Ok(None),
+            // Whoever may only read sees the plan all the same; a run is refused by the look at its rights.
+            Err(kube::Error::Api(status)) if status.code == 403 && status.reason == "Forbidden" => {
+                Ok(Some(format!("could not be tried: {}", status.message)))
+            }
+            Err(error) => Err(link.refused(&format!("change {object}, as a dry run shows"), &error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Injector for ObjectInjector {
+    fn name(&self) -> &str {
+        OBJECTS
+    }
+
+    fn handles(&self, action: &Action) -> bool {
+        match action {
+            Action::Objects(_) => true,
+            Action::Packets(_) | Action::Names(_) | Action::Program(_) | Action::Custom(_) => false,
+        }
+    }
+
+    async fn offer(&self, ask: &Ask, _: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+        let link = self.ways.current()?;
+        let client = link.client().await?;
+        let object = &ask.object;
+        let fault = ask.work.objects().ok_or_else(|| Trouble::internal("not a fault on an object"))?;
+        let now = there(&link, &client, object).await?;
+        let mut offer = Offer {
+            backend: "API".into(),
+            ask: ask.clone(),
+            hold: Hold::Record,
+            does: Vec::new(),
+            undoes:
+                "puts each field back that is still as it was made; what somebody else set meanwhile stays"
+                    .into(),
+            because: Vec::new(),
+            takes: Vec::new(),
+        };
+        match fault {
+            ObjectFault::Scale { .. } | ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
+                let changes = prior::changes(&link, &client, object, &now, fault).await?;
+                offer.does.extend(changes.iter().map(|change| {
+                    let (before, ours) =
+                        (Change::said(change.before.as_ref()), Change::said(change.ours.as_ref()));
+                    format!("sets `{}` to {ours}; it is {before}", change.path)
+                }));
+                offer.because.extend(self.tried(&link, &client, object, &now, &changes).await?);
+                if let ObjectFault::Scale { to } = fault {
+                    offer.takes = prior::going(&link, &client, object, &now, *to).await?;
+                }
+            }
+            ObjectFault::Delete { .. } | ObjectFault::Evict => {
+                offer.does.push(ending::offered(&link, &client, object, &now, fault).await?);
+                offer.undoes = "nothing is put back: what owns the pod makes another".into();
+            }
+        }
+        Ok(vec![offer])
+    }
+
+    async fn prepare(&self, id: &str, offer: &Offer, _: &Place, deadline: Duration) -> Result<Undo, Trouble> {
+        let link = self.ways.current()?;
+        let client = link.client().await?;
+        let object = &offer.ask.object;
+        let fault = offer.ask.work.objects().ok_or_else(|| Trouble::internal("not a fault on an object"))?;
+        let now = there(&link, &client, object).await?;
+        let changes = match fault {
+            ObjectFault::Scale { to } => {
+                // The blast radius was counted with these pods.
+                let going = prior::going(&link, &client, object, &now, *to).await?.len();
+                if going > offer.takes.len() {
+                    return Err(Trouble::unable(format!(
+                        "{object} has grown since it was planned: {going} pods would go, and {} were counted",
+                        offer.takes.len()
+                    ))
+                    .with_help("plan again"));
+                }
+                prior::changes(&link, &client, object, &now, fault).await?
+            }
+            ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
+                prior::changes(&link, &client, object, &now, fault).await?
+            }
+            ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
+        };
+        let line = match changes.as_slice() {
+            [] => offer.undoes.clone(),
+            changes => {
+                let back = changes.iter().map(|change| {
+                    format!(
+                        "set `{}` of {object} back to {}",
+                        change.path,
+                        Change::said(change.before.as_ref())
+                    )
+                });
+                back.collect::<Vec<_>>().join("; ")
+            }
+        };
+        let claim = self.ways.claim();
+        let state = ObjectState {
+            cluster: link.cluster().clone(),
+            run: claim.as_ref().map(|claim| claim.run().to_owned()),
+            changes,
+        };
+        let undo = Undo {
+            id: id.to_owned(),
+            injector: OBJECTS.to_owned(),
+            offer: offer.clone(),
+            // Nothing is done in the object itself, not even where that is a pod.
+            site: Site::Api,
+            deadline,
+            state: serde_json::to_value(&state).map_err(unwritable)?,
+            line,
+        };
+        if let Some(claim) = claim {
+            claim.owe(&undo).await?;
+        }
+        Ok(undo)
+    }
+
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
+        let ObjectState { cluster, changes, .. } = record::object_state(undo)?;
+        let link = self.ways.to(&cluster);
+        let client = link.client().await?;
+        let object = &undo.offer.ask.object;
+        if changes.is_empty() {
+            ending::end(&link, &client, undo).await?;
+            self.holds.watch(undo, api(&client, object)?, Vec::new(), None);
+            return Ok(());
+        }
+        let turned = self.turn(&link, &client, object, |now| {
+            let mut to = now.clone();
+            for change in &changes {
+                if change.stands(now) {
+                    continue;
+                }
+                if !change.is_back(now) {
+                    return Err(Trouble::unable(format!(
+                        "`{}` of {object} is {} by now{}",
+                        change.path,
+                        Change::said(change.now(now)),
+                        by(now)
+                    )));
+                }
+                set(&mut to, &change.path, change.ours.as_ref());
+            }
+            Ok(to)
+        });
+        let there = turned.await?.ok_or_else(|| Trouble::absent(format!("{object} is gone")))?;
+        if let Some(other) = changes.iter().find(|change| !change.stands(&there)) {
+            return Err(Trouble::unable(format!(
+                "the API server made `{}` of {object} {} instead",
+                other.path,
+                Change::said(other.now(&there))
+            ))
+            .with_help("an admission webhook or the kind's own defaults may have changed it"));
+        }
+        let generation = there["metadata"]["generation"].as_i64();
+        // Kinds without a generation of their own are acted on by whoever watches them.
+        let generation = there["status"]["observedGeneration"].is_i64().then_some(generation).flatten();
+        self.holds.watch(undo, api(&client, object)?, changes, generation);
+        Ok(())
+    }
+
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
+        let ObjectState { cluster, run, changes } = record::object_state(undo)?;
+        self.holds.release(&undo.id);
+        if !changes.is_empty() {
+            let link = self.ways.to(&cluster);
+            let client = link.client().await?;
+            let object = &undo.offer.ask.object;
+            let turned = self.turn(&link, &client, object, |now| {
+                let mut to = now.clone();
+                for change in changes.iter().rev().filter(|change| change.stands(now)) {
+                    set(&mut to, &change.path, change.before.as_ref());
+                }
+                Ok(to)
+            });
+            // With the object went what was changed of it.
+            if let Some(there) = turned.await?
+                && let Some(other) =
+                    changes.iter().find(|change| change.stands(&there) && !change.is_back(&there))
+            {
+                return Err(Trouble::unable(format!(
+                    "the API server keeps `{}` of {object} at {}",
+                    other.path,
+                    Change::said(other.now(&there))
+                )));
+            }
+        }
+        self.ways.paid(&cluster, run.as_deref(), undo).await
+    }
+
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
+        let fault = undo.offer.ask.work.objects();
+        let seen = self.holds.seen(&undo.id).unwrap_or_default();
+        Ok(match fault {
+            Some(ObjectFault::Delete { .. } | ObjectFault::Evict) => ending::measured(&seen),
+            Some(ObjectFault::Scale { to }) => prior::scaled(undo, &seen, *to)?,
+            Some(ObjectFault::Patch { .. } | ObjectFault::Detach { .. }) | None => changed(&seen),
+        })
+    }
+
+    async fn lost(&self) -> Lost {
+        self.holds.lost().await
+    }
+
+    async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        let ObjectState { cluster, changes, .. } = record::object_state(undo)?;
+        let link = self.ways.to(&cluster);
+        let object = &undo.offer.ask.object;
+        let Some(now) = same(&link, &link.client().await?, object).await? else { return Ok(Vec::new()) };
+        let standing = changes.iter().filter(|change| change.stands(&now) && !change.is_back(&now));
+        Ok(standing
+            .map(|change| format!("`{}` of {object} is {}", change.path, Change::said(change.ours.as_ref())))
+            .collect())
+    }
+
+    async fn changed_by_others(&self, undo: &Undo) -> Vec<String> {
+        let Ok(ObjectState { cluster, changes, .. }) = record::object_state(undo) else { return Vec::new() };
+        let link = self.ways.to(&cluster);
+        let object = &undo.offer.ask.object;
+        let Ok(client) = link.client().await else { return Vec::new() };
+        match same(&link, &client, object).await {
+            Ok(None) if !changes.is_empty() => vec![format!("{object} is gone, and what was changed of it")],
+            Ok(None) | Err(_) => Vec::new(),
+            Ok(Some(now)) => {
+                let others = changes.iter().filter(|change| !change.is_back(&now));
+                let line = |change: &Change| {
+                    let said = Change::said(change.now(&now));
+                    format!("`{}` of {object} is {said}{}", change.path, by(&now))
+                };
+                others.map(line).collect()
+            }
+        }
+    }
+
+    async fn evidence(&self, place: &Place) -> Vec<String> {
+        let object = &place.object;
+        let read = async {
+            let link = self.ways.current()?;
+            same(&link, &link.client().await?, object).await
+        };
+        match read.await {
+            Ok(Some(now)) => prior::said(object, &now),
+            Ok(None) => vec![format!("{object} is gone")],
+            Err(trouble) => vec![trouble.to_string()],
+        }
+    }
+}
+
+/// Says what a change of fields did.
+fn changed(seen: &Seen) -> Measured {
+    let mut measured = Measured::nothing(Unit::Objects);
+    if seen.object.is_none() {
+        return measured;
+    }
+    (measured.met, measured.changed) = (1, 1);
+    measured.line = match seen.observed {
+        Some(after) => format!("its controller saw it {:.1} s after the change", after.as_secs_f64()),
+        None => "it stands as it was made".to_owned(),
+    };
+    measured
+}
+
+/// Sends a merge patch whose fields the kind has to know; `trial` changes nothing.
+async fn patched(
+    objects: &Api<DynamicObject>,
+    object: &ObjectId,
+    patch: &Value,
+    trial: bool,
+) -> Result<DynamicObject, kube::Error> {
+    let parameters = PatchParams {
+        dry_run: trial,
+        field_manager: Some(MANAGER.to_owned()),
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    };
+    objects.patch(&object.name, &parameters, &Patch::Merge(patch)).await
+}
+
+fn unwritable(error: serde_json::Error) -> Trouble {
+    Trouble::internal(error.to_string())
+}

@@ -1,0 +1,187 @@
+//! Faults on objects of the API itself: done, seen, undone, and restored by others.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::shop::{RECOVERY, Shop};
+
+/// Returns an object as JSON.
+fn object(shop: &Shop, kind: &str, name: &str) -> Value {
+    let printed = shop.kubectl(&["-n", &shop.namespace, "get", kind, name, "-o", "json"]);
+    serde_json::from_str(&printed).expect("kubectl prints JSON")
+}
+
+/// What is to be the same after a run: the specification, the labels and the annotations, but for what controllers note there.
+fn specification(shop: &Shop, kind: &str, name: &str) -> Value {
+    let object = object(shop, kind, name);
+    let meta = &object["metadata"];
+    let mut annotations = meta["annotations"].clone();
+    if let Some(all) = annotations.as_object_mut() {
+        all.retain(|key, _| !key.starts_with("deployment.kubernetes.io/"));
+    }
+    json!({ "spec": object["spec"], "labels": meta["labels"], "annotations": annotations })
+}
+
+/// Waits until the Service `web` has both of its endpoints.
+fn settle(shop: &Shop) {
+    let started = Instant::now();
+    while object(shop, "deployment", "web")["status"]["readyReplicas"] != 2 {
+        assert!(started.elapsed() < RECOVERY, "`web` does not become whole");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Runs a scenario, which has to pass and to leave what it touched as it was.
+fn passes(name: &str, kind: &str, of: &str) {
+    let Some(shop) = Shop::or_skip() else { return };
+    let before = specification(&shop, kind, of);
+    let file = shop.scenario(name, &[]);
+    let planned = shop.start(&["plan", &file]).end().exits(0);
+    planned.says("on record only");
+    let ended = shop.start(&["run", &file]).end().exits(0);
+    let record = ended.record();
+    assert_eq!(record["restoration"]["state"], "restored", "{ended}");
+    assert_eq!(record["parts"][0]["effect"]["unit"], "objects", "{ended}");
+    assert!(record["parts"][0]["effect"]["changed"].as_u64() >= Some(1), "{ended}");
+    assert_eq!(specification(&shop, kind, of), before, "{ended}");
+    let leases = shop.kubectl(&["-n", &shop.namespace, "get", "leases", "-o", "name"]);
+    assert_eq!(leases, "", "{ended}");
+}
+
+#[test]
+fn a_wrong_selector_empties_a_service_and_is_put_back() {
+    passes("selector.chaos", "service", "web");
+}
+
+#[test]
+fn a_workload_is_away_and_comes_back() {
+    passes("outage.chaos", "deployment", "other");
+}
+
+#[test]
+fn a_pod_leaves_its_service_and_comes_back() {
+    passes("detach.chaos", "service", "web");
+}
+
+#[test]
+fn a_pod_is_evicted_and_another_comes() {
+    passes("evict.chaos", "deployment", "web");
+}
+
+#[test]
+fn a_killed_run_leaves_an_outage_that_anybody_restores() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let before = specification(&shop, "deployment", "other");
+    let file = shop.scenario("outage.chaos", &[("hold     12s", "hold     90s")]);
+    let mut running = shop.start(&["run", &file]);
+    running.until_stage("hold");
+    let run = running.run();
+    running.signal(Signal::SIGKILL);
+    running.end();
+    let there = object(&shop, "deployment", "other");
+    assert_eq!(there["spec"]["replicas"], 0, "it stays as it is: the plan said so");
+    let annotations = there["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+    let announced = annotations.iter().find(|(key, _)| key.starts_with("chaos-runner/fault-"));
+    let announced = announced.and_then(|(_, value)| value.as_str()).unwrap_or_default();
+    assert!(announced.contains(&run) && announced.contains("team-shop"), "{annotations:?}");
+
+    // Another runner does not take it over.
+    let other = shop.start(&["run", &file]).end().exits(5);
+    other
+        .says("nothing of deployment")
+        .says("`spec.replicas` is 0 already")
+        .says(&format!("chaos restore {run}"));
+
+    let context = shop.kubectl(&["config", "current-context"]);
+    let elsewhere = chaos_tests::Chaos::new();
+    let config = shop.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
+    elsewhere.file("kubeconfig", config);
+    let mut restore = elsewhere.command(&["restore", &run, "--cluster", &context]);
+    restore.env("KUBECONFIG", elsewhere.path().join("kubeconfig"));
+    let restored = elsewhere.start_prepared(restore, "restore".to_owned()).end().exits(0);
+    restored.says(&format!("{run}: restored"));
+    assert_eq!(specification(&shop, "deployment", "other"), before);
+}
+
+#[test]
+fn a_record_whose_fields_were_forged_is_not_believed() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let file = shop.scenario("outage.chaos", &[("hold     12s", "hold     90s")]);
+    let mut running = shop.start(&["run", &file]);
+    running.until_stage("hold");
+    let run = running.run();
+    running.signal(Signal::SIGKILL);
+    running.end();
+    let uid = object(&shop, "deployment", "other")["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let name = format!("chaos-{uid}");
+    let lease = object(&shop, "lease", &name);
+    let annotations = lease["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+    let (key, debt) = annotations.iter().find(|(key, _)| key.contains("/debt-")).expect("something is owed");
+    // Whoever may write Leases would have the restorer write a field of a Deployment.
+    let mut forged: Value = serde_json::from_str(debt.as_str().unwrap_or_default()).expect("it is JSON");
+    forged["undo"]["state"]["changes"][0]["before"] = 7.into();
+    let write = |debt: &str| {
+        let value = format!("{key}={debt}");
+        shop.kubectl(&["-n", &shop.namespace, "annotate", "lease", &name, "--overwrite", &value]);
+    };
+    write(&forged.to_string());
+    let context = shop.kubectl(&["config", "current-context"]);
+    let refused = shop.start(&["restore", &run, "--cluster", &context]).end();
+    assert!(refused.code != Some(0) && refused.said("is not what the run announced"), "{refused}");
+    assert_eq!(object(&shop, "deployment", "other")["spec"]["replicas"], 0);
+    write(debt.as_str().unwrap_or_default());
+    shop.start(&["restore", &run, "--cluster", &context]).end().exits(0);
+    assert_eq!(object(&shop, "deployment", "other")["spec"]["replicas"], 1);
+}
+
+#[test]
+fn somebody_who_sets_the_field_meanwhile_ends_the_run_and_keeps_the_field() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let file = shop.scenario("outage.chaos", &[("hold     12s", "hold     60s")]);
+    let mut running = shop.start(&["run", &file]);
+    running.until_stage("hold");
+    shop.kubectl(&["-n", &shop.namespace, "scale", "deployment", "other", "--replicas=3"]);
+    let ended = running.end().exits(4);
+    let ended = ended.says("`spec.replicas` of deployment").says("became 3").says("kubectl");
+    assert_eq!(ended.record()["restoration"]["state"], "restored", "{ended}");
+    assert_eq!(object(&shop, "deployment", "other")["spec"]["replicas"], 3, "it is theirs");
+}
+
+#[test]
+fn what_cannot_be_changed_is_refused_before_anything_is_touched() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let fault = "fault typo = patch service \"web\" {\n    spec.selector.app = \"wbe\"\n  }";
+    for (instead, said) in [
+        ("fault typo = patch service \"web\" { spec.selectr.app = \"x\" }", "unknown field"),
+        ("fault typo = patch service \"web\" { spec.clusterIP = \"10.96.7.7\" }", "may not change once set"),
+        ("fault typo = patch service \"web\" { \"/spec/ports/7/port\" = 1 }", "has no element `7`"),
+        ("fault typo = patch service \"web\" { spec.selector.app = \"web\" }", "already"),
+        ("fault typo = patch service \"webb\" { spec.selector.app = \"x\" }", "there is no service `webb`"),
+        ("fault typo = patch \"widgets.v1.example.com\" \"w\" { spec.x = 1 }", "knows no `widgets`"),
+        ("fault typo = scale deployment \"web\" to 0", "which no limit of the blast radius counts"),
+    ] {
+        let file = shop.scenario("selector.chaos", &[(fault, instead)]);
+        let refused = shop.start(&["plan", &file]).end();
+        assert!(refused.code != Some(0) && refused.said(said), "{instead}: {refused}");
+    }
+    // A disruption budget that allows nothing.
+    shop.kubectl(&[
+        "-n",
+        &shop.namespace,
+        "create",
+        "poddisruptionbudget",
+        "all",
+        "--selector=app=web",
+        "--min-available=2",
+    ]);
+    let started = Instant::now();
+    while object(&shop, "poddisruptionbudget", "all")["status"]["expectedPods"] != 2 {
+        assert!(started.elapsed() < RECOVERY, "the budget counts no pods");
+    }
+    let file = shop.scenario("evict.chaos", &[]);
+    let refused = shop.start(&["plan", &file]).end();
+    assert!(refused.code != Some(0) && refused.said("disruption budget"), "{refused}");
+    settle(&shop);
+}
