@@ -73,7 +73,7 @@ fn said(budget: &PodDisruptionBudget, covered: usize, left: i32) -> String {
         format!(" ({} healthy, {} needed)", status.current_healthy, status.desired_healthy)
     });
     format!(
-        "faults are on {covered} {pods} of the disruption budget `{}`, which allows {left} disruptions now{health}",
+        "faults are on {covered} {pods} of the disruption budget `{}`, which allows {left} to be disturbed now{health}",
         budget.name_any()
     )
 }
@@ -160,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn more_pods_than_a_budget_allows_take_a_line_in_the_blast_radius() {
         let two = "faults are on 2 pods of the disruption budget `keep`, which allows";
-        let health = "disruptions now (2 healthy, 2 needed)";
+        let health = "to be disturbed now (2 healthy, 2 needed)";
         assert_eq!(counted_where(2, false).await.unwrap(), [format!("{two} 2 {health}")]);
         let error = counted_where(1, false).await.unwrap_err().remark();
         assert_eq!(error.message, format!("{two} 1 {health}"));

@@ -117,18 +117,19 @@ impl Workload<'_> {
     /// Says who applies it from a repository, and which operator it is of.
     fn kept(&self) -> Vec<Remark> {
         let mut remarks = Vec::new();
+        // A ReplicaSet has the annotations of its Deployment, which is what is applied.
+        let applied = self.chain.iter().rev().find_map(|of| Some((of, gitops(of.meta.as_ref()?)?)));
+        if let Some((of, (tool, mark))) = applied {
+            let message = format!(
+                "{tool} keeps {} as its repository says ({mark}): a sync during the fault may replace its pods, and what is on a pod \
+                 goes with it",
+                self.name(of)
+            );
+            remarks.push(
+                Remark::warning(self.span, message).with_help("pause the sync for as long as the run takes"),
+            );
+        }
         for of in &self.chain {
-            if let Some((tool, mark)) = of.meta.as_ref().and_then(gitops) {
-                let message = format!(
-                    "{tool} keeps {} as its repository says ({mark}): a sync during the fault may replace its pods, and what is on a pod goes \
-                     with it",
-                    self.name(of)
-                );
-                remarks.push(
-                    Remark::warning(self.span, message)
-                        .with_help("pause the sync for as long as the run takes"),
-                );
-            }
             if !["", "apps", "batch"].contains(&of.group.as_str()) {
                 let message = format!(
                     "an operator keeps {} ({}): it may replace pods that do not answer",
@@ -149,9 +150,10 @@ impl Workload<'_> {
         let spec = by.spec.as_ref()?;
         let target = &spec.scale_target_ref;
         let of = self.chain.iter().find(|of| of.kind == target.kind && of.name == target.name)?;
-        let now = by.status.as_ref().and_then(|status| status.current_replicas).unwrap_or_default();
+        let now = by.status.as_ref().and_then(|status| status.current_replicas);
+        let now = now.filter(|now| *now > 0).map_or_else(String::new, |now| format!("{now} now, "));
         let message = format!(
-            "the autoscaler `{}` may add pods without the fault to {}, or remove pods with it: {now} now, {} to {} allowed",
+            "the autoscaler `{}` may add pods without the fault to {}, or remove pods with it: {now}{} to {} allowed",
             by.name_any(),
             self.name(of),
             spec.min_replicas.unwrap_or(1),
@@ -215,11 +217,11 @@ mod tests {
     async fn an_autoscaler_is_named_through_all_owners_and_a_missing_right_says_less() {
         let link = fake::link(|path, _| match path {
             "/apis/apps/v1/namespaces/shop/replicasets/web-1" => Some(json!({ "metadata": {
-                "name": "web-1",
+                "name": "web-1", "annotations": { "argocd.argoproj.io/tracking-id": "x" },
                 "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": true }],
             } })),
             "/apis/apps/v1/namespaces/shop/deployments/web" => Some(json!({ "metadata": {
-                "name": "web",
+                "name": "web", "annotations": { "argocd.argoproj.io/tracking-id": "x" },
                 "ownerReferences": [{ "apiVersion": "x.example/v1", "kind": "Shop", "name": "s", "uid": "s", "controller": true }],
             } })),
             "/apis/x.example/v1/namespaces/shop/shops/s" => Some(fake::refusal(403, "Forbidden", "no")),
@@ -245,6 +247,8 @@ mod tests {
         assert_eq!(
             messages,
             [
+                "Argo CD keeps Deployment shop/web as its repository says (`argocd.argoproj.io/tracking-id`): a sync during the \
+                 fault may replace its pods, and what is on a pod goes with it",
                 "an operator keeps Shop shop/s (x.example): it may replace pods that do not answer",
                 "the autoscaler `h` may add pods without the fault to Deployment shop/web, or remove pods with it: 3 now, 2 to 9 \
                  allowed",
