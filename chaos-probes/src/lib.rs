@@ -41,6 +41,7 @@ mod condition;
 mod dial;
 mod dns;
 mod endpoint;
+#[cfg(feature = "exec")]
 mod exec;
 mod failure;
 mod find;

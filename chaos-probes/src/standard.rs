@@ -10,16 +10,15 @@ use chaos_core::{
     trouble::Trouble,
 };
 
+#[cfg(feature = "exec")]
+use crate::exec::ExecProber;
 #[cfg(feature = "grpc")]
 use crate::grpc::GrpcProber;
 #[cfg(feature = "tls")]
 use crate::tls::TlsProber;
 #[cfg(feature = "http")]
 use crate::{alerts::AlertsProber, http::HttpProber, prometheus::PrometheusProber};
-use crate::{
-    dns::DnsProber, exec::ExecProber, failure::cannot, find, secrets::Secrets, socket::SocketThreads,
-    tcp::TcpProber,
-};
+use crate::{dns::DnsProber, failure::cannot, find, secrets::Secrets, socket::SocketThreads, tcp::TcpProber};
 
 /// Makes the probers of every kind that the model has, and whatever a harness registers under a name.
 ///
@@ -51,6 +50,7 @@ impl StandardProbers {
 
     /// Allows exec probes, which run whatever command the experiment names with the rights of this process; without it they are
     /// refused.
+    #[cfg(feature = "exec")]
     #[must_use]
     pub fn allow_exec(mut self) -> Self {
         self.exec = true;
@@ -184,7 +184,11 @@ impl Probers for StandardProbers {
                 Arc::new(GrpcProber::open(probe, (&address.value, service, *secure), place, sockets)?)
             }
             ProbeKind::Exec { .. } if !self.exec => return Err(not_allowed(probe)),
+            #[cfg(feature = "exec")]
             ProbeKind::Exec { words, scale } => Arc::new(ExecProber::open(probe, (words, *scale), place)?),
+            // It is never allowed where it was left out.
+            #[cfg(not(feature = "exec"))]
+            ProbeKind::Exec { .. } => return Err(not_allowed(probe)),
             #[cfg(feature = "http")]
             ProbeKind::Alerts { source, url } => {
                 let ask = (*source, url.value.as_str());
