@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     capability::Capability,
     model::Action,
-    place::{ObjectId, Place, Site},
+    place::{Object, ObjectId, Place, Site},
     trouble::Trouble,
 };
 
@@ -48,7 +48,7 @@ pub struct Offer {
     /// Other objects that go along with the one that is asked for, as pods do with a Deployment that is scaled down; the blast radius
     /// counts them as well. Which of several alike will go may turn out otherwise, how many will not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub takes: Vec<ObjectId>,
+    pub takes: Vec<Object>,
 }
 
 /// What ends a fault if its runner dies.

@@ -18,7 +18,11 @@ pub mod seed;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +74,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns the objects that faults and changes are on, without what goes along with them.
+    pub(crate) fn acted_on(&self) -> Vec<ObjectId> {
+        let parts = self.faults.iter().chain(&self.changes).flat_map(|planned| &planned.parts);
+        let all: BTreeSet<ObjectId> = parts.map(|part| part.offer.ask.object.clone()).collect();
+        all.into_iter().collect()
+    }
+
     /// Finds a part by its id, whatever it belongs to.
     pub fn part(&self, id: &str) -> Option<&Part> {
         let planned = self.faults.iter().chain(&self.changes).flat_map(|planned| &planned.parts);
@@ -142,7 +153,7 @@ pub async fn plan(
         return Err(unsound.into());
     }
     let objects = resolve::Resolver::new(experiment, inventory, seed).await?;
-    let unused = protected::check(experiment, &objects).await?;
+    let mut met = protected::check(experiment, &objects).await?;
     let planner = Planner { objects: &objects, inventory, injectors, seed };
     let background = planner.background(experiment).await?;
     let mut planned: Vec<PlannedFault> = Vec::new();
@@ -187,6 +198,8 @@ pub async fn plan(
         let deadline = (experiment.steady_state.over + experiment.timeline.planned()) * 2 + CHANGE_MARGIN;
         changes.push(PlannedFault { name: change.name.value.clone(), parts, deadline });
     }
+    met.extend(protected::along(experiment, faults.iter().chain(&changes))?);
+    let unused = protected::unused(experiment, &met);
     let mut probes = Vec::new();
     for probe in &experiment.probes {
         let from = match &probe.from {

@@ -121,11 +121,12 @@ impl Access {
         let namespace = namespace.unwrap_or(&cluster.namespace);
         self.allow(namespace, group, resource, &["get", "list", "patch", "watch"]);
         self.claim(namespace);
+        if (group, resource) == ("apps", "deployments") {
+            // What is announced on a Deployment, its controller copies to them.
+            self.allow(namespace, "apps", "replicasets", &["list", "patch"]);
+        }
         match fault {
-            ObjectFault::Scale { .. } => {
-                self.allow(namespace, "", "pods", &["get", "list", "patch"]);
-                self.allow(namespace, "apps", "replicasets", &["list"]);
-            }
+            ObjectFault::Scale { .. } => self.allow(namespace, "", "pods", &["get", "list", "patch"]),
             ObjectFault::Patch { .. } => return,
             ObjectFault::Detach { .. } => self.allow(namespace, "", "services", &["get"]),
             ObjectFault::Delete { .. } => self.allow(namespace, "", "pods", &["delete"]),

@@ -73,7 +73,7 @@ async fn touched(link: &Link, client: &Client, plan: &Plan) -> Result<Vec<Touche
             *faulted = true;
             // Pods that go along are disturbed as well.
             for gone in &part.offer.takes {
-                uses.entry(gone).or_insert((span.unwrap_or(Span::NONE), false, false)).2 = true;
+                uses.entry(&gone.id).or_insert((span.unwrap_or(Span::NONE), false, false)).2 = true;
             }
         }
     }

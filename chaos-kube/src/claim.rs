@@ -18,13 +18,13 @@ use chaos_core::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::{
-    api::{coordination::v1::Lease, core::v1::Namespace},
+    api::{apps::v1::ReplicaSet, coordination::v1::Lease, core::v1::Namespace},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, watcher},
@@ -322,9 +322,16 @@ pub(crate) async fn doubted(
     undo: &Undo,
 ) -> Result<Option<String>, Trouble> {
     let Some(seal) = record::seal(undo)? else { return Ok(None) };
-    let object = &undo.offer.ask.object;
-    // With the object went what was owed to it.
-    let Some(now) = object::same(link, client, object).await? else { return Ok(None) };
+    let (object, changes) = (&undo.offer.ask.object, record::object_state(undo)?.changes);
+    let Some(now) = object::same(link, client, object).await? else {
+        // It would have taken its Lease along.
+        let why = format!("{object} is not there, though a Lease says what is owed to it");
+        return Ok((!changes.is_empty()).then_some(why));
+    };
+    // What would write nothing needs no belief.
+    if !changes.iter().any(|change| change.stands(&now) && !change.is_back(&now)) {
+        return Ok(None);
+    }
     let announced = now["metadata"]["annotations"][lease::fault_key(run, undo)].as_str();
     let announced = announced.and_then(|notice| serde_json::from_str::<Value>(notice).ok());
     let same = announced.is_some_and(|notice| notice["seal"] == *seal);
@@ -407,11 +414,34 @@ async fn annotate(
         return Ok(());
     }
     let objects = object::api(client, object)?;
+    let taken = value.is_none();
     let patch = Patch::Merge(lease::annotated(key, value));
     let parameters =
         PatchParams { field_manager: Some(object::MANAGER.to_owned()), ..PatchParams::default() };
     let patched = objects.patch(&object.name, &parameters, &patch);
-    present(link.ask(&format!("annotate {object}"), patched).await).map(drop)
+    present(link.ask(&format!("annotate {object}"), patched).await).map(drop)?;
+    if taken && object.kind.as_str() == "deployment" {
+        return take_copies(link, client, object, key).await;
+    }
+    Ok(())
+}
+
+/// Takes an annotation of a Deployment off its ReplicaSets: its controller copies all of them there, and never takes one away.
+async fn take_copies(link: &Link, client: &Client, object: &ObjectId, key: &str) -> Result<(), Trouble> {
+    let namespace = object.namespace.as_deref().unwrap_or_default();
+    let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
+    let all =
+        link.ask(&format!("list replicasets of `{namespace}`"), sets.list(&ListParams::default())).await?;
+    for set in all {
+        let mut owners = set.metadata.owner_references.iter().flatten();
+        let owned = owners.any(|owner| Some(&owner.uid) == object.uid.as_ref());
+        let copied = set.metadata.annotations.iter().flatten().any(|(name, _)| name == key);
+        let Some(name) = set.metadata.name.filter(|_| owned && copied) else { continue };
+        let (patch, parameters) = (Patch::Merge(lease::annotated(key, None)), PatchParams::default());
+        let patched = sets.patch(&name, &parameters, &patch);
+        present(link.ask(&format!("write on the replicaset `{name}`"), patched).await)?;
+    }
+    Ok(())
 }
 
 fn present<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {

@@ -42,6 +42,12 @@ impl Change {
                 });
                 return Ok(Change { path, before: None, ours });
             };
+            if n + 1 == names.len() && to.is_none() && at.is_array() {
+                return Err(format!(
+                    "an element is not taken out of the list at `{}`: set the whole list",
+                    before(names, n)
+                ));
+            }
             at = found;
         }
         Ok(Change { path: path.clone(), before: Some(at.clone()), ours: to })
@@ -57,14 +63,53 @@ impl Change {
         object.pointer(&self.path.to_pointer())
     }
 
-    /// Returns whether the field is as this run made it.
+    /// Returns whether the field is as this run made it. What was made where nothing was may have got company.
     pub(crate) fn stands(&self, object: &Value) -> bool {
-        self.now(object) == self.ours.as_ref()
+        let now = self.now(object);
+        match (&self.before, &self.ours, now) {
+            (None, Some(ours), Some(now)) => holds(now, ours),
+            _ => now == self.ours.as_ref(),
+        }
     }
 
-    /// Returns whether the field is as it was before.
+    /// Returns whether nothing of what this run made of the field is there.
     pub(crate) fn is_back(&self, object: &Value) -> bool {
-        self.now(object) == self.before.as_ref()
+        let now = self.now(object);
+        match (&self.before, &self.ours) {
+            (None, Some(ours)) => now.is_none_or(|now| apart(now, ours)),
+            _ => now == self.before.as_ref(),
+        }
+    }
+
+    /// Returns whether the field is as it was read, so that nobody's change is written over.
+    pub(crate) fn is_free(&self, object: &Value) -> bool {
+        let now = self.now(object);
+        match (&self.before, &self.ours) {
+            (None, Some(ours)) => now.is_none_or(|now| free(now, ours)),
+            _ => now == self.before.as_ref(),
+        }
+    }
+
+    /// Makes of the field what it is to become.
+    pub(crate) fn put(&self, object: &mut Value) {
+        match (&self.before, &self.ours, object.pointer_mut(&self.path.to_pointer())) {
+            (None, Some(ours), Some(now)) => join(now, ours),
+            _ => set(object, &self.path, self.ours.as_ref()),
+        }
+    }
+
+    /// Makes of the field what it was; what others put beside what was made stays.
+    pub(crate) fn take(&self, object: &mut Value) {
+        let left = match (&self.before, &self.ours, self.now(object)) {
+            (None, Some(ours), Some(now)) => without(now, ours),
+            _ => self.before.clone(),
+        };
+        set(object, &self.path, left.as_ref());
+    }
+
+    /// Makes of the field exactly what it was, whatever it has become.
+    pub(crate) fn restore(&self, object: &mut Value) {
+        set(object, &self.path, self.before.as_ref());
     }
 
     /// Says what the field is, for people.
@@ -73,8 +118,70 @@ impl Change {
     }
 }
 
+/// Whether everything of `ours` is in `now`.
+fn holds(now: &Value, ours: &Value) -> bool {
+    match (now, ours) {
+        (Value::Object(now), Value::Object(ours)) => {
+            ours.iter().all(|(name, ours)| now.get(name).is_some_and(|now| holds(now, ours)))
+        }
+        _ => now == ours,
+    }
+}
+
+/// Whether nothing of `ours` is in `now`.
+fn apart(now: &Value, ours: &Value) -> bool {
+    match (now, ours) {
+        (Value::Object(now), Value::Object(ours)) => {
+            ours.iter().all(|(name, ours)| now.get(name).is_none_or(|now| apart(now, ours)))
+        }
+        _ => now != ours,
+    }
+}
+
+/// Whether there is nothing yet where `ours` is to be.
+fn free(now: &Value, ours: &Value) -> bool {
+    match (now, ours) {
+        (Value::Object(now), Value::Object(ours)) => {
+            ours.iter().all(|(name, ours)| now.get(name).is_none_or(|now| free(now, ours)))
+        }
+        _ => false,
+    }
+}
+
+/// Puts `ours` beside what is there.
+fn join(now: &mut Value, ours: &Value) {
+    let (Value::Object(there), Value::Object(ours)) = (&mut *now, ours) else {
+        *now = ours.clone();
+        return;
+    };
+    for (name, ours) in ours {
+        match there.get_mut(name) {
+            Some(now) => join(now, ours),
+            None => drop(there.insert(name.clone(), ours.clone())),
+        }
+    }
+}
+
+/// Returns what is left of `now` without `ours`; none where nothing is.
+fn without(now: &Value, ours: &Value) -> Option<Value> {
+    let (Value::Object(now), Value::Object(ours)) = (now, ours) else {
+        return (now != ours).then(|| now.clone());
+    };
+    let left: Map<String, Value> = now
+        .iter()
+        .filter_map(|(name, now)| {
+            let left = match ours.get(name) {
+                Some(ours) => without(now, ours)?,
+                None => now.clone(),
+            };
+            Some((name.clone(), left))
+        })
+        .collect();
+    (!left.is_empty()).then_some(Value::Object(left))
+}
+
 /// Sets or takes away a field; does nothing where the way to it is not there any more.
-pub(crate) fn set(object: &mut Value, path: &FieldPath, to: Option<&Value>) {
+fn set(object: &mut Value, path: &FieldPath, to: Option<&Value>) {
     let Some((last, parents)) = path.names().split_last() else { return };
     let parent = parents.iter().try_fold(object, |at, name| match at {
         Value::Object(fields) => fields.get_mut(name),
@@ -168,12 +275,13 @@ mod tests {
         ] {
             let change = Change::of(&before, &path(at), to.clone()).unwrap();
             let mut ours = before.clone();
-            set(&mut ours, &change.path, change.ours.as_ref());
+            assert!(change.is_free(&before) && change.is_back(&before), "{at}");
+            change.put(&mut ours);
             assert_eq!(ours.pointer(&path(at).to_pointer()), to.as_ref(), "{at}");
             assert!(change.stands(&ours) && !change.is_back(&ours) && !change.is_idle());
             assert_eq!(applied(before.clone(), &merge_patch(&before, &ours)), ours, "{at}");
             let mut back = ours.clone();
-            set(&mut back, &change.path, change.before.as_ref());
+            change.take(&mut back);
             assert_eq!(back, before, "{at}");
             assert_eq!(applied(ours.clone(), &merge_patch(&ours, &back)), before, "{at}");
         }
@@ -185,6 +293,30 @@ mod tests {
         assert_eq!(why("spec.replicas.x"), "`spec.replicas` is not an object that has a `x`");
         assert_eq!(why("spec.rules.2.weight"), "the list at `spec.rules` has no element `2`");
         assert_eq!(why("spec.rules.first.weight"), "the list at `spec.rules` has no element `first`");
+    }
+
+    #[test]
+    fn what_others_put_beside_what_was_made_stays() {
+        let change = Change::of(&object(), &path("metadata.annotations.a"), Some(json!("b"))).unwrap();
+        let mut there = object();
+        // Somebody was there first, beside, and not in the way.
+        there["metadata"]["annotations"] = json!({ "theirs": "x" });
+        assert!(change.is_free(&there));
+        change.put(&mut there);
+        assert_eq!(there["metadata"]["annotations"], json!({ "theirs": "x", "a": "b" }));
+        assert!(change.stands(&there) && !change.is_back(&there));
+        change.take(&mut there);
+        assert_eq!(there["metadata"]["annotations"], json!({ "theirs": "x" }));
+        assert!(change.is_back(&there) && !change.stands(&there));
+        // In the way.
+        there["metadata"]["annotations"] = json!({ "a": "c" });
+        assert!(!change.is_free(&there) && !change.stands(&there));
+    }
+
+    #[test]
+    fn an_element_is_not_taken_out_of_a_list() {
+        let why = Change::of(&object(), &path("spec.rules.1"), None).unwrap_err();
+        assert_eq!(why, "an element is not taken out of the list at `spec.rules`: set the whole list");
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl ClusterInventory {
             found => found?,
         };
         if let Some(found) = found {
+            if kind.word() == Kind::POD {
+                let whole = serde_json::to_value(&found).and_then(serde_json::from_value);
+                let whole: Pod = whole.map_err(|error| Trouble::internal(error.to_string()))?;
+                return Ok(pod::object(&whole));
+            }
             let (namespace, uid) = (found.metadata.namespace, found.metadata.uid);
             return Ok(ObjectId { kind: kind.word(), namespace, name: name.value.clone(), uid }.at([]));
         }

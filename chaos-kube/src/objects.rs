@@ -24,11 +24,13 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, ValidationDirective},
 };
 use serde_json::Value;
+use tokio::time::timeout;
 
 use self::held::{Holds, Seen, by};
 use crate::{
     Link,
-    fields::{Change, merge_patch, set},
+    fields::{Change, merge_patch},
+    link::ANSWER,
     object::{MANAGER, api, same, there},
     record::{self, OBJECTS, ObjectState},
     ways::Ways,
@@ -65,7 +67,10 @@ impl ObjectInjector {
             }
             let mut patch = merge_patch(&now, &to);
             patch["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"].clone();
-            match patched(&objects, object, &patch, false).await {
+            let asked = timeout(ANSWER, patched(&objects, object, &patch, false)).await;
+            let asked =
+                asked.map_err(|_| Trouble::unable(format!("cannot change {object}: no answer in time")))?;
+            match asked {
                 Ok(there) => return serde_json::to_value(&there).map(Some).map_err(unwritable),
                 // Somebody else changed it meanwhile, maybe another field.
                 Err(kube::Error::Api(status)) if status.code == 409 && attempt < TRIES => {}
@@ -76,29 +81,59 @@ impl ObjectInjector {
         Ok(None)
     }
 
-    /// Says what a change would do, after a trial at the API server that changes nothing; and what it would not let pass.
+    /// Has the API server try the changes, which changes nothing: takes over what it makes of them, such as `500m` of `0.5` and the
+    /// defaults of what was not there; says why it could not be tried, where that is so.
+    ///
+    /// # Errors
+    /// The API server would refuse them, or leave everything as it is.
     async fn tried(
         &self,
         link: &Link,
         client: &Client,
         object: &ObjectId,
         now: &Value,
-        changes: &[Change],
+        changes: &mut [Change],
     ) -> Result<Option<String>, Trouble> {
         let mut to = now.clone();
-        for change in changes {
-            set(&mut to, &change.path, change.ours.as_ref());
-        }
-        let objects = api(client, object)?;
-        let trial = patched(&objects, object, &merge_patch(now, &to), true).await;
-        match trial {
-            Ok(_) => Ok(None),
+        changes.iter().for_each(|change| change.put(&mut to));
+        let (objects, patch) = (api(client, object)?, merge_patch(now, &to));
+        let asked = patched(&objects, object, &patch, true);
+        let made = match timeout(ANSWER, asked).await {
+            Ok(Ok(made)) => serde_json::to_value(&made).map_err(unwritable)?,
             // Whoever may only read sees the plan all the same; a run is refused by the look at its rights.
-            Err(kube::Error::Api(status)) if status.code == 403 && status.reason == "Forbidden" => {
-                Ok(Some(format!("could not be tried: {}", status.message)))
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 && status.reason == "Forbidden" => {
+                return Ok(Some(format!("could not be tried: {}", status.message)));
             }
-            Err(error) => Err(link.refused(&format!("change {object}, as a dry run shows"), &error)),
+            Ok(Err(error)) => {
+                return Err(link.refused(&format!("change {object}, as a dry run shows"), &error));
+            }
+            Err(_) => {
+                return Err(Trouble::unable(format!("cannot try a change of {object}: no answer in time")));
+            }
+        };
+        for change in &mut *changes {
+            change.ours = change.now(&made).cloned();
         }
+        if changes.iter().all(Change::is_idle) {
+            return Err(Trouble::unable(format!(
+                "nothing of {object} would change: the API server leaves it as it is"
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Returns the changes that a fault makes, as the API server would carry them out, and why that could not be tried.
+    async fn changes(
+        &self,
+        link: &Link,
+        client: &Client,
+        object: &ObjectId,
+        now: &Value,
+        fault: &ObjectFault,
+    ) -> Result<(Vec<Change>, Option<String>), Trouble> {
+        let mut changes = prior::changes(link, client, object, now, fault).await?;
+        let untried = self.tried(link, client, object, now, &mut changes).await?;
+        Ok((changes, untried))
     }
 }
 
@@ -115,7 +150,7 @@ impl Injector for ObjectInjector {
         }
     }
 
-    async fn offer(&self, ask: &Ask, _: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+    async fn offer(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         let link = self.ways.current()?;
         let client = link.client().await?;
         let object = &ask.object;
@@ -134,15 +169,19 @@ impl Injector for ObjectInjector {
         };
         match fault {
             ObjectFault::Scale { .. } | ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
-                let changes = prior::changes(&link, &client, object, &now, fault).await?;
+                prior::refuse_twice(fault, &around.below)?;
+                let (changes, untried) = self.changes(&link, &client, object, &now, fault).await?;
                 offer.does.extend(changes.iter().map(|change| {
                     let (before, ours) =
                         (Change::said(change.before.as_ref()), Change::said(change.ours.as_ref()));
                     format!("sets `{}` to {ours}; it is {before}", change.path)
                 }));
-                offer.because.extend(self.tried(&link, &client, object, &now, &changes).await?);
-                if let ObjectFault::Scale { to } = fault {
-                    offer.takes = prior::going(&link, &client, object, &now, *to).await?;
+                offer.because.extend(untried);
+                offer.takes = prior::going(&link, &client, object, &changes).await?;
+                if let ObjectFault::Detach { .. } = fault {
+                    offer.does.push(
+                        "what owns the pod may make another in its place, and then ends one of them when the label is back".into(),
+                    );
                 }
             }
             ObjectFault::Delete { .. } | ObjectFault::Evict => {
@@ -160,9 +199,10 @@ impl Injector for ObjectInjector {
         let fault = offer.ask.work.objects().ok_or_else(|| Trouble::internal("not a fault on an object"))?;
         let now = there(&link, &client, object).await?;
         let changes = match fault {
-            ObjectFault::Scale { to } => {
+            ObjectFault::Scale { .. } | ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
+                let (changes, _) = self.changes(&link, &client, object, &now, fault).await?;
                 // The blast radius was counted with these pods.
-                let going = prior::going(&link, &client, object, &now, *to).await?.len();
+                let going = prior::going(&link, &client, object, &changes).await?.len();
                 if going > offer.takes.len() {
                     return Err(Trouble::unable(format!(
                         "{object} has grown since it was planned: {going} pods would go, and {} were counted",
@@ -170,25 +210,13 @@ impl Injector for ObjectInjector {
                     ))
                     .with_help("plan again"));
                 }
-                prior::changes(&link, &client, object, &now, fault).await?
-            }
-            ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
-                prior::changes(&link, &client, object, &now, fault).await?
+                changes
             }
             ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
         };
         let line = match changes.as_slice() {
             [] => offer.undoes.clone(),
-            changes => {
-                let back = changes.iter().map(|change| {
-                    format!(
-                        "set `{}` of {object} back to {}",
-                        change.path,
-                        Change::said(change.before.as_ref())
-                    )
-                });
-                back.collect::<Vec<_>>().join("; ")
-            }
+            changes => record::line(changes, object),
         };
         let claim = self.ways.claim();
         let state = ObjectState {
@@ -228,7 +256,7 @@ impl Injector for ObjectInjector {
                 if change.stands(now) {
                     continue;
                 }
-                if !change.is_back(now) {
+                if !change.is_free(now) {
                     return Err(Trouble::unable(format!(
                         "`{}` of {object} is {} by now{}",
                         change.path,
@@ -236,12 +264,19 @@ impl Injector for ObjectInjector {
                         by(now)
                     )));
                 }
-                set(&mut to, &change.path, change.ours.as_ref());
+                change.put(&mut to);
             }
             Ok(to)
         });
         let there = turned.await?.ok_or_else(|| Trouble::absent(format!("{object} is gone")))?;
         if let Some(other) = changes.iter().find(|change| !change.stands(&there)) {
+            // It is ours, whatever it is: nobody else has changed the object since.
+            let mut back = there.clone();
+            changes.iter().for_each(|change| change.restore(&mut back));
+            let mut patch = merge_patch(&there, &back);
+            patch["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
+            let asked = patched(&api(&client, object)?, object, &patch, false).await;
+            asked.map_err(|error| link.refused(&format!("put {object} back"), &error))?;
             return Err(Trouble::unable(format!(
                 "the API server made `{}` of {object} {} instead",
                 other.path,
@@ -266,7 +301,7 @@ impl Injector for ObjectInjector {
             let turned = self.turn(&link, &client, object, |now| {
                 let mut to = now.clone();
                 for change in changes.iter().rev().filter(|change| change.stands(now)) {
-                    set(&mut to, &change.path, change.before.as_ref());
+                    change.take(&mut to);
                 }
                 Ok(to)
             });

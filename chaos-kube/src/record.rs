@@ -52,6 +52,14 @@ pub(crate) fn object_state(undo: &Undo) -> Result<ObjectState, Trouble> {
         .map_err(|error| Trouble::internal(format!("the record of `{}` cannot be read: {error}", undo.id)))
 }
 
+/// Says what taking the changes of an object back does, for people.
+pub(crate) fn line(changes: &[Change], object: &ObjectId) -> String {
+    let back = changes.iter().map(|change| {
+        format!("set `{}` of {object} back to {}", change.path, Change::said(change.before.as_ref()))
+    });
+    back.collect::<Vec<_>>().join("; ")
+}
+
 /// Reads what a record holds.
 ///
 /// # Errors
@@ -71,7 +79,7 @@ pub(crate) fn seal(undo: &Undo) -> Result<Option<String>, Trouble> {
         return Ok(None);
     }
     let ObjectState { run, changes, .. } = object_state(undo)?;
-    let whole = serde_json::to_vec(&(&undo.offer.ask.object.uid, run, changes))
+    let whole = serde_json::to_vec(&(&undo.offer.ask.object, run, changes))
         .map_err(|error| Trouble::internal(error.to_string()))?;
     Ok(Some(Sha256::digest(whole).iter().map(|byte| format!("{byte:02x}")).collect()))
 }
@@ -88,6 +96,7 @@ pub(crate) fn vouched(undo: Undo, cluster: &Cluster, run: &str, object: &ObjectI
         let is = |other: &ObjectId| other.kind == Kind::POD && same(other) && other.name == pod.name;
         is(pod) && matches!(&undo.site, Site::Agent { of } if is(of))
     };
+    let mut undo = undo;
     let (its_cluster, its_run) = match undo.injector.as_str() {
         NAME => {
             let state = state(&undo).map_err(|trouble| trouble.message)?;
@@ -100,6 +109,10 @@ pub(crate) fn vouched(undo: Undo, cluster: &Cluster, run: &str, object: &ObjectI
             let state = object_state(&undo).map_err(|trouble| trouble.message)?;
             if !same(&undo.offer.ask.object) || undo.site != Site::Api {
                 return Err("it is about something else than this object".to_owned());
+            }
+            // In its own words, not in somebody's.
+            if !state.changes.is_empty() {
+                undo.line = line(&state.changes, &undo.offer.ask.object);
             }
             (state.cluster, state.run)
         }

@@ -174,17 +174,24 @@ impl Runs {
                 }
             }
         }
-        for debt in &debts {
-            if let Some(reason) = claim::doubted(&self.link, &client, &run.id, &debt.undo).await? {
-                let help = Some("look at the object, and put it back by hand".to_owned());
-                return Ok(Outcome::Unreadable { reason, help });
+        let (mut believed, mut doubts) = (Vec::new(), Vec::new());
+        for debt in debts {
+            match claim::doubted(&self.link, &client, &run.id, &debt.undo).await? {
+                Some(reason) => doubts.push(reason),
+                None => believed.push(debt),
             }
         }
+        let mut debts = believed;
         debts.sort_by_key(|debt| debt.number);
         let prepared = debts.into_iter().map(|debt| Entry::Prepared { undo: Arc::new(debt.undo) });
         let history = History::replay(&prepared.collect::<Vec<_>>())
             .map_err(|error| Trouble::unable(error.to_string()))?;
         let outcome = pay(&history, &OnLeases, injectors, policy).await;
+        // What is believed is put back all the same.
+        if let (true, Some(reason)) = (outcome.is_clean(), doubts.into_iter().next()) {
+            let help = Some("look at the object, and put it back by hand".to_owned());
+            return Ok(Outcome::Unreadable { reason, help });
+        }
         if outcome.is_clean() {
             // Those on which something was owed went with the last debt.
             for lease in leases.iter().filter(|lease| !lease::owes(lease)) {

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::shop::{RECOVERY, Shop};
+use crate::{
+    rights,
+    shop::{RECOVERY, Shop},
+};
 
 /// Returns an object as JSON.
 fn object(shop: &Shop, kind: &str, name: &str) -> Value {
@@ -33,14 +36,25 @@ fn settle(shop: &Shop) {
     }
 }
 
-/// Runs a scenario, which has to pass and to leave what it touched as it was.
-fn passes(name: &str, kind: &str, of: &str) {
+/// Runs a scenario with just the role that is printed for it: it has to pass, and to leave what it touched as it was. Without the right
+/// to do what it is about it is refused.
+fn passes(scenario: &str, (kind, of): (&str, &str), (verb, resource): (&str, &str)) {
     let Some(shop) = Shop::or_skip() else { return };
     let before = specification(&shop, kind, of);
-    let file = shop.scenario(name, &[]);
-    let planned = shop.start(&["plan", &file]).end().exits(0);
-    planned.says("on record only");
-    let ended = shop.start(&["run", &file]).end().exits(0);
+    let file = shop.scenario(scenario, &[]);
+    shop.start(&["plan", &file]).end().exits(0).says("on record only");
+    let name = format!("objects-{}", shop.namespace);
+    rights::account(&shop, &name);
+    let role = rights::printed(&shop, &name, &file);
+
+    let rule = role.lines().find(|line| line.contains(&format!("resources: [{resource}]")));
+    let rule = rule.unwrap_or_else(|| panic!("{resource} is not in the role: {role}"));
+    let without = rule.replace(&format!(", {verb}"), "").replace(&format!("[{verb}]"), "[get]");
+    assert_ne!(rule, without, "{role}");
+    let refused = rights::run_as(&shop, &name, &role.replace(rule, &without), &file);
+    assert!(refused.code != Some(0) && refused.said(&format!("{verb} {resource}")), "{refused}");
+
+    let ended = rights::run_as(&shop, &name, &role, &file).exits(0);
     let record = ended.record();
     assert_eq!(record["restoration"]["state"], "restored", "{ended}");
     assert_eq!(record["parts"][0]["effect"]["unit"], "objects", "{ended}");
@@ -48,26 +62,30 @@ fn passes(name: &str, kind: &str, of: &str) {
     assert_eq!(specification(&shop, kind, of), before, "{ended}");
     let leases = shop.kubectl(&["-n", &shop.namespace, "get", "leases", "-o", "name"]);
     assert_eq!(leases, "", "{ended}");
+    let all =
+        shop.kubectl(&["-n", &shop.namespace, "get", "services,deployments,replicasets,pods", "-o", "json"]);
+    assert!(!all.contains("chaos-runner/"), "something still says that a run is on it: {all}");
+    rights::withdraw(&shop, &name);
 }
 
 #[test]
 fn a_wrong_selector_empties_a_service_and_is_put_back() {
-    passes("selector.chaos", "service", "web");
+    passes("selector.chaos", ("service", "web"), ("patch", "services"));
 }
 
 #[test]
 fn a_workload_is_away_and_comes_back() {
-    passes("outage.chaos", "deployment", "other");
+    passes("outage.chaos", ("deployment", "other"), ("patch", "deployments"));
 }
 
 #[test]
 fn a_pod_leaves_its_service_and_comes_back() {
-    passes("detach.chaos", "service", "web");
+    passes("detach.chaos", ("service", "web"), ("patch", "pods"));
 }
 
 #[test]
 fn a_pod_is_evicted_and_another_comes() {
-    passes("evict.chaos", "deployment", "web");
+    passes("evict.chaos", ("deployment", "web"), ("create", "pods/eviction"));
 }
 
 #[test]
@@ -184,4 +202,35 @@ fn what_cannot_be_changed_is_refused_before_anything_is_touched() {
     let refused = shop.start(&["plan", &file]).end();
     assert!(refused.code != Some(0) && refused.said("disruption budget"), "{refused}");
     settle(&shop);
+}
+
+#[test]
+fn what_the_server_makes_of_a_value_is_taken_back_and_what_others_put_beside_it_stays() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let before = specification(&shop, "deployment", "other");
+    let fields = "patch deployment \"other\" {
+    # The server keeps it as `150m`.
+    \"/spec/template/spec/containers/0/resources/requests/cpu\" = \"0.15\"
+    # There are no annotations yet, and it adds defaults to a probe.
+    spec.template.metadata.annotations.ours = \"x\"
+    \"/spec/template/spec/containers/0/livenessProbe/tcpSocket/port\" = 8080
+  }";
+    let file = shop.scenario("outage.chaos", &[("outage of deployment \"other\" by scale", fields)]);
+    let mut running = shop.start(&["run", &file]);
+    running.until_stage("hold");
+    let template = &object(&shop, "deployment", "other")["spec"]["template"];
+    let container = &template["spec"]["containers"][0];
+    assert_eq!(container["resources"]["requests"]["cpu"], "150m", "{template}");
+    assert_eq!(container["livenessProbe"]["failureThreshold"], 3, "{template}");
+    shop.kubectl(&["-n", &shop.namespace, "rollout", "restart", "deployment", "other"]);
+    let ended = running.end();
+    assert_eq!(ended.record()["restoration"]["state"], "restored", "{ended}");
+    assert_ne!(ended.code, Some(4), "somebody's annotation beside is no loss: {ended}");
+    let mut after = specification(&shop, "deployment", "other");
+    let annotations =
+        after["spec"]["template"]["metadata"].as_object_mut().and_then(|meta| meta.remove("annotations"));
+    let annotations = annotations.unwrap_or_default();
+    assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "it is theirs: {annotations}");
+    assert_eq!(annotations.as_object().map(serde_json::Map::len), Some(1), "{annotations}");
+    assert_eq!(after, before);
 }

@@ -31,8 +31,14 @@ pub(crate) fn withdraw(shop: &Shop, name: &str) {
     shop.kubectl(&["-n", &shop.namespace, "delete", "role,rolebinding", name, "--ignore-not-found"]);
 }
 
+/// Returns the role that is printed for a scenario, for a service account.
+pub(crate) fn printed(shop: &Shop, name: &str, file: &str) -> String {
+    let printed = shop.start(&["rbac", file, "--account", name, "--namespace", &shop.namespace]);
+    printed.end().exits(0).stdout
+}
+
 /// Runs a scenario as the service account, with these manifests as its only rights.
-fn run_as(shop: &Shop, name: &str, manifests: &str, file: &str) -> Ended {
+pub(crate) fn run_as(shop: &Shop, name: &str, manifests: &str, file: &str) -> Ended {
     // What was allowed before goes first.
     withdraw(shop, name);
     allow(shop, manifests);

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PlanError, resolve::Resolver};
+use super::{PlanError, PlannedFault, resolve::Resolver};
 use crate::{
     model::{Experiment, Selector, Step, Vantage},
     place::{Object, Protection},
     remark::Remark,
 };
 
-/// Refuses what is protected and not allowed; returns what to say of lines that allow nothing.
+/// Refuses what is protected and not allowed; returns which protections are met.
 ///
 /// A place that a probe is sent from counts as well: an agent is put into it.
-pub(super) async fn check(experiment: &Experiment, objects: &Resolver<'_>) -> Result<Vec<Remark>, PlanError> {
+pub(super) async fn check(
+    experiment: &Experiment,
+    objects: &Resolver<'_>,
+) -> Result<BTreeSet<Protection>, PlanError> {
     let allowed: BTreeSet<Protection> = experiment.allowed.iter().map(|line| line.what).collect();
     let mut met = BTreeSet::new();
     for (name, on) in touched(experiment) {
@@ -32,15 +35,47 @@ pub(super) async fn check(experiment: &Experiment, objects: &Resolver<'_>) -> Re
     }
     // How much of a budget is left only the cluster knows.
     met.insert(Protection::DisruptionBudget);
+    Ok(met)
+}
+
+/// Refuses what is protected, not allowed, and would go along with what faults and changes are on; returns by which protections.
+pub(super) fn along<'a>(
+    experiment: &Experiment,
+    planned: impl Iterator<Item = &'a PlannedFault>,
+) -> Result<BTreeSet<Protection>, PlanError> {
+    let allowed: BTreeSet<Protection> = experiment.allowed.iter().map(|line| line.what).collect();
+    let mut met = BTreeSet::new();
+    for planned in planned {
+        let fault = experiment.fault(&planned.name).map(|fault| &fault.on);
+        let Some(on) = fault.or_else(|| experiment.change(&planned.name).map(|change| &change.on)) else {
+            continue;
+        };
+        let mut forbidden: BTreeMap<Protection, &Object> = BTreeMap::new();
+        for object in planned.parts.iter().flat_map(|part| &part.offer.takes) {
+            let protections = object.protections();
+            for missing in protections.difference(&allowed) {
+                forbidden.entry(*missing).or_insert(object);
+            }
+            met.extend(protections);
+        }
+        if !forbidden.is_empty() {
+            return Err(refusal(&planned.name, on, &forbidden));
+        }
+    }
+    Ok(met)
+}
+
+/// Says which lines allow nothing, where these protections are met.
+pub(super) fn unused(experiment: &Experiment, met: &BTreeSet<Protection>) -> Vec<Remark> {
     let unused = experiment.allowed.iter().filter(|line| !met.contains(&line.what));
-    Ok(unused
+    unused
         .map(|line| {
             let message =
                 format!("`allow {}` allows nothing: no target is among {}", line.what, line.what.what());
             Remark::warning(line.span, message)
                 .with_help("remove it: whoever reviews the file has to take it for a danger")
         })
-        .collect())
+        .collect()
 }
 
 /// What a run acts on, under the name of the fault, change or probe.

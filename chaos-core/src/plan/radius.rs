@@ -35,7 +35,7 @@ pub async fn measure(
 ) -> Result<Radius, PlanError> {
     let offers = faults.flat_map(|fault| fault.parts.iter().map(|part| &part.offer));
     let touched: BTreeSet<&ObjectId> =
-        offers.flat_map(|offer| offer.takes.iter().chain([&offer.ask.object])).collect();
+        offers.flat_map(|offer| offer.takes.iter().map(|gone| &gone.id).chain([&offer.ask.object])).collect();
     let Counted { lines, covered } = count(experiment, &touched, objects).await?;
     uncovered(experiment, &touched, &covered)?;
     Ok(Radius { touched: touched.iter().copied().cloned().collect(), of: all(&experiment.scope), lines })

@@ -116,7 +116,8 @@ impl Director {
         let ctx = self.ctx.clone();
         let parts = &ctx.plan.background;
         ctx.inject(Batch { role: Role::Background, name: "", parts, deadline }).await?;
-        self.find_places(&ctx.plan.radius.touched).await?;
+        // What goes along with something is not acted on itself.
+        self.find_places(&ctx.plan.acted_on()).await?;
         self.ctx.gather(EvidenceWhen::Before, &self.places).await;
         let opened = self.open_probes().await?;
         let now = self.ctx.now();

@@ -102,8 +102,7 @@ impl Checker {
     fn scaled(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ObjectRef> {
         let start = cursor.span();
         let object = self.object(cursor)?;
-        let has_replicas = SCALED.iter().any(|word| Resource::of_word(word).as_ref() == Some(&object.kind));
-        if !has_replicas {
+        if !is_scaled(&object) {
             let message = format!("a {} has no replicas", object.kind);
             self.error(Code::Misplaced, start, message).help = Some(format!(
                 "scale a {}; a field of any other object is set by `patch`",
@@ -147,7 +146,15 @@ impl Checker {
         statement: &Statement<'_>,
         names: &Names,
     ) -> Option<Acting> {
+        let start = cursor.span();
         let on = self.object(&mut cursor)?;
+        if on.kind.group.is_empty() && on.kind.plural == "secrets" {
+            let message =
+                "a Secret is not patched: what is in it would stand in the plan, the record and on a Lease";
+            self.error(Code::Misplaced, start, message).help =
+                Some("leave it out, or exchange the Secret outside of the experiment".into());
+            return None;
+        }
         let mut fields = Vec::<FieldChange>::new();
         let mut proven_by = None;
         let before = self.out.len();
@@ -164,6 +171,13 @@ impl Checker {
         }
         self.end(&cursor, &[]);
         self.apart(&fields)?;
+        let replicas = |field: &&FieldChange| field.path.names() == ["spec", "replicas"];
+        if let Some(field) = fields.iter().find(replicas).filter(|_| is_scaled(&on)) {
+            let message = "pods go with replicas, and a patch does not count them";
+            self.error(Code::Misplaced, field.path.span, message).help =
+                Some(format!("write `scale {on} to N`"));
+            return None;
+        }
         if self.out.len() > before {
             return None;
         }
@@ -205,6 +219,7 @@ impl Checker {
         if matches!(path.names().first().map(String::as_str), Some("status" | "kind" | "apiVersion"))
             || matches!(path.names(), [first, second, ..] if first == "metadata" && !matches!(second.as_str(), "labels" | "annotations"))
             || path.names().len() == 1
+            || (path.names().len() == 2 && path.names().first().is_some_and(|first| first == "metadata"))
         {
             let message = format!("`{path}` is not for anybody to set");
             self.error(Code::Misplaced, item.span, message).help =
@@ -276,4 +291,9 @@ impl Checker {
         }
         Some(())
     }
+}
+
+/// Returns whether an object has replicas.
+fn is_scaled(object: &ObjectRef) -> bool {
+    SCALED.iter().any(|word| Resource::of_word(word).as_ref() == Some(&object.kind))
 }

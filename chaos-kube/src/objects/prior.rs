@@ -1,13 +1,13 @@
 //! What fields a fault would change, from what to what, and which pods would go with it.
 
 use chaos_core::{
-    injector::{Measured, Undo, Unit},
+    injector::{Measured, Offer, Undo, Unit},
     model::{
         ObjectFault, Service,
         cluster::{Workload, WorkloadKind},
         objects::FieldPath,
     },
-    place::ObjectId,
+    place::{Object, ObjectId},
     trouble::Trouble,
 };
 use k8s_openapi::api::core::v1::Service as ApiService;
@@ -17,8 +17,14 @@ use serde_json::Value;
 use super::held::Seen;
 use crate::{Link, fields::Change, inventory, pod, record};
 
-/// What a workload is assumed to have where it does not say how many replicas.
-const REPLICAS: u64 = 1;
+/// How many replicas a workload has that does not say so.
+const DEFAULT: u64 = 1;
+
+/// The kind whose fields nobody is to read who may not read the objects.
+const SECRETS: &str = "secrets.v1";
+
+/// Where it says so.
+const REPLICAS: &str = "/spec/replicas";
 
 /// Returns the fields that a fault changes in an object as it is now.
 ///
@@ -31,9 +37,14 @@ pub(super) async fn changes(
     now: &Value,
     fault: &ObjectFault,
 ) -> Result<Vec<Change>, Trouble> {
+    if object.kind.as_str() == SECRETS {
+        return Err(Trouble::unable(format!(
+            "{object} is not changed: what is in it would stand in the plan, the record and on a Lease"
+        )));
+    }
     let unfit = |why: String| Trouble::unable(format!("{object} cannot be changed like that: {why}"));
     let changes = match fault {
-        ObjectFault::Scale { to } => vec![of(now, "/spec/replicas", Some((*to).into())).map_err(unfit)?],
+        ObjectFault::Scale { to } => vec![of(now, REPLICAS, Some((*to).into())).map_err(unfit)?],
         ObjectFault::Patch { fields } => {
             let each = fields.iter().map(|field| Change::of(now, &field.path.value, field.to.clone()));
             each.collect::<Result<Vec<_>, _>>().map_err(unfit)?
@@ -99,48 +110,88 @@ fn of(now: &Value, pointer: &str, to: Option<Value>) -> Result<Change, String> {
     Change::of(now, &path, to)
 }
 
-/// Returns the pods that go when a workload is scaled to a number; which of several alike it will be, its controller decides.
+/// Refuses a change of a field that another fault, which is in place by then, changes already: of the two, the one that is rolled back
+/// first would find the field as somebody else made it.
+pub(super) fn refuse_twice(fault: &ObjectFault, below: &[Offer]) -> Result<(), Trouble> {
+    let own = touched(fault);
+    for offer in below {
+        let theirs = offer.ask.work.objects().map(touched).unwrap_or_default();
+        for path in &theirs {
+            if own.iter().any(|own| own.starts_with(path) || path.starts_with(own)) {
+                return Err(Trouble::unable(format!(
+                    "`{}` is changed by `{}` already",
+                    path.join("."),
+                    offer.ask.fault
+                ))
+                .with_help("roll that back before, or change both in one fault"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The fields that a fault may change, name by name.
+fn touched(fault: &ObjectFault) -> Vec<Vec<String>> {
+    let named = |path: &str| path.split('.').map(str::to_owned).collect();
+    match fault {
+        ObjectFault::Scale { .. } => vec![named("spec.replicas")],
+        ObjectFault::Patch { fields } => {
+            fields.iter().map(|field| field.path.value.names().to_vec()).collect()
+        }
+        ObjectFault::Detach { .. } => vec![named("metadata.labels")],
+        ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
+    }
+}
+
+/// Returns the pods that go when the replicas of a workload become fewer. Which of several alike it will be, its controller decides: those
+/// that are protected are taken to be among them.
 pub(super) async fn going(
     link: &Link,
     client: &Client,
     object: &ObjectId,
-    now: &Value,
-    to: u32,
-) -> Result<Vec<ObjectId>, Trouble> {
-    let before = now["spec"]["replicas"].as_u64().unwrap_or(REPLICAS);
-    let going = usize::try_from(before.saturating_sub(to.into())).unwrap_or(usize::MAX);
+    changes: &[Change],
+) -> Result<Vec<Object>, Trouble> {
+    let scaled = changes.iter().find(|change| change.path.to_pointer() == REPLICAS);
     let kinds = [WorkloadKind::Deployment, WorkloadKind::Statefulset];
     let kind = kinds.into_iter().find(|kind| kind.word() == object.kind.as_str());
-    let (Some(kind), true) = (kind, going > 0) else { return Ok(Vec::new()) };
+    let (Some(kind), Some(scaled)) = (kind, scaled) else { return Ok(Vec::new()) };
+    let to = scaled.ours.as_ref().and_then(Value::as_u64).unwrap_or(DEFAULT);
     let workload = Workload { kind, name: object.name.as_str().into() };
     let namespace = object.namespace.as_deref().unwrap_or_default();
-    let owned = inventory::owned(link, client, namespace, &workload).await;
-    let mut pods: Vec<ObjectId> = match owned {
-        Ok(pods) => pods.iter().map(pod::id).collect(),
+    let mut pods = match inventory::owned(link, client, namespace, &workload).await {
+        Ok(pods) => pods,
         // It has none at the moment.
         Err(trouble) if trouble.kind == chaos_core::trouble::Kind::Absent => Vec::new(),
         Err(trouble) => return Err(trouble),
     };
-    pods.sort();
-    pods.truncate(going);
+    // What ends or has ended goes without this.
+    pods.retain(|pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+    });
+    let mut pods: Vec<Object> = pods.iter().map(pod::object).collect();
+    pods.sort_by_key(|pod| (pod.protected.is_empty(), pod.id.clone()));
+    pods.truncate(pods.len().saturating_sub(usize::try_from(to).unwrap_or(usize::MAX)));
     Ok(pods)
 }
 
-/// Says how many replicas went.
+/// Says how many replicas went, of those that there were when it was planned.
 pub(super) fn scaled(undo: &Undo, seen: &Seen, to: u32) -> Result<Measured, Trouble> {
     let mut measured = Measured::nothing(Unit::Objects);
     let Some(object) = &seen.object else { return Ok(measured) };
     let state = record::object_state(undo)?;
-    let before = state.changes.iter().find_map(|change| change.before.as_ref()?.as_u64()).unwrap_or(REPLICAS);
-    let is = object["status"]["replicas"].as_u64().unwrap_or(0);
-    measured.met = before.abs_diff(u64::from(to));
-    measured.changed = if u64::from(to) < before {
-        before.saturating_sub(is).min(measured.met)
+    let before = state.changes.iter().find_map(|change| change.before.as_ref()?.as_u64()).unwrap_or(DEFAULT);
+    let number = |name: &str| object["status"][name].as_u64().unwrap_or(0);
+    // Those that still end are counted apart, by servers that count them at all.
+    let (is, ending) = (number("replicas"), number("terminatingReplicas"));
+    let to = u64::from(to);
+    if to < before {
+        measured.met = undo.offer.takes.len() as u64;
+        measured.changed = (to + measured.met).saturating_sub(is + ending).min(measured.met);
+        measured.line = format!("{} of {} pods are gone", measured.changed, measured.met);
     } else {
-        is.saturating_sub(before).min(measured.met)
-    };
-    measured.line = format!("{is} of {before} replicas are left");
-    if u64::from(to) > before {
+        measured.met = to - before;
+        measured.changed = is.saturating_sub(before).min(measured.met);
         measured.line = format!("{is} replicas, {before} before");
     }
     if let Some(after) = seen.observed {
@@ -172,4 +223,61 @@ pub(super) fn said(object: &ObjectId, now: &Value) -> Vec<String> {
         lines.push(format!("  condition {}: {} ({})", said("type"), said("status"), said("reason")));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_core::{
+        injector::{Ask, Hold, Work},
+        model::objects::FieldChange,
+        non_empty::NonEmpty,
+    };
+
+    use super::*;
+
+    fn patch(path: &str) -> ObjectFault {
+        let path = FieldPath::dotted(path).unwrap();
+        ObjectFault::Patch { fields: NonEmpty::one(FieldChange { path: path.into(), to: None }) }
+    }
+
+    fn offered(fault: ObjectFault) -> Offer {
+        let object = ObjectId {
+            kind: chaos_core::place::Kind::POD,
+            namespace: Some("shop".into()),
+            name: "x".into(),
+            uid: Some("1".into()),
+        };
+        let ask = Ask { fault: "first".into(), object, work: Work::Objects(fault), seed: 0 };
+        Offer {
+            backend: "API".into(),
+            ask,
+            hold: Hold::Record,
+            does: Vec::new(),
+            undoes: String::new(),
+            because: Vec::new(),
+            takes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn two_faults_on_one_field_are_refused() {
+        let service = || Service { name: "web".into(), namespace: None };
+        for (second, first, overlap) in [
+            (ObjectFault::Scale { to: 0 }, ObjectFault::Scale { to: 1 }, true),
+            (patch("spec.replicas"), ObjectFault::Scale { to: 1 }, true),
+            (patch("spec.selector"), patch("spec.selector.app"), true),
+            (patch("spec.selector.app"), patch("spec.selector"), true),
+            (patch("metadata.labels.a"), ObjectFault::Detach { from: service() }, true),
+            (ObjectFault::Detach { from: service() }, ObjectFault::Detach { from: service() }, true),
+            (patch("spec.selector.app"), patch("spec.selector.tier"), false),
+            (patch("spec.paused"), ObjectFault::Scale { to: 1 }, false),
+            (ObjectFault::Evict, ObjectFault::Detach { from: service() }, false),
+        ] {
+            let refused = refuse_twice(&second, &[offered(first.clone())]);
+            assert_eq!(refused.is_err(), overlap, "{second} on {first}");
+            if let Err(trouble) = refused {
+                assert!(trouble.message.ends_with("is changed by `first` already"), "{trouble}");
+            }
+        }
+    }
 }
