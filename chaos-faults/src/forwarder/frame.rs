@@ -60,23 +60,48 @@ pub(super) fn damage(frame: &mut [u8], choice: u64) -> bool {
     true
 }
 
+/// Where the parts of an IP packet are in a frame.
+pub(super) struct Headers {
+    pub(super) version: usize,
+    pub(super) network: usize,
+    pub(super) transport: usize,
+    /// What begins at `transport`; 0 in a fragment that is not the first of its datagram.
+    pub(super) protocol: usize,
+}
+
+impl Headers {
+    /// Reads them behind the tags of VLANs; nothing for what is neither IPv4 nor IPv6.
+    pub(super) fn of(frame: &[u8]) -> Option<Self> {
+        let mut network = OFFLOADS + ETHERNET;
+        let mut kind = u16_at(frame, network - 2)?.to_be();
+        while matches!(kind, 0x8100 | 0x88a8) {
+            network += 4;
+            kind = u16_at(frame, network - 2)?.to_be();
+        }
+        let first = byte(frame, network)?;
+        match (kind, first >> 4) {
+            (0x0800, 4) if first & 15 >= 5 => {
+                let later_fragment = u16_at(frame, network + 6)?.to_be() & 0x1fff != 0;
+                let protocol = if later_fragment { 0 } else { byte(frame, network + 9)? };
+                Some(Self { version: 4, network, transport: network + (first & 15) * 4, protocol })
+            }
+            (0x86dd, 6) => {
+                let (mut protocol, mut transport) = (byte(frame, network + 6)?, network + 40);
+                // Options for every hop, a route, options for the destination.
+                while matches!(protocol, 0 | 43 | 60) {
+                    protocol = byte(frame, transport)?;
+                    transport += (byte(frame, transport + 1)? + 1) * 8;
+                }
+                Some(Self { version: 6, network, transport, protocol })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Where the payload begins; nothing for what is neither IPv4 nor IPv6.
 fn payload_start(frame: &[u8]) -> Option<usize> {
-    let mut at = OFFLOADS + ETHERNET;
-    let mut kind = u16_at(frame, at - 2)?;
-    while kind == 0x8100_u16.to_be() || kind == 0x88a8_u16.to_be() {
-        at += 4;
-        kind = u16_at(frame, at - 2)?;
-    }
-    let (protocol, transport) = if kind == 0x0800_u16.to_be() {
-        let later_fragment = u16_at(frame, at + 6)? & 0x1fff_u16.to_be() != 0;
-        let transport = at + (byte(frame, at)? & 15) * 4;
-        (if later_fragment { 0 } else { byte(frame, at + 9)? }, transport)
-    } else if kind == 0x86dd_u16.to_be() {
-        (byte(frame, at + 6)?, at + 40)
-    } else {
-        return None;
-    };
+    let Headers { transport, protocol, .. } = Headers::of(frame)?;
     let header = match protocol {
         6 => (byte(frame, transport + 12)? >> 4) * 4,
         1 | 17 | 58 => 8,

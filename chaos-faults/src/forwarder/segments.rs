@@ -3,7 +3,7 @@
 //! A fault that hits packets has to hit those of the wire, and damage has to come after the checksum. Otherwise whoever
 //! finishes the checksum later would sign the damage as good.
 
-use super::frame::{ETHERNET, NEEDS_CHECKSUM, OFFLOADS, byte, u16_at};
+use super::frame::{Headers, NEEDS_CHECKSUM, OFFLOADS, byte, u16_at};
 
 /// How a frame is to be cut (`VIRTIO_NET_HDR_GSO_*`), without the bit for congestion marks.
 const TCP_V4: u8 = 1;
@@ -32,26 +32,25 @@ impl Layout {
         if segment == 0 || frame[0] & NEEDS_CHECKSUM == 0 {
             return None;
         }
-        let (transport, checksum) = checksum_of(frame)?;
-        let header = match kind {
-            TCP_V4 | TCP_V6 => (byte(frame, transport + 12)? >> 4) * 4,
-            UDP => 8,
+        let Headers { version, network, transport, protocol } = Headers::of(frame)?;
+        let (header, place) = match (kind, version, protocol) {
+            (TCP_V4, 4, 6) | (TCP_V6, 6, 6) => ((byte(frame, transport + 12)? >> 4) * 4, 16),
+            (UDP, 4 | 6, 17) => (8, 6),
             _ => return None,
         };
-        let network = network_start(frame)?;
-        let payload = transport + header;
-        let whole = network + 20 <= transport && checksum + 2 <= payload && payload < frame.len();
-        whole.then_some(Layout { network, transport, checksum, payload, segment, datagrams: kind == UDP })
+        let (checksum, payload) = (transport + place, transport + header);
+        // In a tunnel it is the inner packet whose checksum is to be finished, and the outer headers say nothing of it.
+        let understood = checksum_of(frame)? == (transport, checksum);
+        let whole = (kind == UDP || header >= 20) && payload < frame.len();
+        (understood && whole).then_some(Layout {
+            network,
+            transport,
+            checksum,
+            payload,
+            segment,
+            datagrams: kind == UDP,
+        })
     }
-}
-
-/// Where the network header begins, behind the tags of VLANs.
-fn network_start(frame: &[u8]) -> Option<usize> {
-    let mut at = OFFLOADS + ETHERNET;
-    while matches!(u16_at(frame, at - 2)?.to_be(), 0x8100 | 0x88a8) {
-        at += 4;
-    }
-    Some(at)
 }
 
 /// Where the checksum that is still to be finished begins to count, and where it is.
@@ -166,6 +165,9 @@ fn set(bytes: &mut [u8], at: usize, value: u16) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::frame::{ETHERNET, damage};
     use super::*;
 
     const NETWORK: usize = OFFLOADS + ETHERNET;
@@ -257,6 +259,99 @@ mod tests {
         assert_eq!(on_the_wire(&single), (1, 1054));
         assert_eq!(cut(&single), [single]);
         assert_eq!(on_the_wire(&[]), (1, 0));
+    }
+
+    #[test]
+    fn options_in_front_of_the_transport_header_are_in_every_packet() {
+        let mut frame = bulk(6, 3001, 1448);
+        frame[NETWORK + 6] = 0;
+        frame.splice(NETWORK + 40..NETWORK + 40, [6, 0, 1, 4, 0, 0, 0, 0]);
+        frame[6..8].copy_from_slice(&((ETHERNET + 48) as u16).to_ne_bytes());
+        let packets = cut(&frame);
+        assert_eq!(packets.len(), 3);
+        for packet in packets {
+            assert_eq!(usize::from(be16(&packet, NETWORK + 4)), packet.len() - NETWORK - 40);
+            assert_eq!(packet[NETWORK + 40..NETWORK + 48], frame[NETWORK + 40..NETWORK + 48]);
+            let mut plain = packet;
+            plain.drain(NETWORK + 40..NETWORK + 48);
+            assert!(is_good(&plain, 6));
+        }
+    }
+
+    #[test]
+    fn bulk_data_in_a_tunnel_goes_on_whole() {
+        let inner = bulk(4, 3001, 1448);
+        let mut frame = inner[..OFFLOADS].to_vec();
+        frame[6..8].copy_from_slice(&((ETHERNET + 36 + ETHERNET + 20) as u16).to_ne_bytes());
+        // The outer headers of VXLAN: Ethernet, IPv4 with UDP, port 4789, a network.
+        frame.extend(&inner[OFFLOADS..NETWORK + 20]);
+        frame[NETWORK + 9] = 17;
+        frame.extend([0xc0, 0, 0x12, 0xb5, 0, 0, 0, 0]);
+        frame.extend([8, 0, 0, 0, 0, 0, 1, 0]);
+        frame.extend(&inner[OFFLOADS..]);
+        assert_eq!(on_the_wire(&frame), (1, (frame.len() - OFFLOADS) as u64));
+        assert_eq!(cut(&frame), [frame]);
+    }
+
+    #[test]
+    fn headers_that_contradict_each_other_go_on_whole() {
+        // A checksum at the start of a header of four bytes.
+        let mut short = bulk(4, 3, 1);
+        short[8..10].fill(0);
+        short[NETWORK + 32] = 0x10;
+        let mut short_only = bulk(4, 3001, 1448);
+        short_only[NETWORK + 32] = 0x40;
+        let mut no_version = bulk(4, 3, 1);
+        no_version[1] = UDP;
+        no_version[8..10].copy_from_slice(&6_u16.to_ne_bytes());
+        no_version[NETWORK] = 0;
+        let mut other_protocol = bulk(4, 3001, 1448);
+        other_protocol[NETWORK + 9] = 47;
+        let mut other_version = bulk(6, 3001, 1448);
+        other_version[1] = TCP_V4;
+        for frame in [short, short_only, no_version, other_protocol, other_version, bulk(4, 0, 1448)] {
+            assert_eq!(cut(&frame), std::slice::from_ref(&frame));
+            assert_eq!(on_the_wire(&frame).0, 1);
+        }
+    }
+
+    /// Frames with bytes changed anywhere, also in what the kernel says about them, and cut off anywhere.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let changed = (prop_oneof![Just(4), Just(6)], 0..300_usize, 0..200_u16)
+            .prop_map(|(version, payload, segment)| bulk(version, payload, segment));
+        let noise = prop::collection::vec(any::<u8>(), 0..200);
+        let changes = prop::collection::vec((0..NETWORK + 80, any::<u8>()), 0..6);
+        (prop_oneof![4 => changed, 1 => noise], changes, prop::option::of(0..400_usize), any::<bool>())
+            .prop_map(|(mut frame, changes, length, datagrams)| {
+                if datagrams && frame.len() > NETWORK + 9 {
+                    let protocol = if frame[1] == TCP_V4 { NETWORK + 9 } else { NETWORK + 6 };
+                    frame[protocol] = 17;
+                    frame[1] = UDP;
+                    frame[8..10].copy_from_slice(&6_u16.to_ne_bytes());
+                }
+                for (at, value) in changes {
+                    if let Some(byte) = frame.get_mut(at) {
+                        *byte = value;
+                    }
+                }
+                frame.truncate(length.unwrap_or(usize::MAX));
+                frame
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_counted_as_it_is_cut(frame in hostile(), choice: u64) {
+            let packets = cut(&frame);
+            let bytes: usize = packets.iter().map(|packet| packet.len().saturating_sub(OFFLOADS)).sum();
+            prop_assert_eq!(on_the_wire(&frame), (packets.len() as u64, bytes as u64));
+            for mut packet in packets.into_iter().chain([frame]) {
+                let before = packet.len();
+                seal(&mut packet);
+                damage(&mut packet, choice);
+                prop_assert_eq!(packet.len(), before);
+            }
+        }
     }
 
     #[test]
