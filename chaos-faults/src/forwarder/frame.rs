@@ -1,5 +1,7 @@
 //! Frames as packet sockets pass them on: a `virtio_net_hdr` that says what is left to the hardware, then the bytes.
 
+use std::ops::Range;
+
 /// Length of the `virtio_net_hdr` in front of each frame.
 pub(super) const OFFLOADS: usize = 10;
 
@@ -50,8 +52,8 @@ pub(super) fn address_to(frame: &mut [u8], address: [u8; 6]) {
 
 /// Flips one bit behind the transport header, or none if nothing is behind it.
 pub(super) fn damage(frame: &mut [u8], choice: u64) -> bool {
-    let Some(start) = payload_start(frame) else { return false };
-    let bits = (frame.len().saturating_sub(start) * 8) as u64;
+    let Some(Range { start, end }) = payload(frame) else { return false };
+    let bits = (end.saturating_sub(start) * 8) as u64;
     if bits == 0 {
         return false;
     }
@@ -67,6 +69,8 @@ pub(super) struct Headers {
     pub(super) transport: usize,
     /// What begins at `transport`; 0 in a fragment that is not the first of its datagram.
     pub(super) protocol: usize,
+    /// Where the packet ends by its own account. Ethernet pads short frames, and nobody reads what is behind this.
+    pub(super) end: usize,
 }
 
 impl Headers {
@@ -83,7 +87,9 @@ impl Headers {
             (0x0800, 4) if first & 15 >= 5 => {
                 let later_fragment = u16_at(frame, network + 6)?.to_be() & 0x1fff != 0;
                 let protocol = if later_fragment { 0 } else { byte(frame, network + 9)? };
-                Some(Self { version: 4, network, transport: network + (first & 15) * 4, protocol })
+                let transport = network + (first & 15) * 4;
+                let end = network + length_at(frame, network + 2)?;
+                Some(Self { version: 4, network, transport, protocol, end })
             }
             (0x86dd, 6) => {
                 let (mut protocol, mut transport) = (byte(frame, network + 6)?, network + 40);
@@ -92,22 +98,27 @@ impl Headers {
                     protocol = byte(frame, transport)?;
                     transport += (byte(frame, transport + 1)? + 1) * 8;
                 }
-                Some(Self { version: 6, network, transport, protocol })
+                let end = network + 40 + length_at(frame, network + 4)?;
+                Some(Self { version: 6, network, transport, protocol, end })
             }
             _ => None,
         }
     }
 }
 
-/// Where the payload begins; nothing for what is neither IPv4 nor IPv6.
-fn payload_start(frame: &[u8]) -> Option<usize> {
-    let Headers { transport, protocol, .. } = Headers::of(frame)?;
+fn length_at(frame: &[u8], at: usize) -> Option<usize> {
+    u16_at(frame, at).map(|length| length.to_be().into())
+}
+
+/// Where the payload is; nothing for what is neither IPv4 nor IPv6.
+fn payload(frame: &[u8]) -> Option<Range<usize>> {
+    let Headers { transport, protocol, end, .. } = Headers::of(frame)?;
     let header = match protocol {
         6 => (byte(frame, transport + 12)? >> 4) * 4,
         1 | 17 | 58 => 8,
         _ => 0,
     };
-    Some(transport + header)
+    Some(transport + header..end.min(frame.len()))
 }
 
 #[cfg(test)]
@@ -121,6 +132,7 @@ mod tests {
         frame.extend([8, 0]);
         let mut header = [0; 20];
         header[0] = 0x45;
+        header[3] = 32;
         header[9] = 17;
         frame.extend(header);
         frame.extend([0; 8]);
@@ -141,12 +153,32 @@ mod tests {
     }
 
     #[test]
+    fn padding_behind_a_packet_is_not_damaged() {
+        let mut six = datagram();
+        six[OFFLOADS + 12..OFFLOADS + 14].copy_from_slice(&[0x86, 0xdd]);
+        let mut header = [0; 40];
+        (header[0], header[5], header[6]) = (0x60, 12, 17);
+        six.splice(OFFLOADS + ETHERNET..OFFLOADS + ETHERNET + 20, header);
+        for packet in [datagram(), six] {
+            for choice in 0..64 {
+                let mut frame = packet.clone();
+                frame.resize(packet.len() + 14, 0);
+                assert!(damage(&mut frame, choice));
+                assert_eq!(frame[packet.len()..], [0; 14], "bit {choice}");
+            }
+        }
+    }
+
+    #[test]
     fn frames_that_cannot_be_damaged_stay_whole() {
         let mut arp = datagram();
         arp[OFFLOADS + 12..OFFLOADS + 14].copy_from_slice(&[8, 6]);
         let mut empty = datagram();
         empty.truncate(empty.len() - 4);
-        for mut frame in [arp, empty, vec![0; 5], vec![]] {
+        let mut padded = empty.clone();
+        padded[OFFLOADS + ETHERNET + 3] = 28;
+        padded.resize(OFFLOADS + 60, 0);
+        for mut frame in [arp, empty, padded, vec![0; 5], vec![]] {
             assert!(!damage(&mut frame, 3));
         }
     }

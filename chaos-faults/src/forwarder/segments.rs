@@ -32,7 +32,7 @@ impl Layout {
         if segment == 0 || frame[0] & NEEDS_CHECKSUM == 0 {
             return None;
         }
-        let Headers { version, network, transport, protocol } = Headers::of(frame)?;
+        let Headers { version, network, transport, protocol, .. } = Headers::of(frame)?;
         let (header, place) = match (kind, version, protocol) {
             (TCP_V4, 4, 6) | (TCP_V6, 6, 6) => ((byte(frame, transport + 12)? >> 4) * 4, 16),
             (UDP, 4 | 6, 17) => (8, 6),
