@@ -22,6 +22,8 @@ pub(crate) struct Resolved {
     pub(crate) packets: Packets,
     /// When the names are to be looked up again.
     pub(crate) again: Duration,
+    /// Why some of the addresses are those of before.
+    pub(crate) kept: Option<String>,
 }
 
 /// Returns packets whose remote ends are all addresses: those that their names have at a place now.
@@ -33,21 +35,27 @@ pub(crate) async fn resolved(
     place: &Place,
     look_up: Option<&dyn LookUp>,
 ) -> Result<Resolved, Trouble> {
-    let (mut packets, mut again) = (packets.clone(), LATEST);
+    let (mut packets, mut again, mut kept) = (packets.clone(), LATEST, Vec::new());
     if let Some(named) = &mut packets.named {
         for NamedPeer { name, addresses, .. } in named.names.iter_mut() {
             let found = addresses_of(name, place, look_up).await?;
             let mut now: BTreeSet<IpAddr> = found.addresses.into_iter().collect();
-            if !found.whole {
-                // Nobody answered for the others, so they may be there still.
-                now.extend(addresses.iter().copied());
+            // Nobody answered for the other family, so what is known of it may be there still.
+            let answered = |old: &IpAddr| now.iter().any(|new| new.is_ipv4() == old.is_ipv4());
+            let left: Vec<_> =
+                addresses.iter().copied().filter(|old| !found.whole && !answered(old)).collect();
+            if let Some(one) = left.first() {
+                let family = if one.is_ipv4() { "IPv4" } else { "IPv6" };
+                kept.push(format!("nobody answered for the {family} addresses of `{name}`"));
             }
+            now.extend(left);
             *addresses = now.into_iter().collect();
             again = again.min(found.good_for);
         }
         packets.matches.peers = Which::These(named.peers());
     }
-    Ok(Resolved { packets, again: again.max(SOONEST) })
+    let kept = (!kept.is_empty()).then(|| kept.join(", and "));
+    Ok(Resolved { packets, again: again.max(SOONEST), kept })
 }
 
 /// Returns an ask with other packets.
@@ -81,17 +89,17 @@ pub(crate) struct History {
     changes: u32,
     /// What they are by now.
     now: Vec<String>,
-    /// Why they could not be looked up the last time.
+    /// Why they, or some of their addresses, could not be looked up the last time.
     missing: Option<String>,
 }
 
 impl History {
-    /// Keeps that the names were looked up, and what they are if they are others than before.
-    pub(crate) fn found(&mut self, changed: Option<&Packets>) {
-        self.missing = None;
-        if let Some(packets) = changed {
+    /// Keeps that the names were looked up, and what they are if they are others than `before`.
+    pub(crate) fn found(&mut self, now: &Resolved, before: &Packets) {
+        self.missing.clone_from(&now.kept);
+        if now.packets != *before {
             self.changes += 1;
-            self.now = told(packets);
+            self.now = told(&now.packets);
         }
     }
 
@@ -212,6 +220,31 @@ mod tests {
         assert_eq!(told(&found), ["`half` is 10.0.0.1, fd71::1 there"]);
     }
 
+    #[tokio::test]
+    async fn half_an_answer_is_the_whole_of_its_family() {
+        let known = Known(BTreeMap::from([("half", vec!["10.0.0.2"])]));
+        let on = |addresses: &[&str]| {
+            let mut packets = to_names(&["half"], &[]);
+            packets.named.as_mut().unwrap().names[0].addresses =
+                addresses.iter().map(|text| text.parse().unwrap()).collect();
+            packets
+        };
+        let found = resolved(&on(&["10.0.0.1"]), &here(), Some(&known)).await.unwrap();
+        assert_eq!(told(&found.packets), ["`half` is 10.0.0.2 there"]);
+        assert_eq!(found.kept, None);
+        let before = on(&["10.0.0.1", "fd71::1"]);
+        let found = resolved(&before, &here(), Some(&known)).await.unwrap();
+        let mut history = History::default();
+        history.found(&found, &before);
+        let mut line = String::new();
+        history.add_to(&mut line);
+        assert_eq!(
+            line,
+            "its addresses changed once, and it followed: `half` is 10.0.0.2, fd71::1 there by now; it stayed on the \
+             addresses that were known, because nobody answered for the IPv6 addresses of `half`"
+        );
+    }
+
     #[test]
     fn it_is_told_what_became_of_names() {
         let told = |history: &History| {
@@ -220,18 +253,20 @@ mod tests {
             line
         };
         let mut history = History::default();
-        history.found(None);
-        assert_eq!(told(&history), "matched 3 packets");
         let mut packets = to_names(&["db"], &[]);
+        let before = packets.clone();
+        let found = |packets: &Packets| Resolved { packets: packets.clone(), again: SOONEST, kept: None };
+        history.found(&found(&before), &before);
+        assert_eq!(told(&history), "matched 3 packets");
         packets.named.as_mut().unwrap().names[0].addresses = vec!["10.0.0.7".parse().unwrap()];
-        history.found(Some(&packets));
+        history.found(&found(&packets), &before);
         history.missed(&Trouble::unable("`db` does not resolve"));
         assert_eq!(
             told(&history),
             "matched 3 packets; its addresses changed once, and it followed: `db` is 10.0.0.7 there by now; it stayed on \
              the addresses that were known, because `db` does not resolve"
         );
-        history.found(None);
+        history.found(&found(&packets), &packets);
         assert!(!told(&history).contains("stayed"));
     }
 }

@@ -136,21 +136,18 @@ impl Watch {
             let Some(namespaces) = self.namespaces.upgrade() else { return };
             let names = namespaces.names.get().map(|names| &**names);
             match named::resolved(&self.packets, &self.place, names).await {
-                Ok(Resolved { packets, again }) if packets == self.packets => {
-                    lock(&self.history).found(None);
-                    wait = again;
-                }
-                Ok(Resolved { packets, again }) => {
-                    tracing::info!(id = self.undo.id, "a name of the fault has other addresses");
-                    let changed =
-                        namespaces.renamed(self.undo.clone(), packets.clone(), self.settings.clone());
-                    // Never half of it: who ends the watch waits for nothing.
-                    if !tokio::spawn(changed).await.unwrap_or(false) {
-                        return;
+                Ok(found) => {
+                    if found.packets != self.packets {
+                        tracing::info!(id = self.undo.id, "a name of the fault has other addresses");
+                        let (undo, settings) = (self.undo.clone(), self.settings.clone());
+                        let changed = namespaces.renamed(undo, found.packets.clone(), settings);
+                        // Never half of it: who ends the watch waits for nothing.
+                        if !tokio::spawn(changed).await.unwrap_or(false) {
+                            return;
+                        }
                     }
-                    lock(&self.history).found(Some(&packets));
-                    self.packets = packets;
-                    wait = again;
+                    lock(&self.history).found(&found, &self.packets);
+                    Resolved { packets: self.packets, again: wait, .. } = found;
                 }
                 Err(why) => {
                     lock(&self.history).missed(&why);
