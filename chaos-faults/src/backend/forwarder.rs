@@ -18,7 +18,7 @@ use chaos_core::{
 use super::{
     ground::{Ground, Interface, State, failed, packets},
     inexpressible,
-    layers::Portion,
+    layers::{self, Portion},
     programs::Programs,
 };
 use crate::{
@@ -236,11 +236,22 @@ impl Forwarders {
         ground: &Ground,
         portions: &[(Interface, Direction, Vec<Portion>)],
     ) -> Result<(), Trouble> {
+        let is_on = |running: &Running, interface: &Interface, direction: &Direction| {
+            (running.index, running.direction) == (interface.index, *direction)
+        };
+        let mut there = Vec::new();
         for (interface, direction, portions) in portions {
+            let all = self.active.get(id).into_iter().flatten();
+            let ours = all.filter(|running| is_on(running, interface, direction)).count();
+            if ours > 0 {
+                layers::one_each(ours, portions)?;
+                there.push((interface, direction, portions));
+            }
+        }
+        for (interface, direction, portions) in there {
             let all = self.active.get_mut(id).into_iter().flatten();
-            let there =
-                all.filter(|running| (running.index, running.direction) == (interface.index, *direction));
-            for (running, portion) in there.zip(portions.iter().rev()) {
+            let ours = all.filter(|running| is_on(running, interface, direction));
+            for (running, portion) in ours.zip(portions.iter().rev()) {
                 let Some(forwarder) = &mut running.forwarder else { continue };
                 let Some(slot) = running.slot else {
                     forwarder.apply_to(&portion.matches).map_err(refused)?;
@@ -581,3 +592,6 @@ fn effect(specs: &[FaultSpec], all: &[Running]) -> Measured {
         ..Measured::nothing(Unit::Packets)
     }
 }
+
+#[cfg(test)]
+mod tests;

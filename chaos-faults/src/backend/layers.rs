@@ -101,6 +101,14 @@ pub(crate) fn shares(one: &Layer, others: &[Layer]) -> bool {
     })
 }
 
+/// Refuses portions of which not each has a queue of the fault: it was split by faults below it, of which one is no more.
+pub(crate) fn one_each(queues: usize, portions: &[Portion]) -> Result<(), Trouble> {
+    if queues == portions.len() {
+        return Ok(());
+    }
+    Err(Trouble::unable("a fault that it stood on has ended since"))
+}
+
 /// Returns a match for the packets that both match, or one that is too wide where that cannot be said: two different sets
 /// of ports, of which a packet may have one at either end. Nothing if there is no such packet.
 fn intersection(one: &PacketMatch, other: &PacketMatch) -> Option<PacketMatch> {

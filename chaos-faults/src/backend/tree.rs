@@ -15,7 +15,7 @@ use super::{
     Mechanism,
     ground::{Ground, Interface, Standing, State, failed, list, packets},
     inexpressible,
-    layers::Portion,
+    layers::{self, Portion},
 };
 use crate::netlink::{
     Qdisc, QdiscOptions, QdiscStatistics, filter,
@@ -132,7 +132,14 @@ impl Trees {
         ground: &Ground,
         portions: &[(Interface, Vec<Portion>)],
     ) -> Result<(), Trouble> {
+        let mut there = Vec::new();
         for (interface, portions) in portions {
+            let mut all = self.standing.get(&interface.index).into_iter().flatten();
+            let Some(ours) = all.find(|grown| grown.id == id) else { continue };
+            layers::one_each(ours.branches.len(), portions)?;
+            there.push((interface, portions));
+        }
+        for (interface, portions) in there {
             let Some(all) = self.standing.get_mut(&interface.index) else { continue };
             let Some(at) = all.iter().position(|grown| grown.id == id) else { continue };
             let first = all.iter().take(at).map(|grown| grown.branches.len()).sum::<usize>();
@@ -372,3 +379,6 @@ pub(crate) fn can_match(matches: &PacketMatch) -> Result<(), Trouble> {
         .map(drop)
         .map_err(inexpressible)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+use chaos_netns::Namespace;
+
+use super::*;
+use crate::netlink::Connection;
+
+fn portions(index: u32, count: usize) -> [(Interface, Direction, Vec<Portion>); 1] {
+    let (name, qdiscs) = ("near".into(), vec![]);
+    let directions = vec![Direction::Egress];
+    let interface = Interface { name, index, mtu: 1500, loopback: false, ethernet: true, directions, qdiscs };
+    let portion = Portion { matches: PacketMatch::default(), below: Duration::ZERO };
+    [(interface, Direction::Egress, vec![portion; count])]
+}
+
+fn running(index: u32, forwarder: Option<Forwarder>) -> Running {
+    Running {
+        forwarder,
+        index,
+        direction: Direction::Egress,
+        slot: Some(0),
+        ahead: vec![],
+        counted: Counters::default(),
+        tally: Tally::default(),
+    }
+}
+
+/// Forwarders of which `slow` has these.
+fn of_slow(all: Vec<Running>) -> Forwarders {
+    Forwarders { active: BTreeMap::from([("slow".into(), all)]), ..Forwarders::default() }
+}
+
+#[tokio::test]
+async fn what_stood_on_a_fault_that_ended_holds_no_other_packets() {
+    let namespace = match Namespace::create() {
+        Ok(namespace) => namespace,
+        Err(error) => return println!("skipped: no network namespace can be made: {error}"),
+    };
+    let ground = Ground { connection: Connection::open(&namespace).await.unwrap() };
+    let mut forwarders = of_slow(vec![running(1, None), running(1, None)]);
+    let refused = forwarders.apply_to("slow", &ground, &portions(1, 1)).await.unwrap_err();
+    assert_eq!(refused.message, "a fault that it stood on has ended since");
+    forwarders.apply_to("slow", &ground, &portions(1, 2)).await.unwrap();
+}
