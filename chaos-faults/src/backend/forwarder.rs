@@ -243,7 +243,8 @@ impl Forwarders {
         for (interface, direction, portions) in portions {
             let all = self.active.get(id).into_iter().flatten();
             let ours = all.filter(|running| is_on(running, interface, direction)).count();
-            if ours > 0 {
+            // With an interface went what led packets off it.
+            if ours > 0 && ground.link(interface.index).await?.is_some() {
                 layers::one_each(ours, portions)?;
                 there.push((interface, direction, portions));
             }

@@ -136,8 +136,11 @@ impl Trees {
         for (interface, portions) in portions {
             let mut all = self.standing.get(&interface.index).into_iter().flatten();
             let Some(ours) = all.find(|grown| grown.id == id) else { continue };
-            layers::one_each(ours.branches.len(), portions)?;
-            there.push((interface, portions));
+            // With an interface went its queues.
+            if ground.link(interface.index).await?.is_some() {
+                layers::one_each(ours.branches.len(), portions)?;
+                there.push((interface, portions));
+            }
         }
         for (interface, portions) in there {
             let Some(all) = self.standing.get_mut(&interface.index) else { continue };

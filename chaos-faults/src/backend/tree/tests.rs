@@ -6,6 +6,7 @@ use super::*;
 use crate::netlink::Connection;
 
 const LOOPBACK: u32 = 1;
+const GONE: u32 = 99;
 
 fn interface(index: u32) -> Interface {
     let (name, qdiscs) = (format!("if{index}"), vec![]);
@@ -35,4 +36,14 @@ async fn what_stood_on_a_fault_that_ended_is_led_no_other_packets() {
     let fewer = [(interface(LOOPBACK), portions(1))];
     let refused = grown(LOOPBACK, 2).apply_to("slow", &ground, &fewer).await.unwrap_err();
     assert_eq!(refused.message, "a fault that it stood on has ended since");
+}
+
+#[tokio::test]
+async fn an_interface_that_is_gone_is_in_nobodys_way() {
+    let namespace = match Namespace::create() {
+        Ok(namespace) => namespace,
+        Err(error) => return println!("skipped: no network namespace can be made: {error}"),
+    };
+    let ground = Ground { connection: Connection::open(&namespace).await.unwrap() };
+    grown(GONE, 1).apply_to("slow", &ground, &[(interface(GONE), portions(1))]).await.unwrap();
 }
