@@ -63,6 +63,16 @@ pub(crate) fn with_packets(ask: &Ask, packets: Packets) -> Ask {
     Ask { work: Work::Packets(packets), ..ask.clone() }
 }
 
+/// Returns whether both are on names whose addresses are not known yet, and have none in common.
+pub(crate) fn are_others(one: &Ask, other: &Ask) -> bool {
+    let of = |ask: &Ask| {
+        let packets = ask.work.packets().filter(|packets| packets.unresolved().is_some());
+        let names = packets.and_then(|packets| packets.named.as_ref()).map(|named| named.names.iter());
+        names.map(|names| names.map(|named| named.name.clone()).collect::<BTreeSet<_>>())
+    };
+    matches!((of(one), of(other)), (Some(one), Some(other)) if one.is_disjoint(&other))
+}
+
 /// Looks one name up.
 async fn addresses_of(name: &str, place: &Place, look_up: Option<&dyn LookUp>) -> Result<LookedUp, Trouble> {
     let Some(look_up) = look_up else {

@@ -165,7 +165,8 @@ impl Namespaces {
             }
             _ => None,
         };
-        let terrain = Terrain { interfaces: terrain, layers: layers::planned(&around.below), encrypted };
+        let layers = layers::planned(&self.below(ask, around).await?);
+        let terrain = Terrain { interfaces: terrain, layers, encrypted };
         let mut offers =
             network::choose(&resolved, self.abilities().await, self.holding, &settings.only, &terrain)?;
         // Names are looked up again right before the fault is injected.

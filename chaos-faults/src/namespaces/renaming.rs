@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use chaos_core::{
-    injector::{Ask, LookUp, Lost, Measured, Packets, Undo},
+    injector::{Ask, LookUp, Lost, Measured, Offer, Packets, Surroundings, Undo},
     place::Place,
     trouble::Trouble,
 };
@@ -43,6 +43,22 @@ impl Namespaces {
             }
             _ => Ok(ask.clone()),
         }
+    }
+
+    /// Returns what is in place by then, by the addresses that its names have now. A name whose addresses are not known stands for
+    /// everybody, and two of them would seem to be on the same packets.
+    pub(super) async fn below(&self, ask: &Ask, around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+        let mut below = around.below.clone();
+        match &around.place {
+            Some(place) => {
+                for offer in &mut below {
+                    offer.ask = self.resolved(&offer.ask, place).await?;
+                }
+            }
+            // Whoever injects them there looks again.
+            None => below.retain(|offer| !named::are_others(&offer.ask, ask)),
+        }
+        Ok(below)
     }
 
     /// Looks the names of a fault up again, by their time to live, until it is reverted.
@@ -157,3 +173,6 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
