@@ -328,12 +328,11 @@ impl Namespaces {
         }
         let namespace = self.find(undo, &state).await?;
         let root = self.abilities.get().and_then(|abilities| abilities.root);
-        let names = self.end_watch(&undo.id);
+        self.end_watch(&undo.id);
         let mut effect =
             namespace.faults.lock().await.revert(undo, &state, namespace.ground.as_ref(), root).await?;
-        if let Some(names) = names {
-            names.add_to(&mut effect.line);
-        }
+        self.tell_names(&undo.id, &mut effect);
+        self.forget_names(&undo.id);
         self.registry().leave(&undo.id);
         Ok(effect)
     }

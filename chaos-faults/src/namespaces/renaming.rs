@@ -17,11 +17,12 @@ use crate::{
     settings::Settings,
 };
 
-/// A fault whose names are looked up again; dropping it ends that.
+/// A fault whose names are looked up again.
 #[derive(Debug)]
 pub(super) struct Watched {
     history: Arc<Mutex<History>>,
-    _stop: oneshot::Sender<()>,
+    /// Dropping it ends that; none where it has ended, and the fault is not reverted yet.
+    stop: Option<oneshot::Sender<()>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -66,7 +67,7 @@ impl Namespaces {
         let named = undo.offer.ask.work.packets().filter(|packets| packets.named.is_some());
         let (Some(packets), Some(names)) = (named, State::of(undo)?.names) else { return Ok(()) };
         let mut all = lock(&self.watched);
-        if all.contains_key(&undo.id) {
+        if all.get(&undo.id).is_some_and(|watched| watched.stop.is_some()) {
             return Ok(());
         }
         let (stop, stopped) = oneshot::channel();
@@ -79,7 +80,7 @@ impl Namespaces {
             settings: settings.clone(),
             history: Arc::clone(&history),
         };
-        all.insert(undo.id.clone(), Watched { history, _stop: stop });
+        all.insert(undo.id.clone(), Watched { history, stop: Some(stop) });
         tokio::spawn(async move {
             tokio::select! {
                 _ = stopped => {}
@@ -89,10 +90,16 @@ impl Namespaces {
         Ok(())
     }
 
-    /// Ends looking up the names of a fault, and returns what became of them.
-    pub(super) fn end_watch(&self, id: &str) -> Option<History> {
-        let watched = lock(&self.watched).remove(id)?;
-        Some(lock(&watched.history).clone())
+    /// Ends looking up the names of a fault; what became of them is known until it is reverted.
+    pub(super) fn end_watch(&self, id: &str) {
+        if let Some(watched) = lock(&self.watched).get_mut(id) {
+            watched.stop = None;
+        }
+    }
+
+    /// Forgets what became of the names of a fault that is reverted.
+    pub(super) fn forget_names(&self, id: &str) {
+        lock(&self.watched).remove(id);
     }
 
     /// Adds what became of a fault's names to what it did.

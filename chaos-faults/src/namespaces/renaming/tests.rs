@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Direction, LookedUp, Named, NamedPeer, PacketMatch, Work},
+    injector::{Direction, Hold, LookedUp, Named, NamedPeer, PacketMatch, Work},
     model::{Distribution, FaultSpec},
     non_empty::NonEmpty,
-    place::ObjectId,
+    place::{ObjectId, Site},
     which::Which,
 };
 use chaos_netns::Namespace;
@@ -45,6 +45,18 @@ fn slow(name: &str) -> Ask {
     Ask { fault: format!("slow-{name}"), object: ObjectId::here(), work: Work::Packets(packets), seed: 1 }
 }
 
+fn offer(backend: &str, ask: Ask) -> Offer {
+    Offer {
+        backend: backend.into(),
+        ask,
+        hold: Hold::Kernel,
+        does: vec![],
+        undoes: String::new(),
+        because: vec![],
+        takes: vec![],
+    }
+}
+
 #[tokio::test]
 async fn faults_on_different_names_are_on_different_packets() {
     let namespace = match Namespace::create() {
@@ -79,4 +91,37 @@ async fn faults_on_different_names_are_on_different_packets() {
         let refused = planned("x", place, &[Offer { ask: below, ..first[0].clone() }]).await.unwrap_err();
         assert!(refused.message.contains("`slow-too` holds already"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn what_became_of_names_is_known_until_the_revert_is_done() {
+    let namespaces = Namespaces::new(Holding::Agent);
+    let state = State {
+        inode: Namespace::current().unwrap().inode(),
+        cookie: None,
+        mark: 1,
+        holder: None,
+        interfaces: vec![],
+        search: vec![],
+        names: None,
+    };
+    let undo = Undo {
+        id: "slow/here/0".into(),
+        injector: super::super::NAME.into(),
+        offer: offer("of a later version", slow("x")),
+        site: Site::Runner,
+        deadline: Duration::from_secs(1),
+        state: serde_json::to_value(&state).unwrap(),
+        line: String::new(),
+    };
+    let (stop, stopped) = oneshot::channel();
+    let mut history = History::default();
+    history.missed(&Trouble::unable("nobody answered"));
+    let watched = Watched { history: Arc::new(Mutex::new(history)), stop: Some(stop) };
+    lock(&namespaces.watched).insert(undo.id.clone(), watched);
+    namespaces.revert(&undo).await.unwrap_err();
+    assert!(stopped.await.is_err(), "it is looked up still");
+    let mut effect = Measured::nothing(chaos_core::injector::Unit::Packets);
+    namespaces.tell_names(&undo.id, &mut effect);
+    assert!(effect.line.contains("nobody answered"), "{effect:?}");
 }
