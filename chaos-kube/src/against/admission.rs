@@ -68,15 +68,21 @@ async fn ask(
     link.ask(&format!("try to add an agent to {id}"), answered(added)).await
 }
 
-/// Takes a refusal for an answer.
+/// Takes a refusal for an answer, but for one that is not about agents.
 async fn answered(
     added: impl Future<Output = Result<Pod, kube::Error>>,
 ) -> Result<Option<Box<Status>>, kube::Error> {
     match added.await {
         Ok(_) => Ok(None),
-        Err(kube::Error::Api(status)) => Ok(Some(status)),
+        Err(kube::Error::Api(status)) if !is_of_the_moment(&status) => Ok(Some(status)),
         Err(error) => Err(error),
     }
+}
+
+/// Returns whether somebody is not known, or the API server is busy or down: whoever asks later may be let in. A webhook chooses
+/// the code of its refusal itself.
+fn is_of_the_moment(status: &Status) -> bool {
+    matches!(status.code, 401 | 429 | 503 | 504) && !status.message.contains("denied the request")
 }
 
 /// What an answer says of an agent that is started later.
@@ -118,6 +124,22 @@ fn refused(of: &Touched, image: &str, message: &str) -> PlanError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_cannot_answer_now_has_nothing_against_agents() {
+        let said = async |code: u16, message: &str| {
+            let status = Status { code, message: message.to_owned(), ..Status::default() };
+            answered(async { Err(kube::Error::Api(Box::new(status))) }).await
+        };
+        for code in [401, 429, 503, 504] {
+            let error = said(code, "try again later").await.unwrap_err();
+            assert!(matches!(&error, kube::Error::Api(status) if status.code == code), "{error}");
+        }
+        let webhook = "admission webhook \"x.example\" denied the request: no";
+        for (code, message) in [(403, "no"), (500, "failed calling webhook"), (429, webhook)] {
+            assert_eq!(said(code, message).await.unwrap().unwrap().code, code);
+        }
+    }
 
     #[test]
     fn a_missing_right_is_not_taken_for_a_rule_against_agents() {
