@@ -125,6 +125,10 @@ pub(crate) fn values(data: &RData) -> Vec<String> {
                 target,
             ]
         }
-        other => vec![other.to_string()],
+        RData::A(address) => vec![address.0.to_string()],
+        RData::AAAA(address) => vec![address.0.to_string()],
+        RData::TXT(text) => vec![text.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect()],
+        // Of a kind that is not asked for. How records of every kind are written would be 16 kB of a small agent.
+        other => vec![other.record_type().to_string()],
     }
 }
