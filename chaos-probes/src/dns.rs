@@ -122,10 +122,6 @@ fn record_type(text: &str) -> Result<RecordType, Trouble> {
     })
 }
 
-/// What a name has to be.
-pub(crate) const SPELLING: &str =
-    "write ASCII letters, digits, `-` and `_`, at most 63 between two dots and 253 in all";
-
 /// Returns the name in full; for PTR an address may be written instead of its name under `arpa`.
 fn absolute(name: &str, record: RecordType) -> Result<Name, Trouble> {
     if record == RecordType::PTR
@@ -134,7 +130,7 @@ fn absolute(name: &str, record: RecordType) -> Result<Name, Trouble> {
         return Ok(Name::from(address));
     }
     let mut parsed =
-        Name::from_ascii(name).map_err(|_| cannot(format!("`{name}` is not a DNS name"), SPELLING))?;
+        Name::from_ascii(name).map_err(|_| cannot(format!("`{name}` is not a DNS name"), query::SPELLING))?;
     parsed.set_fqdn(true);
     Ok(parsed)
 }

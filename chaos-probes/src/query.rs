@@ -107,6 +107,10 @@ pub(crate) fn check(answer: &Message) -> Result<(), Failure> {
     }))
 }
 
+/// What a name has to be.
+pub(crate) const SPELLING: &str =
+    "write ASCII letters, digits, `-` and `_`, at most 63 between two dots and 253 in all";
+
 /// Returns the forms in which an answer's value may be named: whole, and for composed values the host in it.
 pub(crate) fn values(data: &RData) -> Vec<String> {
     let name = |name: &Name| name.to_ascii().trim_end_matches('.').to_ascii_lowercase();

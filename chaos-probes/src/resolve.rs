@@ -154,7 +154,7 @@ impl Resolver {
             ));
         }
         let questions = in_full(name, absolute, &names.asking)
-            .map_err(|_| cannot(format!("`{name}` is not a host name"), crate::dns::SPELLING))?;
+            .map_err(|_| cannot(format!("`{name}` is not a host name"), query::SPELLING))?;
         let question = |name: &Name, record| Question { name: name.clone(), record };
         Ok(Source::Servers(Box::new(Servers {
             name: name.to_owned(),
