@@ -152,7 +152,7 @@ fn a_record_that_was_forged_is_not_believed() {
     assert_ne!(forged, debt);
     write(&forged);
     let refused = stage.there(&["restore", &run, "--cluster", CONTEXT]).end().exits(7);
-    refused.says("is not believed: it is to be reverted by `network`, not in a pod");
+    refused.says("is not believed: it is to be reverted by `network`, not in the cluster");
     write(debt);
     stage.there(&["restore", &run, "--cluster", CONTEXT]).end().exits(0).says("restored");
     stage.is_clean();
