@@ -107,9 +107,13 @@ impl Change {
         set(object, &self.path, left.as_ref());
     }
 
-    /// Makes of the field exactly what it was, whatever it has become.
+    /// Makes of the field what it was, whatever it has become; what others put beside what was made stays.
     pub(crate) fn restore(&self, object: &mut Value) {
-        set(object, &self.path, self.before.as_ref());
+        let left = match (&self.before, &self.ours, self.now(object)) {
+            (None, Some(ours), Some(now)) => unnamed(now, ours),
+            _ => self.before.clone(),
+        };
+        set(object, &self.path, left.as_ref());
     }
 
     /// Says what the field is, for people.
@@ -172,6 +176,22 @@ fn without(now: &Value, ours: &Value) -> Option<Value> {
         .filter_map(|(name, now)| {
             let left = match ours.get(name) {
                 Some(ours) => without(now, ours)?,
+                None => now.clone(),
+            };
+            Some((name.clone(), left))
+        })
+        .collect();
+    (!left.is_empty()).then_some(Value::Object(left))
+}
+
+/// Returns what is left of `now` without what `ours` names, whatever it is by now; none where nothing is.
+fn unnamed(now: &Value, ours: &Value) -> Option<Value> {
+    let (Value::Object(now), Value::Object(ours)) = (now, ours) else { return None };
+    let left: Map<String, Value> = now
+        .iter()
+        .filter_map(|(name, now)| {
+            let left = match ours.get(name) {
+                Some(ours) => unnamed(now, ours)?,
                 None => now.clone(),
             };
             Some((name.clone(), left))
@@ -308,6 +328,10 @@ mod tests {
         change.take(&mut there);
         assert_eq!(there["metadata"]["annotations"], json!({ "theirs": "x" }));
         assert!(change.is_back(&there) && !change.stands(&there));
+        // What became something else on the way goes, and no more than that.
+        there["metadata"]["annotations"] = json!({ "theirs": "x", "a": "changed" });
+        change.restore(&mut there);
+        assert_eq!(there["metadata"]["annotations"], json!({ "theirs": "x" }));
         // In the way.
         there["metadata"]["annotations"] = json!({ "a": "c" });
         assert!(!change.is_free(&there) && !change.stands(&there));
