@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The name of the part without which there is no lab, and nothing can be tried or done in another network namespace.
+pub const NETWORK_NAMESPACE: &str = "network-namespace";
+
 /// Something that experiments are built on, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capability {

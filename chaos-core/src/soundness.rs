@@ -72,8 +72,8 @@ pub enum Kind {
 pub struct Finding {
     /// What sort of mistake it is.
     pub kind: Kind,
-    /// What it is about, for experiments without a text: an expectation, the steady state, …
-    pub about: String,
+    /// What it is about, for experiments without a text: an expectation, the steady state, …; none where the message names it.
+    pub about: Option<String>,
     /// What is wrong, why, where, and the likely fix.
     pub remark: Remark,
 }
@@ -154,8 +154,12 @@ impl Finding {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        let finding =
-            Finding { kind, about: about.into(), remark: Remark::warning(span, message).with_help(help) };
+        Finding { about: Some(about.into()), ..Finding::plain(kind, span, message, help) }
+    }
+
+    /// Makes one whose message names what it is about.
+    fn plain(kind: Kind, span: Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        let finding = Finding { kind, about: None, remark: Remark::warning(span, message).with_help(help) };
         match finding.is_refused() {
             true => Finding { remark: Remark { severity: Severity::Error, ..finding.remark }, ..finding },
             false => finding,
@@ -173,10 +177,9 @@ impl Finding {
 
     /// Returns what there is to say; where no text can be underlined, with what it is about.
     pub(crate) fn into_remark(self) -> Remark {
-        let Finding { about, remark, .. } = self;
-        match remark.span.is_none() && !remark.message.starts_with(&about) {
-            true => Remark { message: format!("{about}: {}", remark.message), ..remark },
-            false => remark,
+        match self.about.filter(|_| self.remark.span.is_none()) {
+            Some(about) => Remark { message: format!("{about}: {}", self.remark.message), ..self.remark },
+            None => self.remark,
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! The kernel may load modules while being asked, as for any request.
 
-pub use chaos_core::capability::Capability;
+pub use chaos_core::capability::{Capability, NETWORK_NAMESPACE};
 
 use crate::netlink::NetlinkError;
 
@@ -19,7 +19,7 @@ use self::bench::Bench;
 
 /// The names of what [`probe`] tries, in the order it reports them.
 pub const NAMES: [&str; 10] =
-    ["network-namespace", "veth", "netem", "tbf", "htb", "prio", "clsact", "u32", "mirred", "packet-socket"];
+    [NETWORK_NAMESPACE, "veth", "netem", "tbf", "htb", "prio", "clsact", "u32", "mirred", "packet-socket"];
 
 /// What would let a user without the right make namespaces.
 const NAMESPACE_REMEDY: &str = "run as root, or grant CAP_SYS_ADMIN and CAP_NET_ADMIN";

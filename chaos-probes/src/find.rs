@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaos_core::{
-    model::{Probe, ProbeKind},
+    model::{Probe, ProbeKind, probe::Asks},
     place::Place,
     trouble::Trouble,
 };
@@ -40,20 +40,9 @@ pub(crate) async fn find(
 
 /// Returns the host that a probe asks; what cannot be read says so when the probe is opened.
 fn host(kind: &ProbeKind) -> Option<Host> {
-    match kind {
-        ProbeKind::Http { url, .. } | ProbeKind::Alerts { url, .. } | ProbeKind::Prometheus { url, .. } => {
-            Host::parse(url.value.parse::<Uri>().ok()?.host()?).ok()
-        }
-        ProbeKind::Tcp { address }
-        | ProbeKind::Tls { address, .. }
-        | ProbeKind::Grpc { address, .. }
-        | ProbeKind::Dns { server: Some(address), .. } => {
-            // Which port does not matter here.
-            Some(Endpoint::parse(&address.value, Some(1)).ok()?.host)
-        }
-        ProbeKind::Dns { server: None, .. }
-        | ProbeKind::Exec { .. }
-        | ProbeKind::Kube(_)
-        | ProbeKind::Custom { .. } => None,
+    match kind.asks()? {
+        Asks::Url(url) => Host::parse(url.parse::<Uri>().ok()?.host()?).ok(),
+        // Which port does not matter here.
+        Asks::Address(address) => Some(Endpoint::parse(address, Some(1)).ok()?.host),
     }
 }

@@ -6,7 +6,10 @@ mod cluster;
 use std::collections::BTreeSet;
 
 use chaos::Restorers;
-use chaos_core::{capability::Capability, trouble::Trouble};
+use chaos_core::{
+    capability::{Capability, NETWORK_NAMESPACE},
+    trouble::Trouble,
+};
 use chaos_lab::UserNamespaceError;
 use serde::Serialize;
 
@@ -15,9 +18,6 @@ use crate::{
     exit_code::Exit,
     render, world,
 };
-
-/// The capability without which there is neither a lab nor a throw-away namespace.
-const NETWORK_NAMESPACE: &str = "network-namespace";
 
 /// The section of what backends consist of: its reasons were mostly said of them.
 const PARTS: &str = "what they are made of";

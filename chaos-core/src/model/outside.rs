@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Action, Experiment, Probe, ProbeKind, Program,
-    probe::{HeaderValue, Trust},
+    Action, Experiment, Probe, Program,
+    probe::{Asks, HeaderValue, Trust},
     target,
 };
 use crate::{remark::Remark, span::Span};
@@ -135,31 +135,19 @@ impl Outside {
         if let Trust::File(path) = &probe.trust {
             self.files.push(ReadFile { path: path.value.clone(), probe: name.clone() });
         }
-        let server = match &probe.kind {
-            ProbeKind::Http { url, headers, .. } => {
-                for (header, value) in headers {
-                    if let HeaderValue::SecretEnv(variable) = value {
-                        let shown_to = format!("{url} by the probe {name}, as the header `{header}`");
-                        self.variables.push(Variable { name: variable.clone(), shown_to });
-                    }
-                }
-                Some(url.value.as_str())
+        // What a harness's own prober asks is the harness's matter; which cluster is asked, the scope says.
+        let server = probe.kind.asks().map(Asks::as_written);
+        for (header, value) in probe.kind.headers() {
+            if let HeaderValue::SecretEnv(variable) = value {
+                let to = server.unwrap_or_default();
+                let shown_to = format!("{to} by the probe {name}, as the header `{header}`");
+                self.variables.push(Variable { name: variable.clone(), shown_to });
             }
-            ProbeKind::Tcp { address } | ProbeKind::Tls { address, .. } | ProbeKind::Grpc { address, .. } => {
-                Some(address.value.as_str())
-            }
-            ProbeKind::Dns { server, .. } => server.as_ref().map(|server| server.value.as_str()),
-            ProbeKind::Alerts { url, .. } | ProbeKind::Prometheus { url, .. } => Some(url.value.as_str()),
-            ProbeKind::Exec { words, .. } => {
-                let by = Starter::Probe { name: name.clone() };
-                self.programs.push(Started { line: words.join(" "), by, span: probe.span });
-                None
-            }
-            // What a harness's own prober asks is the harness's matter.
-            ProbeKind::Custom { .. } => None,
-            // The scope says which cluster.
-            ProbeKind::Kube(_) => None,
-        };
+        }
+        if let Some(words) = probe.kind.command() {
+            let by = Starter::Probe { name: name.clone() };
+            self.programs.push(Started { line: words.join(" "), by, span: probe.span });
+        }
         if let Some(server) = server.filter(|server| !in_lab(experiment, server)) {
             self.servers.push(Asked { server: server.to_owned(), probe: name.clone() });
         }
@@ -225,7 +213,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Change, Course, Fault, Host, Lab, Ready, Scope, Selector};
+    use crate::model::{Change, Course, Fault, Host, Lab, ProbeKind, Ready, Scope, Selector};
 
     fn command(line: &str, env: &[&str], as_root: bool) -> Program {
         Program::Command {

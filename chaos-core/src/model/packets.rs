@@ -2,15 +2,15 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use std::{fmt, net::IpAddr, time::Duration};
+mod traffic;
+
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    quantity::{Quantity, Unit, format_seconds},
-    target::Selector,
-};
-use crate::{span::Span, which::Which};
+use super::quantity::{Quantity, Unit, format_seconds};
+
+pub use traffic::{Destination, Ports, Protocol, Traffic, Way, Who};
 
 /// One effect on packets. Exhaustive matches over this enum find what a new one lacks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -114,6 +114,27 @@ impl FaultSpec {
     pub const KINDS: [&'static str; 8] =
         ["delay", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "block", "partition"];
 
+    /// Returns one of each kind, in the order of [`KINDS`](FaultSpec::KINDS), as people write them most.
+    pub fn one_of_each() -> [FaultSpec; FaultSpec::KINDS.len()] {
+        let hold = Duration::from_millis(10);
+        [
+            FaultSpec::Delay {
+                delay: hold,
+                jitter: Duration::ZERO,
+                correlation: 0.0,
+                distribution: Distribution::Uniform,
+                ordered: false,
+            },
+            FaultSpec::Loss { ratio: 0.1, burst: None },
+            FaultSpec::Duplicate { ratio: 0.1 },
+            FaultSpec::Corrupt { ratio: 0.1 },
+            FaultSpec::Reorder { ratio: 0.1, hold },
+            FaultSpec::Bandwidth { rate: 1_000_000, burst: 15_000 },
+            FaultSpec::Block { connections: Blocked::All, answer: Refusal::Drop },
+            FaultSpec::Partition,
+        ]
+    }
+
     /// Returns the word that names it in the language.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -186,6 +207,51 @@ impl FaultSpec {
         }
     }
 
+    /// Returns whether it leaves some of the packets as they were that it matches.
+    pub fn spares_some(&self) -> bool {
+        match self {
+            FaultSpec::Loss { .. }
+            | FaultSpec::Duplicate { .. }
+            | FaultSpec::Corrupt { .. }
+            | FaultSpec::Reorder { .. } => true,
+            FaultSpec::Block { .. } => self.needs_openings(),
+            FaultSpec::Delay { .. } | FaultSpec::Bandwidth { .. } | FaultSpec::Partition => false,
+        }
+    }
+
+    /// Returns whether only packets that open a connection are changed by it.
+    pub fn needs_openings(&self) -> bool {
+        match self {
+            FaultSpec::Block { connections: Blocked::New, .. } => true,
+            FaultSpec::Block { connections: Blocked::All | Blocked::Established, .. }
+            | FaultSpec::Delay { .. }
+            | FaultSpec::Loss { .. }
+            | FaultSpec::Duplicate { .. }
+            | FaultSpec::Corrupt { .. }
+            | FaultSpec::Reorder { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Partition => false,
+        }
+    }
+
+    /// Returns how many of the packets that match within a time it changes on average.
+    pub fn changes(&self, matching: f64, within: Duration) -> f64 {
+        match self {
+            FaultSpec::Loss { ratio, .. } | FaultSpec::Duplicate { ratio } | FaultSpec::Corrupt { ratio } => {
+                matching * ratio
+            }
+            // A packet overtakes if one that is held came within that time before it.
+            FaultSpec::Reorder { ratio, hold } => {
+                let per_second = matching / within.as_secs_f64().max(1e-9);
+                matching * ratio * (1.0 - (-per_second * hold.as_secs_f64()).exp())
+            }
+            FaultSpec::Delay { .. }
+            | FaultSpec::Bandwidth { .. }
+            | FaultSpec::Block { .. }
+            | FaultSpec::Partition => matching,
+        }
+    }
+
     /// Returns which share of requests of this number of packets it leaves as fast as they were.
     pub fn leaves_alone(&self, packets: i32) -> f64 {
         match self {
@@ -251,163 +317,26 @@ impl fmt::Display for FaultSpec {
     }
 }
 
-/// Which of a target's packets a fault applies to; by default all that it sends.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Traffic {
-    /// Which way, as seen from the target.
-    pub direction: Way,
-    /// The other end.
-    pub peers: Which<Destination>,
-    /// Ports at either end.
-    pub ports: Which<Ports>,
-    /// The transport protocol.
-    pub protocol: Option<Protocol>,
-}
-
-/// Which way, as seen from the target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Way {
-    /// What it sends.
-    #[default]
-    Egress,
-    /// What it receives.
-    Ingress,
-    /// Both.
-    Both,
-}
-
-/// The other end of the traffic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Destination {
-    /// Who.
-    pub who: Who,
-    /// Their port, or ports.
-    pub port: Option<Ports>,
-    /// Where it was written.
-    pub span: Span,
-}
-
-/// A port, or all from one to another: `80`, `8000-8100`.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(into = "String", try_from = "String")]
-#[schemars(with = "String")]
-pub struct Ports {
-    first: u16,
-    last: u16,
-}
-
-impl Ports {
-    /// Returns the ports from one to another, both included; none where the first is greater than the last.
-    pub fn between(first: u16, last: u16) -> Option<Self> {
-        (first <= last).then_some(Ports { first, last })
-    }
-
-    /// Returns the lowest.
-    pub fn first(self) -> u16 {
-        self.first
-    }
-
-    /// Returns the highest.
-    pub fn last(self) -> u16 {
-        self.last
-    }
-
-    /// Returns whether a port is one of them.
-    pub fn contains(self, port: u16) -> bool {
-        (self.first..=self.last).contains(&port)
-    }
-
-    /// Returns the ports that are in both; none where no port is.
-    pub fn common(self, other: Self) -> Option<Self> {
-        Ports::between(self.first.max(other.first), self.last.min(other.last))
-    }
-}
-
-impl From<u16> for Ports {
-    fn from(port: u16) -> Self {
-        Ports { first: port, last: port }
-    }
-}
-
-impl fmt::Display for Ports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.first == self.last {
-            true => write!(f, "{}", self.first),
-            false => write!(f, "{}-{}", self.first, self.last),
-        }
-    }
-}
-
-impl From<Ports> for String {
-    fn from(ports: Ports) -> Self {
-        ports.to_string()
-    }
-}
-
-impl TryFrom<String> for Ports {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
-        let ports = match (first.parse(), last.parse()) {
-            (Ok(first), Ok(last)) => Ports::between(first, last),
-            _ => None,
-        };
-        ports.ok_or_else(|| format!("`{text}` is neither a port nor a range of ports"))
-    }
-}
-
-/// Who the other end is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Who {
-    /// Objects of the scope; their addresses are resolved when planning.
-    Objects(Selector),
-    /// An address or a network.
-    Network {
-        /// The address.
-        address: IpAddr,
-        /// How many leading bits count.
-        prefix: u8,
-    },
-    /// All addresses of a name, as the place of the object knows it, from when the fault is injected.
-    Name(String),
-}
-
-/// A transport protocol.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// ICMP and ICMPv6, but never neighbour discovery.
-    Icmp,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_one_or_a_range_and_nothing_else() {
-        let read = |text: &str| serde_json::from_value::<Ports>(text.into());
-        for text in ["80", "8000-8100", "0-65535"] {
-            let ports = read(text).unwrap();
-            assert_eq!(serde_json::to_value(ports).unwrap(), text);
+    fn there_is_one_of_each_kind() {
+        assert_eq!(FaultSpec::one_of_each().map(|spec| spec.kind()), FaultSpec::KINDS);
+    }
+
+    #[test]
+    fn what_hits_some_at_random_changes_as_many_as_its_share() {
+        let second = Duration::from_secs(1);
+        for spec in FaultSpec::one_of_each() {
+            let changed = spec.changes(1000.0, second);
+            assert_eq!(spec.spares_some(), changed < 1000.0, "{spec}: {changed}");
         }
-        for text in ["", "-", "80-", "8100-8000", "65536", "80,443", "a"] {
-            assert!(read(text).is_err(), "{text}");
-        }
-        let (low, high) = (Ports::between(1, 100).unwrap(), Ports::between(80, 443).unwrap());
-        assert_eq!(low.common(high), Ports::between(80, 100));
-        assert_eq!(low.common(443.into()), None);
-        assert!(low.contains(1) && low.contains(100) && !low.contains(101));
+        let new = FaultSpec::Block { connections: Blocked::New, answer: Refusal::Drop };
+        assert!(new.needs_openings() && new.spares_some());
+        // 100 packets a second are 10 ms apart: of those that go at once, 63 % find one that is held for as long.
+        let reorder = FaultSpec::Reorder { ratio: 0.5, hold: Duration::from_millis(10) };
+        assert!((reorder.changes(100.0, second) - 31.6).abs() < 0.1);
     }
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{quantity::Unit, target::Selector, watched::Watched};
 use crate::span::{Span, Spanned};
 
+pub use kind::{Asks, Statuses};
+
 /// Where the measurements of a probe are taken.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

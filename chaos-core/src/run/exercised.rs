@@ -1,7 +1,5 @@
 //! Whether a fault did what was asked for: matching traffic is not enough, it must have changed some.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 use std::time::Duration;
 
 use super::record::PartRecord;
@@ -73,31 +71,24 @@ pub(crate) fn idle(parts: &[Part<'_>], unit: Unit) -> Option<String> {
         // One that hits at random may have missed by chance what another effect changed.
         let others = each().any(|(part, done)| done.spec != *spec && is_done(part, done));
         let at_random = of_spec().filter(|(_, done)| done.spec.ratio().is_some());
-        if others && at_random.map(|(part, _)| expected(spec, part.effect.met, part.held)).sum::<f64>() >= 1.0
-        {
+        if others && at_random.map(|(part, _)| expected(spec, part)).sum::<f64>() >= 1.0 {
             return None;
         }
         let met: u64 = of_spec().map(|(part, _)| part.effect.met).sum();
-        Some(match spec {
-            FaultSpec::Delay { delay, .. } if *delay < LEAST_DELAY => {
+        Some(match spec.delays() {
+            Some(delay) if delay < LEAST_DELAY => {
                 format!("was asked for `{spec}`, which is too short to be measured")
             }
-            FaultSpec::Delay { .. } => {
+            Some(_) => {
                 let added = of_spec().filter_map(|(part, _)| part.effect.delay).max().unwrap_or_default();
                 format!("was asked for `{spec}` and added {} on average", Quantity::duration(added))
             }
-            _ if of_spec().any(|(_, done)| done.changed.is_none()) => {
+            None if of_spec().any(|(_, done)| done.changed.is_none()) => {
                 format!(
                     "was asked for `{spec}`, and of {met} {many} it may have changed none: too few matched"
                 )
             }
-            FaultSpec::Loss { .. }
-            | FaultSpec::Duplicate { .. }
-            | FaultSpec::Corrupt { .. }
-            | FaultSpec::Reorder { .. }
-            | FaultSpec::Bandwidth { .. }
-            | FaultSpec::Block { .. }
-            | FaultSpec::Partition => format!("was asked for `{spec}` and changed none of {met} {many}"),
+            None => format!("was asked for `{spec}` and changed none of {met} {many}"),
         })
     })
 }
@@ -105,40 +96,16 @@ pub(crate) fn idle(parts: &[Part<'_>], unit: Unit) -> Option<String> {
 /// Whether an effect changed something in the way that was asked for.
 fn is_done(part: &Part<'_>, done: &Done) -> bool {
     let Some(changed) = done.changed else {
-        return expected(&done.spec, part.effect.met, part.held) >= LEAST_EXPECTED;
+        return expected(&done.spec, part) >= LEAST_EXPECTED;
     };
-    match &done.spec {
-        FaultSpec::Delay { delay, .. } => {
-            // A delay that was measured must be half of what was asked for.
-            changed > 0 && *delay >= LEAST_DELAY && part.effect.delay.is_none_or(|added| added >= *delay / 2)
-        }
-        FaultSpec::Loss { .. }
-        | FaultSpec::Duplicate { .. }
-        | FaultSpec::Corrupt { .. }
-        | FaultSpec::Reorder { .. }
-        | FaultSpec::Bandwidth { .. }
-        | FaultSpec::Block { .. }
-        | FaultSpec::Partition => changed > 0,
-    }
+    // A delay that was measured must be half of what was asked for.
+    let is_long = |delay| delay >= LEAST_DELAY && part.effect.delay.is_none_or(|added| added >= delay / 2);
+    changed > 0 && done.spec.delays().is_none_or(is_long)
 }
 
-/// Returns how many of the packets that matched within a time an effect changes on average.
-fn expected(spec: &FaultSpec, met: u64, held: Duration) -> f64 {
-    let met = met as f64;
-    match spec {
-        FaultSpec::Loss { ratio, .. } | FaultSpec::Duplicate { ratio } | FaultSpec::Corrupt { ratio } => {
-            met * ratio
-        }
-        // A packet overtakes if one that is held came within that time before it.
-        FaultSpec::Reorder { ratio, hold } => {
-            let per_second = met / held.as_secs_f64().max(1e-9);
-            met * ratio * (1.0 - (-per_second * hold.as_secs_f64()).exp())
-        }
-        FaultSpec::Delay { .. }
-        | FaultSpec::Bandwidth { .. }
-        | FaultSpec::Block { .. }
-        | FaultSpec::Partition => met,
-    }
+/// Returns how many of the packets that matched an effect changes on average.
+fn expected(spec: &FaultSpec, part: &Part<'_>) -> f64 {
+    spec.changes(part.effect.met as f64, part.held)
 }
 
 #[cfg(test)]

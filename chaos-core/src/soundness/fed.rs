@@ -8,9 +8,9 @@ use super::{
     hosts::{Hosts, called, programs, servers},
 };
 use crate::model::{
-    Experiment, Function, Metric, Probe, ProbeKind, Program,
+    Experiment, Function, Metric, Probe, Program,
     metric::{ALERT, Filter},
-    probe::{LabelSource, grpc},
+    probe::LabelSource,
 };
 
 pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
@@ -67,21 +67,10 @@ fn impossible(
     let label = filter.label.as_str();
     let source = probe.labels.iter().find(|l| l.name.value == label).map(|l| &l.source);
     if matches!((label, source), ("status", None) | (_, Some(LabelSource::Status))) {
-        let (possible, help): (fn(&str) -> bool, _) = match &probe.kind {
-            ProbeKind::Http { .. } => (is_http_status, "write a status such as 200 or 503"),
-            ProbeKind::Grpc { .. } => (is_grpc_status, "write a status such as `SERVING` or `UNAVAILABLE`"),
-            ProbeKind::Tcp { .. }
-            | ProbeKind::Tls { .. }
-            | ProbeKind::Dns { .. }
-            | ProbeKind::Exec { .. }
-            | ProbeKind::Prometheus { .. }
-            | ProbeKind::Alerts { .. }
-            | ProbeKind::Kube(_)
-            | ProbeKind::Custom { .. } => return None,
-        };
-        let value = filter.values.iter().find(|value| !possible(value))?;
+        let possible = probe.kind.statuses()?;
+        let value = filter.values.iter().find(|value| !(possible.contain)(value))?;
         let message = format!("no answer has the status `{value}` that `{metric}` asks for");
-        return Some((message, help.into()));
+        return Some((message, possible.help.into()));
     }
     let possible = match (label, source) {
         ("from", _) => {
@@ -101,16 +90,6 @@ fn impossible(
         format!("no measurement of `{}` has the `{label}` `{value}` that `{metric}` asks for", probe.name),
         format!("there is {}{more}", named.join(", ")),
     ))
-}
-
-/// Whether an answer of HTTP can have a status (RFC 9110, section 15).
-fn is_http_status(value: &str) -> bool {
-    value.parse::<u16>().is_ok_and(|n| (100..1000).contains(&n))
-}
-
-/// Whether a health check of gRPC can have a status: one of grpc.health.v1, or the code of a call that failed.
-fn is_grpc_status(value: &str) -> bool {
-    grpc::HEALTH.contains(&value) || grpc::CODES.contains(&value)
 }
 
 /// Returns the hosts that answers can name in `x-served-by`; `None` where a program of somebody else may write it.

@@ -16,9 +16,8 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
         }
         if let Some((about, demand)) = demanded.iter().find(|(_, demand)| follows(condition, demand)) {
             let span = condition.comparisons().first().map_or(experiment.span, |c| c.span);
-            out.push(Finding::new(
+            out.push(Finding::plain(
                 Kind::Odd,
-                format!("`abort when {condition}`"),
                 span,
                 format!(
                     "`abort when {condition}` comes true wherever {about} does (`{demand}`), so the run ends before it is \

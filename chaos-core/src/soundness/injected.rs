@@ -8,9 +8,8 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for fault in experiment.faults.iter().filter(|f| experiment.owns(f)) {
         let injects = |step: &Step| matches!(step, Step::Inject(name) if name.value == fault.name.value);
         if !experiment.timeline.steps.iter().any(|s| injects(&s.value)) {
-            out.push(Finding::new(
+            out.push(Finding::plain(
                 Kind::Odd,
-                "the timeline",
                 fault.name.span,
                 format!("the timeline never injects `{}`", fault.name),
                 format!("add `inject {}`, or remove the fault", fault.name),
@@ -20,9 +19,8 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
     for change in &experiment.changes {
         let makes = |step: &Step| matches!(step, Step::Make(name) if name.value == change.name.value);
         if !experiment.timeline.steps.iter().any(|s| makes(&s.value)) {
-            out.push(Finding::new(
+            out.push(Finding::plain(
                 Kind::Odd,
-                "the timeline",
                 change.name.span,
                 format!("the timeline never makes `{}`", change.name),
                 format!("add `make {}`, or remove the change", change.name),

@@ -20,7 +20,7 @@ pub fn of_timeline(timeline: &Timeline, faults: &[&str]) -> Vec<Finding> {
     if walk.ever.is_empty() && !faults.is_empty() {
         // With nothing in place no step makes sense, and one line mends all of them.
         let help = format!("add `inject {}`", faults.join("`, `inject "));
-        return vec![missing("the timeline injects nothing", help)];
+        return vec![Finding::plain(Kind::Missing, *span, "the timeline injects nothing", help)];
     }
     if !walk.ever.is_empty() && !walk.held {
         out.push(missing("the fault is never held", "add `hold 30s`".to_owned()));

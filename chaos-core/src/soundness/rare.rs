@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::{Finding, Kind, declared, share};
-use crate::model::{
-    Action, Connections, Experiment, Fault, FaultSpec, Probe,
-    packets::{Blocked, Way},
-};
+use crate::model::{Action, Connections, Experiment, Fault, FaultSpec, Probe, packets::Way};
 
 /// The fewest packets that a fault should be expected to change.
 const FEWEST: f64 = 10.0;
@@ -21,20 +18,20 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
         if held.is_zero() || experiment.probes.is_empty() {
             continue;
         }
-        let about = || format!("`{}`", fault.name);
         for spec in &packets.specs {
-            if let FaultSpec::Delay { delay, .. } = &spec.value
-                && *delay < SHORTEST
-            {
+            if spec.delays().is_some_and(|delay| delay < SHORTEST) {
                 let message =
                     format!("`{}` is too short to be measured: nothing will show its effect", spec.value);
                 let help = "ask for at least 1us";
-                out.push(Finding::new(Kind::Odd, about(), spec.span, message, help));
+                out.push(Finding::new(Kind::Odd, format!("`{}`", fault.name), spec.span, message, help));
+                continue;
+            }
+            if !spec.spares_some() {
                 continue;
             }
             // The first probes are mostly enough, and then nobody asks for the others.
             let mut packets = 0.0;
-            let few = |packets| changed(&spec.value, packets, held).filter(|changed| *changed < FEWEST);
+            let few = |packets| Some(spec.changes(packets, held)).filter(|changed| *changed < FEWEST);
             let mut probes = experiment.probes.iter();
             while few(packets).is_some()
                 && let Some(probe) = probes.next()
@@ -50,7 +47,7 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
                 spec.value, fault.name,
             );
             let help = "hold longer, raise a probe's rate, aim at what the probes use, or ask for more";
-            out.push(Finding::new(Kind::Odd, about(), spec.span, message, help));
+            out.push(Finding::plain(Kind::Odd, spec.span, message, help));
         }
     }
 }
@@ -59,32 +56,13 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
 fn sent(experiment: &Experiment, probe: &Probe, fault: &Fault, held: Duration, spec: &FaultSpec) -> f64 {
     let Action::Packets(packets) = &fault.action else { return 0.0 };
     let requests = probe.rate * declared(experiment, probe).max(1) as f64 * held.as_secs_f64();
-    let of_each = match (spec, probe.connections) {
-        // Only what opens a connection counts, and kept connections are open by then.
-        (FaultSpec::Block { connections: Blocked::New, .. }, Connections::Fresh) => 1,
-        (FaultSpec::Block { connections: Blocked::New, .. }, Connections::Reuse(_)) => 0,
-        (_, Connections::Fresh) => share::PACKETS_FRESH,
-        (_, Connections::Reuse(_)) => share::PACKETS_REUSED,
+    let of_each = match (spec.needs_openings(), probe.connections) {
+        // Kept connections are open by then.
+        (true, Connections::Fresh) => 1,
+        (true, Connections::Reuse(_)) => 0,
+        (false, Connections::Fresh) => share::PACKETS_FRESH,
+        (false, Connections::Reuse(_)) => share::PACKETS_REUSED,
     };
     let ways = if packets.traffic.direction == Way::Both { 2 } else { 1 };
     requests * share::met(experiment, probe, fault).unwrap_or(1.0) * f64::from(of_each * ways)
-}
-
-/// How many of these packets an effect changes on average; `None` where it changes whatever passes.
-fn changed(spec: &FaultSpec, sent: f64, held: Duration) -> Option<f64> {
-    match spec {
-        FaultSpec::Loss { ratio, .. } | FaultSpec::Duplicate { ratio } | FaultSpec::Corrupt { ratio } => {
-            Some(sent * ratio)
-        }
-        // One overtakes if another came within the time that this is held.
-        FaultSpec::Reorder { ratio, hold } => {
-            let per_second = sent / held.as_secs_f64();
-            Some(sent * ratio * (1.0 - (-per_second * hold.as_secs_f64()).exp()))
-        }
-        FaultSpec::Block { connections: Blocked::New, .. } => Some(sent),
-        FaultSpec::Delay { .. }
-        | FaultSpec::Bandwidth { .. }
-        | FaultSpec::Block { connections: Blocked::All | Blocked::Established, .. }
-        | FaultSpec::Partition => None,
-    }
 }

@@ -24,7 +24,7 @@ pub(super) fn find(experiment: &Experiment, out: &mut Vec<Finding>) {
         let message = format!("{about} needs {} after {when}, and {there}", text(needed));
         let watch = timeline.watch() + (needed - left);
         let help = format!("write `watch {}` at the end of the timeline", text(watch));
-        out.push(Finding::new(Kind::TooShort, about, span, message, help));
+        out.push(Finding::plain(Kind::TooShort, span, message, help));
     }
 }
 

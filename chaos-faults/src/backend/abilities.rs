@@ -54,7 +54,7 @@ impl Abilities {
         };
         let tree = |leaf: &str| need(&[leaf, "u32"]).and_then(|()| root.clone()).map(|_| Hold::Agent);
         // The far end of the forwarder's pair is in a namespace of its own, or else drains what others might take in.
-        let apart = need(&["network-namespace"]);
+        let apart = need(&[capability::NETWORK_NAMESPACE]);
         let in_place = apart.is_err() && need(&["ingress-drop"]).is_ok();
         let apart = if in_place { Ok(()) } else { apart };
         let forwarder = apart.and_then(|()| need(&["veth", "packet-socket"])).and_then(|()| {

@@ -4,7 +4,7 @@ use chaos_netns::Namespace;
 use tokio::runtime;
 
 use crate::{
-    capability::{Capability, NAMESPACE_REMEDY, refused},
+    capability::{Capability, NAMESPACE_REMEDY, NETWORK_NAMESPACE, refused},
     netlink::{
         Connection, NetlinkError,
         link::VethPair,
@@ -89,12 +89,12 @@ impl Bench {
                     Err(error) => (refused("veth", "veth", &error), LOOPBACK, LOOPBACK),
                 };
                 let ground = Some(Ground { connection, near, far, guest: None });
-                Bench { namespace: Capability::available("network-namespace"), veth, ground }
+                Bench { namespace: Capability::available(NETWORK_NAMESPACE), veth, ground }
             }
             Err(error) => {
                 let namespace = Capability {
                     permission: matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)),
-                    ..Capability::missing("network-namespace", error.to_string(), NAMESPACE_REMEDY)
+                    ..Capability::missing(NETWORK_NAMESPACE, error.to_string(), NAMESPACE_REMEDY)
                 };
                 match in_place().await {
                     Ok(ground) => {

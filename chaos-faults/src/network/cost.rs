@@ -1,20 +1,12 @@
 //! What it costs that a mechanism does not work here.
 
-use std::time::Duration;
-
 use chaos_core::{
-    capability::Capability,
-    model::{
-        Distribution, FaultSpec,
-        packets::{Blocked, Refusal},
-    },
+    capability::{Capability, NETWORK_NAMESPACE},
+    model::{FaultSpec, packets::Refusal},
     trouble::{Kind, Trouble},
 };
 
 use crate::backend::{Abilities, Mechanism};
-
-/// The part without which nothing can be tried or done in another network namespace.
-const NETWORK_NAMESPACE: &str = "network-namespace";
 
 /// Returns everything that was tried, with what its absence costs: the mechanisms, and what they are made of.
 pub(crate) fn capabilities(abilities: &Abilities) -> Vec<Capability> {
@@ -73,30 +65,16 @@ fn cost(abilities: &Abilities, missing: Mechanism) -> String {
     }
 }
 
-/// One fault of each kind, as people write it.
-fn kinds() -> [(&'static str, FaultSpec); 9] {
-    let hold = Duration::from_millis(10);
-    let block = |answer| FaultSpec::Block { connections: Blocked::All, answer };
-    [
-        (
-            "delay",
-            FaultSpec::Delay {
-                delay: hold,
-                jitter: Duration::ZERO,
-                correlation: 0.0,
-                distribution: Distribution::Uniform,
-                ordered: false,
-            },
-        ),
-        ("loss", FaultSpec::Loss { ratio: 0.1, burst: None }),
-        ("duplicate", FaultSpec::Duplicate { ratio: 0.1 }),
-        ("corrupt", FaultSpec::Corrupt { ratio: 0.1 }),
-        ("reorder", FaultSpec::Reorder { ratio: 0.1, hold }),
-        ("bandwidth", FaultSpec::Bandwidth { rate: 1_000_000, burst: 15_000 }),
-        ("block", block(Refusal::Drop)),
-        ("block … reject", block(Refusal::Reject)),
-        ("partition", FaultSpec::Partition),
-    ]
+/// One fault of each kind, under its name; a block that answers is done by others than one that does not.
+fn kinds() -> impl Iterator<Item = (&'static str, FaultSpec)> {
+    FaultSpec::one_of_each().into_iter().flat_map(|spec| {
+        let answering = if let FaultSpec::Block { connections, answer: Refusal::Drop } = &spec {
+            Some(FaultSpec::Block { connections: *connections, answer: Refusal::Reject })
+        } else {
+            None
+        };
+        [Some((spec.kind(), spec)), answering.map(|spec| ("block … reject", spec))].into_iter().flatten()
+    })
 }
 
 #[cfg(test)]

@@ -7,11 +7,38 @@
 
 use std::fmt;
 
-use super::{AlertSource, ProbeKind};
+use super::{AlertSource, HeaderValue, ProbeKind, grpc};
 use crate::model::{
     metric::Field,
     quantity::{Quantity, Unit, format_seconds},
 };
+
+/// Whom a probe asks, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks<'a> {
+    /// The server of a URL.
+    Url(&'a str),
+    /// A host and a port.
+    Address(&'a str),
+}
+
+impl<'a> Asks<'a> {
+    /// Returns it as written.
+    pub fn as_written(self) -> &'a str {
+        match self {
+            Asks::Url(text) | Asks::Address(text) => text,
+        }
+    }
+}
+
+/// The statuses that the answers of a kind can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Statuses {
+    /// Whether a text is one of them.
+    pub contain: fn(&str) -> bool,
+    /// How one is written.
+    pub help: &'static str,
+}
 
 impl ProbeKind {
     /// Returns what its measurements read, with its unit; none where they read nothing.
@@ -107,6 +134,76 @@ impl ProbeKind {
             | ProbeKind::Kube(_)
             | ProbeKind::Custom { .. } => None,
         })
+    }
+
+    /// Returns whom it asks; none where it asks nobody, or the scope, its place or the harness says whom.
+    pub fn asks(&self) -> Option<Asks<'_>> {
+        match self {
+            ProbeKind::Http { url, .. }
+            | ProbeKind::Alerts { url, .. }
+            | ProbeKind::Prometheus { url, .. } => Some(Asks::Url(&url.value)),
+            ProbeKind::Tcp { address }
+            | ProbeKind::Tls { address, .. }
+            | ProbeKind::Grpc { address, .. }
+            | ProbeKind::Dns { server: Some(address), .. } => Some(Asks::Address(&address.value)),
+            ProbeKind::Dns { server: None, .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Kube(_)
+            | ProbeKind::Custom { .. } => None,
+        }
+    }
+
+    /// Returns the command that each measurement runs, where it runs one.
+    pub fn command(&self) -> Option<&[String]> {
+        match self {
+            ProbeKind::Exec { words, .. } => Some(words),
+            ProbeKind::Http { .. }
+            | ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Prometheus { .. }
+            | ProbeKind::Kube(_)
+            | ProbeKind::Custom { .. } => None,
+        }
+    }
+
+    /// Returns what it sends with each request beside the request itself.
+    pub fn headers(&self) -> &[(String, HeaderValue)] {
+        match self {
+            ProbeKind::Http { headers, .. } => headers,
+            ProbeKind::Tcp { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Grpc { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Prometheus { .. }
+            | ProbeKind::Kube(_)
+            | ProbeKind::Custom { .. } => &[],
+        }
+    }
+
+    /// Returns which statuses its answers can have, and how one is written; none where anything may be one, or nothing is.
+    pub fn statuses(&self) -> Option<Statuses> {
+        match self {
+            ProbeKind::Http { .. } => {
+                Some(Statuses { contain: is_http_status, help: "write a status such as 200 or 503" })
+            }
+            ProbeKind::Grpc { .. } => Some(Statuses {
+                contain: is_grpc_status,
+                help: "write a status such as `SERVING` or `UNAVAILABLE`",
+            }),
+            ProbeKind::Tcp { .. }
+            | ProbeKind::Tls { .. }
+            | ProbeKind::Dns { .. }
+            | ProbeKind::Exec { .. }
+            | ProbeKind::Prometheus { .. }
+            | ProbeKind::Alerts { .. }
+            | ProbeKind::Kube(_)
+            | ProbeKind::Custom { .. } => None,
+        }
     }
 
     /// Returns the prober of the harness that it needs, where it needs one.
@@ -249,6 +346,16 @@ impl ProbeKind {
             ProbeKind::Prometheus { .. } | ProbeKind::Alerts { .. } | ProbeKind::Kube(_) => None,
         }
     }
+}
+
+/// Whether an answer of HTTP can have a status (RFC 9110, section 15).
+fn is_http_status(value: &str) -> bool {
+    value.parse::<u16>().is_ok_and(|n| (100..1000).contains(&n))
+}
+
+/// Whether a health check of gRPC can have a status: one of grpc.health.v1, or the code of a call that failed.
+fn is_grpc_status(value: &str) -> bool {
+    grpc::HEALTH.contains(&value) || grpc::CODES.contains(&value)
 }
 
 impl fmt::Display for ProbeKind {
