@@ -9,6 +9,7 @@ use crate::{
     non_empty::NonEmpty,
     place::{Object, ObjectId, Place},
     trouble::Trouble,
+    which::Which,
 };
 
 /// Finds the objects that selectors mean.
@@ -29,6 +30,15 @@ use crate::{
 pub trait Inventory: Send + Sync {
     /// Returns the objects in a fixed order; a selector that finds nothing is an error.
     async fn find(&self, selector: &Selector) -> Result<NonEmpty<Object>, Trouble>;
+
+    /// Returns each process of these names at an object, as an object of its own; none where processes are only started for the run.
+    async fn processes(
+        &self,
+        _at: &ObjectId,
+        _named: &Which<String>,
+    ) -> Result<Option<NonEmpty<Object>>, Trouble> {
+        Ok(None)
+    }
 
     /// Returns the zone of each of these nodes that is in one; asked only where a target is picked per zone.
     async fn zones(&self, _nodes: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Trouble> {

@@ -2,7 +2,7 @@
 //!
 //! Every part has its file: [`scope`], [`lab`] and [`cluster`] say where, [`target`] which objects, [`probe`] and [`metric`] what is
 //! measured, [`formula`] what is claimed, [`action`] what is injected or changed, [`packets`] what can happen to packets and
-//! [`names`] to queries for names, [`objects`] to objects of a cluster's API,
+//! [`names`] to queries for names, [`objects`] to objects of a cluster's API, [`processes`] to processes,
 //! [`watched`] numbers of a cluster's state, [`timeline`] when, [`quantity`] the units, [`outside`] what is used beyond all that. [`mod@build`]
 //! has shorthands for harnesses.
 
@@ -17,6 +17,7 @@ pub mod objects;
 pub mod outside;
 pub mod packets;
 pub mod probe;
+pub mod processes;
 pub mod quantity;
 pub mod scope;
 pub mod target;
@@ -37,6 +38,7 @@ pub use objects::ObjectFault;
 pub use outside::Outside;
 pub use packets::{Distribution, FaultSpec, Traffic};
 pub use probe::{Connections, Probe, ProbeKind, Vantage};
+pub use processes::{ProcessEffect, ProcessFault};
 pub use quantity::{Quantity, Unit};
 pub use scope::{Allowance, RadiusLimit, Scope};
 pub use target::{Pick, Selector, Target};

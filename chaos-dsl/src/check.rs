@@ -28,6 +28,7 @@ mod objects;
 mod params;
 mod predicate;
 mod probe;
+mod processes;
 mod query;
 mod reading;
 mod report;

@@ -1,15 +1,11 @@
 //! The process that holds a fault: known by its number and start time, found by what it has open, ended where it hangs.
 
-use std::{
-    io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use chaos_core::trouble::{Kind, Trouble};
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::started;
+use crate::{inventory::started, pidfd};
 
 /// How long an agent whose runner is gone may take to end before it counts as hanging.
 const LEAVES: Duration = Duration::from_secs(2);
@@ -83,40 +79,15 @@ impl Holder {
     }
 
     fn kill(self) -> io::Result<()> {
-        let process = open(self.pid)?;
+        let process = pidfd::open(self.pid)?;
         // The descriptor is of whoever had the number when it was opened.
-        if self.lives() { kill(&process) } else { Ok(()) }
+        if self.lives() { pidfd::send(&process, libc::SIGKILL) } else { Ok(()) }
     }
 }
 
 /// Returns the command that ends a process.
 pub(crate) fn ends(pid: u32) -> String {
     format!("end it with `kill -KILL {pid}`")
-}
-
-#[expect(unsafe_code, reason = "pidfd_open(2) has no safe wrapper")]
-fn open(pid: u32) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes two numbers, and the descriptor that it answers with is ours alone.
-    unsafe {
-        let answer = libc::syscall(libc::SYS_pidfd_open, pid, 0);
-        let descriptor = i32::try_from(answer).map_err(io::Error::other)?;
-        if descriptor < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(descriptor)) }
-    }
-}
-
-#[expect(unsafe_code, reason = "pidfd_send_signal(2) has no safe wrapper")]
-fn kill(process: &OwnedFd) -> io::Result<()> {
-    // SAFETY: the descriptor is open for the length of the call, and no further information goes with the signal.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            process.as_raw_fd(),
-            libc::SIGKILL,
-            std::ptr::null::<libc::siginfo_t>(),
-            0,
-        )
-    };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Returns a process that has the BPF link of this number open.

@@ -37,7 +37,7 @@ const REMEMBERED: usize = 4096;
 pub fn handles(action: &Action) -> bool {
     match action {
         Action::Packets(_) | Action::Names(_) => true,
-        Action::Objects(_) | Action::Program(_) | Action::Custom(_) => false,
+        Action::Objects(_) | Action::Processes(_) | Action::Program(_) | Action::Custom(_) => false,
     }
 }
 

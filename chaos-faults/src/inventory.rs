@@ -15,6 +15,7 @@ use chaos_core::{
     non_empty::{Empty, NonEmpty},
     place::{Files, Kind, Namespace, Object, ObjectId, Place, Site},
     trouble::{self, Trouble},
+    which::Which,
 };
 
 use crate::netlink::{Connection, NetlinkError};
@@ -54,6 +55,18 @@ impl Inventory for MachineInventory {
             Selector::Named(name) => Err(Trouble::absent(format!("no target is named `{name}`"))
                 .with_help(format!("declare it: `target {name} = …`"))),
         }
+    }
+
+    async fn processes(
+        &self,
+        at: &ObjectId,
+        named: &Which<String>,
+    ) -> Result<Option<NonEmpty<Object>>, Trouble> {
+        let Which::These(names) = named else {
+            return Err(Trouble::absent(format!("it is not said which processes of {at} are meant"))
+                .with_help("name them: `process \"NAME\" on …`"));
+        };
+        each(at, names).map(Some)
     }
 
     async fn place(&self, object: &ObjectId) -> Result<Option<Place>, Trouble> {
@@ -120,10 +133,10 @@ fn named_path(name: &str) -> PathBuf {
 
 /// A process: its number alone may be another's by the time it is used, number and start time never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Process {
-    pid: u32,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
     /// Clock ticks between boot and its start.
-    started: u64,
+    pub(crate) started: u64,
 }
 
 /// Returns whether a network namespace is the one that the runner itself is in: whatever else it is called, it is this machine's.
@@ -169,16 +182,63 @@ async fn processes(name: &str) -> Result<NonEmpty<Object>, Trouble> {
     })
 }
 
+/// Finds each process of these names in the network namespace of an object.
+fn each(at: &ObjectId, names: &NonEmpty<String>) -> Result<NonEmpty<Object>, Trouble> {
+    let place = machine_place(at)?;
+    let inode = place_inode(&place.site);
+    let called = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+    let mut objects = Vec::new();
+    for process in all_processes() {
+        let Some(name) = names.iter().find(|name| is_called(process.pid, name)) else { continue };
+        match namespace_inode(process.pid) {
+            // It may well be here, and a fault on each of them would leave it out.
+            None if lives(process) => {
+                return Err(Trouble::denied(format!(
+                    "process {} is called {}, and may not be looked at",
+                    process.pid,
+                    called()
+                ))
+                .with_help("run as root, or as the user it runs as"));
+            }
+            None => {}
+            found if found == inode => {
+                let id = ObjectId::process(format!("{name}[{}@{}]", process.pid, process.started));
+                objects.push(id.at(Vec::new()));
+            }
+            Some(_) => {}
+        }
+    }
+    NonEmpty::try_from(objects).map_err(|Empty| {
+        Trouble::absent(format!("no process called {} runs on {at}", called()))
+            .with_help("use the name that `ps -e` shows, or the name of its executable")
+    })
+}
+
+fn lives(process: Process) -> bool {
+    started(process.pid) == Some(process.started)
+}
+
+/// Returns what tells the network namespace of a site from others.
+pub(crate) fn place_inode(site: &Site) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let path = match site {
+        Site::Runner => Path::new(OWN_NAMESPACE),
+        Site::Namespace(namespace) => &namespace.path,
+        Site::Agent { .. } | Site::Api => return None,
+    };
+    std::fs::metadata(path).ok().map(|metadata| metadata.ino())
+}
+
 fn namespace_path(pid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/ns/net"))
 }
 
-fn namespace_inode(pid: u32) -> Option<u64> {
+pub(crate) fn namespace_inode(pid: u32) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(namespace_path(pid)).ok().map(|metadata| metadata.ino())
 }
 
-fn all_processes() -> Vec<Process> {
+pub(crate) fn all_processes() -> Vec<Process> {
     let mut found: Vec<_> = std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -200,7 +260,7 @@ fn parse_started(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(BEHIND_NAME)?.parse().ok()
 }
 
-fn is_called(pid: u32, name: &str) -> bool {
+pub(crate) fn is_called(pid: u32, name: &str) -> bool {
     let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     // The kernel keeps 15 bytes of it.
     if comm.trim_end_matches('\n') == name {
@@ -259,7 +319,7 @@ fn open(object: &ObjectId, path: PathBuf) -> Result<Namespace, Trouble> {
 }
 
 /// Reads `NAME[PID@START]`.
-fn parse_process(name: &str) -> Option<Process> {
+pub(crate) fn parse_process(name: &str) -> Option<Process> {
     let (pid, started) = name.strip_suffix(']')?.rsplit_once('[')?.1.split_once('@')?;
     Some(Process { pid: pid.parse().ok()?, started: started.parse().ok()? })
 }

@@ -6,7 +6,8 @@
 //!    saying why not another.
 //! 3. Backends stand on [`bpf`] (programs on interfaces), [`netlink`] (the kernel's queues and filters) and
 //!    [`forwarder`] (packets held in user space).
-//! 4. [`MachineInventory`] finds this machine, its named network namespaces and its processes; [`MachineEnvironment`]
+//! 4. [`ProcessInjector`] does what is done to processes: an agent hosts it beside the network injector.
+//! 5. [`MachineInventory`] finds this machine, its named network namespaces and its processes; [`MachineEnvironment`]
 //!    says where they are.
 //!
 //! ```no_run
@@ -35,7 +36,9 @@ mod named;
 mod namespaces;
 pub mod netlink;
 mod network;
+mod pidfd;
 mod priority;
+pub mod processes;
 mod resolvers;
 mod sessions;
 mod settings;
@@ -46,4 +49,5 @@ pub use environment::MachineEnvironment;
 pub use injector::{NetworkInjector, handles};
 pub use inventory::{MachineInventory, machine_place};
 pub use namespaces::NAME;
+pub use processes::ProcessInjector;
 pub use settings::Settings;

@@ -146,7 +146,11 @@ impl Injector for ObjectInjector {
     fn handles(&self, action: &Action) -> bool {
         match action {
             Action::Objects(_) => true,
-            Action::Packets(_) | Action::Names(_) | Action::Program(_) | Action::Custom(_) => false,
+            Action::Packets(_)
+            | Action::Names(_)
+            | Action::Processes(_)
+            | Action::Program(_)
+            | Action::Custom(_) => false,
         }
     }
 

@@ -121,7 +121,11 @@ impl Injector for LabPrograms {
     fn handles(&self, action: &Action) -> bool {
         match action {
             Action::Program(_) => true,
-            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Custom(_) => false,
+            Action::Packets(_)
+            | Action::Names(_)
+            | Action::Objects(_)
+            | Action::Processes(_)
+            | Action::Custom(_) => false,
         }
     }
 

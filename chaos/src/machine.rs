@@ -4,23 +4,38 @@ use std::{path::Path, sync::Arc};
 
 use chaos_agent::{AgentInjector, Agents, ChildProcess, Host, OwnThread};
 use chaos_core::{injector::Injector, non_empty::NonEmpty, trouble::Trouble};
-use chaos_faults::{NetworkInjector, Settings, backend::Holding};
+use chaos_faults::{NetworkInjector, ProcessInjector, Settings, backend::Holding, processes};
 
 use crate::roles::{AGENT, with_names};
 
-/// Makes what injects network faults: an agent of `executable`, or, without one, a thread of this process, which offers only
-/// faults that the kernel ends with the process.
+/// What injects on the runner's machine, and in its namespaces: one agent hosts all of it.
+#[derive(Clone)]
+pub(crate) struct OnMachine {
+    network: Arc<AgentInjector>,
+    processes: Arc<AgentInjector>,
+}
+
+impl OnMachine {
+    /// Ends the agent.
+    pub(crate) async fn close(&self) -> Result<(), Trouble> {
+        self.network.close().await
+    }
+}
+
+/// Makes what injects faults on packets and processes: an agent of `executable`, or, without one, a thread of this process, which
+/// offers only faults that the kernel ends with the process.
 ///
 /// They are to use only `backends`, where some are named, and may be on ssh sessions of this machine where `ssh` says so.
-pub(crate) fn network(
+pub(crate) fn on_machine(
     executable: Option<&Path>,
     backends: &[String],
     ssh: bool,
-) -> Result<Arc<AgentInjector>, Trouble> {
+) -> Result<OnMachine, Trouble> {
     let agents = match executable {
         Some(executable) => Agents::new(ChildProcess::new(executable, [AGENT])),
         None => Agents::new(OwnThread::new(|settings| {
-            Ok(Host::new().injector(with_names(NetworkInjector::of(settings, Holding::KernelOnly)?)))
+            let network = NetworkInjector::of(settings, Holding::KernelOnly)?;
+            Ok(Host::new().injector(with_names(network)).injector(ProcessInjector::new(Holding::KernelOnly)))
         })),
     };
     // None named at all leaves the choice to the injector.
@@ -28,13 +43,16 @@ pub(crate) fn network(
     agents
         .set(chaos_faults::NAME, &Settings { ssh, ..only })
         .map_err(|error| Trouble::internal(error.to_string()))?;
-    Ok(Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::handles)))
+    Ok(OnMachine {
+        network: Arc::new(agents.injector(chaos_faults::NAME, chaos_faults::handles)),
+        processes: Arc::new(agents.injector(processes::NAME, processes::handles)),
+    })
 }
 
 /// Every injector that a run of this library may have used, to revert what a killed run left behind with
 /// [`chaos_core::restore`].
 pub struct Restorers {
-    network: Arc<AgentInjector>,
+    machine: OnMachine,
     #[cfg(feature = "kube")]
     pods: Arc<chaos_kube::PodInjector>,
     injectors: Vec<Arc<dyn Injector>>,
@@ -59,7 +77,7 @@ impl Restorers {
         expect(unused_variables, reason = "only a build with Kubernetes has pods")
     )]
     pub fn with_agents_from(image: &str, executable: &Path) -> Result<Restorers, Trouble> {
-        let network = network(Some(executable), &[], false)?;
+        let machine = on_machine(Some(executable), &[], false)?;
         #[cfg(feature = "lab")]
         let programs = Some(Arc::new(chaos_lab::LabPrograms::of_dead_runs()) as Arc<dyn Injector>);
         #[cfg(not(feature = "lab"))]
@@ -68,7 +86,7 @@ impl Restorers {
             not(feature = "kube"),
             expect(unused_mut, reason = "only a build with Kubernetes adds to them")
         )]
-        let mut injectors = all(network.clone(), programs);
+        let mut injectors = all(machine.clone(), programs);
         #[cfg(feature = "kube")]
         let pods = {
             // The records of this machine name the image that their agent was started from.
@@ -79,7 +97,7 @@ impl Restorers {
         };
         Ok(Restorers {
             injectors,
-            network,
+            machine,
             #[cfg(feature = "kube")]
             pods,
         })
@@ -108,7 +126,7 @@ impl Restorers {
     /// # Errors
     /// Something that it held could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
-        let closed = self.network.close().await;
+        let closed = self.machine.close().await;
         #[cfg(feature = "kube")]
         let closed = closed.and(self.pods.close().await);
         closed
@@ -133,9 +151,7 @@ pub(crate) fn pods(image: &str, backends: &[String]) -> Result<chaos_kube::PodIn
 }
 
 /// The one list: whatever a run injects with, restoring knows too.
-pub(crate) fn all(
-    network: Arc<AgentInjector>,
-    programs: Option<Arc<dyn Injector>>,
-) -> Vec<Arc<dyn Injector>> {
-    std::iter::once(network as Arc<dyn Injector>).chain(programs).collect()
+pub(crate) fn all(machine: OnMachine, programs: Option<Arc<dyn Injector>>) -> Vec<Arc<dyn Injector>> {
+    let OnMachine { network, processes } = machine;
+    [network as Arc<dyn Injector>, processes].into_iter().chain(programs).collect()
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chaos_agent::{Host, Stop};
-use chaos_faults::{NetworkInjector, backend::Holding};
+use chaos_faults::{NetworkInjector, ProcessInjector, backend::Holding};
 
 /// The argument with which an executable is an agent.
 pub(crate) const AGENT: &str = "agent";
@@ -49,7 +49,9 @@ pub(crate) fn with_names(network: NetworkInjector) -> NetworkInjector {
 /// The process has no memory or descriptors for a runtime.
 pub fn serve_agent() -> std::io::Result<Stop> {
     chaos_agent::serve_standard_streams(|settings| {
-        let host = Host::new().injector(with_names(NetworkInjector::of(settings, Holding::Agent)?));
+        let host = Host::new()
+            .injector(with_names(NetworkInjector::of(settings, Holding::Agent)?))
+            .injector(ProcessInjector::new(Holding::Agent));
         #[cfg(feature = "probes")]
         let host = host.probers(chaos_probes::StandardProbers::new());
         Ok(host)

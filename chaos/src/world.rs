@@ -5,7 +5,6 @@ mod surroundings;
 
 use std::{path::PathBuf, sync::Arc};
 
-use chaos_agent::AgentInjector;
 use chaos_core::{
     environment::Environment,
     injector::Injector,
@@ -20,6 +19,8 @@ use chaos_core::{
     trouble::Trouble,
 };
 
+use crate::machine::OnMachine;
+
 pub use builder::WorldBuilder;
 
 /// Everything that one experiment needs of the world: where objects are found, what surrounds the run, what injects, what
@@ -29,7 +30,7 @@ pub use builder::WorldBuilder;
 pub struct World {
     inventory: Arc<dyn Inventory>,
     environment: Arc<dyn Environment>,
-    network: Arc<AgentInjector>,
+    machine: OnMachine,
     #[cfg(feature = "kube")]
     pub(crate) cluster: Option<(Arc<chaos_kube::Link>, Arc<chaos_kube::PodInjector>)>,
     injectors: Vec<Arc<dyn Injector>>,
@@ -201,7 +202,7 @@ impl World {
     /// # Errors
     /// Something could not be reverted.
     pub async fn close(&self) -> Result<(), Trouble> {
-        let closed = self.network.close().await;
+        let closed = self.machine.close().await;
         #[cfg(feature = "kube")]
         let closed = match &self.cluster {
             Some((_, pods)) => closed.and(pods.close().await),

@@ -28,6 +28,7 @@ mod old_kernel;
 mod oracle;
 mod outcomes;
 mod probes;
+mod processes;
 mod reach;
 mod replaced;
 mod requests;

@@ -4,6 +4,7 @@
 
 mod names;
 mod objects;
+mod processes;
 
 use crate::{
     model::{
@@ -73,6 +74,7 @@ fn detail(experiment: &Experiment, action: &Action, on: &Selector) -> String {
         }
         Action::Names(names) => self::names::detail(names, on),
         Action::Objects(objects) => self::objects::detail(objects, on),
+        Action::Processes(processes) => self::processes::detail(processes, on),
         Action::Program(program) => replaced(experiment, program, on)
             .unwrap_or_else(|| format!("On {}, {} runs.", of_selector(on), place::program(program))),
         Action::Custom(custom) => format!(
@@ -113,6 +115,7 @@ pub(super) fn short(action: &Action, on: &Selector) -> String {
         Action::Packets(packets) => format!("{action} on {on}{}", clauses(packets)),
         Action::Names(_) | Action::Program(_) => format!("{action} on {on}"),
         Action::Objects(objects) => objects.on(&on),
+        Action::Processes(processes) => processes.on(&on),
         Action::Custom(custom) => {
             let settings: Vec<String> = custom.settings.iter().map(ToString::to_string).collect();
             let block =

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::measured::Unit;
 use crate::{
     model::{
-        Custom, FaultSpec, NameEffect, NameFault, ObjectFault, Program,
+        Custom, FaultSpec, NameEffect, NameFault, ObjectFault, ProcessFault, Program,
         packets::{Ports, Protocol},
     },
     non_empty::{Empty, NonEmpty},
@@ -142,6 +142,8 @@ pub enum Work {
     Names(Names),
     /// Something happens to an object of a cluster's API.
     Objects(ObjectFault),
+    /// Something happens to processes.
+    Processes(ProcessFault),
     /// Another program runs on a lab host.
     Program(Box<Program>),
     /// What an injector of the harness does.
@@ -198,7 +200,7 @@ impl Work {
         match self {
             Work::Packets(packets) => Some(packets),
             Work::Names(names) => Some(&names.packets),
-            Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
+            Work::Objects(_) | Work::Processes(_) | Work::Program(_) | Work::Custom(_) => None,
         }
     }
 
@@ -206,7 +208,9 @@ impl Work {
     pub fn names(&self) -> Option<&NameFault> {
         match self {
             Work::Names(names) => Some(&names.fault),
-            Work::Packets(_) | Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
+            Work::Packets(_) | Work::Objects(_) | Work::Processes(_) | Work::Program(_) | Work::Custom(_) => {
+                None
+            }
         }
     }
 
@@ -218,7 +222,7 @@ impl Work {
                 NameEffect::Delay { delay, .. } => Some(delay),
                 NameEffect::Fail { .. } | NameEffect::Answer { .. } => None,
             },
-            Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
+            Work::Objects(_) | Work::Processes(_) | Work::Program(_) | Work::Custom(_) => None,
         }
     }
 
@@ -226,7 +230,17 @@ impl Work {
     pub fn objects(&self) -> Option<&ObjectFault> {
         match self {
             Work::Objects(objects) => Some(objects),
-            Work::Packets(_) | Work::Names(_) | Work::Program(_) | Work::Custom(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Processes(_) | Work::Program(_) | Work::Custom(_) => {
+                None
+            }
+        }
+    }
+
+    /// Returns what happens to processes, where the work is that.
+    pub fn processes(&self) -> Option<&ProcessFault> {
+        match self {
+            Work::Processes(processes) => Some(processes),
+            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Program(_) | Work::Custom(_) => None,
         }
     }
 
@@ -234,7 +248,9 @@ impl Work {
     pub fn program(&self) -> Option<&Program> {
         match self {
             Work::Program(program) => Some(program),
-            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Custom(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Processes(_) | Work::Custom(_) => {
+                None
+            }
         }
     }
 
@@ -242,7 +258,9 @@ impl Work {
     pub fn custom(&self) -> Option<&Custom> {
         match self {
             Work::Custom(custom) => Some(custom),
-            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Program(_) => None,
+            Work::Packets(_) | Work::Names(_) | Work::Objects(_) | Work::Processes(_) | Work::Program(_) => {
+                None
+            }
         }
     }
 
@@ -252,6 +270,7 @@ impl Work {
             Work::Packets(_) => Unit::Packets,
             Work::Names(_) => Unit::Queries,
             Work::Objects(_) => Unit::Objects,
+            Work::Processes(_) => Unit::Processes,
             Work::Program(_) => Unit::Connections,
             Work::Custom(_) => Unit::Times,
         }
@@ -267,6 +286,7 @@ impl fmt::Display for Work {
             }
             Work::Names(names) => write!(f, "{}", names.fault),
             Work::Objects(objects) => write!(f, "{objects}"),
+            Work::Processes(processes) => write!(f, "{processes}"),
             Work::Program(program) => write!(f, "run {program}"),
             Work::Custom(custom) => write!(f, "{custom}"),
         }

@@ -15,6 +15,7 @@ use super::{
     names::NameFault,
     objects::ObjectFault,
     packets::{FaultSpec, Traffic},
+    processes::ProcessFault,
     quantity::Quantity,
     target::Selector,
 };
@@ -60,6 +61,8 @@ pub enum Action {
     Names(NameFault),
     /// It does something to objects of a cluster's API.
     Objects(ObjectFault),
+    /// It does something to processes.
+    Processes(ProcessFault),
     /// It runs another program on a lab host, instead of the one that the host has; allowed in a change, never in a fault.
     Program(Box<Program>),
     /// It does what an injector of the embedding harness does.
@@ -122,7 +125,11 @@ impl Action {
     pub fn packets(&self) -> Option<&PacketFault> {
         match self {
             Action::Packets(packets) => Some(packets),
-            Action::Names(_) | Action::Objects(_) | Action::Program(_) | Action::Custom(_) => None,
+            Action::Names(_)
+            | Action::Objects(_)
+            | Action::Processes(_)
+            | Action::Program(_)
+            | Action::Custom(_) => None,
         }
     }
 }
@@ -166,6 +173,7 @@ impl fmt::Display for Action {
             }
             Action::Names(names) => write!(f, "{names}"),
             Action::Objects(objects) => write!(f, "{objects}"),
+            Action::Processes(processes) => write!(f, "{processes}"),
             Action::Program(program) => write!(f, "run {program}"),
             Action::Custom(custom) => write!(f, "{custom}"),
         }

@@ -106,7 +106,11 @@ impl Outside {
                     outside.program(program, by, span);
                 }
                 // What a harness's own injector does is the harness's matter.
-                Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Custom(_) => {}
+                Action::Packets(_)
+                | Action::Names(_)
+                | Action::Objects(_)
+                | Action::Processes(_)
+                | Action::Custom(_) => {}
             }
         }
         for probe in &experiment.probes {

@@ -11,7 +11,7 @@ use crate::{
     },
     inventory::Inventory,
     model::{
-        Action, Experiment, FaultSpec, PacketFault, Scope, Selector,
+        Action, Experiment, FaultSpec, PacketFault, ProcessFault, Scope, Selector,
         packets::{Destination, Way, Who},
     },
     non_empty::{Empty, NonEmpty},
@@ -41,7 +41,7 @@ impl Planner<'_> {
         below: &[&Part],
     ) -> Result<Vec<Part>, PlanError> {
         let mut parts = Vec::new();
-        for Object { id: object, .. } in self.objects.find(on).await? {
+        for object in self.meant(action, on).await? {
             let work = self.work(action, &object).await?;
             let seed = seed::derive(self.seed, &format!("fault {name} on {}", object.name));
             let ask = Ask { fault: name.to_owned(), object, work, seed };
@@ -50,12 +50,29 @@ impl Planner<'_> {
         Ok(parts)
     }
 
+    /// Returns what an action is done to: what a selector finds, or its processes, each for itself, where they run already.
+    async fn meant(&self, action: &Action, on: &Selector) -> Result<Vec<ObjectId>, PlanError> {
+        let found = self.objects.find(on).await?.into_iter().map(|object| object.id);
+        let Action::Processes(ProcessFault { named, effect: _ }) = action else { return Ok(found.collect()) };
+        let mut meant: Vec<ObjectId> = Vec::new();
+        for object in found {
+            let processes = self.inventory.processes(&object, named).await;
+            let processes = processes.map_err(|trouble| PlanError::Inventory { trouble, span: on.span() })?;
+            match processes {
+                Some(processes) => meant.extend(processes.into_iter().map(|process| process.id)),
+                None => meant.push(object),
+            }
+        }
+        Ok(meant)
+    }
+
     /// Resolves what an action means to one object.
     async fn work(&self, action: &Action, object: &ObjectId) -> Result<Work, PlanError> {
         Ok(match action {
             Action::Packets(packets) => Work::Packets(self.packets(packets, object).await?),
             Action::Names(names) => Work::Names(Names::new(names.clone())),
             Action::Objects(objects) => Work::Objects(objects.clone()),
+            Action::Processes(processes) => Work::Processes(processes.clone()),
             Action::Program(program) => Work::Program(program.clone()),
             Action::Custom(custom) => Work::Custom(custom.clone()),
         })
@@ -150,7 +167,11 @@ impl Planner<'_> {
     /// Says that no injector does an action.
     fn nobody(&self, action: &Action) -> Trouble {
         let (reason, remedy) = match action {
-            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Program(_) => (
+            Action::Packets(_)
+            | Action::Names(_)
+            | Action::Objects(_)
+            | Action::Processes(_)
+            | Action::Program(_) => (
                 "no injector that was given to the runner does this".to_owned(),
                 "hand one that does to it".to_owned(),
             ),
@@ -217,7 +238,11 @@ fn name_of(destination: &Destination) -> Option<NamedPeer> {
 /// Returns whether an injector is asked for offers for an action: a custom one goes to the injector it names alone.
 fn asked(injector: &dyn Injector, action: &Action) -> bool {
     let named = match action {
-        Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Program(_) => true,
+        Action::Packets(_)
+        | Action::Names(_)
+        | Action::Objects(_)
+        | Action::Processes(_)
+        | Action::Program(_) => true,
         Action::Custom(custom) => custom.injector.value == injector.name(),
     };
     named && injector.handles(action)

@@ -53,7 +53,7 @@ pub(super) fn programs<'a>(
             continue;
         }
         match &change.action {
-            Action::Packets(_) | Action::Names(_) | Action::Objects(_) => {}
+            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Processes(_) => {}
             Action::Program(program) => all.push(program),
             Action::Custom(_) => return None,
         }

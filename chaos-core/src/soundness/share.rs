@@ -147,7 +147,11 @@ pub(super) fn delayed(action: &Action) -> f64 {
             packets.specs.iter().map(|spec| spec.delays_at_least().as_secs_f64()).sum()
         }
         // A query is not a request, and how many requests ask is not known.
-        Action::Names(_) | Action::Objects(_) | Action::Program(_) | Action::Custom(_) => 0.0,
+        Action::Names(_)
+        | Action::Objects(_)
+        | Action::Processes(_)
+        | Action::Program(_)
+        | Action::Custom(_) => 0.0,
     }
 }
 
@@ -163,7 +167,11 @@ pub(super) fn met(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Opti
     let packets = match &fault.action {
         Action::Packets(packets) => packets,
         // What another program or a harness does to requests is not known, nor which of them ask for a name.
-        Action::Names(_) | Action::Objects(_) | Action::Program(_) | Action::Custom(_) => return None,
+        Action::Names(_)
+        | Action::Objects(_)
+        | Action::Processes(_)
+        | Action::Program(_)
+        | Action::Custom(_) => return None,
     };
     let hosts = |peer: &Destination| match &peer.who {
         Who::Objects(selector) => Some((Hosts::of(experiment, lab, selector)?, peer.port)),

@@ -25,7 +25,11 @@ impl Injector for World {
 
     fn handles(&self, action: &Action) -> bool {
         match action {
-            Action::Packets(_) | Action::Names(_) | Action::Objects(_) | Action::Custom(_) => true,
+            Action::Packets(_)
+            | Action::Names(_)
+            | Action::Objects(_)
+            | Action::Processes(_)
+            | Action::Custom(_) => true,
             Action::Program(_) => false,
         }
     }

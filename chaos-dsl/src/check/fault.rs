@@ -24,6 +24,9 @@ const CUSTOM: &str = "custom";
 /// The words for what is done to objects of a cluster's API.
 const OBJECTS: [&str; 6] = ["delete", "detach", "evict", "outage", "patch", "scale"];
 
+/// The words for what is done to processes.
+const PROCESSES: [&str; 1] = ["pause"];
+
 /// What a fault or a change does, and to whom.
 pub(super) struct Acting {
     pub(super) action: Action,
@@ -47,6 +50,7 @@ impl Checker {
             Some(CUSTOM) => self.custom(statement, names),
             Some(DNS) => self.queries(statement, names),
             Some(word) if OBJECTS.contains(&word) => self.objects(statement, names),
+            Some(word) if PROCESSES.contains(&word) => self.processes(statement, names),
             _ => self.packets(statement, names),
         }?;
         self.counted(&acting.on)?;

@@ -2,20 +2,22 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use chaos_agent::AgentInjector;
 use chaos_core::{
     environment::Environment, injector::Injector, inventory::Inventory, model::Experiment, probe::Probers,
     trouble::Trouble,
 };
 
 use super::{World, surroundings::Surroundings};
-use crate::{machine, roles};
+use crate::{
+    machine::{self, OnMachine},
+    roles,
+};
 
 /// Collects how a [`World`] differs from the usual one.
 #[must_use]
 pub struct WorldBuilder {
     executable: Option<PathBuf>,
-    network: Option<Arc<AgentInjector>>,
+    machine: Option<OnMachine>,
     backends: Vec<String>,
     agent_image: String,
     inventory: Option<Arc<dyn Inventory>>,
@@ -40,7 +42,7 @@ impl WorldBuilder {
     pub fn new() -> Self {
         WorldBuilder {
             executable: roles::own_executable(),
-            network: None,
+            machine: None,
             backends: Vec::new(),
             agent_image: machine::AGENT_IMAGE.to_owned(),
             inventory: None,
@@ -65,7 +67,7 @@ impl WorldBuilder {
     /// Uses the agents of another world, with their mechanisms, instead of starting some: what planning many experiments mostly
     /// takes is the time that agents need to find out what is possible here. Closing either world ends them for both.
     pub fn agents_of(mut self, world: &World) -> Self {
-        self.network = Some(world.network.clone());
+        self.machine = Some(world.machine.clone());
         self
     }
 
@@ -149,9 +151,9 @@ impl WorldBuilder {
     /// As [`World::of`].
     pub fn build(self, experiment: &Experiment) -> Result<World, Trouble> {
         let executable = self.executable.as_deref();
-        let network = match self.network {
-            Some(network) => network,
-            None => machine::network(executable, &self.backends, self.ssh)?,
+        let machine = match self.machine {
+            Some(machine) => machine,
+            None => machine::on_machine(executable, &self.backends, self.ssh)?,
         };
         let surroundings = match (self.inventory, self.environment) {
             (Some(inventory), Some(environment)) => Surroundings::stated(inventory, environment),
@@ -182,15 +184,15 @@ impl WorldBuilder {
                 let injectors: Vec<Arc<dyn Injector>> = vec![Arc::clone(pods) as _, Arc::new(pods.objects())];
                 (Arc::new(placed) as Arc<dyn Probers>, injectors)
             }
-            None => (probers, machine::all(network.clone(), surroundings.programs)),
+            None => (probers, machine::all(machine.clone(), surroundings.programs)),
         };
         #[cfg(not(feature = "kube"))]
-        let mut injectors = machine::all(network.clone(), surroundings.programs);
+        let mut injectors = machine::all(machine.clone(), surroundings.programs);
         injectors.extend(self.injectors);
         Ok(World {
             inventory: surroundings.inventory,
             environment: surroundings.environment,
-            network,
+            machine,
             #[cfg(feature = "kube")]
             cluster: surroundings.cluster,
             injectors,

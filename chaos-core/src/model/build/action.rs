@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     model::{
         Action, Change, Course, Custom, Fault, FaultSpec, NameEffect, NameFault, ObjectFault, PacketFault,
-        Program, Quantity, Selector, Traffic,
+        ProcessFault, Program, Quantity, Selector, Traffic,
         action::{Setting, SettingValue},
         packets::{Destination, Distribution, Ports, Way, Who},
     },
@@ -55,6 +55,12 @@ impl From<NameFault> for Action {
 impl From<ObjectFault> for Action {
     fn from(objects: ObjectFault) -> Self {
         Action::Objects(objects)
+    }
+}
+
+impl From<ProcessFault> for Action {
+    fn from(processes: ProcessFault) -> Self {
+        Action::Processes(processes)
     }
 }
 

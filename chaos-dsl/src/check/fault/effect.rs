@@ -12,7 +12,7 @@ use chaos_core::{
     span::Spanned,
 };
 
-use super::{CUSTOM, DNS, OBJECTS};
+use super::{CUSTOM, DNS, OBJECTS, PROCESSES};
 use crate::{
     check::{Checker, Names, join_words},
     codes::Code,
@@ -28,16 +28,15 @@ const OTHER_KINDS: &[(&str, bool)] = &[
     ("gateway", true),
     ("http", false),
     ("networkpolicy", true),
-    ("pause", false),
     ("ramp", false),
     ("restart", true),
 ];
 
 /// Lists the kinds that there are, in a cluster or elsewhere.
 fn kinds(in_cluster: bool) -> String {
-    let of_objects = if in_cluster { &OBJECTS[..] } else { &[] };
+    let of_scope = if in_cluster { &OBJECTS[..] } else { &PROCESSES[..] };
     let kinds: Vec<&str> =
-        FaultSpec::KINDS.into_iter().chain([DNS, CUSTOM]).chain(of_objects.iter().copied()).collect();
+        FaultSpec::KINDS.into_iter().chain([DNS, CUSTOM]).chain(of_scope.iter().copied()).collect();
     format!("there is {}", join_words(&kinds))
 }
 
@@ -134,7 +133,7 @@ impl Checker {
             }
             word => {
                 let known = FaultSpec::KINDS.iter().copied().chain(OTHER_KINDS.iter().map(|(k, _)| *k));
-                let known = known.chain([DNS, CUSTOM]).chain(OBJECTS);
+                let known = known.chain([DNS, CUSTOM]).chain(OBJECTS).chain(PROCESSES);
                 match OTHER_KINDS.iter().find(|(k, _)| *k == word) {
                     Some((_, true)) => self.needs_cluster(kind.span, &format!("the fault `{word}`")),
                     Some((_, false)) => {

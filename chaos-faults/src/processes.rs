@@ -1,0 +1,330 @@
+//! Faults on processes: an injector that stops them and lets them go on.
+//!
+//! A process is told from a later one of its number by its start, and from one of another boot or pid namespace by these; signals
+//! go to descriptors, never to numbers. What a fault means is looked up once, when it is prepared, and written down.
+
+mod meant;
+mod subject;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use chaos_core::{
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo, Unit},
+    model::{Action, ProcessEffect, ProcessFault},
+    place::{Kind, Place},
+    trouble::{self, Trouble},
+};
+use serde::{Deserialize, Serialize};
+
+use self::subject::{Doing, Subject};
+use crate::backend::Holding;
+
+/// The name under which undo records find this injector.
+pub const NAME: &str = "processes";
+
+/// The mechanism: a signal, and another one that undoes it.
+const SIGNALS: &str = "signals";
+
+/// How often processes that are stopped are looked at.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// How many effects of reverted faults are remembered, so that a long-lived process does not grow.
+const REMEMBERED: usize = 4096;
+
+/// Returns whether [`ProcessInjector`] is the injector for such an action.
+pub fn handles(action: &Action) -> bool {
+    match action {
+        Action::Processes(_) => true,
+        Action::Packets(_)
+        | Action::Names(_)
+        | Action::Objects(_)
+        | Action::Program(_)
+        | Action::Custom(_) => false,
+    }
+}
+
+/// Stops processes and lets them go on.
+///
+/// The kernel does not end that with whoever did it, so an agent holds it: a process of its own that outlives the runner.
+pub struct ProcessInjector {
+    holding: Holding,
+    held: Mutex<BTreeMap<String, Held>>,
+    /// Faults that were refused before their first signal: whatever is stopped there was stopped by others.
+    refused: Mutex<BTreeSet<String>>,
+    /// What reverted faults did; they are asked for it afterwards.
+    done: Mutex<BTreeMap<String, Measured>>,
+}
+
+/// A fault in place.
+struct Held {
+    subjects: Vec<Subject>,
+    since: Instant,
+    /// Whether its loss was reported.
+    lost: bool,
+}
+
+/// What an undo record holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    /// The boot that the processes are of.
+    boot: String,
+    /// The pid namespace that their numbers are of.
+    numbers: u64,
+    processes: Vec<Subject>,
+}
+
+impl ProcessInjector {
+    /// Makes one; `holding` says what may end its faults if everything else fails.
+    pub fn new(holding: Holding) -> Self {
+        ProcessInjector { holding, held: Mutex::default(), refused: Mutex::default(), done: Mutex::default() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what a fault did, as long as it is in place.
+    fn remember(&self, id: &str) {
+        let Some(held) = self.held().remove(id) else { return };
+        let mut done = self.done();
+        if done.len() >= REMEMBERED {
+            done.pop_first();
+        }
+        done.insert(id.to_owned(), held.measure());
+    }
+}
+
+impl Held {
+    fn measure(&self) -> Measured {
+        let met = self.subjects.len() as u64;
+        let changed = self.subjects.iter().filter(|subject| subject.doing() == Doing::Stopped).count() as u64;
+        let line = format!("{changed} of {met} stopped, for {:.1}s", self.since.elapsed().as_secs_f64());
+        Measured { seen: Some(met), met, changed, line, ..Measured::nothing(Unit::Processes) }
+    }
+}
+
+impl State {
+    fn of(undo: &Undo) -> Result<State, Trouble> {
+        serde_json::from_value(undo.state.clone()).map_err(|error| {
+            Trouble::unable(format!("the undo record of `{}` cannot be read: {error}", undo.id))
+                .with_help("use the version of `chaos` that made the record")
+        })
+    }
+
+    /// Returns the processes, where they can be there still; none after a boot.
+    ///
+    /// # Errors
+    /// Their numbers are of another pid namespace than this process is in.
+    fn subjects(self) -> Result<Vec<Subject>, Trouble> {
+        if self.boot != boot()? {
+            return Ok(Vec::new());
+        }
+        if self.numbers != numbers()? {
+            return Err(Trouble::unable("the processes are of another pid namespace than this one")
+                .with_help("restore where the run was started, outside of the container"));
+        }
+        Ok(self.processes)
+    }
+}
+
+fn boot() -> Result<String, Trouble> {
+    const PATH: &str = "/proc/sys/kernel/random/boot_id";
+    let read = std::fs::read_to_string(PATH);
+    let read = read.map_err(|error| Trouble::unable(format!("`{PATH}` cannot be read: {error}")))?;
+    Ok(read.trim_end().to_owned())
+}
+
+fn numbers() -> Result<u64, Trouble> {
+    use std::os::unix::fs::MetadataExt;
+    const PATH: &str = "/proc/self/ns/pid";
+    let found = std::fs::metadata(PATH);
+    Ok(found.map_err(|error| Trouble::unable(format!("`{PATH}` cannot be looked at: {error}")))?.ino())
+}
+
+/// Returns what is to be done to processes.
+fn asked(ask: &Ask) -> Result<&ProcessFault, Trouble> {
+    ask.work.processes().ok_or_else(|| Trouble::internal("not a fault on processes"))
+}
+
+/// Finds out whether a process may be sent signals.
+fn reachable(subject: &Subject) -> Result<(), Trouble> {
+    subject.send(0).map(drop).map_err(|error| unsent(subject, "be sent signals", &error))
+}
+
+fn unsent(subject: &Subject, what: &str, error: &std::io::Error) -> Trouble {
+    Trouble::unable(format!("{subject} cannot {what}: {error}"))
+        .with_help("run as root, or as the user it runs as")
+        .of_kind(trouble::Kind::from(error))
+}
+
+#[async_trait]
+impl Injector for ProcessInjector {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn handles(&self, action: &Action) -> bool {
+        handles(action)
+    }
+
+    async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
+        let fault = asked(ask)?;
+        if self.holding == Holding::KernelOnly {
+            let why = "a stopped process does not go on by itself if this program ends, and there is no agent to see to it";
+            return Err(
+                Trouble::unable(why).with_help("name an executable that plays the agent, such as `chaos`")
+            );
+        }
+        let whom = if ask.object.kind == Kind::HOST {
+            match fault.named.is_any() {
+                true => format!("every process of {}", ask.object),
+                false => format!("{fault} of {}", ask.object).replacen("pause ", "every ", 1),
+            }
+        } else {
+            let subject = meant::process(&ask.object)?;
+            meant::allowed(&subject)?;
+            reachable(&subject)?;
+            subject.to_string()
+        };
+        let (does, undoes) = match fault.effect {
+            ProcessEffect::Pause => (
+                format!("stop {whom} (SIGSTOP), with all of its threads"),
+                "let it go on (SIGCONT), and look that it does".to_owned(),
+            ),
+        };
+        Ok(vec![Offer {
+            backend: SIGNALS.to_owned(),
+            ask: ask.clone(),
+            hold: Hold::Agent,
+            does: vec![does],
+            undoes,
+            because: Vec::new(),
+            takes: Vec::new(),
+        }])
+    }
+
+    async fn prepare(
+        &self,
+        id: &str,
+        offer: &Offer,
+        place: &Place,
+        deadline: Duration,
+    ) -> Result<Undo, Trouble> {
+        let object = &offer.ask.object;
+        let processes = if object.kind == Kind::HOST {
+            let found = meant::on_host(object, &place.site, asked(&offer.ask)?)?;
+            found.iter().try_for_each(meant::running)?;
+            found
+        } else {
+            let subject = meant::process(object)?;
+            meant::allowed(&subject)?;
+            vec![subject]
+        };
+        processes.iter().try_for_each(reachable)?;
+        let names: Vec<String> = processes.iter().map(ToString::to_string).collect();
+        let state = State { boot: boot()?, numbers: numbers()?, processes };
+        let unwritable =
+            |error| Trouble::unable(format!("the undo record of `{id}` cannot be written: {error}"));
+        Ok(Undo {
+            id: id.to_owned(),
+            injector: NAME.to_owned(),
+            offer: offer.clone(),
+            site: place.site.clone(),
+            deadline,
+            line: format!("let {} go on", names.join(", ")),
+            state: serde_json::to_value(state).map_err(unwritable)?,
+        })
+    }
+
+    async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
+        let subjects = State::of(undo)?.subjects()?;
+        if let Err(refused) = subjects.iter().try_for_each(meant::running) {
+            self.refused().insert(undo.id.clone());
+            return Err(refused);
+        }
+        self.done().remove(&undo.id);
+        let held = Held { subjects: subjects.clone(), since: Instant::now(), lost: false };
+        self.held().insert(undo.id.clone(), held);
+        for subject in &subjects {
+            if !subject.send(libc::SIGSTOP).map_err(|error| unsent(subject, "be stopped", &error))? {
+                return Err(Trouble::absent(format!("{subject} ended before it was stopped")));
+            }
+        }
+        for subject in &subjects {
+            if subject.until(|doing| doing == Doing::Stopped).await != Doing::Stopped {
+                return Err(Trouble::unable(format!("{subject} does not stop"))
+                    .with_help("look at its state in `/proc`: one that waits for a disk hears no signal"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the processes go on, and looks that they do; one that is gone has nothing to go on with.
+    async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
+        if self.refused().contains(&undo.id) {
+            return Ok(());
+        }
+        let subjects = State::of(undo)?.subjects()?;
+        self.remember(&undo.id);
+        for subject in &subjects {
+            // One that hears nothing at the moment may have been told to stop.
+            if matches!(subject.doing(), Doing::Stopped | Doing::Deaf) {
+                subject.send(libc::SIGCONT).map_err(|error| unsent(subject, "be let go on", &error))?;
+            }
+        }
+        for subject in &subjects {
+            if subject.until(|doing| doing != Doing::Stopped).await == Doing::Stopped {
+                return Err(Trouble::unable(format!("{subject} does not go on"))
+                    .with_help(format!("see who stops it, then run `kill -CONT {}`", subject.pid)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
+        if let Some(held) = self.held().get(&undo.id) {
+            return Ok(held.measure());
+        }
+        Ok(self.done().get(&undo.id).cloned().unwrap_or_else(|| Measured::nothing(Unit::Processes)))
+    }
+
+    async fn lost(&self) -> Lost {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            for (id, held) in self.held().iter_mut().filter(|(_, held)| !held.lost) {
+                let gone_on = held.subjects.iter().find(|subject| subject.doing() != Doing::Stopped);
+                let Some(subject) = gone_on else { continue };
+                let reason = match subject.doing() {
+                    Doing::Gone => format!("{subject} ended while it was stopped"),
+                    Doing::Runs | Doing::Deaf | Doing::Stopped => {
+                        format!("{subject} was let go on by somebody else")
+                    }
+                };
+                held.lost = true;
+                return Lost { ids: vec![id.clone()], reason };
+            }
+        }
+    }
+
+    async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        let subjects = State::of(undo)?.subjects()?;
+        let stopped = subjects.iter().filter(|subject| subject.doing() == Doing::Stopped);
+        Ok(stopped.map(|subject| format!("{subject} is stopped")).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use std::process::{Child, Command};
+
+use chaos_core::{
+    injector::Work,
+    place::{Files, ObjectId, Site},
+};
+
+use super::*;
+use crate::inventory::started;
+
+/// A process that is ended with this.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        let sleeper = Sleeper(Command::new("sleep").arg("60").spawn().unwrap());
+        // Between its execution and its first instruction a program has no command line.
+        while std::fs::read(format!("/proc/{}/cmdline", sleeper.0.id())).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        sleeper
+    }
+
+    fn object(&self) -> ObjectId {
+        let pid = self.0.id();
+        ObjectId::process(format!("sleep[{pid}@{}]", started(pid).unwrap()))
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        subject::field(&stat, 0) == Some("T")
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn pause(object: ObjectId) -> Ask {
+    let fault = ProcessFault::named(ProcessEffect::Pause, "sleep");
+    Ask { fault: "frozen".into(), object, work: Work::Processes(fault), seed: 0 }
+}
+
+async fn prepared(injector: &ProcessInjector, object: ObjectId) -> Undo {
+    let offers = injector.offer(&pause(object.clone()), &Surroundings::default()).await.unwrap();
+    let place = Place { object, site: Site::Runner, names: std::sync::Arc::new(Files::own().into()) };
+    injector.prepare("frozen/x/1", &offers[0], &place, Duration::from_secs(60)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_process_is_stopped_and_goes_on() {
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let undo = prepared(&injector, sleeper.object()).await;
+    assert_eq!(undo.line, format!("let process {} (`sleep 60`) go on", sleeper.0.id()));
+    injector.inject(&undo).await.unwrap();
+    assert!(sleeper.is_stopped());
+    let standing = injector.standing(&undo).await.unwrap();
+    assert_eq!(standing, [format!("process {} (`sleep 60`) is stopped", sleeper.0.id())]);
+    assert_eq!(injector.effect(&undo).await.unwrap().changed, 1);
+    injector.revert(&undo).await.unwrap();
+    assert!(!sleeper.is_stopped());
+    let effect = injector.effect(&undo).await.unwrap();
+    assert_eq!((effect.met, effect.changed, effect.unit), (1, 1, Unit::Processes), "{effect:?}");
+    // Again, and by another process that knows only the record.
+    injector.revert(&undo).await.unwrap();
+    injector.inject(&undo).await.unwrap();
+    ProcessInjector::new(Holding::Agent).revert(&undo).await.unwrap();
+    assert!(!sleeper.is_stopped());
+}
+
+#[tokio::test]
+async fn who_lets_a_process_go_on_meanwhile_is_noticed() {
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let undo = prepared(&injector, sleeper.object()).await;
+    injector.inject(&undo).await.unwrap();
+    let quiet = tokio::time::timeout(Duration::from_millis(400), injector.lost()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    Subject::of(crate::inventory::parse_process(&sleeper.object().name).unwrap())
+        .send(libc::SIGCONT)
+        .unwrap();
+    let lost = tokio::time::timeout(Duration::from_secs(2), injector.lost()).await.unwrap();
+    assert!(lost.reason.ends_with("(`sleep 60`) was let go on by somebody else"), "{lost:?}");
+    assert_eq!(lost.ids, [undo.id]);
+}
+
+#[tokio::test]
+async fn what_somebody_else_stopped_stays_stopped() {
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let undo = prepared(&injector, sleeper.object()).await;
+    let subject = meant::process(&sleeper.object()).unwrap();
+    subject.send(libc::SIGSTOP).unwrap();
+    assert_eq!(subject.until(|doing| doing == Doing::Stopped).await, Doing::Stopped);
+    let refused = injector.offer(&pause(sleeper.object()), &Surroundings::default()).await.unwrap_err();
+    assert!(refused.message.ends_with("is stopped already"), "{refused}");
+    let refused = injector.inject(&undo).await.unwrap_err();
+    assert!(refused.message.ends_with("is stopped already"), "{refused}");
+    injector.revert(&undo).await.unwrap();
+    assert!(sleeper.is_stopped());
+}
+
+#[tokio::test]
+async fn a_record_is_of_its_boot_and_its_numbers() {
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let undo = prepared(&injector, sleeper.object()).await;
+    injector.inject(&undo).await.unwrap();
+    let with = |key: &str, value: serde_json::Value| {
+        let mut undo = undo.clone();
+        undo.state[key] = value;
+        undo
+    };
+    injector.revert(&with("boot", "another".into())).await.unwrap();
+    assert!(sleeper.is_stopped(), "after a boot no process is the one that was meant");
+    let elsewhere = injector.revert(&with("numbers", 1.into())).await.unwrap_err();
+    assert!(elsewhere.message.contains("another pid namespace"), "{elsewhere}");
+    injector.revert(&undo).await.unwrap();
+    assert!(!sleeper.is_stopped());
+}
+
+#[tokio::test]
+async fn without_an_agent_nothing_is_stopped() {
+    let sleeper = Sleeper::start();
+    let injector = ProcessInjector::new(Holding::KernelOnly);
+    let refused = injector.offer(&pause(sleeper.object()), &Surroundings::default()).await.unwrap_err();
+    assert!(refused.message.contains("does not go on by itself"), "{refused}");
+}

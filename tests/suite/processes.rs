@@ -1,0 +1,201 @@
+//! Faults on processes, from end to end.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    process::{Child, Command},
+    time::Duration,
+};
+
+use chaos_tests::{
+    Chaos, Network, Scene, is_stage, other_user, repository,
+    scenario::{MACHINE, changed, machine},
+    slot, user_or_skip, wait_until,
+};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// A program of a name that no other has, in a network namespace; ended with this.
+struct Program {
+    child: Child,
+    name: String,
+}
+
+impl Program {
+    fn start(chaos: &Chaos, network: Option<&Network>, as_user: bool) -> Program {
+        let name = format!("frozen-{}", std::process::id());
+        let path = chaos.path().join(&name);
+        fs::copy("/bin/sleep", &path).expect("there is `sleep`");
+        let mut command = match network {
+            Some(network) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &network.name]).arg(&path);
+                command
+            }
+            None => Command::new(&path),
+        };
+        if as_user {
+            other_user(&mut command);
+        }
+        let child = command.arg("600").process_group(0).spawn().expect("it can be started");
+        let program = Program { child, name };
+        assert!(wait_until(|| program.comm() == program.name), "it does not start: {}", program.comm());
+        program
+    }
+
+    fn comm(&self) -> String {
+        let comm = fs::read_to_string(format!("/proc/{}/comm", self.child.id())).unwrap_or_default();
+        comm.trim_end().to_owned()
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it is not waited for");
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The experiment on a namespace, in which a process is paused.
+fn pausing(network: &Network, fault: &str) -> String {
+    let claims = "    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n";
+    machine(
+        &network.name,
+        &[
+            ("delay 20ms on box", fault),
+            ("at most 1 hosts", "at most 1 process"),
+            ("baseline 2s", "baseline 1s"),
+            (claims, ""),
+        ],
+    )
+}
+
+#[test]
+fn a_frozen_server_answers_late() {
+    let Some(scene) = Scene::lab() else { return };
+    let text = fs::read_to_string(repository().join("scenarios/pause.chaos")).unwrap();
+    let file = scene.file("pause.chaos", text);
+    scene.call(&["explain", &file]).exits(0).says("is stopped, with all of its threads");
+    scene.call(&["plan", &file]).exits(0).says("stop every process of host api (SIGSTOP)").says("agent-held");
+    let ended = scene.call(&["run", &file]).exits(0).says("PASSED");
+    let effect = &ended.record()["parts"][0]["effect"];
+    assert_eq!((&effect["unit"], &effect["changed"]), (&"processes".into(), &1.into()), "{effect}");
+    scene.assert_as_before();
+}
+
+#[test]
+fn a_program_that_a_lab_host_does_not_run_is_not_paused() {
+    let Some(scene) = Scene::lab() else { return };
+    let file = scene.in_lab(&[("delay 20ms on api to client", "pause process \"nginx\" on api")]);
+    let ended = scene.call(&["run", &file]).exits(4);
+    assert!(ended.said("no process called `nginx` runs on host api"), "{ended}");
+    scene.assert_as_before();
+}
+
+#[test]
+fn whoever_survives_lets_a_process_go_on() {
+    let Some(network) = Scene::network_or_skip() else { return };
+    for killed in ["nobody", "the runner", "the agent", "both"] {
+        let mut scene = Scene::on(&network);
+        let program = Program::start(&scene, Some(&network), false);
+        scene.begin_now();
+        let text = pausing(&network, &format!("pause process \"{}\"", program.name));
+        let file = scene.file("machine.chaos", text);
+        scene.call(&["plan", &file]).exits(0).says(&format!("process {} (`", program.child.id()));
+        assert!(!program.is_stopped(), "planning touches nothing");
+        let mut running = scene.start(&["run", &file]);
+        running.until(|what: &Value| is_stage(what, "hold"));
+        assert!(program.is_stopped(), "{killed}");
+        match killed {
+            "the runner" => running.signal(Signal::SIGKILL),
+            "the agent" => assert!(scene.signal_agents(Signal::SIGKILL)),
+            "both" => {
+                running.signal(Signal::SIGSTOP);
+                scene.signal_agents(Signal::SIGSTOP);
+                scene.signal_agents(Signal::SIGKILL);
+                running.signal(Signal::SIGKILL);
+            }
+            _ => {}
+        }
+        let ended = running.end();
+        if killed == "both" {
+            std::thread::sleep(Duration::from_millis(500));
+            assert!(program.is_stopped(), "nobody is left to let it go on");
+            scene.call(&["check", &file]).exits(0).says("chaos restore");
+        } else {
+            assert!(wait_until(|| !program.is_stopped()), "{killed}: {ended}");
+        }
+        scene.call(&["restore"]).exits(0);
+        assert!(!program.is_stopped(), "{killed}: {ended}");
+        match killed {
+            "nobody" => assert_eq!(ended.exits(0).record()["exercised"]["far"], true),
+            "the agent" => assert_eq!(ended.exits(4).record()["abort"]["kind"], "lost"),
+            _ => assert_eq!(ended.signal, Some(9)),
+        }
+        scene.assert_as_before();
+    }
+}
+
+#[test]
+fn who_lets_a_process_go_on_meanwhile_ends_the_run() {
+    let Some(scene) = Scene::machine() else { return };
+    let program = Program::start(&scene, Some(scene.network()), false);
+    let fault = format!("pause process \"{}\" on box", program.name);
+    let file = scene.file("machine.chaos", pausing(scene.network(), &fault));
+    let mut running = scene.start(&["run", &file]);
+    running.until_stage("hold");
+    let pid = nix::unistd::Pid::from_raw(program.child.id().cast_signed());
+    nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+    let ended = running.end().exits(4).says("was let go on by somebody else");
+    assert_eq!(ended.record()["abort"]["kind"], "lost", "{ended}");
+}
+
+#[test]
+fn what_may_not_be_paused_is_refused_by_the_plan() {
+    let Some(scene) = Scene::machine() else { return };
+    let network = scene.network();
+    // The runner is called so, and so may other runs be.
+    let text = pausing(network, "pause process \"chaos\" on here");
+    let refused = scene.call(&["plan", &scene.file("own.chaos", text)]).exits(5);
+    let reasons = ["is what runs this experiment", "is of a run of this program"];
+    assert!(reasons.iter().any(|reason| refused.said(reason)), "{refused}");
+    let program = Program::start(&scene, Some(network), false);
+    let text = pausing(network, &format!("pause process \"{}\"", program.name));
+    let file = scene.file("none.chaos", changed(&text, &[("at most 1 process", "at most 0 processes")]));
+    let refused = scene.call(&["plan", &file]);
+    assert!(refused.code == Some(5) && refused.said("blast radius allows at most 0 processes"), "{refused}");
+    let text = pausing(network, "pause process \"no-such-program\"");
+    let refused = scene.call(&["plan", &scene.file("absent.chaos", text)]);
+    assert!(refused.said("no process is called `no-such-program`"), "{refused}");
+}
+
+#[test]
+fn an_ordinary_user_pauses_what_is_theirs() {
+    if !user_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::of_user();
+    let plan = |program: &Program| {
+        let fault = format!("pause process \"{}\"", program.name);
+        let changes = [
+            ("target box = netns \"BOX\"", "target box = here"),
+            ("delay 20ms on box", fault.as_str()),
+            ("at most 1 hosts", "at most 1 process"),
+        ];
+        chaos.call(&["plan", &chaos.file("pause.chaos", changed(MACHINE, &changes))])
+    };
+    let own = Program::start(&chaos, None, true);
+    plan(&own).exits(0).says(&format!("stop process {} (`", own.child.id()));
+    drop(own);
+    // It is root's, as this test is.
+    let roots = Program::start(&chaos, None, false);
+    plan(&roots).exits(6).says("run as root, or as the user it runs as");
+    assert!(!roots.is_stopped());
+}
