@@ -126,7 +126,9 @@ impl Access {
             self.allow(namespace, "apps", "replicasets", &["list", "patch"]);
         }
         match fault {
-            ObjectFault::Scale { .. } => self.allow(namespace, "", "pods", &["get", "list", "patch"]),
+            ObjectFault::Scale { .. } | ObjectFault::Restart => {
+                self.allow(namespace, "", "pods", &["get", "list", "patch"]);
+            }
             ObjectFault::Patch { .. } => return,
             ObjectFault::Detach { .. } => self.allow(namespace, "", "services", &["get"]),
             ObjectFault::Delete { .. } => self.allow(namespace, "", "pods", &["delete"]),

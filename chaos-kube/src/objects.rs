@@ -4,11 +4,12 @@
 //! one by one, each only while it is as it was made. A field that somebody else set meanwhile is theirs: it is named, and left. What was
 //! there before stands in the journal and on the run's Lease of the object; nothing but those puts it back if the runner dies.
 //!
-//! A pod that was deleted or evicted is not put back: what owns it makes another.
+//! A pod that was deleted, evicted or replaced by a rollout is not put back: what owns it makes another.
 
 mod ending;
 mod held;
 mod prior;
+mod restart;
 
 use std::{sync::Arc, time::Duration};
 
@@ -188,6 +189,15 @@ impl Injector for ObjectInjector {
                     );
                 }
             }
+            ObjectFault::Restart => {
+                prior::refuse_twice(fault, &around.below)?;
+                let restart::Offered { does, untried, takes } =
+                    restart::offered(&link, &client, object, &now).await?;
+                offer.does = does;
+                offer.because.extend(untried);
+                offer.takes = takes;
+                offer.undoes = "nothing is put back: that would be a second rollout".into();
+            }
             ObjectFault::Delete { .. } | ObjectFault::Evict => {
                 offer.does.push(ending::offered(&link, &client, object, &now, fault).await?);
                 offer.undoes = "nothing is put back: what owns the pod makes another".into();
@@ -206,15 +216,12 @@ impl Injector for ObjectInjector {
             ObjectFault::Scale { .. } | ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
                 let (changes, _) = self.changes(&link, &client, object, &now, fault).await?;
                 // The blast radius was counted with these pods.
-                let going = prior::going(&link, &client, object, &changes).await?.len();
-                if going > offer.takes.len() {
-                    return Err(Trouble::unable(format!(
-                        "{object} has grown since it was planned: {going} pods would go, and {} were counted",
-                        offer.takes.len()
-                    ))
-                    .with_help("plan again"));
-                }
+                grown(offer, prior::going(&link, &client, object, &changes).await?.len())?;
                 changes
+            }
+            ObjectFault::Restart => {
+                grown(offer, restart::replaced(&link, &client, object, &now).await?.len())?;
+                Vec::new()
             }
             ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
         };
@@ -249,6 +256,11 @@ impl Injector for ObjectInjector {
         let link = self.ways.to(&cluster);
         let client = link.client().await?;
         let object = &undo.offer.ask.object;
+        if let Some(ObjectFault::Restart) = undo.offer.ask.work.objects() {
+            let generation = restart::begin(&link, &client, undo).await?;
+            self.holds.watch(undo, api(&client, object)?, Vec::new(), generation);
+            return Ok(());
+        }
         if changes.is_empty() {
             ending::end(&link, &client, undo).await?;
             self.holds.watch(undo, api(&client, object)?, Vec::new(), None);
@@ -329,6 +341,7 @@ impl Injector for ObjectInjector {
         let seen = self.holds.seen(&undo.id).unwrap_or_default();
         Ok(match fault {
             Some(ObjectFault::Delete { .. } | ObjectFault::Evict) => ending::measured(&seen),
+            Some(ObjectFault::Restart) => restart::measured(undo, &seen),
             Some(ObjectFault::Scale { to }) => prior::scaled(undo, &seen, *to)?,
             Some(ObjectFault::Patch { .. } | ObjectFault::Detach { .. }) | None => changed(&seen),
         })
@@ -380,6 +393,18 @@ impl Injector for ObjectInjector {
             Err(trouble) => vec![trouble.to_string()],
         }
     }
+}
+
+/// Refuses more pods than the blast radius was counted with.
+fn grown(offer: &Offer, going: usize) -> Result<(), Trouble> {
+    if going <= offer.takes.len() {
+        return Ok(());
+    }
+    let (object, counted) = (&offer.ask.object, offer.takes.len());
+    Err(Trouble::unable(format!(
+        "{object} has grown since it was planned: {going} pods would go, and {counted} were counted"
+    ))
+    .with_help("plan again"))
 }
 
 /// Says what a change of fields did.

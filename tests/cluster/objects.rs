@@ -89,6 +89,65 @@ fn a_pod_is_evicted_and_another_comes() {
 }
 
 #[test]
+fn a_workload_is_restarted_as_kubectl_does_it() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let pods = || shop.kubectl(&["-n", &shop.namespace, "get", "pods", "-l", "app=web", "-o", "name"]);
+    let before = pods();
+    let file = shop.scenario("restart.chaos", &[]);
+    let planned = shop.start(&["plan", &file]).end().exits(0);
+    planned.says("kubectl.kubernetes.io/restartedAt").says("nothing is put back");
+    let name = format!("objects-{}", shop.namespace);
+    rights::account(&shop, &name);
+    let role = rights::printed(&shop, &name, &file);
+    let ended = rights::run_as(&shop, &name, &role, &file).exits(0);
+    let record = ended.record();
+    assert_eq!(record["parts"][0]["effect"]["met"], 2, "{ended}");
+    assert_eq!(record["parts"][0]["effect"]["changed"], 2, "{ended}");
+    let after = pods();
+    assert!(before.lines().all(|pod| !after.contains(pod)), "{before} became {after}");
+    let template = &object(&shop, "deployment", "web")["spec"]["template"];
+    let at = template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"].as_str();
+    assert!(at.is_some_and(|at| at.ends_with('Z')), "it is not taken back: {template}");
+    let leases = shop.kubectl(&["-n", &shop.namespace, "get", "leases", "-o", "name"]);
+    assert_eq!(leases, "", "{ended}");
+    let all = shop.kubectl(&["-n", &shop.namespace, "get", "deployments,replicasets,pods", "-o", "json"]);
+    assert!(!all.contains("chaos-runner/"), "something still says that a run is on it: {all}");
+    rights::withdraw(&shop, &name);
+}
+
+#[test]
+fn a_killed_restart_owes_nothing_but_its_announcement() {
+    let Some(shop) = Shop::or_skip() else { return };
+    let file = shop.scenario("restart.chaos", &[("hold     15s", "hold     90s")]);
+    let mut running = shop.start(&["run", &file]);
+    running.until_stage("hold");
+    let run = running.run();
+    running.signal(Signal::SIGKILL);
+    running.end();
+    let context = shop.kubectl(&["config", "current-context"]);
+    let elsewhere = chaos_tests::Chaos::new();
+    let restored = shop.start_elsewhere(&elsewhere, &["restore", &run, "--cluster", &context]).end().exits(0);
+    restored.says(&format!("{run}: restored"));
+    let web = object(&shop, "deployment", "web");
+    assert!(!web.to_string().contains("chaos-runner/"), "{web}");
+    let annotations = &web["spec"]["template"]["metadata"]["annotations"];
+    assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "no second rollout: {web}");
+}
+
+#[test]
+fn a_restart_that_would_replace_nothing_is_refused_by_the_plan() {
+    let Some(shop) = Shop::or_skip() else { return };
+    shop.kubectl(&["-n", &shop.namespace, "rollout", "pause", "deployment", "web"]);
+    let file = shop.scenario("restart.chaos", &[]);
+    let refused = shop.start(&["plan", &file]).end();
+    assert!(refused.code != Some(0) && refused.said("is paused"), "{refused}");
+    shop.kubectl(&["-n", &shop.namespace, "rollout", "resume", "deployment", "web"]);
+    let few = shop.scenario("restart.chaos", &[("at most 2 pods", "at most 1 pod")]);
+    let refused = shop.start(&["plan", &few]).end();
+    assert!(refused.code != Some(0) && refused.said("allows at most 1 pods"), "{refused}");
+}
+
+#[test]
 fn a_killed_run_leaves_an_outage_that_anybody_restores() {
     let Some(shop) = Shop::or_skip() else { return };
     let before = specification(&shop, "deployment", "other");

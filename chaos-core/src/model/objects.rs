@@ -36,6 +36,8 @@ pub enum ObjectFault {
     },
     /// A pod is evicted, if the disruption budgets allow that; what owns it makes another.
     Evict,
+    /// The pods of a workload are replaced by a rollout of the same template.
+    Restart,
 }
 
 /// A field and the value that it gets.
@@ -119,6 +121,7 @@ impl ObjectFault {
             ObjectFault::Detach { .. } => "detach",
             ObjectFault::Delete { .. } => "delete",
             ObjectFault::Evict => "evict",
+            ObjectFault::Restart => "restart",
         }
     }
 
@@ -133,6 +136,7 @@ impl ObjectFault {
                 format!("delete {object} grace {}", format_seconds(grace.as_secs_f64()))
             }
             ObjectFault::Evict => format!("evict {object}"),
+            ObjectFault::Restart => format!("restart {object}"),
         }
     }
 }
@@ -154,6 +158,7 @@ impl fmt::Display for ObjectFault {
                 write!(f, "delete with a grace of {}", format_seconds(grace.as_secs_f64()))
             }
             ObjectFault::Evict => f.write_str("evict"),
+            ObjectFault::Restart => f.write_str("restart"),
         }
     }
 }
@@ -226,6 +231,7 @@ mod tests {
             (ObjectFault::Delete { grace: None }, "delete x"),
             (ObjectFault::Delete { grace: Some(Duration::from_secs(5)) }, "delete x grace 5s"),
             (ObjectFault::Evict, "evict x"),
+            (ObjectFault::Restart, "restart x"),
         ] {
             assert_eq!(fault.on(&"x"), said);
             assert!(said.starts_with(fault.word()));

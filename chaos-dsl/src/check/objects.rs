@@ -1,4 +1,5 @@
-//! `fault NAME = scale …`, `patch …`, `detach …`, `delete …`, `evict …`, `outage …`: what is done to objects of a cluster's API.
+//! `fault NAME = scale …`, `patch …`, `detach …`, `delete …`, `evict …`, `restart …`, `outage …`: what is done to objects of a
+//! cluster's API.
 
 use chaos_core::{
     model::{
@@ -21,6 +22,9 @@ use crate::{
 
 /// Kinds whose objects have replicas that are counted when they are scaled.
 const SCALED: [&str; 2] = ["deployment", "statefulset"];
+
+/// Kinds whose pods a rollout replaces.
+const ROLLED: [&str; 3] = ["deployment", "statefulset", "daemonset"];
 
 /// The word for a field that is taken away.
 const ABSENT: &str = "absent";
@@ -48,6 +52,19 @@ impl Checker {
             "outage" => {
                 let on = self.outage(&mut cursor)?;
                 (ObjectFault::Scale { to: 0 }, Selector::Object(on), &[])
+            }
+            "restart" => {
+                let start = cursor.span();
+                let on = self.object(&mut cursor)?;
+                if !is_one(&on, &ROLLED) {
+                    let message = format!("a {} has no pods that a rollout replaces", on.kind);
+                    self.error(Code::Misplaced, start, message).help = Some(format!(
+                        "restart a {}; a pod is replaced by `evict` or `delete`",
+                        join_words(&ROLLED)
+                    ));
+                    return None;
+                }
+                (ObjectFault::Restart, Selector::Object(on), &[])
             }
             "patch" => return self.patch(cursor, statement, names),
             "detach" => {
@@ -102,7 +119,7 @@ impl Checker {
     fn scaled(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<ObjectRef> {
         let start = cursor.span();
         let object = self.object(cursor)?;
-        if !is_scaled(&object) {
+        if !is_one(&object, &SCALED) {
             let message = format!("a {} has no replicas", object.kind);
             self.error(Code::Misplaced, start, message).help = Some(format!(
                 "scale a {}; a field of any other object is set by `patch`",
@@ -172,7 +189,7 @@ impl Checker {
         self.end(&cursor, &[]);
         self.apart(&fields)?;
         let replicas = |field: &&FieldChange| field.path.names() == ["spec", "replicas"];
-        if let Some(field) = fields.iter().find(replicas).filter(|_| is_scaled(&on)) {
+        if let Some(field) = fields.iter().find(replicas).filter(|_| is_one(&on, &SCALED)) {
             let message = "pods go with replicas, and a patch does not count them";
             self.error(Code::Misplaced, field.path.span, message).help =
                 Some(format!("write `scale {on} to N`"));
@@ -293,7 +310,7 @@ impl Checker {
     }
 }
 
-/// Returns whether an object has replicas.
-fn is_scaled(object: &ObjectRef) -> bool {
-    SCALED.iter().any(|word| Resource::of_word(word).as_ref() == Some(&object.kind))
+/// Returns whether an object is of one of these kinds.
+fn is_one(object: &ObjectRef, kinds: &[&str]) -> bool {
+    kinds.iter().any(|word| Resource::of_word(word).as_ref() == Some(&object.kind))
 }

@@ -69,9 +69,10 @@ pub(super) async fn offered(
             let grace = now["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
             Ok(format!("deletes the pod with its own grace period, {grace} s; {owner}"))
         }
-        ObjectFault::Scale { .. } | ObjectFault::Patch { .. } | ObjectFault::Detach { .. } => {
-            Err(Trouble::internal("a change of fields ends no pod"))
-        }
+        ObjectFault::Scale { .. }
+        | ObjectFault::Patch { .. }
+        | ObjectFault::Detach { .. }
+        | ObjectFault::Restart => Err(Trouble::internal("a change of fields ends no pod")),
     }
 }
 
@@ -92,9 +93,13 @@ pub(super) async fn end(link: &Link, client: &Client, undo: &Undo) -> Result<(),
             };
             link.ask(&format!("delete {object}"), pods.delete(&object.name, &parameters)).await.map(drop)
         }
-        Some(ObjectFault::Scale { .. } | ObjectFault::Patch { .. } | ObjectFault::Detach { .. }) | None => {
-            Err(Trouble::internal("a change of fields ends no pod"))
-        }
+        Some(
+            ObjectFault::Scale { .. }
+            | ObjectFault::Patch { .. }
+            | ObjectFault::Detach { .. }
+            | ObjectFault::Restart,
+        )
+        | None => Err(Trouble::internal("a change of fields ends no pod")),
     }
 }
 

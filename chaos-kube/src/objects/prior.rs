@@ -10,11 +10,11 @@ use chaos_core::{
     place::{Object, ObjectId},
     trouble::Trouble,
 };
-use k8s_openapi::api::core::v1::Service as ApiService;
+use k8s_openapi::api::core::v1::{Pod, Service as ApiService};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::held::Seen;
+use super::{held::Seen, restart};
 use crate::{Link, fields::Change, inventory, pod, record};
 
 /// How many replicas a workload has that does not say so.
@@ -52,7 +52,7 @@ pub(super) async fn changes(
         ObjectFault::Detach { from } => {
             vec![detached(link, client, object, now, from).await?]
         }
-        ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
+        ObjectFault::Delete { .. } | ObjectFault::Evict | ObjectFault::Restart => Vec::new(),
     };
     if !changes.is_empty() && changes.iter().all(Change::is_idle) {
         let what: Vec<String> = changes
@@ -140,6 +140,7 @@ fn touched(fault: &ObjectFault) -> Vec<Vec<String>> {
         }
         ObjectFault::Detach { .. } => vec![named("metadata.labels")],
         ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
+        ObjectFault::Restart => vec![restart::RESTARTED.map(str::to_owned).to_vec()],
     }
 }
 
@@ -152,10 +153,20 @@ pub(super) async fn going(
     changes: &[Change],
 ) -> Result<Vec<Object>, Trouble> {
     let scaled = changes.iter().find(|change| change.path.to_pointer() == REPLICAS);
-    let kinds = [WorkloadKind::Deployment, WorkloadKind::Statefulset];
-    let kind = kinds.into_iter().find(|kind| kind.word() == object.kind.as_str());
-    let (Some(kind), Some(scaled)) = (kind, scaled) else { return Ok(Vec::new()) };
+    let Some(scaled) = scaled else { return Ok(Vec::new()) };
     let to = scaled.ours.as_ref().and_then(Value::as_u64).unwrap_or(DEFAULT);
+    let mut pods: Vec<Object> = pods(link, client, object).await?.iter().map(pod::object).collect();
+    pods.sort_by_key(|pod| (pod.protected.is_empty(), pod.id.clone()));
+    pods.truncate(pods.len().saturating_sub(usize::try_from(to).unwrap_or(usize::MAX)));
+    Ok(pods)
+}
+
+/// Returns the pods of a workload that neither end nor have ended; none of what is no workload.
+pub(super) async fn pods(link: &Link, client: &Client, object: &ObjectId) -> Result<Vec<Pod>, Trouble> {
+    let kinds = [WorkloadKind::Deployment, WorkloadKind::Statefulset, WorkloadKind::Daemonset];
+    let Some(kind) = kinds.into_iter().find(|kind| kind.word() == object.kind.as_str()) else {
+        return Ok(Vec::new());
+    };
     let workload = Workload { kind, name: object.name.as_str().into() };
     let namespace = object.namespace.as_deref().unwrap_or_default();
     let mut pods = match inventory::owned(link, client, namespace, &workload).await {
@@ -169,9 +180,6 @@ pub(super) async fn going(
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
     });
-    let mut pods: Vec<Object> = pods.iter().map(pod::object).collect();
-    pods.sort_by_key(|pod| (pod.protected.is_empty(), pod.id.clone()));
-    pods.truncate(pods.len().saturating_sub(usize::try_from(to).unwrap_or(usize::MAX)));
     Ok(pods)
 }
 
@@ -271,6 +279,10 @@ mod tests {
             (ObjectFault::Detach { from: service() }, ObjectFault::Detach { from: service() }, true),
             (patch("spec.selector.app"), patch("spec.selector.tier"), false),
             (patch("spec.paused"), ObjectFault::Scale { to: 1 }, false),
+            (ObjectFault::Restart, patch("spec.template.metadata.annotations.a"), false),
+            (ObjectFault::Restart, patch("spec.template.metadata.annotations"), true),
+            (ObjectFault::Restart, ObjectFault::Restart, true),
+            (ObjectFault::Restart, ObjectFault::Scale { to: 1 }, false),
             (ObjectFault::Evict, ObjectFault::Detach { from: service() }, false),
         ] {
             let refused = refuse_twice(&second, &[offered(first.clone())]);

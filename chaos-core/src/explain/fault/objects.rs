@@ -40,5 +40,9 @@ pub(super) fn detail(fault: &ObjectFault, on: &Selector) -> String {
         ObjectFault::Evict => format!(
             "Each of {on} is evicted, if the disruption budgets allow that at that moment. Nothing is put back: what owns it makes another."
         ),
+        ObjectFault::Restart => format!(
+            "The pods of {on} are replaced, as `kubectl rollout restart` does it and at the pace that its strategy sets. Nothing is put \
+             back: that would be a second rollout."
+        ),
     }
 }

@@ -29,7 +29,6 @@ const OTHER_KINDS: &[(&str, bool)] = &[
     ("http", false),
     ("networkpolicy", true),
     ("ramp", false),
-    ("restart", true),
 ];
 
 /// Lists the kinds that there are, in a cluster or elsewhere.
