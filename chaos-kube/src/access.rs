@@ -21,10 +21,13 @@ use chaos_core::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 
-use crate::{Link, rights::Right};
+use crate::{Link, object, rights::Right};
 
 /// How many rights are asked for at once.
 const AT_ONCE: usize = 16;
+
+/// What is done with the Leases of a claim.
+const CLAIM: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
 
 /// What may be done to what: the API group, the resource, and the verbs.
 type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
@@ -36,8 +39,8 @@ pub struct Access {
     namespaces: BTreeMap<String, Rules>,
     /// Of the cluster as a whole.
     whole: Rules,
-    /// By namespace, what a plan only says more with.
-    remarks: BTreeMap<String, Rules>,
+    /// By namespace, what a plan only says more with; none is the whole cluster.
+    remarks: BTreeMap<Option<String>, Rules>,
 }
 
 impl Access {
@@ -63,14 +66,18 @@ impl Access {
         });
         let limits = experiment.blast_radius.iter().filter_map(|limit| match &limit.of {
             RadiusUnit::Of(selector) => Some(selector),
-            RadiusUnit::Hosts | RadiusUnit::Processes | RadiusUnit::Pods | RadiusUnit::Objects => None,
+            RadiusUnit::Hosts
+            | RadiusUnit::Processes
+            | RadiusUnit::Pods
+            | RadiusUnit::Nodes
+            | RadiusUnit::Objects => None,
         });
         for selector in targets.chain(peers).chain(limits) {
             self.find(selector, cluster);
         }
         if experiment.targets.iter().any(|target| matches!(target.pick, Pick::PerZone(_))) {
             // Where its nodes are.
-            self.whole.entry((String::new(), "nodes".to_owned())).or_default().insert("list");
+            self.allow_whole("", "nodes", &["list"]);
         }
         for probe in &experiment.probes {
             if let ProbeKind::Kube(watched) = &probe.kind {
@@ -108,7 +115,11 @@ impl Access {
     fn act(&mut self, fault: &ObjectFault, on: &Selector, cluster: &Cluster) {
         let (namespace, group, resource) = match on {
             Selector::Object(object) => {
-                (object.namespace.as_ref(), object.kind.group.as_str(), object.kind.plural.as_str())
+                let resource = (object.kind.group.as_str(), object.kind.plural.as_str());
+                if object.kind.is_of_no_namespace() {
+                    return self.act_on_whole(fault, resource);
+                }
+                (object.namespace.as_ref(), resource.0, resource.1)
             }
             Selector::Pods(pods) => (pods.namespace.as_ref(), "", "pods"),
             Selector::Hosts(_)
@@ -129,7 +140,7 @@ impl Access {
             ObjectFault::Scale { .. } | ObjectFault::Restart => {
                 self.allow(namespace, "", "pods", &["get", "list", "patch"]);
             }
-            ObjectFault::Patch { .. } => return,
+            ObjectFault::Patch { .. } | ObjectFault::Drain { .. } => return,
             ObjectFault::Detach { .. } => self.allow(namespace, "", "services", &["get"]),
             ObjectFault::Delete { .. } => self.allow(namespace, "", "pods", &["delete"]),
             ObjectFault::Evict => self.allow(namespace, "", "pods/eviction", &["create"]),
@@ -137,10 +148,28 @@ impl Access {
         self.opposition(namespace);
     }
 
+    /// Adds what it takes to do something to an object of no namespace, and to put it back.
+    fn act_on_whole(&mut self, fault: &ObjectFault, (group, resource): (&str, &str)) {
+        self.allow_whole(group, resource, &["get", "list", "patch", "watch"]);
+        self.claim(object::HOME);
+        if !matches!(fault, ObjectFault::Drain { .. }) {
+            return;
+        }
+        // Of which namespaces the pods of a node are, only the cluster knows.
+        self.allow_whole("", "pods", &["get", "list"]);
+        self.allow_whole("", "pods/eviction", &["create"]);
+        self.allow_whole("policy", "poddisruptionbudgets", &["list"]);
+        self.allow_whole("coordination.k8s.io", "leases", &CLAIM);
+        self.more(None);
+    }
+
+    fn allow_whole(&mut self, group: &str, resource: &str, verbs: &[&'static str]) {
+        self.whole.entry((group.to_owned(), resource.to_owned())).or_default().extend(verbs);
+    }
+
     /// Adds what a run's claim to objects of a namespace takes.
     fn claim(&mut self, namespace: &str) {
-        let verbs = ["create", "delete", "get", "list", "patch", "watch"];
-        self.allow(namespace, "coordination.k8s.io", "leases", &verbs);
+        self.allow(namespace, "coordination.k8s.io", "leases", &CLAIM);
     }
 
     /// Adds what agents in the pods of a namespace take.
@@ -157,7 +186,12 @@ impl Access {
     /// Adds what it takes to see who is against faults on the pods of a namespace.
     fn opposition(&mut self, namespace: &str) {
         self.allow(namespace, "policy", "poddisruptionbudgets", &["list"]);
-        let rules = self.remarks.entry(namespace.to_owned()).or_default();
+        self.more(Some(namespace));
+    }
+
+    /// Adds what a plan only says more with.
+    fn more(&mut self, namespace: Option<&str>) {
+        let rules = self.remarks.entry(namespace.map(str::to_owned)).or_default();
         let mut add = |group: &str, resource: &str, verb| {
             rules.entry((group.to_owned(), resource.to_owned())).or_default().insert(verb);
         };
@@ -272,6 +306,9 @@ impl Access {
                 (service.namespace.as_ref(), "discovery.k8s.io", "endpointslices")
             }
             Watched::Pods { pods, .. } => (pods.namespace.as_ref(), "", "pods"),
+            Watched::Object { object, .. } if object.kind.is_of_no_namespace() => {
+                return self.allow_whole(&object.kind.group, &object.kind.plural, &["list", "watch"]);
+            }
             Watched::Object { object, .. } => {
                 (object.namespace.as_ref(), object.kind.group.as_str(), object.kind.plural.as_str())
             }
@@ -291,7 +328,7 @@ impl Access {
 
     /// Returns whether nothing takes any right.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty()
+        self.namespaces.is_empty() && self.whole.is_empty()
     }
 
     /// Writes the roles and their bindings as manifests, for a service account of this name in a namespace.
@@ -304,28 +341,27 @@ impl Access {
         for ((group, resource), verbs) in &self.whole {
             let _ = writeln!(out, "{}", rule(group, resource, verbs, None));
         }
+        self.remarked(&mut out, None, &self.whole);
         binding(&mut out, "ClusterRole", None, account, namespace);
         for (within, rules) in &self.namespaces {
             role(&mut out, "Role", Some(within), account, rules, None);
-            let remarks = self.remarks.get(within).into_iter().flatten();
-            for ((group, resource), verbs) in remarks {
-                let needed = rules.get(&(group.clone(), resource.clone()));
-                let more: BTreeSet<_> = verbs
-                    .iter()
-                    .copied()
-                    .filter(|verb| needed.is_none_or(|has| !has.contains(verb)))
-                    .collect();
-                if !more.is_empty() {
-                    let _ = writeln!(
-                        out,
-                        "{} # only for remarks of the plan",
-                        rule(group, resource, &more, None)
-                    );
-                }
-            }
+            self.remarked(&mut out, Some(within), rules);
             binding(&mut out, "Role", Some(within), account, namespace);
         }
         out
+    }
+
+    /// Writes what a plan only says more with, as far as it is not there anyway.
+    fn remarked(&self, out: &mut String, within: Option<&String>, rules: &Rules) {
+        for ((group, resource), verbs) in self.remarks.get(&within.cloned()).into_iter().flatten() {
+            let needed = rules.get(&(group.clone(), resource.clone()));
+            let more = verbs.iter().copied().filter(|verb| needed.is_none_or(|has| !has.contains(verb)));
+            let more: BTreeSet<_> = more.collect();
+            if !more.is_empty() {
+                let _ =
+                    writeln!(out, "{} # only for remarks of the plan", rule(group, resource, &more, None));
+            }
+        }
     }
 }
 

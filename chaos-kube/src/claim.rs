@@ -272,8 +272,7 @@ async fn claim(
     object: &ObjectId,
 ) -> Result<Lease, Trouble> {
     let owner = owner(link, client, object).await?;
-    let namespace = object.namespace.as_deref().unwrap_or_default();
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), object::home(object));
     let parameters = PostParams::default();
     // Once more where the one that was in the way has gone meanwhile.
     for _ in 0..3 {
@@ -380,7 +379,7 @@ fn in_the_way(link: &Link, object: &ObjectId, lease: &Lease, alive: bool) -> Tro
 }
 
 async fn read(link: &Link, client: &Client, object: &ObjectId) -> Result<Option<Lease>, Trouble> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), object.namespace.as_deref().unwrap_or_default());
+    let leases: Api<Lease> = Api::namespaced(client.clone(), object::home(object));
     let name = lease::name(object)?;
     link.ask(&format!("read the Lease on {object}"), leases.get_opt(&name)).await
 }
@@ -392,7 +391,7 @@ async fn patch_lease(
     object: &ObjectId,
     patch: &Value,
 ) -> Result<Option<Lease>, Trouble> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), object.namespace.as_deref().unwrap_or_default());
+    let leases: Api<Lease> = Api::namespaced(client.clone(), object::home(object));
     let (name, patch) = (lease::name(object)?, Patch::Merge(patch));
     let parameters =
         PatchParams { field_manager: Some(object::MANAGER.to_owned()), ..PatchParams::default() };
@@ -453,7 +452,7 @@ fn present<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
 }
 
 fn namespaces(targets: &[ObjectId]) -> Vec<String> {
-    let mut all: Vec<String> = targets.iter().filter_map(|object| object.namespace.clone()).collect();
+    let mut all: Vec<String> = targets.iter().map(|object| object::home(object).to_owned()).collect();
     all.sort();
     all.dedup();
     all

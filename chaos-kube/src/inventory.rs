@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use chaos_core::{
     inventory::Inventory,
     model::{
-        Pods, Selector, Service as Named,
+        self, Pods, Selector, Service as Named,
         cluster::{Criterion, Key, Requirement, Workload, WorkloadKind},
         watched::ObjectRef,
     },
@@ -128,12 +128,19 @@ impl ClusterInventory {
         let ObjectRef { kind, name, namespace } = named;
         let namespace = self.namespace(namespace.as_ref());
         let client = self.link.client().await?;
-        let all: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(kind));
-        let what = format!("read {named} in `{namespace}`");
+        let (all, within): (Api<DynamicObject>, _) = if kind.is_of_no_namespace() {
+            (Api::all_with(client.clone(), &resource(kind)), "the cluster".to_owned())
+        } else {
+            (
+                Api::namespaced_with(client.clone(), namespace, &resource(kind)),
+                format!("the namespace `{namespace}`"),
+            )
+        };
+        let what = format!("read {named} in {within}");
         let found = match self.link.ask(&what, all.get_opt(name)).await {
             // Then the server has no such path, which is another answer than that there is no object.
             Err(trouble) if trouble.kind == chaos_core::trouble::Kind::Absent => {
-                return Err(unknown_kind(kind));
+                return Err(self.unknown(&client, kind).await);
             }
             found => found?,
         };
@@ -146,17 +153,35 @@ impl ClusterInventory {
             let (namespace, uid) = (found.metadata.namespace, found.metadata.uid);
             return Ok(ObjectId { kind: kind.word(), namespace, name: name.value.clone(), uid }.at([]));
         }
-        let (what, params) = (format!("list {} of `{namespace}`", kind.plural), ListParams::default());
+        let (what, params) = (format!("list {} of {within}", kind.plural), ListParams::default());
         match self.link.ask(&what, all.list(&params)).await {
             Ok(others) => {
                 let names: Vec<String> = others.items.iter().map(ResourceExt::name_any).collect();
                 let (word, what) = (kind.to_string(), format!("there is no {kind} `{name}`"));
+                if kind.is_of_no_namespace() {
+                    let help = format!("there is {}", some_of(&names));
+                    return Err(Trouble::absent(format!("{what} in {within}")).with_help(help));
+                }
                 Err(absent(&client, namespace, what, &word, &names).await)
             }
             // Without the right to list them, what there is instead is not said.
-            Err(_) => {
-                Err(Trouble::absent(format!("there is no {kind} `{name}` in the namespace `{namespace}`")))
+            Err(_) => Err(Trouble::absent(format!("there is no {kind} `{name}` in {within}"))),
+        }
+    }
+
+    /// Says why objects of a kind are not found in a namespace: the cluster does not know it, or its objects are of none.
+    async fn unknown(&self, client: &Client, kind: &model::watched::Resource) -> Trouble {
+        let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
+        let looked = self.link.ask("look for the kind", all.list(&ListParams::default().limit(1))).await;
+        match looked {
+            Ok(_) if !kind.is_of_no_namespace() => {
+                let message = format!(
+                    "`{}` are of no namespace, and of such kinds only those of Kubernetes itself are changed",
+                    kind.plural
+                );
+                Trouble::unable(message).with_help("change it outside of the experiment")
             }
+            _ => unknown_kind(kind),
         }
     }
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::record;
+use crate::{object, record};
 
 /// After how much silence a Lease counts as abandoned.
 pub(crate) const DURATION: Duration = Duration::from_secs(12);
@@ -112,7 +112,7 @@ pub(crate) fn new(
     Ok(Lease {
         metadata: ObjectMeta {
             name: Some(name),
-            namespace: object.namespace.clone(),
+            namespace: Some(object::home(object).to_owned()),
             labels: Some(BTreeMap::from([(key.into(), value.into()), (RUN.into(), header.run.clone())])),
             annotations: Some(BTreeMap::from([(HEADER.into(), said)])),
             owner_references: Some(vec![owner]),

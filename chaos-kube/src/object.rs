@@ -16,6 +16,16 @@ use crate::Link;
 /// The name under which the API server notes what this program sets.
 pub(crate) const MANAGER: &str = "chaos";
 
+/// Where the Leases of objects are that are of no namespace.
+pub(crate) const HOME: &str = "default";
+
+/// Returns the namespace of the Lease of an object. That of what is of no namespace has to be one that every cluster has, or else two runs
+/// would not meet, and in which nothing of the cluster's own is: with the right to write Leases in `kube-node-lease` or `kube-system`
+/// somebody could take nodes and controllers for dead.
+pub(crate) fn home(object: &ObjectId) -> &str {
+    object.namespace.as_deref().unwrap_or(HOME)
+}
+
 /// Returns the API of the objects of an object's kind and namespace.
 ///
 /// # Errors
@@ -27,9 +37,8 @@ pub(crate) fn api(client: &Client, object: &ObjectId) -> Result<Api<DynamicObjec
     };
     match &object.namespace {
         Some(namespace) => Ok(Api::namespaced_with(client.clone(), namespace, &resource)),
-        None => {
-            Err(Trouble::unable(format!("{object} is of no namespace, and only what is of one is changed")))
-        }
+        // What the API server gave no namespace is of the whole cluster.
+        None => Ok(Api::all_with(client.clone(), &resource)),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! A pod that was deleted, evicted or replaced by a rollout is not put back: what owns it makes another.
 
+mod draining;
 mod ending;
 mod held;
 mod prior;
@@ -133,6 +134,9 @@ impl ObjectInjector {
         fault: &ObjectFault,
     ) -> Result<(Vec<Change>, Option<String>), Trouble> {
         let mut changes = prior::changes(link, client, object, now, fault).await?;
+        if changes.is_empty() {
+            return Ok((changes, None));
+        }
         let untried = self.tried(link, client, object, now, &mut changes).await?;
         Ok((changes, untried))
     }
@@ -189,6 +193,23 @@ impl Injector for ObjectInjector {
                     );
                 }
             }
+            ObjectFault::Drain { bare } => {
+                prior::refuse_twice(fault, &around.below)?;
+                let (changes, untried) = self.changes(&link, &client, object, &now, fault).await?;
+                let drained = draining::going(&link, &client, object, *bare).await?;
+                if drained.takes.is_empty() {
+                    return Err(Trouble::unable(format!("{object} has no pod that a drain would evict")));
+                }
+                offer.does = draining::does(&changes, &drained);
+                offer.because.extend(untried);
+                offer.because.extend(draining::tried(&link, &client, &drained.takes).await?);
+                offer.takes = drained.takes;
+                offer.undoes = match changes.as_slice() {
+                    [] => "nothing is put back: it took no more pods before, and what went stays where it is",
+                    _ => "has it take pods again; what went stays where it is by then",
+                }
+                .into();
+            }
             ObjectFault::Restart => {
                 prior::refuse_twice(fault, &around.below)?;
                 let restart::Offered { does, untried, takes } =
@@ -217,6 +238,11 @@ impl Injector for ObjectInjector {
                 let (changes, _) = self.changes(&link, &client, object, &now, fault).await?;
                 // The blast radius was counted with these pods.
                 grown(offer, prior::going(&link, &client, object, &changes).await?.len())?;
+                changes
+            }
+            ObjectFault::Drain { bare } => {
+                let (changes, _) = self.changes(&link, &client, object, &now, fault).await?;
+                grown(offer, draining::going(&link, &client, object, *bare).await?.takes.len())?;
                 changes
             }
             ObjectFault::Restart => {
@@ -261,7 +287,11 @@ impl Injector for ObjectInjector {
             self.holds.watch(undo, api(&client, object)?, Vec::new(), generation);
             return Ok(());
         }
-        if changes.is_empty() {
+        let drained = match undo.offer.ask.work.objects() {
+            Some(ObjectFault::Drain { .. }) => true,
+            Some(_) | None => false,
+        };
+        if changes.is_empty() && !drained {
             ending::end(&link, &client, undo).await?;
             self.holds.watch(undo, api(&client, object)?, Vec::new(), None);
             return Ok(());
@@ -304,6 +334,14 @@ impl Injector for ObjectInjector {
         // Kinds without a generation of their own are acted on by whoever watches them.
         let generation = there["status"]["observedGeneration"].is_i64().then_some(generation).flatten();
         self.holds.watch(undo, api(&client, object)?, changes, generation);
+        if drained {
+            let pods = undo.offer.takes.iter().map(|pod| pod.id.clone()).collect();
+            let progress = self.holds.progress(&undo.id);
+            let left = draining::evict(&link, &client, pods, &progress).await?;
+            if !left.is_empty() {
+                self.holds.beside(&undo.id, draining::insist(link, client, left, progress));
+            }
+        }
         Ok(())
     }
 
@@ -341,6 +379,7 @@ impl Injector for ObjectInjector {
         let seen = self.holds.seen(&undo.id).unwrap_or_default();
         Ok(match fault {
             Some(ObjectFault::Delete { .. } | ObjectFault::Evict) => ending::measured(&seen),
+            Some(ObjectFault::Drain { .. }) => self.holds.progress(&undo.id).measured(undo),
             Some(ObjectFault::Restart) => restart::measured(undo, &seen),
             Some(ObjectFault::Scale { to }) => prior::scaled(undo, &seen, *to)?,
             Some(ObjectFault::Patch { .. } | ObjectFault::Detach { .. }) | None => changed(&seen),

@@ -9,7 +9,7 @@ use chaos_core::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::fields::Change;
+use crate::{fields::Change, object};
 
 /// The name under which undo records find the injector of pods.
 pub(crate) const NAME: &str = "pods";
@@ -90,7 +90,10 @@ pub(crate) fn seal(undo: &Undo) -> Result<Option<String>, Trouble> {
 /// # Errors
 /// It is about something else; why, for people.
 pub(crate) fn vouched(undo: Undo, cluster: &Cluster, run: &str, object: &ObjectId) -> Result<Undo, String> {
-    let same = |other: &ObjectId| other.namespace == object.namespace && other.uid == object.uid;
+    // That of an object of no namespace stands on a Lease of another one.
+    let same = |other: &ObjectId| {
+        Some(object::home(other)) == object.namespace.as_deref() && other.uid == object.uid
+    };
     let in_pod = |undo: &Undo| {
         let pod = &undo.offer.ask.object;
         let is = |other: &ObjectId| other.kind == Kind::POD && same(other) && other.name == pod.name;

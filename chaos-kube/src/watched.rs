@@ -146,7 +146,11 @@ impl WatchedProber {
             Watched::Object { object, says } => {
                 let kind = resource(&object.kind);
                 let namespace = within(object.namespace.as_ref().map(|n| n.value.as_str()), cluster);
-                let all: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
+                let all: Api<DynamicObject> = if object.kind.is_of_no_namespace() {
+                    Api::all_with(client.clone(), &kind)
+                } else {
+                    Api::namespaced_with(client.clone(), namespace, &kind)
+                };
                 let params = watcher::Config::default().fields(&named(&object.name));
                 let (object, says) = (object.to_string(), says.clone());
                 follow(all, params, &blind, kind, move |found| match found {
@@ -209,11 +213,15 @@ pub(crate) async fn look(link: &Link, watched: &Watched) -> Result<Option<String
     };
     let ObjectRef { kind, name, namespace } = &object;
     let namespace = within(namespace.as_ref().map(|n| n.value.as_str()), cluster);
-    let all: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource(kind));
+    let (all, within): (Api<DynamicObject>, _) = if kind.is_of_no_namespace() {
+        (Api::all_with(client, &resource(kind)), "the cluster".to_owned())
+    } else {
+        (Api::namespaced_with(client, namespace, &resource(kind)), format!("`{namespace}`"))
+    };
     let params = ListParams::default().fields(&named(name));
-    let found = link.ask(&format!("list {} of `{namespace}`", kind.plural), all.list(&params)).await;
+    let found = link.ask(&format!("list {} of {within}", kind.plural), all.list(&params)).await;
     match found {
-        Ok(found) => Ok(found.items.is_empty().then(|| format!("there is no {object} in `{namespace}`"))),
+        Ok(found) => Ok(found.items.is_empty().then(|| format!("there is no {object} in {within}"))),
         Err(trouble) if trouble.kind == chaos_core::trouble::Kind::Absent => Err(unknown_kind(kind)),
         Err(trouble) => Err(trouble),
     }

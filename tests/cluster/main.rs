@@ -10,6 +10,7 @@ mod against;
 mod anywhere;
 mod deaths;
 mod doctor;
+mod drains;
 mod objects;
 mod outages;
 mod pods;

@@ -28,7 +28,10 @@ pub(crate) fn allow(shop: &Shop, manifests: &str) {
 /// Takes all rights from the service account.
 pub(crate) fn withdraw(shop: &Shop, name: &str) {
     shop.kubectl(&["delete", "clusterrole,clusterrolebinding", name, "--ignore-not-found"]);
-    shop.kubectl(&["-n", &shop.namespace, "delete", "role,rolebinding", name, "--ignore-not-found"]);
+    // What is of no namespace is claimed in `default`.
+    for namespace in [shop.namespace.as_str(), "default"] {
+        shop.kubectl(&["-n", namespace, "delete", "role,rolebinding", name, "--ignore-not-found"]);
+    }
 }
 
 /// Returns the role that is printed for a scenario, for a service account.

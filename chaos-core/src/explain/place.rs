@@ -38,6 +38,8 @@ pub(super) fn explain(experiment: &Experiment, page: &mut Page) {
             RadiusUnit::Pods if matches!(limit.at_most, Amount::Share(_)) => "of all pods".to_owned(),
             RadiusUnit::Pods if limit.at_most == Amount::Count(1) => "pod".to_owned(),
             RadiusUnit::Pods => "pods".to_owned(),
+            RadiusUnit::Nodes if limit.at_most == Amount::Count(1) => "node".to_owned(),
+            RadiusUnit::Nodes => "nodes".to_owned(),
             RadiusUnit::Objects if limit.at_most == Amount::Count(1) => "object of the API".to_owned(),
             RadiusUnit::Objects => "objects of the API".to_owned(),
             RadiusUnit::Of(selector) => format!("of {}", of_selector(selector)),

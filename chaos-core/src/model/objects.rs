@@ -38,6 +38,11 @@ pub enum ObjectFault {
     Evict,
     /// The pods of a workload are replaced by a rollout of the same template.
     Restart,
+    /// A node takes no more pods, and those on it are evicted, as the disruption budgets allow; those of a DaemonSet stay.
+    Drain {
+        /// Whether pods go as well that nothing owns, and that nothing makes again.
+        bare: bool,
+    },
 }
 
 /// A field and the value that it gets.
@@ -122,6 +127,7 @@ impl ObjectFault {
             ObjectFault::Delete { .. } => "delete",
             ObjectFault::Evict => "evict",
             ObjectFault::Restart => "restart",
+            ObjectFault::Drain { .. } => "drain",
         }
     }
 
@@ -137,6 +143,8 @@ impl ObjectFault {
             }
             ObjectFault::Evict => format!("evict {object}"),
             ObjectFault::Restart => format!("restart {object}"),
+            ObjectFault::Drain { bare: false } => format!("drain {object}"),
+            ObjectFault::Drain { bare: true } => format!("drain {object} including bare pods"),
         }
     }
 }
@@ -159,6 +167,8 @@ impl fmt::Display for ObjectFault {
             }
             ObjectFault::Evict => f.write_str("evict"),
             ObjectFault::Restart => f.write_str("restart"),
+            ObjectFault::Drain { bare: false } => f.write_str("drain"),
+            ObjectFault::Drain { bare: true } => f.write_str("drain including bare pods"),
         }
     }
 }
@@ -232,6 +242,8 @@ mod tests {
             (ObjectFault::Delete { grace: Some(Duration::from_secs(5)) }, "delete x grace 5s"),
             (ObjectFault::Evict, "evict x"),
             (ObjectFault::Restart, "restart x"),
+            (ObjectFault::Drain { bare: false }, "drain x"),
+            (ObjectFault::Drain { bare: true }, "drain x including bare pods"),
         ] {
             assert_eq!(fault.on(&"x"), said);
             assert!(said.starts_with(fault.word()));

@@ -108,7 +108,9 @@ pub enum RadiusUnit {
     Processes,
     /// Distinct pods that any fault touches.
     Pods,
-    /// Distinct objects of a cluster's API, other than pods, that any fault touches.
+    /// Distinct nodes that any fault touches.
+    Nodes,
+    /// Distinct objects of a cluster's API, other than pods and nodes, that any fault touches.
     Objects,
     /// The objects that a selector finds.
     Of(Selector),

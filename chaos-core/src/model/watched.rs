@@ -77,7 +77,7 @@ pub enum ObjectSays {
 }
 
 /// Kinds that have a word: the word, the group, the version and the plural.
-const WORDS: [(&str, &str, &str, &str); 14] = [
+const WORDS: [(&str, &str, &str, &str); 16] = [
     ("deployment", "apps", "v1", "deployments"),
     ("statefulset", "apps", "v1", "statefulsets"),
     ("daemonset", "apps", "v1", "daemonsets"),
@@ -85,6 +85,8 @@ const WORDS: [(&str, &str, &str, &str); 14] = [
     ("job", "batch", "v1", "jobs"),
     ("pod", "", "v1", "pods"),
     ("service", "", "v1", "services"),
+    ("node", "", "v1", "nodes"),
+    ("namespace", "", "v1", "namespaces"),
     ("lease", "coordination.k8s.io", "v1", "leases"),
     ("hpa", "autoscaling", "v2", "horizontalpodautoscalers"),
     ("pdb", "policy", "v1", "poddisruptionbudgets"),
@@ -94,7 +96,31 @@ const WORDS: [(&str, &str, &str, &str); 14] = [
     ("certificate", "cert-manager.io", "v1", "certificates"),
 ];
 
+/// Kinds whose objects are of no namespace: the group and the plural.
+const OF_NONE: [(&str, &str); 15] = [
+    ("", "namespaces"),
+    ("", "nodes"),
+    ("", "persistentvolumes"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "apiservices"),
+    ("cert-manager.io", "clusterissuers"),
+    ("gateway.networking.k8s.io", "gatewayclasses"),
+    ("networking.k8s.io", "ingressclasses"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("scheduling.k8s.io", "priorityclasses"),
+    ("storage.k8s.io", "storageclasses"),
+];
+
 impl Resource {
+    /// Returns whether its objects are of the whole cluster and of no namespace, as far as kinds are known.
+    pub fn is_of_no_namespace(&self) -> bool {
+        OF_NONE.contains(&(self.group.as_str(), self.plural.as_str()))
+    }
+
     /// Returns the words that kinds have.
     pub fn words() -> impl Iterator<Item = &'static str> {
         WORDS.iter().map(|(word, ..)| *word)
@@ -205,6 +231,9 @@ mod tests {
             assert_eq!(Resource::of_kind(&kind.word()), Some(kind));
         }
         assert_eq!(Resource::of_path("deployments.v1.apps"), Resource::of_word("deployment"));
+        let of_none = |path: &str| Resource::of_path(path).unwrap().is_of_no_namespace();
+        assert!(of_none("nodes.v1") && of_none("clusterroles.v1.rbac.authorization.k8s.io"));
+        assert!(!of_none("roles.v1.rbac.authorization.k8s.io") && !of_none("nodes.v1.example.com"));
         for wrong in
             ["", "deployments", "v1", ".v1.apps", "x.v1.", "x.one.apps", "X.v1.apps", "x.v1.a/b", "x.v1..a"]
         {

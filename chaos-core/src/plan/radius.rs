@@ -96,8 +96,13 @@ async fn count<'a>(
                 let pods = touched.iter().copied().filter(|o| o.kind == Kind::POD);
                 (pods.collect(), None, "pods".to_owned())
             }
+            RadiusUnit::Nodes => {
+                let nodes = touched.iter().copied().filter(|o| o.kind == Kind::NODE);
+                (nodes.collect(), None, "nodes".to_owned())
+            }
             RadiusUnit::Objects => {
-                let objects = touched.iter().copied().filter(|o| o.kind != Kind::POD);
+                let others = |kind: &Kind| *kind != Kind::POD && *kind != Kind::NODE;
+                let objects = touched.iter().copied().filter(|o| others(&o.kind));
                 (objects.collect(), None, "objects".to_owned())
             }
             RadiusUnit::Of(selector) => {

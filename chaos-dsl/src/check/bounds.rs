@@ -58,6 +58,10 @@ impl Checker {
                     cursor.take();
                     Some(RadiusUnit::Pods)
                 }
+                Some("nodes" | "node") if cursor.rest().len() == 1 && self.in_cluster => {
+                    cursor.take();
+                    Some(RadiusUnit::Nodes)
+                }
                 Some("objects" | "object") if cursor.rest().len() == 1 && self.in_cluster => {
                     cursor.take();
                     Some(RadiusUnit::Objects)

@@ -22,7 +22,7 @@ const DNS: &str = "dns";
 const CUSTOM: &str = "custom";
 
 /// The words for what is done to objects of a cluster's API.
-const OBJECTS: [&str; 7] = ["delete", "detach", "evict", "outage", "patch", "restart", "scale"];
+const OBJECTS: [&str; 8] = ["delete", "detach", "drain", "evict", "outage", "patch", "restart", "scale"];
 
 /// The words for what is done to processes.
 const PROCESSES: [&str; 1] = ["pause"];

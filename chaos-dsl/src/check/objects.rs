@@ -1,5 +1,5 @@
-//! `fault NAME = scale …`, `patch …`, `detach …`, `delete …`, `evict …`, `restart …`, `outage …`: what is done to objects of a
-//! cluster's API.
+//! `fault NAME = scale …`, `patch …`, `detach …`, `delete …`, `evict …`, `restart …`, `drain …`, `outage …`: what is done to
+//! objects of a cluster's API.
 
 use chaos_core::{
     model::{
@@ -65,6 +65,23 @@ impl Checker {
                     return None;
                 }
                 (ObjectFault::Restart, Selector::Object(on), &[])
+            }
+            "drain" => {
+                let start = cursor.span();
+                let on = self.object(&mut cursor)?;
+                if !is_one(&on, &["node"]) {
+                    let message = format!("a {} is not drained", on.kind);
+                    self.error(Code::Misplaced, start, message).help =
+                        Some("write `drain node \"node1\"`; pods of a workload are ended by `evict`".into());
+                    return None;
+                }
+                let bare = cursor.take_word("including").is_some();
+                if bare && cursor.take_words(&["bare", "pods"]).is_none() {
+                    self.expected(&cursor, "`bare pods`").help =
+                        Some(format!("write `drain {on} including bare pods`"));
+                    return None;
+                }
+                (ObjectFault::Drain { bare }, Selector::Object(on), &["including"])
             }
             "patch" => return self.patch(cursor, statement, names),
             "detach" => {

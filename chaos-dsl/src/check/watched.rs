@@ -146,6 +146,12 @@ impl Checker {
         };
         let name = self.take_string(cursor, "the object's name in quotes")?;
         let namespace = self.elsewhere(cursor)?;
+        if let Some(within) = namespace.as_ref().filter(|_| kind.is_of_no_namespace()) {
+            let message = format!("a {kind} is of no namespace");
+            self.error(Code::Misplaced, within.span, message).help =
+                Some(format!("write `{kind} \"{name}\"`"));
+            return None;
+        }
         Some(ObjectRef { kind, name, namespace })
     }
 }

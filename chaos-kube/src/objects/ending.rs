@@ -20,7 +20,7 @@ use super::held::Seen;
 use crate::{Link, environment};
 
 /// The annotation of a pod that a kubelet made of a file on its node.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Says what ending a pod would do, after a trial that changes nothing where it is evicted.
 ///
@@ -72,7 +72,8 @@ pub(super) async fn offered(
         ObjectFault::Scale { .. }
         | ObjectFault::Patch { .. }
         | ObjectFault::Detach { .. }
-        | ObjectFault::Restart => Err(Trouble::internal("a change of fields ends no pod")),
+        | ObjectFault::Restart
+        | ObjectFault::Drain { .. } => Err(Trouble::internal("a change of fields ends no pod")),
     }
 }
 
@@ -97,13 +98,42 @@ pub(super) async fn end(link: &Link, client: &Client, undo: &Undo) -> Result<(),
             ObjectFault::Scale { .. }
             | ObjectFault::Patch { .. }
             | ObjectFault::Detach { .. }
-            | ObjectFault::Restart,
+            | ObjectFault::Restart
+            | ObjectFault::Drain { .. },
         )
         | None => Err(Trouble::internal("a change of fields ends no pod")),
     }
 }
 
+/// What came of asking for an eviction.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The pod ends.
+    Done,
+    /// It was not there any more.
+    Gone,
+    /// A disruption budget does not allow it now, and may later.
+    Later(Trouble),
+}
+
 async fn evict(link: &Link, client: &Client, object: &ObjectId, trial: bool) -> Result<(), Trouble> {
+    match asked(link, client, object, trial).await? {
+        Answer::Done => Ok(()),
+        Answer::Gone => Err(Trouble::absent(format!("cannot evict {object}: it is gone"))),
+        Answer::Later(trouble) => Err(trouble),
+    }
+}
+
+/// Asks for the eviction of a pod, and of no other of its name; `trial` changes nothing.
+///
+/// # Errors
+/// The API server refuses for good.
+pub(super) async fn asked(
+    link: &Link,
+    client: &Client,
+    object: &ObjectId,
+    trial: bool,
+) -> Result<Answer, Trouble> {
     let pods: Api<Pod> = environment::api(client, object)?;
     let eviction = Eviction {
         metadata: ObjectMeta {
@@ -120,12 +150,14 @@ async fn evict(link: &Link, client: &Client, object: &ObjectId, trial: bool) -> 
     let parameters = PostParams { dry_run: trial, ..PostParams::default() };
     let asked = pods.create_subresource::<_, Status>("eviction", &object.name, &parameters, &eviction);
     match tokio::time::timeout(crate::link::ANSWER, asked).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => Ok(Answer::Done),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Answer::Gone),
         // The answer for what a PodDisruptionBudget does not allow now.
         Ok(Err(kube::Error::Api(status))) if status.code == 429 => {
-            Err(Trouble::unable(format!("{object} cannot be evicted now: {}", status.message)).with_help(
+            let why = format!("{object} cannot be evicted now: {}", status.message);
+            Ok(Answer::Later(Trouble::unable(why).with_help(
                 "wait until the budget allows it, or end fewer pods; `delete` does not ask budgets",
-            ))
+            )))
         }
         Ok(Err(error)) => Err(link.refused(&format!("evict {object}"), &error)),
         Err(_) => Err(Trouble::unable(format!("cannot evict {object}: no answer in time"))),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chaos_core::{
-    injector::{Lost, Undo},
+    injector::{Lost, Measured, Undo, Unit},
     place::ObjectId,
 };
 use futures_util::StreamExt as _;
@@ -37,6 +37,44 @@ pub(super) struct Seen {
     pub(super) gone: Option<Duration>,
 }
 
+/// How far the evictions of one drain are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Mutex<Evictions>>);
+
+#[derive(Debug, Default)]
+struct Evictions {
+    evicted: usize,
+    /// What is not evicted yet, or never, with the reason.
+    held: Vec<(ObjectId, String)>,
+}
+
+impl Progress {
+    /// Takes in what came of some more.
+    pub(super) fn set(&self, evicted: usize, held: Vec<(ObjectId, String)>) {
+        let mut state = lock(&self.0);
+        state.evicted += evicted;
+        state.held = held;
+    }
+
+    /// Says how many pods were told to go, of those that there were when it was planned.
+    pub(super) fn measured(&self, undo: &Undo) -> Measured {
+        let mut measured = Measured::nothing(Unit::Objects);
+        measured.met = undo.offer.takes.len() as u64;
+        measured.changed = (lock(&self.0).evicted as u64).min(measured.met);
+        measured.line = self.said(measured.met);
+        measured
+    }
+
+    pub(super) fn said(&self, of: u64) -> String {
+        let state = lock(&self.0);
+        let mut line = format!("{} of {of} pods are evicted", state.evicted);
+        for (pod, why) in &state.held {
+            line.push_str(&format!("; {pod} is still there: {why}"));
+        }
+        line
+    }
+}
+
 /// The objects that a run has changed, by the ids of their records.
 #[derive(Default)]
 pub(super) struct Holds {
@@ -47,11 +85,23 @@ pub(super) struct Holds {
 struct Held {
     seen: Arc<Mutex<Seen>>,
     watching: JoinHandle<()>,
+    progress: Progress,
+    /// What goes on with the object while it is held.
+    beside: Option<JoinHandle<()>>,
+}
+
+impl Held {
+    fn end(&self) {
+        self.watching.abort();
+        if let Some(beside) = &self.beside {
+            beside.abort();
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.watching.abort();
+        self.end();
     }
 }
 
@@ -80,15 +130,28 @@ impl Holds {
             lock(&losses.all).push(Lost { ids: vec![id], reason });
             losses.news.notify_one();
         });
-        lock(&self.all).insert(undo.id.clone(), Held { seen, watching });
+        lock(&self.all)
+            .insert(undo.id.clone(), Held { seen, watching, progress: Progress::default(), beside: None });
     }
 
     /// Stops to watch an object: from here on nothing that happens to it is a loss. What was seen stays known.
     pub(super) fn release(&self, id: &str) {
         if let Some(held) = lock(&self.all).get(id) {
-            held.watching.abort();
+            held.end();
         }
         lock(&self.losses.all).retain(|lost| !lost.ids.iter().any(|lost| lost == id));
+    }
+
+    /// Returns how far the evictions of a drained node are, to be told and asked.
+    pub(super) fn progress(&self, id: &str) -> Progress {
+        lock(&self.all).get(id).map(|held| held.progress.clone()).unwrap_or_default()
+    }
+
+    /// Goes on with something as long as an object is held.
+    pub(super) fn beside(&self, id: &str, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(held) = lock(&self.all).get_mut(id) {
+            held.beside = Some(tokio::spawn(work));
+        }
     }
 
     /// Returns what was seen of an object; none where it was never watched.

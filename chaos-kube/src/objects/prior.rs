@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{Pod, Service as ApiService};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::{held::Seen, restart};
+use super::held::Seen;
 use crate::{Link, fields::Change, inventory, pod, record};
 
 /// How many replicas a workload has that does not say so.
@@ -25,6 +25,13 @@ const SECRETS: &str = "secrets.v1";
 
 /// Where it says so.
 const REPLICAS: &str = "/spec/replicas";
+
+/// Where a node says that it takes no more pods.
+const CORDON: &str = "/spec/unschedulable";
+
+/// The annotation of the pod template by which `kubectl rollout restart` makes it another one.
+pub(super) const RESTARTED: [&str; 5] =
+    ["spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"];
 
 /// Returns the fields that a fault changes in an object as it is now.
 ///
@@ -52,6 +59,7 @@ pub(super) async fn changes(
         ObjectFault::Detach { from } => {
             vec![detached(link, client, object, now, from).await?]
         }
+        ObjectFault::Drain { .. } => cordon(now).map_err(unfit)?,
         ObjectFault::Delete { .. } | ObjectFault::Evict | ObjectFault::Restart => Vec::new(),
     };
     if !changes.is_empty() && changes.iter().all(Change::is_idle) {
@@ -110,6 +118,14 @@ fn of(now: &Value, pointer: &str, to: Option<Value>) -> Result<Change, String> {
     Change::of(now, &path, to)
 }
 
+/// Returns the change that keeps new pods away; none where they are kept away already.
+fn cordon(now: &Value) -> Result<Vec<Change>, String> {
+    if now.pointer(CORDON) == Some(&Value::Bool(true)) {
+        return Ok(Vec::new());
+    }
+    of(now, CORDON, Some(true.into())).map(|change| vec![change])
+}
+
 /// Refuses a change of a field that another fault, which is in place by then, changes already: of the two, the one that is rolled back
 /// first would find the field as somebody else made it.
 pub(super) fn refuse_twice(fault: &ObjectFault, below: &[Offer]) -> Result<(), Trouble> {
@@ -140,7 +156,8 @@ fn touched(fault: &ObjectFault) -> Vec<Vec<String>> {
         }
         ObjectFault::Detach { .. } => vec![named("metadata.labels")],
         ObjectFault::Delete { .. } | ObjectFault::Evict => Vec::new(),
-        ObjectFault::Restart => vec![restart::RESTARTED.map(str::to_owned).to_vec()],
+        ObjectFault::Drain { .. } => vec![named("spec.unschedulable")],
+        ObjectFault::Restart => vec![RESTARTED.map(str::to_owned).to_vec()],
     }
 }
 
@@ -216,6 +233,7 @@ pub(super) fn said(object: &ObjectId, now: &Value) -> Vec<String> {
         "/metadata/labels",
         "/metadata/deletionTimestamp",
         "/spec/replicas",
+        "/spec/unschedulable",
         "/spec/selector",
         "/status/observedGeneration",
         "/status/replicas",
@@ -240,6 +258,8 @@ mod tests {
         model::objects::FieldChange,
         non_empty::NonEmpty,
     };
+
+    use serde_json::json;
 
     use super::*;
 
@@ -282,6 +302,7 @@ mod tests {
             (ObjectFault::Restart, patch("spec.template.metadata.annotations.a"), false),
             (ObjectFault::Restart, patch("spec.template.metadata.annotations"), true),
             (ObjectFault::Restart, ObjectFault::Restart, true),
+            (ObjectFault::Drain { bare: false }, patch("spec.unschedulable"), true),
             (ObjectFault::Restart, ObjectFault::Scale { to: 1 }, false),
             (ObjectFault::Evict, ObjectFault::Detach { from: service() }, false),
         ] {
@@ -290,6 +311,19 @@ mod tests {
             if let Err(trouble) = refused {
                 assert!(trouble.message.ends_with("is changed by `first` already"), "{trouble}");
             }
+        }
+    }
+
+    #[test]
+    fn a_node_that_takes_no_pods_already_is_not_changed() {
+        assert!(cordon(&json!({ "spec": { "unschedulable": true } })).unwrap().is_empty());
+        for open in [json!({ "spec": {} }), json!({ "spec": { "unschedulable": false } })] {
+            let changes = cordon(&open).unwrap();
+            let mut to = open.clone();
+            changes.iter().for_each(|change| change.put(&mut to));
+            assert_eq!(to["spec"]["unschedulable"], true);
+            changes.iter().for_each(|change| change.take(&mut to));
+            assert_eq!(to, open);
         }
     }
 }

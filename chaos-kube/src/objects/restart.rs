@@ -12,10 +12,6 @@ use serde_json::{Value, json};
 use super::{held::Seen, patched, prior};
 use crate::{Link, link::ANSWER, object, pod};
 
-/// The annotation of the pod template by which `kubectl rollout restart` makes it another one.
-pub(super) const RESTARTED: [&str; 5] =
-    ["spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"];
-
 /// What a restart would do.
 #[derive(Debug)]
 pub(super) struct Offered {
@@ -125,7 +121,7 @@ fn pace(object: &ObjectId, now: &Value) -> String {
 
 /// The change of an object that makes its controller replace the pods.
 fn rollout(now: &Value, at: Timestamp) -> Value {
-    let [.., annotation] = RESTARTED;
+    let [.., annotation] = prior::RESTARTED;
     // Whole seconds, as `kubectl` writes them.
     let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({
@@ -224,8 +220,7 @@ mod tests {
 
     #[test]
     fn the_pace_is_what_the_strategy_says() {
-        let surge =
-            json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": "25%", "maxSurge": 1 } } } });
+        let surge = json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": "25%", "maxSurge": 1 } } } });
         assert_eq!(pace(&id("deployment"), &surge), "25% of them away and 1 more at a time");
         let recreate = json!({ "spec": { "strategy": { "type": "Recreate" } } });
         assert_eq!(pace(&id("deployment"), &recreate), "all at once, before the new ones begin");

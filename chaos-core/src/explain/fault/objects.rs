@@ -40,6 +40,11 @@ pub(super) fn detail(fault: &ObjectFault, on: &Selector) -> String {
         ObjectFault::Evict => format!(
             "Each of {on} is evicted, if the disruption budgets allow that at that moment. Nothing is put back: what owns it makes another."
         ),
+        ObjectFault::Drain { bare } => format!(
+            "{on} takes no more pods, and those on it are evicted as the disruption budgets allow; pods of a DaemonSet stay.{} At the end \
+             the node takes pods again, if it did before; those that went stay where they are by then.",
+            if *bare { " Pods go as well that nothing owns: nothing makes those again." } else { "" }
+        ),
         ObjectFault::Restart => format!(
             "The pods of {on} are replaced, as `kubectl rollout restart` does it and at the pace that its strategy sets. Nothing is put \
              back: that would be a second rollout."

@@ -23,7 +23,6 @@ use crate::{
 /// Kinds of the language that this version does not do, and whether they need a cluster.
 const OTHER_KINDS: &[(&str, bool)] = &[
     ("certificate", true),
-    ("drain", true),
     ("flap", false),
     ("gateway", true),
     ("http", false),
