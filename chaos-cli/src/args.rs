@@ -107,7 +107,7 @@ impl Settings {
     }
 }
 
-/// How `check`, `plan` and `doctor` print.
+/// How `plan` and `doctor` print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shape {
     /// For people
@@ -117,24 +117,48 @@ pub(crate) enum Shape {
     Json,
 }
 
+/// How `check` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Checks {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// Annotations on the lines of a pull request, by GitHub Actions
+    Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+}
+
+/// What `--deny` denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Denied {
+    /// Files with warnings
+    Warnings,
+}
+
 /// `chaos check`
 #[derive(Args, Debug)]
 pub(crate) struct Check {
-    /// The files
-    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    /// The files, folders with `.chaos` files, or patterns; `-` is standard input
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Fail where there is a warning
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) deny: Option<Denied>,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Shape,
+    pub(crate) format: Checks,
 }
 
 /// `chaos fmt`
 #[derive(Args, Debug)]
 pub(crate) struct Fmt {
-    /// The files; `-` formats standard input to standard output
-    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    /// The files, folders with `.chaos` files, or patterns; `-` formats standard input to standard output
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
     /// Change nothing; list the files that are not in the canonical layout, and fail if there are any
     #[arg(long)]
@@ -155,8 +179,8 @@ pub(crate) struct Explain {
 #[cfg(feature = "kube")]
 #[derive(Args, Debug)]
 pub(crate) struct Rbac {
-    /// The files
-    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    /// The files, folders with `.chaos` files, or patterns
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
     /// The service account that the roles are bound to, and their name
     #[arg(long, value_name = "NAME", default_value = "chaos")]
@@ -261,12 +285,46 @@ fn report_format() -> impl TypedValueParser<Value = &'static Format> {
     })
 }
 
+/// A file that a report of all runs is written to.
+#[derive(Clone, Debug)]
+pub(crate) struct ReportFile {
+    pub(crate) format: &'static Format,
+    pub(crate) file: PathBuf,
+}
+
+/// Reads `FORMAT=FILE`.
+fn report_file(text: &str) -> Result<ReportFile, String> {
+    let (name, file) = text.split_once('=').ok_or("write FORMAT=FILE, such as `junit=out/chaos.xml`")?;
+    let format = Format::named(name).ok_or_else(|| {
+        let known: Vec<_> = FORMATS.iter().map(|format| format!("`{}`", format.name)).collect();
+        format!("there is no format `{name}`; there are {}", known.join(", "))
+    })?;
+    match file {
+        "" => Err(format!("`{text}` names no file")),
+        "-" => Err(format!("standard output has one document: write `--format {name}`")),
+        file => Ok(ReportFile { format, file: file.into() }),
+    }
+}
+
+/// Which experiments of the files are run.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// Only experiments that have one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(crate) tags: Vec<String>,
+    /// Only experiments with this text in their title or in the name of their file
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+}
+
 /// `chaos run`
 #[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// The files, run one after another
-    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    /// The files, folders with `.chaos` files, or patterns; their experiments are run one after another
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) planning: Planning,
     /// Continue the search in this folder, where it was stopped or killed
@@ -278,6 +336,12 @@ pub(crate) struct Run {
     /// What to print to standard output
     #[arg(long, value_parser = report_format(), default_value = FORMATS[0].name)]
     pub(crate) format: &'static Format,
+    /// Write a report of all runs to a file as well, such as `junit=out/chaos.xml`; may be given several times
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report_file)]
+    pub(crate) report: Vec<ReportFile>,
+    /// Run nothing more behind the first experiment that does not pass
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
     /// Show no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,

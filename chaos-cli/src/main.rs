@@ -7,6 +7,7 @@
 mod args;
 mod command;
 mod exit_code;
+mod files;
 mod person;
 mod progress;
 mod render;

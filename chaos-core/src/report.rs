@@ -21,6 +21,7 @@ pub mod markdown;
 pub mod matrix;
 pub mod plan;
 pub mod search;
+pub mod summary;
 pub mod text;
 pub mod underline;
 

@@ -94,6 +94,11 @@ impl Order<'_> {
 pub trait Carrier: Send + Sync {
     /// Carries out an order.
     async fn carry_out(&self, order: &Order<'_>) -> Result<Record, NotRun>;
+
+    /// Returns whether the next one is wanted behind this.
+    fn goes_on(&self, _ran: &Ran) -> bool {
+        true
+    }
 }
 
 /// What came of several experiments.
@@ -101,7 +106,7 @@ pub trait Carrier: Send + Sync {
 pub struct Runs {
     /// Each that was come to, in order.
     pub ran: Vec<Ran>,
-    /// Whether the rest was left out: somebody stopped a run, or one is not restored.
+    /// Whether the rest was left out: somebody stopped a run, one is not restored, or the carrier does not go on.
     pub ended_early: bool,
 }
 
@@ -119,13 +124,13 @@ pub async fn each(
     for experiment in experiments {
         let run = new_id();
         let order = Order { experiment, run: &run, out, seed, part };
-        match carrier.carry_out(&order).await {
-            Ok(record) => {
-                runs.ended_early = was_stopped(&record) || record.restoration != Restoration::Restored;
-                runs.ran.push(Ran::Run(Box::new(record)));
-            }
-            Err(not_run) => runs.ran.push(Ran::Not(not_run)),
-        }
+        let ran = match carrier.carry_out(&order).await {
+            Ok(record) => Ran::Run(Box::new(record)),
+            Err(not_run) => Ran::Not(not_run),
+        };
+        let is_over = |record: &Record| was_stopped(record) || record.restoration != Restoration::Restored;
+        runs.ended_early = ran.record().is_some_and(is_over) || !carrier.goes_on(&ran);
+        runs.ran.push(ran);
         if runs.ended_early {
             break;
         }

@@ -78,6 +78,9 @@ pub struct Compiled {
     pub search: Option<Asked>,
     /// Errors and warnings, in the order of their places.
     pub diagnostics: Vec<Diagnostic>,
+    /// Whether the file is nothing but parts that others [`use`](crate::compile_file), so that all that is wrong with it
+    /// is that it holds no experiment.
+    pub only_parts: bool,
 }
 
 impl Compiled {

@@ -66,9 +66,11 @@ impl Chaos {
         self.path().join(".chaos/runs")
     }
 
-    /// Writes a file into the folder and returns its name.
+    /// Writes a file into the folder, or into one below it, and returns its name.
     pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
-        fs::write(self.path().join(name), text).expect("the folder can be written to");
+        let path = self.path().join(name);
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(path, text)).expect("the folder can be written to");
         name.to_owned()
     }
 
@@ -128,6 +130,14 @@ impl Chaos {
     /// Calls the command and waits for its end.
     pub fn call(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).end()
+    }
+
+    /// Calls the command with a text on its standard input, and waits for its end.
+    pub fn call_with_input(&self, arguments: &[&str], text: &str) -> Ended {
+        let name = self.file("input", text);
+        let mut command = self.command(arguments);
+        command.stdin(File::open(self.path().join(name)).expect("the file was just written"));
+        self.start_prepared(command, arguments.join(" ")).end()
     }
 
     /// Starts the command.

@@ -22,6 +22,7 @@ mod image;
 mod judging;
 mod kills;
 mod machine;
+mod many;
 mod monitoring;
 mod names;
 mod old_kernel;

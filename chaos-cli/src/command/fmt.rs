@@ -1,25 +1,25 @@
 //! `chaos fmt`
 
-use std::{io::Read as _, path::Path};
+use std::path::Path;
 
 use chaos_dsl::{SourceMap, read};
 
-use crate::{args::Fmt, exit_code::Exit, render};
+use crate::{args::Fmt, exit_code::Exit, render, scenario};
 
 /// Writes files in the canonical layout.
 pub(crate) fn run(args: &Fmt) -> Exit {
-    let mut exit = Exit::Passed;
-    for path in &args.files {
-        exit = exit.max(format_file(path, args.check));
-    }
-    exit
+    let files = match scenario::found(&args.files) {
+        Ok(files) => files,
+        Err(exit) => return exit,
+    };
+    files.iter().map(|file| format_file(&file.path, args.check)).max().unwrap_or(Exit::Passed)
 }
 
 /// Formats one file, or only checks its layout.
 fn format_file(path: &Path, check: bool) -> Exit {
     let stdin = path == Path::new("-");
     let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let text = if stdin { from_stdin() } else { read::read_limited(path).map_err(|d| vec![*d]) };
+    let text = if stdin { scenario::from_stdin() } else { read::read_limited(path).map_err(|d| vec![*d]) };
     let text = match text {
         Ok(text) => text,
         Err(diagnostics) => {
@@ -74,18 +74,4 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&beside);
     }
     written
-}
-
-fn from_stdin() -> Result<String, Vec<chaos_dsl::Diagnostic>> {
-    let mut bytes = Vec::new();
-    let limit = read::MAX_FILE_BYTES as u64 + 1;
-    let unreadable =
-        |message: String| vec![chaos_dsl::Diagnostic::new(chaos_dsl::Code::UnreadableFile, message)];
-    std::io::stdin()
-        .lock()
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|e| unreadable(format!("cannot read standard input: {e}")))?;
-    String::from_utf8(bytes)
-        .map_err(|e| unreadable(format!("standard input is not UTF-8: {}", e.utf8_error())))
 }

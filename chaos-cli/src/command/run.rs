@@ -4,26 +4,33 @@
 
 mod carry;
 mod matrix;
+mod reports;
 mod search;
+mod selection;
 
 use std::path::{Path, PathBuf};
 
 use chaos::Scenario;
 use chaos_core::{
     outcome::Verdict,
-    report::{Reported, Reports},
+    report::{Reported, Reports, summary},
     series::{Part, Series, each},
+    trouble::Trouble,
 };
 
-use self::carry::Session;
+use self::{carry::Session, reports::Files};
 use crate::{args::Run, exit_code::Exit, render, scenario, world};
 
 /// Runs the experiments of all files, one after another.
 pub(crate) fn run(args: &Run, state: &Path) -> Exit {
-    let scenarios = match scenario::compile(&args.files, &args.planning.settings.given()) {
+    let mut scenarios = match scenario::compile(&args.files, &args.planning.settings.given()) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
+    if let Err(Trouble { message, help, .. }) = selection::select(&mut scenarios, &args.selection) {
+        render::error(&message, help.as_deref());
+        return Exit::BadInput;
+    }
     if let Err(exit) = scenario::make_room_for_labs(scenarios.iter().flat_map(|s| &s.compiled.experiments)) {
         return exit;
     }
@@ -34,6 +41,13 @@ pub(crate) fn run(args: &Run, state: &Path) -> Exit {
         );
         return Exit::BadInput;
     }
+    let files = match Files::open(&args.report) {
+        Ok(files) => files,
+        Err(Trouble { message, help, .. }) => {
+            render::error(&message, help.as_deref());
+            return Exit::BadInput;
+        }
+    };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(exit) => return exit,
@@ -52,17 +66,21 @@ pub(crate) fn run(args: &Run, state: &Path) -> Exit {
         });
         exit = exit.max(over.exit);
         done.extend(over.series.map(|series| (session.file(), series)));
-        if over.ended_early {
+        if over.ended_early || (args.fail_fast && exit != Exit::Passed) {
             break;
         }
     }
+    // Decided by what was asked for: whoever reads it must not have to know whether somebody stopped it.
+    let several = scenarios.len() > 1 || scenarios.iter().any(|s| documents(s) > 1);
+    let all = done.iter().flat_map(|(file, series)| series.reported(Some(file))).collect();
+    let reports = Reports { all, several };
     if !args.format.live {
-        // Decided by what was asked for: whoever reads it must not have to know whether somebody stopped it.
-        let several = scenarios.len() > 1 || scenarios.iter().any(|s| documents(s) > 1);
-        let all = done.iter().flat_map(|(file, series)| series.reported(Some(file))).collect();
-        render::document(args.format, &Reports { all, several });
+        render::document(args.format, &reports);
+    } else if several {
+        render::print("\n");
+        render::lines(&[summary::line(&reports, scenarios.iter().map(experiments).sum())]);
     }
-    exit
+    exit.max(files.write(&reports))
 }
 
 /// What a file asks for.
@@ -79,6 +97,14 @@ fn kind(scenario: &Scenario) -> Kind {
         Kind::Matrix
     } else {
         Kind::Each
+    }
+}
+
+/// Counts what a file is summed up as.
+fn experiments(scenario: &Scenario) -> usize {
+    match kind(scenario) {
+        Kind::Each | Kind::Matrix => scenario.compiled.experiments.len(),
+        Kind::Search => 1,
     }
 }
 

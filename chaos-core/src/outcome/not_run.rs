@@ -47,6 +47,14 @@ pub enum Ran {
 }
 
 impl Ran {
+    /// Returns what came of it.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Ran::Run(record) => super::result(record).verdict,
+            Ran::Not(not_run) => not_run.verdict,
+        }
+    }
+
     /// Returns the record, where there was a run.
     pub fn record(&self) -> Option<&Record> {
         match self {

@@ -47,9 +47,12 @@ pub(super) fn write_suites(
 }
 
 /// Folds an experiment that was not run to a suite with one `error`: what is missing must not look like success.
-pub(super) fn not_run(not_run: &NotRun) -> TestSuite {
+pub(super) fn not_run(not_run: &NotRun, file: Option<&str>) -> TestSuite {
     let name = xml(&not_run.experiment);
     let mut suite = TestSuite::new(name.clone());
+    if let Some(file) = file {
+        suite.extra.insert("file".into(), xml(super::harmless::line(file)));
+    }
     suite.set_time(std::time::Duration::ZERO);
     suite.add_property(Property::new("verdict", xml(not_run.verdict.words())));
     let why = std::iter::once(&not_run.reason).chain(&not_run.help).map(String::as_str);
@@ -117,6 +120,10 @@ pub(super) fn suite(record: &Record) -> TestSuite {
     for param in &record.plan.experiment.params {
         suite.add_property(Property::new(xml(format!("param {}", param.name)), param.value.to_string()));
     }
+    let experiment = place(record, record.plan.experiment.span);
+    if let Some((file, _)) = &experiment {
+        suite.extra.insert("file".into(), xml(super::harmless::line(file)));
+    }
     let mut cases = vec![completed(record, &overall)];
     cases.extend(record.unkept.as_deref().map(unkept));
     cases.extend(record.steady.iter().map(|s| steady(record, s)));
@@ -128,10 +135,27 @@ pub(super) fn suite(record: &Record) -> TestSuite {
         if case.time.is_none() {
             case.set_time(std::time::Duration::ZERO);
         }
+        if !case.extra.contains_key("file") {
+            set_place(&mut case, experiment.as_ref());
+        }
         suite.add_test_case(case);
     }
     suite.set_system_out(xml(text::render(record)));
     suite
+}
+
+/// Returns the file and the line of a place; none if the record does not hold the file.
+fn place(record: &Record, span: Span) -> Option<(String, u32)> {
+    let file = record.scenario.get(span.file.0 as usize)?;
+    Some((file.name.clone(), file.position(span.start).line))
+}
+
+/// Says where a test case was written, as JUnit's successors do: `file` and `line`.
+fn set_place(case: &mut TestCase, place: Option<&(String, u32)>) {
+    if let Some((file, line)) = place {
+        case.extra.insert("file".into(), xml(super::harmless::line(file)));
+        case.extra.insert("line".into(), xml(line.to_string()));
+    }
 }
 
 /// Leaves out what no XML document may hold, and what would do more than be read.
@@ -235,8 +259,12 @@ fn unsteady(record: &Record) -> Option<TestCase> {
 }
 
 fn expectations(record: &Record) -> Vec<TestCase> {
-    let mut cases: Vec<TestCase> =
-        record.expectations.iter().map(|judged| expectation(record, judged)).collect();
+    let judged = record.expectations.iter().map(|judged| {
+        let mut case = expectation(record, judged);
+        set_place(&mut case, place(record, judged.span).as_ref());
+        case
+    });
+    let mut cases: Vec<TestCase> = judged.collect();
     let refused = matches!(record.completion, Completion::Refused { .. });
     for missing in record.plan.experiment.expectations.iter().skip(record.expectations.len()) {
         let name = missing.name.as_str();

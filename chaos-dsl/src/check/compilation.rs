@@ -43,7 +43,7 @@ pub(super) fn compile(
     set: &[String],
     confined: Option<Confined>,
 ) -> Compiled {
-    let (mut experiments, mut search) = (Vec::new(), None);
+    let (mut experiments, mut search, mut only_parts) = (Vec::new(), None, false);
     let mut trees = Vec::new();
     for id in files {
         let text = sources.file(*id).map_or("", |f| f.text.as_str());
@@ -69,6 +69,7 @@ pub(super) fn compile(
         }
         if groups.is_empty() && !out.iter().chain(&checker.out).any(Diagnostic::is_error) {
             let message = "the file holds no experiment";
+            only_parts = !own.statements.is_empty();
             let end = own.statements.last().map_or(Span::new(own.id, 0, 0), |s| s.span);
             checker.error(Code::MissingLine, end, message).help =
                 Some("write `experiment \"title\" { … }`".into());
@@ -86,7 +87,7 @@ pub(super) fn compile(
         experiments.clear();
         search = None;
     }
-    Compiled { sources, experiments, search, diagnostics: out }
+    Compiled { sources, experiments, search, diagnostics: out, only_parts }
 }
 
 /// Brings diagnostics into the order of the text, each once, without those that only follow from others, and not too many.

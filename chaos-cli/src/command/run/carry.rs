@@ -12,7 +12,7 @@ use chaos_core::{
     bundle::Folder,
     journal::{FileJournal, Registry, RunEntry},
     judge::Standard,
-    outcome::{self, NotRun, Verdict},
+    outcome::{self, NotRun, Ran, Verdict},
     plan::Plan,
     remark::Remark,
     report,
@@ -192,6 +192,10 @@ impl Carrier for Session<'_> {
         }
         self.ended(exit_of(outcome::result(&record).verdict));
         Ok(record)
+    }
+
+    fn goes_on(&self, ran: &Ran) -> bool {
+        !self.args.fail_fast || ran.verdict() == Verdict::Passed
     }
 }
 

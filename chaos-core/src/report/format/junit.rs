@@ -22,13 +22,13 @@ fn file(subject: &Subject<'_>) -> &'static str {
 fn write(reports: &Reports<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let suites = reports.all.iter().flat_map(|reported| match reported.subject {
         Subject::Run(record) | Subject::Trial(record) => vec![junit::suite(record)],
-        Subject::NotRun(not_run) => vec![junit::not_run(not_run)],
+        Subject::NotRun(not_run) => vec![junit::not_run(not_run, reported.file)],
         Subject::Search(record) => vec![search::suite(record)],
         Subject::Matrix(matrix, cells) => cells
             .iter()
             .map(|cell| match cell {
                 Ran::Run(record) => junit::suite(record),
-                Ran::Not(not_run) => junit::not_run(not_run),
+                Ran::Not(not_run) => junit::not_run(not_run, reported.file),
             })
             .chain(junit::unkept_matrix(matrix))
             .collect(),
