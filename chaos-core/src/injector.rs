@@ -65,6 +65,8 @@ pub enum Hold {
     Environment,
     /// Nothing: it stays as it is until the run's record is replayed, by the runner or by `chaos restore`.
     Record,
+    /// Nothing has to: what is done is over at once, and nothing is put back.
+    Over,
 }
 
 impl fmt::Display for Hold {
@@ -74,6 +76,7 @@ impl fmt::Display for Hold {
             Hold::Agent => "agent-held",
             Hold::Environment => "environment-held",
             Hold::Record => "on record only",
+            Hold::Over => "not put back",
         })
     }
 }

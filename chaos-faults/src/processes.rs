@@ -1,8 +1,9 @@
-//! Faults on processes: an injector that stops them and lets them go on.
+//! Faults on processes: an injector that stops them and lets them go on, or ends them.
 //!
 //! A process is told from a later one of its number by its start, and from one of another boot or pid namespace by these; signals
 //! go to descriptors, never to numbers. What a fault means is looked up once, when it is prepared, and written down.
 
+mod healing;
 mod meant;
 mod subject;
 
@@ -21,7 +22,10 @@ use chaos_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::subject::{Doing, Subject};
+use self::{
+    healing::Healing,
+    subject::{Doing, Subject},
+};
 use crate::backend::Holding;
 
 /// The name under which undo records find this injector.
@@ -29,6 +33,9 @@ pub const NAME: &str = "processes";
 
 /// The mechanism: a signal, and another one that undoes it.
 const SIGNALS: &str = "signals";
+
+/// What a plan says of undoing the end of a process.
+const NOT_PUT_BACK: &str = "nothing is put back: whether and when something starts it again is measured";
 
 /// How often processes that are stopped are looked at.
 const ROUND: Duration = Duration::from_millis(100);
@@ -48,9 +55,9 @@ pub fn handles(action: &Action) -> bool {
     }
 }
 
-/// Stops processes and lets them go on.
+/// Stops processes and lets them go on, or ends them.
 ///
-/// The kernel does not end that with whoever did it, so an agent holds it: a process of its own that outlives the runner.
+/// The kernel does not end a stop with whoever did it, so an agent holds it: a process of its own that outlives the runner.
 pub struct ProcessInjector {
     holding: Holding,
     held: Mutex<BTreeMap<String, Held>>,
@@ -64,8 +71,10 @@ pub struct ProcessInjector {
 struct Held {
     subjects: Vec<Subject>,
     since: Instant,
-    /// Whether its loss was reported.
-    lost: bool,
+    /// What comes in their place, where they end.
+    healing: Option<Healing>,
+    /// Whether it is in place, and its loss was not reported yet.
+    watched: bool,
 }
 
 /// What an undo record holds.
@@ -98,7 +107,7 @@ impl ProcessInjector {
 
     /// Remembers what a fault did, as long as it is in place.
     fn remember(&self, id: &str) {
-        let Some(held) = self.held().remove(id) else { return };
+        let Some(mut held) = self.held().remove(id) else { return };
         let mut done = self.done();
         if done.len() >= REMEMBERED {
             done.pop_first();
@@ -108,10 +117,21 @@ impl ProcessInjector {
 }
 
 impl Held {
-    fn measure(&self) -> Measured {
+    fn measure(&mut self) -> Measured {
         let met = self.subjects.len() as u64;
-        let changed = self.subjects.iter().filter(|subject| subject.doing() == Doing::Stopped).count() as u64;
-        let line = format!("{changed} of {met} stopped, for {:.1}s", self.since.elapsed().as_secs_f64());
+        let count = |wanted| self.subjects.iter().filter(|subject| subject.doing() == wanted).count() as u64;
+        let held = self.since.elapsed().as_secs_f64();
+        let (changed, line) = match &mut self.healing {
+            None => {
+                let stopped = count(Doing::Stopped);
+                (stopped, format!("{stopped} of {met} stopped, for {held:.1}s"))
+            }
+            Some(healing) => {
+                let ended = count(Doing::Gone);
+                healing.look();
+                (ended, format!("{ended} of {met} ended; {} within {held:.1}s", healing.line()))
+            }
+        };
         Measured { seen: Some(met), met, changed, line, ..Measured::nothing(Unit::Processes) }
     }
 }
@@ -159,6 +179,14 @@ fn asked(ask: &Ask) -> Result<&ProcessFault, Trouble> {
     ask.work.processes().ok_or_else(|| Trouble::internal("not a fault on processes"))
 }
 
+/// Refuses a process that an effect would do nothing to, or what could not be undone.
+fn fit(subject: &Subject, effect: ProcessEffect) -> Result<(), Trouble> {
+    match effect {
+        ProcessEffect::Pause => meant::running(subject),
+        ProcessEffect::Kill | ProcessEffect::Terminate => meant::there(subject),
+    }
+}
+
 /// Finds out whether a process may be sent signals.
 fn reachable(subject: &Subject) -> Result<(), Trouble> {
     subject.send(0).map(drop).map_err(|error| unsent(subject, "be sent signals", &error))
@@ -182,7 +210,7 @@ impl Injector for ProcessInjector {
 
     async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         let fault = asked(ask)?;
-        if self.holding == Holding::KernelOnly {
+        if self.holding == Holding::KernelOnly && !fault.effect.ends() {
             let why = "a stopped process does not go on by itself if this program ends, and there is no agent to see to it";
             return Err(
                 Trouble::unable(why).with_help("name an executable that plays the agent, such as `chaos`")
@@ -191,26 +219,31 @@ impl Injector for ProcessInjector {
         let whom = if ask.object.kind == Kind::HOST {
             match fault.named.is_any() {
                 true => format!("every process of {}", ask.object),
-                false => format!("{fault} of {}", ask.object).replacen("pause ", "every ", 1),
+                false => format!("every{} of {}", fault.which(), ask.object),
             }
         } else {
             let subject = meant::process(&ask.object)?;
             meant::allowed(&subject)?;
+            fit(&subject, fault.effect)?;
             reachable(&subject)?;
             subject.to_string()
         };
-        let (does, undoes) = match fault.effect {
+        let signal = fault.effect.signal();
+        let (does, undoes, hold) = match fault.effect {
             ProcessEffect::Pause => (
-                format!("stop {whom} (SIGSTOP), with all of its threads"),
-                "let it go on (SIGCONT), and look that it does".to_owned(),
+                format!("stop {whom} ({signal}), with all of its threads"),
+                "let it go on (SIGCONT), and look that it does",
+                Hold::Agent,
             ),
+            ProcessEffect::Kill => (format!("end {whom} ({signal})"), NOT_PUT_BACK, Hold::Over),
+            ProcessEffect::Terminate => (format!("ask {whom} to end ({signal})"), NOT_PUT_BACK, Hold::Over),
         };
         Ok(vec![Offer {
             backend: SIGNALS.to_owned(),
             ask: ask.clone(),
-            hold: Hold::Agent,
+            hold,
             does: vec![does],
-            undoes,
+            undoes: undoes.to_owned(),
             because: Vec::new(),
             takes: Vec::new(),
         }])
@@ -223,17 +256,18 @@ impl Injector for ProcessInjector {
         place: &Place,
         deadline: Duration,
     ) -> Result<Undo, Trouble> {
-        let object = &offer.ask.object;
+        let (object, fault) = (&offer.ask.object, asked(&offer.ask)?);
         let processes = if object.kind == Kind::HOST {
-            let found = meant::on_host(object, &place.site, asked(&offer.ask)?)?;
-            found.iter().try_for_each(meant::running)?;
-            found
+            meant::on_host(object, &place.site, fault)?
         } else {
             let subject = meant::process(object)?;
             meant::allowed(&subject)?;
             vec![subject]
         };
-        processes.iter().try_for_each(reachable)?;
+        for subject in &processes {
+            fit(subject, fault.effect)?;
+            reachable(subject)?;
+        }
         let names: Vec<String> = processes.iter().map(ToString::to_string).collect();
         let state = State { boot: boot()?, numbers: numbers()?, processes };
         let unwritable =
@@ -244,30 +278,53 @@ impl Injector for ProcessInjector {
             offer: offer.clone(),
             site: place.site.clone(),
             deadline,
-            line: format!("let {} go on", names.join(", ")),
+            line: match fault.effect.ends() {
+                true => format!("nothing is put back of {}", names.join(", ")),
+                false => format!("let {} go on", names.join(", ")),
+            },
             state: serde_json::to_value(state).map_err(unwritable)?,
         })
     }
 
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
+        let effect = asked(&undo.offer.ask)?.effect;
         let subjects = State::of(undo)?.subjects()?;
-        if let Err(refused) = subjects.iter().try_for_each(meant::running) {
+        if let Err(refused) = subjects.iter().try_for_each(|subject| fit(subject, effect)) {
             self.refused().insert(undo.id.clone());
             return Err(refused);
         }
+        self.refused().remove(&undo.id);
         self.done().remove(&undo.id);
-        let held = Held { subjects: subjects.clone(), since: Instant::now(), lost: false };
+        let healing = effect.ends().then(|| Healing::of(&subjects));
+        let held = Held { subjects: subjects.clone(), since: Instant::now(), healing, watched: false };
         self.held().insert(undo.id.clone(), held);
+        let (signal, done) = match effect {
+            ProcessEffect::Pause => (libc::SIGSTOP, "be stopped"),
+            ProcessEffect::Kill => (libc::SIGKILL, "be ended"),
+            ProcessEffect::Terminate => (libc::SIGTERM, "be asked to end"),
+        };
         for subject in &subjects {
-            if !subject.send(libc::SIGSTOP).map_err(|error| unsent(subject, "be stopped", &error))? {
-                return Err(Trouble::absent(format!("{subject} ended before it was stopped")));
+            if !subject.send(signal).map_err(|error| unsent(subject, done, &error))? {
+                return Err(Trouble::absent(format!("{subject} ended before the fault")));
             }
         }
         for subject in &subjects {
-            if subject.until(|doing| doing == Doing::Stopped).await != Doing::Stopped {
-                return Err(Trouble::unable(format!("{subject} does not stop"))
+            let missing = match effect {
+                ProcessEffect::Pause => {
+                    let now = subject.until(|doing| doing == Doing::Stopped).await;
+                    (now != Doing::Stopped).then_some("stop")
+                }
+                ProcessEffect::Kill => (subject.until(|_| false).await != Doing::Gone).then_some("end"),
+                // How long it takes is its own matter.
+                ProcessEffect::Terminate => None,
+            };
+            if let Some(missing) = missing {
+                return Err(Trouble::unable(format!("{subject} does not {missing}"))
                     .with_help("look at its state in `/proc`: one that waits for a disk hears no signal"));
             }
+        }
+        if let Some(held) = self.held().get_mut(&undo.id) {
+            held.watched = true;
         }
         Ok(())
     }
@@ -279,6 +336,9 @@ impl Injector for ProcessInjector {
         }
         let subjects = State::of(undo)?.subjects()?;
         self.remember(&undo.id);
+        if asked(&undo.offer.ask)?.effect.ends() {
+            return Ok(());
+        }
         for subject in &subjects {
             // One that hears nothing at the moment may have been told to stop.
             if matches!(subject.doing(), Doing::Stopped | Doing::Deaf) {
@@ -295,7 +355,7 @@ impl Injector for ProcessInjector {
     }
 
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
-        if let Some(held) = self.held().get(&undo.id) {
+        if let Some(held) = self.held().get_mut(&undo.id) {
             return Ok(held.measure());
         }
         Ok(self.done().get(&undo.id).cloned().unwrap_or_else(|| Measured::nothing(Unit::Processes)))
@@ -304,7 +364,11 @@ impl Injector for ProcessInjector {
     async fn lost(&self) -> Lost {
         loop {
             tokio::time::sleep(ROUND).await;
-            for (id, held) in self.held().iter_mut().filter(|(_, held)| !held.lost) {
+            for (id, held) in self.held().iter_mut().filter(|(_, held)| held.watched) {
+                if let Some(healing) = &mut held.healing {
+                    healing.look();
+                    continue;
+                }
                 let gone_on = held.subjects.iter().find(|subject| subject.doing() != Doing::Stopped);
                 let Some(subject) = gone_on else { continue };
                 let reason = match subject.doing() {
@@ -313,7 +377,7 @@ impl Injector for ProcessInjector {
                         format!("{subject} was let go on by somebody else")
                     }
                 };
-                held.lost = true;
+                held.watched = false;
                 return Lost { ids: vec![id.clone()], reason };
             }
         }
@@ -321,7 +385,8 @@ impl Injector for ProcessInjector {
 
     async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
         let subjects = State::of(undo)?.subjects()?;
-        let stopped = subjects.iter().filter(|subject| subject.doing() == Doing::Stopped);
+        let held = !asked(&undo.offer.ask)?.effect.ends();
+        let stopped = subjects.iter().filter(|subject| held && subject.doing() == Doing::Stopped);
         Ok(stopped.map(|subject| format!("{subject} is stopped")).collect())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use chaos_core::{
     environment::Environment,
-    model,
+    model::{self, target::glob},
     place::{Asking, Kind, Names, Namespace, ObjectId, Order, Place, Site},
     trouble::{self, Trouble},
 };
@@ -26,6 +26,8 @@ const DNS_PORT: u16 = 53;
 pub struct LabEnvironment {
     declaration: model::Lab,
     programs: Programs,
+    /// Names and globs of hosts whose programs the experiment itself ends.
+    ended: Vec<String>,
     lab: Mutex<Option<Arc<Lab>>>,
     news: tokio::sync::Mutex<Option<broadcast::Receiver<LabEvent>>>,
 }
@@ -33,7 +35,29 @@ pub struct LabEnvironment {
 impl LabEnvironment {
     /// Makes the environment; nothing exists before [`up`](Environment::up).
     pub fn new(declaration: model::Lab, programs: Programs) -> Self {
-        LabEnvironment { declaration, programs, lab: Mutex::default(), news: tokio::sync::Mutex::default() }
+        LabEnvironment {
+            declaration,
+            programs,
+            ended: Vec::new(),
+            lab: Mutex::default(),
+            news: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Takes the end of a program on these hosts, named or by globs, for what the experiment does, and not for a lab that broke.
+    #[must_use]
+    pub fn ending(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.ended.extend(hosts);
+        self
+    }
+
+    /// Returns whether the experiment itself ends programs on a host.
+    fn ends(&self, host: &str) -> bool {
+        let mut hosts = self.declaration.hosts.iter();
+        let group = hosts.find(|declared| declared.names().iter().any(|name| name == host));
+        self.ended
+            .iter()
+            .any(|ended| glob(ended, host) || group.is_some_and(|group| group.name.value == *ended))
     }
 
     /// Looks at the lab while it is up.
@@ -85,7 +109,7 @@ impl Environment for LabEnvironment {
         let Some(news) = news.as_mut() else { return std::future::pending().await };
         loop {
             match news.recv().await {
-                Ok(LabEvent::ProgramDied(death)) if !death.requested => {
+                Ok(LabEvent::ProgramDied(death)) if !death.requested && !self.ends(&death.host) => {
                     let end = format!("{} on host `{}` ended with {}", death.what, death.host, death.status);
                     let last = death.output.lines().map(str::trim).rfind(|line| !line.is_empty());
                     return last.map_or(end.clone(), |line| format!("{end}, and wrote last: `{line}`"));

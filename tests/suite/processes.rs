@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::process::CommandExt,
     process::{Child, Command},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -23,7 +24,9 @@ struct Program {
 
 impl Program {
     fn start(chaos: &Chaos, network: Option<&Network>, as_user: bool) -> Program {
-        let name = format!("frozen-{}", std::process::id());
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        // The kernel keeps 15 bytes of it.
+        let name = format!("froz{}-{}", STARTED.fetch_add(1, Ordering::Relaxed), std::process::id());
         let path = chaos.path().join(&name);
         fs::copy("/bin/sleep", &path).expect("there is `sleep`");
         let mut command = match network {
@@ -198,4 +201,46 @@ fn an_ordinary_user_pauses_what_is_theirs() {
     let roots = Program::start(&chaos, None, false);
     plan(&roots).exits(6).says("run as root, or as the user it runs as");
     assert!(!roots.is_stopped());
+}
+
+#[test]
+fn a_supervisor_heals_what_was_killed() {
+    let Some(scene) = Scene::machine() else { return };
+    let name = format!("mended-{}", std::process::id());
+    let path = scene.path().join(&name);
+    fs::copy("/bin/sleep", &path).unwrap();
+    let script = format!("while true; do {} 600; sleep 0.5; done", path.display());
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &scene.network().name, "sh", "-c", &script]).process_group(0);
+    let supervisor = command.spawn().unwrap();
+    let group = nix::unistd::Pid::from_raw(supervisor.id().cast_signed());
+    let _program = Program { child: supervisor, name: name.clone() };
+    let text = pausing(scene.network(), &format!("kill process \"{name}\" with SIGTERM"));
+    let file = scene.file("machine.chaos", text);
+    assert!(wait_until(|| scene.call(&["plan", &file]).code == Some(0)));
+    scene.call(&["plan", &file]).says("to end (SIGTERM)").says("nothing is put back").says("not put back");
+    scene.call(&["explain", &file]).exits(0).says("is sent SIGTERM");
+    let ended = scene.call(&["run", &file]).exits(0).says("1 of 1 ended; healed after 0.");
+    nix::sys::signal::killpg(group, Signal::SIGKILL).unwrap();
+    assert_eq!(ended.record()["exercised"]["far"], true, "{ended}");
+}
+
+#[test]
+fn a_program_of_a_lab_is_killed_and_the_lab_goes_on() {
+    let Some(scene) = Scene::lab() else { return };
+    let file = scene.in_lab(&[
+        ("delay 20ms on api to client", "kill api"),
+        (
+            "\"nothing is lost\": success(get) >= 90% during far",
+            "\"it is away\": success(get) <= 10% during far",
+        ),
+        ("    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n", ""),
+    ]);
+    // Nothing starts it again, so the steady state does not come back.
+    let ended = scene.call(&["run", &file]).exits(1);
+    let record = ended.record();
+    assert_eq!(record["exercised"]["far"], true, "{ended}");
+    assert!(ended.said("1 of 1 ended; nothing came in their place"), "{ended}");
+    assert_eq!(record["expectations"][0]["verdict"]["verdict"], "passed", "{record}");
+    scene.assert_as_before();
 }

@@ -23,6 +23,10 @@ pub struct ProcessFault {
 pub enum ProcessEffect {
     /// It is stopped (SIGSTOP), and goes on at the end.
     Pause,
+    /// It is ended at once (SIGKILL).
+    Kill,
+    /// It is asked to end (SIGTERM), and may take its time.
+    Terminate,
 }
 
 impl ProcessEffect {
@@ -30,6 +34,32 @@ impl ProcessEffect {
     pub fn word(self) -> &'static str {
         match self {
             ProcessEffect::Pause => "pause",
+            ProcessEffect::Kill | ProcessEffect::Terminate => "kill",
+        }
+    }
+
+    /// Returns the name of the signal that does it.
+    pub fn signal(self) -> &'static str {
+        match self {
+            ProcessEffect::Pause => "SIGSTOP",
+            ProcessEffect::Kill => "SIGKILL",
+            ProcessEffect::Terminate => "SIGTERM",
+        }
+    }
+
+    /// Returns whether processes end of it, and nothing is put back.
+    pub fn ends(self) -> bool {
+        match self {
+            ProcessEffect::Pause => false,
+            ProcessEffect::Kill | ProcessEffect::Terminate => true,
+        }
+    }
+
+    /// Returns what the language says behind the target, where the word does not say it all.
+    fn with(self) -> &'static str {
+        match self {
+            ProcessEffect::Pause | ProcessEffect::Kill => "",
+            ProcessEffect::Terminate => " with SIGTERM",
         }
     }
 }
@@ -50,11 +80,20 @@ impl ProcessFault {
     /// Says it with where the processes are, as a file would.
     pub fn on(&self, target: &impl fmt::Display) -> String {
         let target = target.to_string();
+        let (word, with) = (self.effect.word(), self.effect.with());
         match &self.named {
-            Which::Any => format!("{} {target}", self.effect.word()),
+            Which::Any => format!("{word} {target}{with}"),
             // `pause process "nginx"` says both.
             Which::These(names) if target == format!("process \"{}\"", names.first()) => self.to_string(),
-            Which::These(_) => format!("{self} on {target}"),
+            Which::These(_) => format!("{word}{} on {target}{with}", self.which()),
+        }
+    }
+
+    /// Says which processes.
+    pub fn which(&self) -> String {
+        match &self.named {
+            Which::Any => " processes".to_owned(),
+            Which::These(names) => names.iter().map(|name| format!(" process \"{name}\"")).collect(),
         }
     }
 }
@@ -62,11 +101,7 @@ impl ProcessFault {
 impl fmt::Display for ProcessFault {
     /// Says it without where the processes are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.effect.word())?;
-        match &self.named {
-            Which::Any => f.write_str(" processes"),
-            Which::These(names) => names.iter().try_for_each(|name| write!(f, " process \"{name}\"")),
-        }
+        write!(f, "{}{}{}", self.effect.word(), self.which(), self.effect.with())
     }
 }
 
@@ -82,6 +117,10 @@ mod tests {
         assert_eq!(fault.on(&"api-*"), "pause process \"nginx\" on api-*");
         assert_eq!(ProcessFault::each(ProcessEffect::Pause).on(&"api"), "pause api");
         assert_eq!(ProcessFault::each(ProcessEffect::Pause).to_string(), "pause processes");
+        let ended = ProcessFault::named(ProcessEffect::Terminate, "nginx");
+        assert_eq!(ended.on(&"api"), "kill process \"nginx\" on api with SIGTERM");
+        assert_eq!(ended.to_string(), "kill process \"nginx\" with SIGTERM");
+        assert_eq!(ProcessFault::each(ProcessEffect::Kill).on(&"api"), "kill api");
         let written = serde_json::to_string(&fault).unwrap();
         assert_eq!(written, r#"{"effect":"pause","named":{"these":["nginx"]}}"#);
         assert_eq!(serde_json::from_str::<ProcessFault>(&written).unwrap(), fault);

@@ -191,12 +191,15 @@ fn inject(fault: &PlannedFault, indent: usize) -> Vec<Line> {
             Hold::Record => {
                 Line::at(indent + 2).piece(Style::Unsure, "if killed: ").plain("it stays until `chaos restore`")
             }
+            Hold::Over => Line::at(indent + 2).dim("if killed: nothing is owed, as otherwise"),
         });
     }
     let ends = format!("ends on its own after {}", time(fault.deadline));
     let held = |hold| fault.parts.iter().any(|part| part.offer.hold == hold);
     out.push(if held(Hold::Record) {
         Line::at(indent).dim(ends).dim(" as long as its runner lives")
+    } else if held(Hold::Over) {
+        Line::at(indent).dim("is over at once, and nothing ends it")
     } else if held(Hold::Agent) {
         Line::at(indent).dim(ends).dim(" unless agent and runner both hang; then `chaos restore` ends it")
     } else {

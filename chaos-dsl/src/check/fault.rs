@@ -25,7 +25,7 @@ const CUSTOM: &str = "custom";
 const OBJECTS: [&str; 8] = ["delete", "detach", "drain", "evict", "outage", "patch", "restart", "scale"];
 
 /// The words for what is done to processes.
-const PROCESSES: [&str; 1] = ["pause"];
+const PROCESSES: [&str; 2] = ["kill", "pause"];
 
 /// What a fault or a change does, and to whom.
 pub(super) struct Acting {

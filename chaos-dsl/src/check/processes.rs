@@ -1,4 +1,4 @@
-//! `fault NAME = pause …`: what is done to processes.
+//! `fault NAME = pause …`, `kill …`: what is done to processes.
 
 use chaos_core::{
     model::{Action, ProcessEffect, ProcessFault, Scope, Selector},
@@ -16,10 +16,14 @@ impl Checker {
     pub(super) fn processes(&mut self, statement: &Statement<'_>, names: &Names) -> Option<Acting> {
         let mut cursor = Cursor::new(statement.definition(), statement.span);
         let word = cursor.take_any_word()?;
-        let effect = ProcessEffect::Pause;
+        let mut effect = if word.text == "kill" { ProcessEffect::Kill } else { ProcessEffect::Pause };
         if let Scope::Cluster(_) = names.scope {
+            let help = match effect.ends() {
+                true => "write `delete TARGET` or `evict TARGET` to end pods",
+                false => "run it in a lab, or on the machine where the processes are",
+            };
             self.not_yet(word.span, &format!("the fault `{}` in a cluster", word.text)).help =
-                Some("run it in a lab, or on the machine where the processes are".into());
+                Some(help.into());
             return None;
         }
         let by_name = cursor.peek().is_some_and(|item| item.is_word("process"))
@@ -48,6 +52,18 @@ impl Checker {
             }
             (Which::Any, on)
         };
+        if effect.ends() && cursor.take_word("with").is_some() {
+            effect = match cursor.take_any_word().map(|word| word.text) {
+                Some("SIGKILL") => ProcessEffect::Kill,
+                Some("SIGTERM") => ProcessEffect::Terminate,
+                _ => {
+                    let message = "a process is killed with `SIGKILL` or `SIGTERM`";
+                    self.error(Code::Misplaced, cursor.previous(), message).help =
+                        Some("write one of them, or leave out `with` for `SIGKILL`".into());
+                    return None;
+                }
+            };
+        }
         let proven_by = self.proven_by(&mut cursor, names);
         if let Some(more) = cursor.peek() {
             let message = format!("{} does not belong here", more.describe());

@@ -169,7 +169,7 @@ impl Forwarders {
                             tally: Tally::default(),
                         }
                     }
-                    Hold::Environment | Hold::Record => {
+                    Hold::Environment | Hold::Record | Hold::Over => {
                         let hold = undo.offer.hold;
                         return Err(Trouble::unable(format!("a forwarder is never {hold}")));
                     }

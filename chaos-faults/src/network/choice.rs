@@ -130,7 +130,9 @@ impl Choice<'_> {
         })?;
         let redirect = match hold {
             Hold::Kernel => "a BPF program (TCX link) redirects",
-            Hold::Agent | Hold::Environment | Hold::Record => "filters (clsact, u32, mirred) redirect",
+            Hold::Agent | Hold::Environment | Hold::Record | Hold::Over => {
+                "filters (clsact, u32, mirred) redirect"
+            }
         };
         let mut does = vec![format!(
             "{} in what it sends to port 53 over UDP and TCP, which {redirect} to user space; all else goes on at once",
@@ -288,7 +290,7 @@ impl Choice<'_> {
             (Mechanism::Forwarder, Hold::Kernel) => {
                 "in user space, to which a BPF program (TCX link) redirects packets"
             }
-            (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record) => {
+            (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record | Hold::Over) => {
                 "in user space, to which filters (clsact, u32, mirred) redirect packets"
             }
         };
@@ -313,10 +315,10 @@ fn undoes(mechanism: Mechanism, hold: Hold) -> String {
             "closes the socket, and its table with it, which also end with the agent".into()
         }
         (_, Hold::Kernel) => "closes the link, which also ends with the agent, however it dies".into(),
-        (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record) => {
+        (Mechanism::Forwarder, Hold::Agent | Hold::Environment | Hold::Record | Hold::Over) => {
             "removes its own filters and its own pair of interfaces".into()
         }
-        (_, Hold::Agent | Hold::Environment | Hold::Record) => {
+        (_, Hold::Agent | Hold::Environment | Hold::Record | Hold::Over) => {
             format!("removes its own root qdisc {}", crate::netlink::Handle::OWN_ROOT)
         }
     }

@@ -95,7 +95,7 @@ pub(super) fn allowed(subject: &Subject) -> Result<(), Trouble> {
             "name another process",
         );
     }
-    running(subject)
+    Ok(())
 }
 
 /// Refuses a process that is stopped already: it would not be known who is to let it go on.
@@ -103,8 +103,15 @@ pub(super) fn running(subject: &Subject) -> Result<(), Trouble> {
     match subject.doing() {
         Doing::Stopped => Err(Trouble::unable(format!("{subject} is stopped already"))
             .with_help(format!("let it go on with `kill -CONT {}`, or name another process", subject.pid))),
+        Doing::Gone | Doing::Runs | Doing::Deaf => there(subject),
+    }
+}
+
+/// Refuses a process that is gone.
+pub(super) fn there(subject: &Subject) -> Result<(), Trouble> {
+    match subject.doing() {
         Doing::Gone => Err(Trouble::absent(format!("{subject} is gone")).with_help("plan anew")),
-        Doing::Runs | Doing::Deaf => Ok(()),
+        Doing::Runs | Doing::Deaf | Doing::Stopped => Ok(()),
     }
 }
 
@@ -153,12 +160,12 @@ mod tests {
     fn what_is_stopped_already_is_refused() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let subject = Subject::of(Process { pid: child.id(), started: started(child.id()).unwrap() });
-        let before = allowed(&subject);
+        let before = running(&subject);
         subject.send(libc::SIGSTOP).unwrap();
         while subject.doing() != Doing::Stopped {
             std::thread::yield_now();
         }
-        let stopped = allowed(&subject);
+        let stopped = running(&subject);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(before, Ok(()));

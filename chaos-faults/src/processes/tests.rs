@@ -126,3 +126,66 @@ async fn without_an_agent_nothing_is_stopped() {
     let refused = injector.offer(&pause(sleeper.object()), &Surroundings::default()).await.unwrap_err();
     assert!(refused.message.contains("does not go on by itself"), "{refused}");
 }
+
+/// What ends a process.
+fn ending(effect: ProcessEffect, sleeper: &Sleeper) -> Ask {
+    let fault = ProcessFault::named(effect, "sleep");
+    Ask { work: Work::Processes(fault), ..pause(sleeper.object()) }
+}
+
+/// Ends a process, and waits until it is gone.
+async fn ended(injector: &ProcessInjector, effect: ProcessEffect, sleeper: &Sleeper) -> Undo {
+    let offers = injector.offer(&ending(effect, sleeper), &Surroundings::default()).await.unwrap();
+    assert_eq!(offers[0].hold, Hold::Over);
+    let names = std::sync::Arc::new(Files::own().into());
+    let place = Place { object: sleeper.object(), site: Site::Runner, names };
+    let undo = injector.prepare("gone/x/1", &offers[0], &place, Duration::from_secs(60)).await.unwrap();
+    injector.inject(&undo).await.unwrap();
+    let subject = meant::process(&sleeper.object());
+    if let Ok(subject) = subject {
+        assert_eq!(subject.until(|_| false).await, Doing::Gone);
+    }
+    undo
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_is_gone_and_nothing_is_put_back() {
+    // Without an agent as well: nothing is held.
+    for effect in [ProcessEffect::Kill, ProcessEffect::Terminate] {
+        let (mut sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::KernelOnly));
+        let undo = ended(&injector, effect, &sleeper).await;
+        use std::os::unix::process::ExitStatusExt;
+        let signal = sleeper.0.wait().unwrap().signal();
+        let sent = if effect == ProcessEffect::Kill { libc::SIGKILL } else { libc::SIGTERM };
+        assert_eq!(signal, Some(sent));
+        injector.revert(&undo).await.unwrap();
+        let effect = injector.effect(&undo).await.unwrap();
+        assert_eq!((effect.met, effect.changed), (1, 1));
+        assert!(effect.line.starts_with("1 of 1 ended; "), "{effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_the_place_of_a_process_is_measured() {
+    // A command line that no other test has.
+    let start = || {
+        let child = Command::new("sleep").args(["61.5", "0.25"]).spawn().unwrap();
+        while std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        Sleeper(child)
+    };
+    let (first, injector) = (start(), ProcessInjector::new(Holding::Agent));
+    let undo = ended(&injector, ProcessEffect::Kill, &first).await;
+    let alone = injector.effect(&undo).await.unwrap().line;
+    assert!(alone.starts_with("1 of 1 ended; nothing came in their place within "), "{alone}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let second = start();
+    let healed = injector.effect(&undo).await.unwrap().line;
+    let after = healed.split_once("healed after ").and_then(|(_, rest)| rest.split_once("s within"));
+    let after: f64 = after.unwrap_or_else(|| panic!("{healed}")).0.parse().unwrap();
+    assert!((0.28..5.0).contains(&after), "{healed}");
+    drop(second);
+    injector.revert(&undo).await.unwrap();
+    assert!(injector.effect(&undo).await.unwrap().line.contains("healed after"), "it stays known");
+}

@@ -33,5 +33,9 @@ pub(super) fn detail(fault: &ProcessFault, on: &Selector) -> String {
             "{which} is stopped, with all of its threads, and keeps its connections open without answering; processes that it started \
              are others, and run on. At the end each goes on where it was."
         ),
+        ProcessEffect::Kill | ProcessEffect::Terminate => format!(
+            "{which} is sent {}. Nothing is put back: whether and when something starts it again is measured.",
+            fault.effect.signal()
+        ),
     }
 }

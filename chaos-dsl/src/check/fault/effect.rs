@@ -145,7 +145,6 @@ impl Checker {
                             "write `change NAME = run … on HOST`, and `make NAME` in the timeline".into(),
                         );
                     }
-                    None if matches!(word, "kill") => self.needs_cluster(kind.span, "the fault `kill`"),
                     None => {
                         let (near, in_cluster) = (suggest::did_you_mean(word, known), self.in_cluster);
                         self.error(Code::UnknownKind, kind.span, format!("unknown kind of fault `{word}`"))
