@@ -185,13 +185,22 @@ fn cookie(socket: &OwnedFd) -> Option<u64> {
 fn on_own_thread<T: Send>(
     work: impl FnOnce() -> Result<T, NamespaceError> + Send,
 ) -> Result<T, NamespaceError> {
+    let (mut work, mut done) = (Some(work), None);
+    // Whatever the work is, there is one way to start and end a thread in the executable.
+    spawn_and_join(&mut || done = work.take().map(|work| work()))?;
+    let ended = || NamespaceError::Enter { source: std::io::Error::other("the thread did nothing") };
+    done.unwrap_or_else(|| Err(ended()))
+}
+
+fn spawn_and_join(work: &mut (dyn FnMut() + Send)) -> Result<(), NamespaceError> {
     thread::scope(|scope| {
         thread::Builder::new()
             .name("chaos-netns".into())
             .spawn_scoped(scope, work)
             .map_err(|source| NamespaceError::Enter { source })?
             .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(())
     })
 }
 
