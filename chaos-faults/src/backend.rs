@@ -4,7 +4,7 @@
 //! 2. [`tcx`] loses, doubles and damages in a program on the interface; [`netem`](tree) and tbf queue below an own root;
 //!    [`forwarder`] holds packets in user space, [`nft`] refuses them and answers the sender.
 //! 3. [`ground`] opens the namespace a fault is in; [`carriers`] says which of its interfaces the fault's packets pass, and
-//!    [`absent`] looks there for what is left of it.
+//!    [`absent`] looks there for what is left of it, and [`presence`] tells that from what somebody living has there.
 
 mod abilities;
 pub(crate) mod absent;
@@ -13,6 +13,7 @@ pub(crate) mod forwarder;
 pub(crate) mod ground;
 pub(crate) mod layers;
 pub(crate) mod nft;
+pub(crate) mod presence;
 pub(crate) mod programs;
 pub(crate) mod queries;
 pub(crate) mod tcx;

@@ -31,6 +31,11 @@ impl Holder {
         Some(Holder { pid, started: started(pid)? })
     }
 
+    /// Returns its number.
+    pub(crate) fn pid(self) -> u32 {
+        self.pid
+    }
+
     fn lives(self) -> bool {
         let ended = |stat: String| {
             matches!(

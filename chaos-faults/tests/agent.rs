@@ -9,6 +9,8 @@ use chaos_faults::{NetworkInjector, backend::Holding};
 mod death;
 #[path = "agent/effects.rs"]
 mod effects;
+#[path = "agent/follow.rs"]
+mod follow;
 #[path = "agent/foreign.rs"]
 mod foreign;
 #[path = "agent/harness.rs"]

@@ -9,8 +9,8 @@ use chaos_core::{
 
 use super::{
     Mechanism,
-    ground::{Ground, State, bpf_failed, failed, packets},
-    nft,
+    ground::{Ground, Standing, State, bpf_failed, failed, list, packets},
+    nft, presence,
 };
 use crate::{bpf, holder, netlink::own_pair};
 
@@ -37,25 +37,89 @@ pub(crate) async fn prove(undo: &Undo, state: &State, ground: &Ground) -> Result
 
 /// Returns what stands of a fault, a line each, whoever holds it; changes nothing.
 pub(crate) async fn standing(undo: &Undo, state: &State, ground: &Ground) -> Result<Vec<String>, Trouble> {
+    let state = &found(undo, state, ground, &[]).await?;
     let found = find(undo, state, ground).await?;
     let mut lines: Vec<String> = found.iter().map(said).collect();
-    let queues = match Mechanism::named(&undo.offer.backend) {
-        Some(Mechanism::Forwarder) if undo.offer.hold == Hold::Agent => {
-            lines.extend(own_pair::left(&ground.connection).await.map_err(failed)?);
-            true
+    let mechanism = Mechanism::named(&undo.offer.backend)
+        .ok_or_else(|| Trouble::unable(format!("what `{}` does is unknown here", undo.offer.backend)))?;
+    if mechanism == Mechanism::Forwarder {
+        lines.extend(own_pair::left(&ground.connection).await.map_err(failed)?);
+    }
+    for interface in &state.interfaces {
+        let (index, name) = (interface.index, &interface.name);
+        if ground.link(index).await?.is_none() {
+            continue;
         }
-        Some(Mechanism::Netem | Mechanism::Tbf) => true,
-        Some(Mechanism::Forwarder) => {
-            lines.extend(own_pair::left(&ground.connection).await.map_err(failed)?);
-            false
+        match parts_of(mechanism, undo) {
+            Parts::Queues => lines.extend(queues_on(ground, index, name).await?),
+            Parts::Filters => lines.extend(filters_on(ground, index, name).await),
+            Parts::Programs | Parts::Table => {}
         }
-        Some(Mechanism::Tcx | Mechanism::Nft) => false,
-        None => return Err(Trouble::unable(format!("what `{}` does is unknown here", undo.offer.backend))),
-    };
-    for interface in state.interfaces.iter().filter(|_| queues) {
-        lines.extend(queues_on(ground, interface.index, &interface.name).await?);
     }
     Ok(lines)
+}
+
+/// What a mechanism puts into the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parts {
+    Queues,
+    Filters,
+    Programs,
+    Table,
+}
+
+fn parts_of(mechanism: Mechanism, undo: &Undo) -> Parts {
+    match mechanism {
+        Mechanism::Netem | Mechanism::Tbf => Parts::Queues,
+        Mechanism::Forwarder if undo.offer.hold == Hold::Agent => Parts::Filters,
+        Mechanism::Forwarder | Mechanism::Tcx => Parts::Programs,
+        Mechanism::Nft => Parts::Table,
+    }
+}
+
+/// Returns a state with every interface that parts of a fault may be on whose holder is gone: it may have followed its packets to some
+/// that were not there, or carried none, when it was written down. Other runs keep away from the namespace, so whatever is of this
+/// crate's making there is a dead one's; but for this process's own, on the interfaces `held`,
+/// and for what a living one says to be its.
+pub(crate) async fn found(
+    undo: &Undo,
+    state: &State,
+    ground: &Ground,
+    held: &[u32],
+) -> Result<State, Trouble> {
+    let mut state = state.clone();
+    let Some(mechanism) = Mechanism::named(&undo.offer.backend) else { return Ok(state) };
+    let parts = parts_of(mechanism, undo);
+    if parts == Parts::Table {
+        return Ok(state);
+    }
+    for link in ground.connection.links().await.map_err(failed)? {
+        let index = link.index;
+        let recorded = state.interfaces.iter().any(|interface| interface.index == index);
+        let theirs = match parts {
+            Parts::Queues => ground.standing(index).await?.iter().any(Standing::is_own),
+            Parts::Filters => ground.steers(index).await,
+            // Each bears the mark of its fault, by which it is looked for.
+            Parts::Programs | Parts::Table => {
+                if !recorded {
+                    state.interfaces.push(ground.interface(link, Vec::new()).await?);
+                }
+                continue;
+            }
+        };
+        if !theirs || held.contains(&index) {
+            continue;
+        }
+        if presence::of_another(ground, index, state.holder)? {
+            state.interfaces.retain(|interface| interface.index != index);
+        } else if !recorded {
+            let hooked = ground.hooked(index).await;
+            let mut interface = ground.interface(link, Vec::new()).await?;
+            interface.qdiscs.retain(|qdisc| !(qdisc.is_own() || hooked && qdisc.kind == "clsact"));
+            state.interfaces.push(interface);
+        }
+    }
+    Ok(state)
 }
 
 /// Lists everything of this crate's making in a namespace, whoever made it, with what removes it; changes nothing.
@@ -68,6 +132,7 @@ pub(crate) async fn leftovers(ground: &Ground) -> Result<Vec<String>, Trouble> {
     lines.extend(own_pair::left(&ground.connection).await.map_err(failed)?);
     for link in ground.connection.links().await.map_err(failed)? {
         lines.extend(queues_on(ground, link.index, &link.name).await?);
+        lines.extend(filters_on(ground, link.index, &link.name).await);
         let device = ground.device(link.index).await?;
         for direction in [Direction::Egress, Direction::Ingress] {
             for number in bpf::look::links_with(&device, direction, None).map_err(bpf_failed)? {
@@ -80,26 +145,24 @@ pub(crate) async fn leftovers(ground: &Ground) -> Result<Vec<String>, Trouble> {
     Ok(lines)
 }
 
-/// Lists the own queues and filters on an interface.
-async fn queues_on(ground: &Ground, index: u32, name: &str) -> Result<Vec<String>, Trouble> {
-    if ground.link(index).await?.is_none() {
-        return Ok(Vec::new());
-    }
-    let mut lines = Vec::new();
-    let own: Vec<_> =
-        ground.standing(index).await?.into_iter().filter(super::ground::Standing::is_own).collect();
-    if !own.is_empty() {
-        let own = super::ground::list(&own);
-        lines.push(format!(
+/// Says which own queues are on an interface.
+async fn queues_on(ground: &Ground, index: u32, name: &str) -> Result<Option<String>, Trouble> {
+    let own: Vec<_> = ground.standing(index).await?.into_iter().filter(Standing::is_own).collect();
+    Ok((!own.is_empty()).then(|| {
+        let own = list(&own);
+        format!(
             "interface `{name}` has queues of a fault, {own} (in its namespace, `tc qdisc del dev {name} root` removes them)"
-        ));
-    }
-    if ground.steers(index).await {
-        lines.push(format!(
+        )
+    }))
+}
+
+/// Says whether own filters are on an interface.
+async fn filters_on(ground: &Ground, index: u32, name: &str) -> Option<String> {
+    ground.steers(index).await.then(|| {
+        format!(
             "interface `{name}` has filters of a fault (in its namespace, `tc filter show dev {name} egress` lists them)"
-        ));
-    }
-    Ok(lines)
+        )
+    })
 }
 
 fn said(standing: &Trouble) -> String {

@@ -40,6 +40,8 @@ pub(crate) struct Forwarders {
     active: BTreeMap<String, Vec<Running>>,
     /// When each ends in the kernel.
     until: BTreeMap<String, Deadline>,
+    /// The interfaces that this process added `clsact` to.
+    hooked: BTreeSet<u32>,
 }
 
 #[derive(Debug)]
@@ -182,7 +184,9 @@ impl Forwarders {
                         let near = near.ok_or_else(|| Trouble::unable("the forwarder has no way in"))?;
                         let slot = self.free_slot(interface.index, *direction)?;
                         let connection = &ground.connection;
-                        connection.ensure_clsact(interface.index).await.map_err(failed)?;
+                        if connection.ensure_clsact(interface.index).await.map_err(failed)? {
+                            self.hooked.insert(interface.index);
+                        }
                         let there =
                             connection.filters(interface.index, hook(*direction)).await.map_err(failed)?;
                         let ahead =
@@ -210,12 +214,13 @@ impl Forwarders {
                                 .map_err(failed)?;
                         }
                         connection
-                            .add_filters(
+                            .add_numbered(
                                 interface.index,
                                 hook(*direction),
                                 slot,
                                 &rules,
                                 Verdict::Redirect(near),
+                                self.hooked.contains(&interface.index),
                             )
                             .await
                             .map_err(failed)?;
@@ -262,10 +267,19 @@ impl Forwarders {
                 let (connection, hook) = (&ground.connection, hook(*direction));
                 connection.delete_filters(interface.index, hook, slot).await.map_err(failed)?;
                 let verdict = Verdict::Redirect(forwarder.near());
-                connection.add_filters(interface.index, hook, slot, &rules, verdict).await.map_err(failed)?;
+                let hooked = self.hooked.contains(&interface.index);
+                connection
+                    .add_numbered(interface.index, hook, slot, &rules, verdict, hooked)
+                    .await
+                    .map_err(failed)?;
             }
         }
         Ok(())
+    }
+
+    /// Returns the interfaces that filters of this process lead packets off.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        self.active.values().flatten().filter(|running| running.slot.is_some()).map(|running| running.index)
     }
 
     /// Finds a set of filters that is asked before all others.
@@ -340,6 +354,8 @@ impl Forwarders {
         }
         let known = all.is_some();
         self.until.remove(&undo.id);
+        let (hooked, active) = (&mut self.hooked, &self.active);
+        hooked.retain(|index| active.values().flatten().any(|running| running.index == *index));
         programs.tidy().await;
         if let Some(ground) = ground.filter(|_| !known) {
             own_pair::sweep(&ground.connection).await.map_err(failed)?;

@@ -17,7 +17,7 @@ use crate::{
     holder::Holder,
     netlink::{
         Connection, Handle, Link, NetlinkError,
-        filter::{self, Hook},
+        filter::{Filter, Hook},
     },
 };
 
@@ -296,10 +296,19 @@ impl Ground {
 
     /// Returns whether own filters lead packets of an interface elsewhere.
     pub(crate) async fn steers(&self, index: u32) -> bool {
+        self.has_filter(index, Filter::is_own).await
+    }
+
+    /// Returns whether own filters say that the `clsact` of an interface was added for them.
+    pub(crate) async fn hooked(&self, index: u32) -> bool {
+        self.has_filter(index, Filter::is_with_hook).await
+    }
+
+    async fn has_filter(&self, index: u32, is_it: fn(&Filter) -> bool) -> bool {
         for hook in [Hook::Ingress, Hook::Egress] {
             // Without the qdisc a hook belongs to, asking for its filters is an error.
             let filters = self.connection.filters(index, hook).await.unwrap_or_default();
-            if filters.iter().any(filter::Filter::is_own) {
+            if filters.iter().any(is_it) {
                 return true;
             }
         }

@@ -77,6 +77,11 @@ impl Trees {
         self.standing.contains_key(&index)
     }
 
+    /// Returns the interfaces that this process has a root on.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        self.standing.keys().copied()
+    }
+
     /// Makes the tree of each interface anew with the fault's branches in front.
     pub(crate) async fn inject(
         &mut self,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_core::{
-    injector::{Direction, Lost, Measured, PacketMatch, Packets, Undo, Unit},
+    injector::{Direction, Hold, Lost, Measured, PacketMatch, Packets, Undo, Unit},
     place::{Kind, Site},
     trouble::{self, Trouble},
 };
@@ -16,6 +16,7 @@ use crate::{
         ground::{Ground, Interface, State, packets},
         layers::{self, Layer, Portion},
         nft::Nft,
+        presence::Presence,
         programs::Programs,
         tcx::Tcx,
         tree::{self, Trees},
@@ -34,6 +35,8 @@ pub(super) struct Faults {
     trees: Trees,
     forwarders: Forwarders,
     layers: Vec<Layer>,
+    /// By interface: tells other processes that what is there is held.
+    present: Vec<(u32, Presence)>,
     /// The faults that should be in place, each with all that it is on by now.
     placed: BTreeMap<String, Placed>,
     /// What faults did until they were taken down with their namespace.
@@ -95,6 +98,15 @@ impl Faults {
                 };
                 let portions = layers::stack(&layer, &self.layers)?;
                 all.push((interface.clone(), *direction, portions, layer));
+            }
+        }
+        // First, so that nothing ever stands there that seems to be a dead one's.
+        if mechanism != Mechanism::Forwarder || undo.offer.hold == Hold::Agent {
+            for index in state.interfaces.iter().map(|interface| interface.index) {
+                if !self.present.iter().any(|(known, _)| *known == index) {
+                    self.present
+                        .extend(Presence::on(ground.connection.namespace(), index).map(|one| (index, one)));
+                }
             }
         }
         for (.., layer) in &all {
@@ -184,6 +196,11 @@ impl Faults {
         Ok(all)
     }
 
+    /// Returns the interfaces on which queues and filters of this process stand.
+    fn held(&self) -> Vec<u32> {
+        self.trees.interfaces().chain(self.forwarders.interfaces()).collect()
+    }
+
     /// Returns whether queues of this process stand on an interface.
     pub(super) fn queues_on(&self, index: u32) -> bool {
         self.trees.stand_on(index)
@@ -207,7 +224,13 @@ impl Faults {
         ground: Option<&Ground>,
         root: Option<Root>,
     ) -> Result<Measured, Trouble> {
-        let state = &self.by_now(undo, state);
+        let state = match ground {
+            // Who held it knew all that it was on, and is no more.
+            Some(ground) if !self.placed.contains_key(&undo.id) => {
+                &absent::found(undo, state, ground, &self.held()).await?
+            }
+            _ => &self.by_now(undo, state),
+        };
         let effect = match mechanism_of(&undo.offer)? {
             Mechanism::Tcx => self.tcx.revert(undo, &mut self.programs).await?,
             Mechanism::Nft => self.nft.revert(undo),
@@ -217,6 +240,8 @@ impl Faults {
             Mechanism::Forwarder => self.forwarders.revert(undo, state, ground, &mut self.programs).await?,
         };
         self.layers.retain(|layer| layer.id != undo.id);
+        let held = self.held();
+        self.present.retain(|(index, _)| held.contains(index));
         if let Some(ground) = ground {
             absent::prove(undo, state, ground).await?;
             self.trees.prove(undo, state, ground).await?;

@@ -32,6 +32,9 @@ pub const OWN_PRIORITY: u16 = 0x0c40;
 /// How many sets of filters one hook distinguishes.
 pub const SLOTS: u16 = 64;
 
+/// The kernel numbers the filters of one priority from here on by itself; the numbers below are free to say something.
+const FIRST_FREE: u16 = 0x800;
+
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 
@@ -89,6 +92,11 @@ impl Filter {
     /// Tells whether it is asked before all of ours, and is none of them.
     pub fn is_ahead(&self) -> bool {
         self.priority < OWN_PRIORITY
+    }
+
+    /// Tells whether it says that the `clsact` it hangs on was added for it.
+    pub(crate) fn is_with_hook(&self) -> bool {
+        self.is_own() && (1..u32::from(FIRST_FREE)).contains(&(self.handle & 0xfff))
     }
 
     /// Returns which set of filters it is of; none where it is none of ours.
@@ -168,8 +176,28 @@ impl Connection {
         rules: &[Rule],
         verdict: Verdict,
     ) -> Result<(), NetlinkError> {
-        for rule in rules {
+        self.add_numbered(index, hook, slot, rules, verdict, false).await
+    }
+
+    /// Adds filters as [`Connection::add_filters`] does; `with_hook` has them say that the `clsact` was added for them, so that it
+    /// can go with them although nobody remembers it.
+    ///
+    /// # Errors
+    /// As [`Connection::add_filters`].
+    pub(crate) async fn add_numbered(
+        &self,
+        index: u32,
+        hook: Hook,
+        slot: u16,
+        rules: &[Rule],
+        verdict: Verdict,
+        with_hook: bool,
+    ) -> Result<(), NetlinkError> {
+        for (number, rule) in (1..FIRST_FREE).zip(rules) {
             let mut message = qdisc::message(index);
+            if with_hook {
+                message.header.handle = TcHandle { major: 0, minor: number };
+            }
             message.header.parent = hook.parent().into();
             message.header.info = info(priority(slot, rule.family), ethertype(rule.family));
             message.attributes =

@@ -40,9 +40,7 @@ impl World {
     /// Only offers one backend, or says why that is not available here.
     pub(crate) async fn with(backend: &str, specs: &[FaultSpec]) -> Option<Self> {
         let mut world = Self::new()?;
-        let agents = Agents::new(agent(world.folder.path().join("pid")));
-        agents.set(NAME, &Settings::only(NonEmpty::one(backend.into()))).unwrap();
-        world.injector = agents.injector(NAME, handles);
+        world.injector = world.only(backend);
         match world.injector.offer(&ask(specs, &[Direction::Egress]), &Surroundings::default()).await {
             Ok(_) => Some(world),
             Err(denied) => {
@@ -50,6 +48,13 @@ impl World {
                 None
             }
         }
+    }
+
+    /// A runner of its own that only offers one backend.
+    pub(crate) fn only(&self, backend: &str) -> AgentInjector {
+        let agents = Agents::new(agent(self.folder.path().join("pid")));
+        agents.set(NAME, &Settings::only(NonEmpty::one(backend.into()))).unwrap();
+        agents.injector(NAME, handles)
     }
 
     /// A runner of its own, as `chaos restore` is one.
