@@ -15,6 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use chaos_core::{
+    capability::Capability,
     injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo, Unit},
     model::{Action, ProcessEffect, ProcessFault},
     place::{Kind, Place},
@@ -179,6 +180,24 @@ fn asked(ask: &Ask) -> Result<&ProcessFault, Trouble> {
     ask.work.processes().ok_or_else(|| Trouble::internal("not a fault on processes"))
 }
 
+/// Tries whether this kernel gives a descriptor of a process, and takes a signal to it; none is sent.
+fn capability() -> Capability {
+    let own = std::process::id();
+    let tried = crate::pidfd::open(own).and_then(|process| crate::pidfd::send(&process, 0));
+    match tried {
+        Ok(()) if nix::unistd::geteuid().is_root() => {
+            Capability::found(SIGNALS, "to processes of every user")
+        }
+        Ok(()) => Capability::found(SIGNALS, "to processes of this user alone"),
+        Err(error) => Capability::missing(
+            SIGNALS,
+            format!("a process cannot be sent a signal by a descriptor: {error}"),
+            "use Linux 5.3 or later, and a seccomp filter that allows pidfd_open and pidfd_send_signal",
+        )
+        .costing("`pause` and `kill`"),
+    }
+}
+
 /// Refuses a process that an effect would do nothing to, or what could not be undone.
 fn fit(subject: &Subject, effect: ProcessEffect) -> Result<(), Trouble> {
     match effect {
@@ -206,6 +225,10 @@ impl Injector for ProcessInjector {
 
     fn handles(&self, action: &Action) -> bool {
         handles(action)
+    }
+
+    async fn capabilities(&self) -> Result<Vec<Capability>, Trouble> {
+        Ok(vec![capability()])
     }
 
     async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use chaos_tests::{
-    Chaos, Network, Scene, is_stage, other_user, repository,
-    scenario::{MACHINE, changed, machine},
+    Chaos, Network, Scene, is_stage, other_user,
+    scenario::{MACHINE, changed, machine, shipped},
     slot, user_or_skip, wait_until,
 };
 use nix::sys::signal::Signal;
@@ -82,8 +82,7 @@ fn pausing(network: &Network, fault: &str) -> String {
 #[test]
 fn a_frozen_server_answers_late() {
     let Some(scene) = Scene::lab() else { return };
-    let text = fs::read_to_string(repository().join("scenarios/pause.chaos")).unwrap();
-    let file = scene.file("pause.chaos", text);
+    let file = scene.file("pause.chaos", shipped("pause.chaos", &[]));
     scene.call(&["explain", &file]).exits(0).says("is stopped, with all of its threads");
     scene.call(&["plan", &file]).exits(0).says("stop every process of host api (SIGSTOP)").says("agent-held");
     let ended = scene.call(&["run", &file]).exits(0).says("PASSED");
@@ -243,4 +242,47 @@ fn a_program_of_a_lab_is_killed_and_the_lab_goes_on() {
     assert!(ended.said("1 of 1 ended; nothing came in their place"), "{ended}");
     assert_eq!(record["expectations"][0]["verdict"]["verdict"], "passed", "{record}");
     scene.assert_as_before();
+}
+
+#[test]
+fn the_first_process_of_a_container_is_paused_from_outside() {
+    let Some(scene) = Scene::machine() else { return };
+    let name = format!("inner-{}", std::process::id());
+    let path = scene.path().join(&name);
+    fs::copy("/bin/sleep", &path).unwrap();
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &scene.network().name, "unshare", "--pid", "--fork", "--kill-child"]);
+    let outer = command.arg(&path).arg("600").process_group(0).spawn().unwrap();
+    let _outer = Program { child: outer, name: name.clone() };
+    let named =
+        |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name);
+    let found = || {
+        let numbers = fs::read_dir("/proc").unwrap().flatten();
+        numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(named)
+    };
+    assert!(wait_until(|| found().is_some()));
+    let pid = found().unwrap();
+    let does = |letter: char| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with(letter)
+    };
+    let text = pausing(scene.network(), &format!("pause process \"{name}\" on box"));
+    let file = scene.file("machine.chaos", text);
+    let mut running = scene.start(&["run", &file]);
+    running.until_stage("hold");
+    assert!(does('T'));
+    running.end().exits(0);
+    assert!(!does('T'));
+}
+
+#[test]
+fn an_ordinary_user_pauses_a_program_of_a_lab() {
+    if !user_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::of_user();
+    let file = chaos.file("pause.chaos", shipped("pause.chaos", &[]));
+    let ended = chaos.call(&["run", &file]).exits(0).says("PASSED").says("everything is as it was");
+    assert_eq!(ended.record()["exercised"]["frozen"], true, "{ended}");
 }
