@@ -185,9 +185,7 @@ fn capability() -> Capability {
     let own = std::process::id();
     let tried = crate::pidfd::open(own).and_then(|process| crate::pidfd::send(&process, 0));
     match tried {
-        Ok(()) if nix::unistd::geteuid().is_root() => {
-            Capability::found(SIGNALS, "to processes of every user")
-        }
+        Ok(()) if is_roots() => Capability::found(SIGNALS, "to processes of every user"),
         Ok(()) => Capability::found(SIGNALS, "to processes of this user alone"),
         Err(error) => Capability::missing(
             SIGNALS,
@@ -196,6 +194,13 @@ fn capability() -> Capability {
         )
         .costing("`pause` and `kill`"),
     }
+}
+
+/// Returns whether this process is root's, and not the root of a user namespace, who has no more rights outside than its maker.
+fn is_roots() -> bool {
+    let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let every = mapped.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    every && nix::unistd::geteuid().is_root()
 }
 
 /// Refuses a process that an effect would do nothing to, or what could not be undone.

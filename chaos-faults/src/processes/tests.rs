@@ -193,6 +193,6 @@ async fn what_comes_in_the_place_of_a_process_is_measured() {
 #[tokio::test]
 async fn what_can_be_done_to_processes_is_tried() {
     let found = ProcessInjector::new(Holding::Agent).capabilities().await.unwrap();
-    let whose = if nix::unistd::geteuid().is_root() { "every user" } else { "this user alone" };
+    let whose = if is_roots() { "every user" } else { "this user alone" };
     assert_eq!(found, [Capability::found("signals", format!("to processes of {whose}"))]);
 }
