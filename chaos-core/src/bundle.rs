@@ -8,7 +8,7 @@
 //! | `events.jsonl` | everything that happened, a line each |
 //! | `samples/PROBE.csv` | every measurement, as [`crate::bundle::samples`] writes it |
 //! | `record.json` | the whole record |
-//! | `verdict.txt`, `report.md`, `junit.xml` | reports |
+//! | `verdict.txt`, `report.md`, `junit.xml`, `report.html` | reports |
 //! | `kernel.txt` | what the kernel said before, during and after |
 //! | `logs/HOST.txt` | what the programs of a host wrote |
 

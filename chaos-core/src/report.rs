@@ -14,6 +14,7 @@
 pub mod excerpt;
 pub mod format;
 pub mod harmless;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod line;

@@ -17,7 +17,7 @@ use crate::{
     bundle::Folder,
     model::Experiment,
     outcome::{NotRun, Ran, was_stopped},
-    report::{Reported, Subject, matrix::Matrix},
+    report::{Reported, Subject, html, matrix::Matrix},
     run::{Finished, Record, Restoration, new_id},
     search::SearchRecord,
 };
@@ -68,7 +68,8 @@ impl Order<'_> {
     pub fn keep(&self, folder: &Folder, finished: &mut Finished, file: Option<&str>) -> io::Result<()> {
         let all = |finished: &Finished| {
             let reported = Reported { subject: self.subject(&finished.record), file };
-            reported.files().and_then(|files| folder.keep(finished, &files))
+            let page = (html::FILE, html::render(&finished.record, &finished.samples, file));
+            reported.files().and_then(|files| folder.keep(finished, &[files, vec![page]].concat()))
         };
         let kept = all(finished);
         if let Err(error) = &kept {

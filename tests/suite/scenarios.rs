@@ -87,6 +87,7 @@ fn the_quickstart_passes_and_leaves_its_evidence() {
         "record.json",
         "verdict.txt",
         "report.md",
+        "report.html",
         "junit.xml",
         "kernel.txt",
     ] {

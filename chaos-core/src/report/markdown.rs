@@ -280,6 +280,11 @@ fn environment(out: &mut String, record: &Record) {
 
 fn repeat(out: &mut String, record: &Record, file: &str) {
     section(out, "Repeat it");
+    let _ = writeln!(out, "{}", escape::block("sh", &again(record, file)));
+}
+
+/// Returns the command that repeats a run.
+pub(super) fn again(record: &Record, file: &str) -> String {
     let mut command = format!("chaos run {} --seed {}", shell(file), record.plan.seed);
     let varied = &record.plan.experiment.varied;
     let set = |p: &&crate::model::Param| p.value != p.default || varied.contains(&p.name.value);
@@ -287,7 +292,7 @@ fn repeat(out: &mut String, record: &Record, file: &str) {
         let set = format!("{}={}", param.name, param.value);
         let _ = write!(command, " --set {}", shell(&set));
     }
-    let _ = writeln!(out, "{}", escape::block("sh", &command));
+    command
 }
 
 /// Quotes a word for a shell, where it needs that.

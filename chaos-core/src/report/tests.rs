@@ -7,6 +7,7 @@ mod closest;
 mod document;
 mod excerpt;
 mod hostile;
+mod html;
 mod junit;
 mod markdown;
 mod matrix;

@@ -61,6 +61,8 @@ fn no_text_of_a_record_does_more_than_be_read() {
                 let text = format.document(&Reports { all: vec![reported], several: false }).unwrap();
                 assert_harmless(&format!("{} of {name} with {place}", format.name), &text);
             }
+            let page = report::html::render(&hostile, &records::samples(), Some(HOSTILE));
+            assert_harmless(&format!("page of {name} with {place}"), &page);
             assert_harmless(&format!("plan of {name} with {place}"), &report::plan::render(&hostile.plan));
         }
     }

@@ -11,8 +11,9 @@ use self::passed::{judged, steady};
 pub(crate) use self::{experiment::experiment, passed::passed, plan::plan};
 use crate::{
     injector::{Measured, Unit},
-    judge::view::Verdict,
+    judge::{Samples, view::Verdict},
     model::Abort,
+    probe::{Observation, Sample},
     run::{
         Completion, Record, Restoration,
         record::{AbortCause, AbortKind, PartState, Refusal, Role, SteadyWhen},
@@ -175,6 +176,30 @@ pub(crate) fn unproven() -> Record {
 }
 
 /// Every kind of record, by name.
+/// Samples of the probes of these records: a stretch of failures, and one request that took long.
+pub(crate) fn samples() -> Samples {
+    let of = |probe: &str| {
+        let sample = |number: i64| {
+            let latency = Duration::from_micros(if number == 700 {
+                900_000
+            } else {
+                3_000 + (number % 40) as u64 * 50
+            });
+            let fails = (300..340).contains(&number);
+            Sample {
+                intended: number * 50_000_000,
+                late: Duration::ZERO,
+                latency,
+                from: "client".into(),
+                observation: if fails { Observation::failed("reset") } else { Observation::ok() },
+            }
+        };
+        (probe.to_owned(), (0..1200).map(sample).collect())
+    };
+    let probes = experiment::experiment().probes;
+    probes.iter().map(|probe| of(&probe.name.value)).collect()
+}
+
 pub(crate) fn all() -> Vec<(&'static str, Record)> {
     vec![
         ("passed", passed()),
