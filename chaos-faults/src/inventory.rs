@@ -153,11 +153,11 @@ async fn processes(name: &str) -> Result<NonEmpty<Object>, Trouble> {
     let mut by_namespace: BTreeMap<u64, Process> = BTreeMap::new();
     let mut unreadable = 0;
     for process in all_processes().into_iter().filter(|process| is_called(process.pid, name)) {
-        match namespace_inode(process.pid) {
-            Some(inode) => {
+        match network_of(process.pid) {
+            Ok(inode) => {
                 by_namespace.entry(inode).or_insert(process);
             }
-            None => unreadable += 1,
+            Err(error) => unreadable += u32::from(error.kind() == std::io::ErrorKind::PermissionDenied),
         }
     }
     let found: BTreeSet<Process> = by_namespace.into_values().collect();
@@ -190,9 +190,9 @@ fn each(at: &ObjectId, names: &NonEmpty<String>) -> Result<NonEmpty<Object>, Tro
     let mut objects = Vec::new();
     for process in all_processes() {
         let Some(name) = names.iter().find(|name| is_called(process.pid, name)) else { continue };
-        match namespace_inode(process.pid) {
+        match network_of(process.pid) {
             // It may well be here, and a fault on each of them would leave it out.
-            None if lives(process) => {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && lives(process) => {
                 return Err(Trouble::denied(format!(
                     "process {} is called {}, and may not be looked at",
                     process.pid,
@@ -200,12 +200,13 @@ fn each(at: &ObjectId, names: &NonEmpty<String>) -> Result<NonEmpty<Object>, Tro
                 ))
                 .with_help("run as root, or as the user it runs as"));
             }
-            None => {}
-            found if found == inode => {
+            // It ended, and has no network any more.
+            Err(_) => {}
+            Ok(found) if Some(found) == inode => {
                 let id = ObjectId::process(format!("{name}[{}@{}]", process.pid, process.started));
                 objects.push(id.at(Vec::new()));
             }
-            Some(_) => {}
+            Ok(_) => {}
         }
     }
     NonEmpty::try_from(objects).map_err(|Empty| {
@@ -234,8 +235,12 @@ fn namespace_path(pid: u32) -> PathBuf {
 }
 
 pub(crate) fn namespace_inode(pid: u32) -> Option<u64> {
+    network_of(pid).ok()
+}
+
+fn network_of(pid: u32) -> std::io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(namespace_path(pid)).ok().map(|metadata| metadata.ino())
+    Ok(std::fs::metadata(namespace_path(pid))?.ino())
 }
 
 pub(crate) fn all_processes() -> Vec<Process> {
@@ -251,19 +256,21 @@ pub(crate) fn all_processes() -> Vec<Process> {
 }
 
 pub(crate) fn started(pid: u32) -> Option<u64> {
-    parse_started(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // A name may be of any bytes.
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_started(&String::from_utf8_lossy(&stat))
 }
 
 /// Reads the start time out of `/proc/PID/stat`. The name in it may hold anything, also parentheses and spaces.
-fn parse_started(stat: &str) -> Option<u64> {
+pub(crate) fn parse_started(stat: &str) -> Option<u64> {
     const BEHIND_NAME: usize = 19;
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(BEHIND_NAME)?.parse().ok()
 }
 
 pub(crate) fn is_called(pid: u32, name: &str) -> bool {
-    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     // The kernel keeps 15 bytes of it.
-    if comm.trim_end_matches('\n') == name {
+    if comm.strip_suffix(b"\n").unwrap_or(&comm) == name.as_bytes() {
         return true;
     }
     let Ok(path) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return false };

@@ -18,7 +18,7 @@ use chaos_core::{
     capability::Capability,
     injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo, Unit},
     model::{Action, ProcessEffect, ProcessFault},
-    place::{Kind, Place},
+    place::{Kind, ObjectId, Place},
     trouble::{self, Trouble},
 };
 use serde::{Deserialize, Serialize};
@@ -62,8 +62,10 @@ pub fn handles(action: &Action) -> bool {
 pub struct ProcessInjector {
     holding: Holding,
     held: Mutex<BTreeMap<String, Held>>,
-    /// Faults that were refused before their first signal: whatever is stopped there was stopped by others.
-    refused: Mutex<BTreeSet<String>>,
+    /// Faults that were prepared and have sent no signal: whatever is stopped there was stopped by others.
+    untouched: Mutex<BTreeSet<String>>,
+    /// What is to end, as it was when it was prepared: one that ends takes others along.
+    healing: Mutex<BTreeMap<String, Healing>>,
     /// What reverted faults did; they are asked for it afterwards.
     done: Mutex<BTreeMap<String, Measured>>,
 }
@@ -91,15 +93,25 @@ struct State {
 impl ProcessInjector {
     /// Makes one; `holding` says what may end its faults if everything else fails.
     pub fn new(holding: Holding) -> Self {
-        ProcessInjector { holding, held: Mutex::default(), refused: Mutex::default(), done: Mutex::default() }
+        ProcessInjector {
+            holding,
+            held: Mutex::default(),
+            untouched: Mutex::default(),
+            healing: Mutex::default(),
+            done: Mutex::default(),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    fn healing(&self) -> MutexGuard<'_, BTreeMap<String, Healing>> {
+        self.healing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn untouched(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.untouched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn done(&self) -> MutexGuard<'_, BTreeMap<String, Measured>> {
@@ -296,6 +308,12 @@ impl Injector for ProcessInjector {
             fit(subject, fault.effect)?;
             reachable(subject)?;
         }
+        if fault.effect.ends() {
+            self.healing().insert(id.to_owned(), Healing::of(&processes));
+        }
+        if !self.held().contains_key(id) {
+            self.untouched().insert(id.to_owned());
+        }
         let names: Vec<String> = processes.iter().map(ToString::to_string).collect();
         let state = State { boot: boot()?, numbers: numbers()?, processes };
         let unwritable =
@@ -317,13 +335,15 @@ impl Injector for ProcessInjector {
     async fn inject(&self, undo: &Undo) -> Result<(), Trouble> {
         let effect = asked(&undo.offer.ask)?.effect;
         let subjects = State::of(undo)?.subjects()?;
-        if let Err(refused) = subjects.iter().try_for_each(|subject| fit(subject, effect)) {
-            self.refused().insert(undo.id.clone());
-            return Err(refused);
+        for subject in subjects.iter().filter(|subject| subject.doing() != Doing::Gone) {
+            fit(subject, effect)?;
         }
-        self.refused().remove(&undo.id);
         self.done().remove(&undo.id);
-        let healing = effect.ends().then(|| Healing::of(&subjects));
+        let mut healing = self.healing().remove(&undo.id);
+        if effect.ends() {
+            healing.get_or_insert_with(|| Healing::of(&subjects)).begin();
+        }
+        self.untouched().remove(&undo.id);
         let held = Held { subjects: subjects.clone(), since: Instant::now(), healing, watched: false };
         self.held().insert(undo.id.clone(), held);
         let (signal, done) = match effect {
@@ -331,12 +351,20 @@ impl Injector for ProcessInjector {
             ProcessEffect::Kill => (libc::SIGKILL, "be ended"),
             ProcessEffect::Terminate => (libc::SIGTERM, "be asked to end"),
         };
+        let mut there = Vec::new();
         for subject in &subjects {
-            if !subject.send(signal).map_err(|error| unsent(subject, done, &error))? {
-                return Err(Trouble::absent(format!("{subject} ended before the fault")));
+            if subject.send(signal).map_err(|error| unsent(subject, done, &error))? {
+                there.push(subject.clone());
             }
         }
-        for subject in &subjects {
+        // What ends of itself, or along with another, is gone all the same.
+        if there.is_empty() && !effect.ends() {
+            return Err(Trouble::absent(format!(
+                "nothing is left of what was to be stopped on {}",
+                undo.offer.ask.object
+            )));
+        }
+        for subject in &there {
             let missing = match effect {
                 ProcessEffect::Pause => {
                     let now = subject.until(|doing| doing == Doing::Stopped).await;
@@ -353,33 +381,39 @@ impl Injector for ProcessInjector {
         }
         if let Some(held) = self.held().get_mut(&undo.id) {
             held.watched = true;
+            if !effect.ends() {
+                held.subjects = there;
+            }
         }
         Ok(())
     }
 
     /// Lets the processes go on, and looks that they do; one that is gone has nothing to go on with.
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
-        if self.refused().contains(&undo.id) {
+        self.remember(&undo.id);
+        // Where nothing is owed, there is nothing that could fail.
+        if asked(&undo.offer.ask)?.effect.ends() || self.untouched().contains(&undo.id) {
             return Ok(());
         }
         let subjects = State::of(undo)?.subjects()?;
-        self.remember(&undo.id);
-        if asked(&undo.offer.ask)?.effect.ends() {
-            return Ok(());
-        }
-        for subject in &subjects {
-            // One that hears nothing at the moment may have been told to stop.
-            if matches!(subject.doing(), Doing::Stopped | Doing::Deaf) {
-                subject.send(libc::SIGCONT).map_err(|error| unsent(subject, "be let go on", &error))?;
+        let owed = |doing| matches!(doing, Doing::Stopped | Doing::Stopping | Doing::Deaf | Doing::Unseen);
+        let mut failed = None;
+        for subject in subjects.iter().filter(|subject| owed(subject.doing())) {
+            // To all of them, whatever becomes of one.
+            if let Err(error) = subject.send(libc::SIGCONT) {
+                failed.get_or_insert(unsent(subject, "be let go on", &error));
             }
         }
         for subject in &subjects {
-            if subject.until(|doing| doing != Doing::Stopped).await == Doing::Stopped {
-                return Err(Trouble::unable(format!("{subject} does not go on"))
-                    .with_help(format!("see who stops it, then run `kill -CONT {}`", subject.pid)));
+            let stands = |doing| matches!(doing, Doing::Stopped | Doing::Stopping | Doing::Unseen);
+            if stands(subject.until(|doing| !stands(doing)).await) {
+                failed.get_or_insert_with(|| {
+                    Trouble::unable(format!("{subject} does not go on"))
+                        .with_help(format!("see who stops it, then run `kill -CONT {}`", subject.pid))
+                });
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {
@@ -401,7 +435,7 @@ impl Injector for ProcessInjector {
                 let Some(subject) = gone_on else { continue };
                 let reason = match subject.doing() {
                     Doing::Gone => format!("{subject} ended while it was stopped"),
-                    Doing::Runs | Doing::Deaf | Doing::Stopped => {
+                    Doing::Runs | Doing::Deaf | Doing::Stopping | Doing::Stopped | Doing::Unseen => {
                         format!("{subject} was let go on by somebody else")
                     }
                 };
@@ -412,10 +446,30 @@ impl Injector for ProcessInjector {
     }
 
     async fn standing(&self, undo: &Undo) -> Result<Vec<String>, Trouble> {
+        if asked(&undo.offer.ask)?.effect.ends() || self.untouched().contains(&undo.id) {
+            return Ok(Vec::new());
+        }
         let subjects = State::of(undo)?.subjects()?;
-        let held = !asked(&undo.offer.ask)?.effect.ends();
-        let stopped = subjects.iter().filter(|subject| held && subject.doing() == Doing::Stopped);
-        Ok(stopped.map(|subject| format!("{subject} is stopped")).collect())
+        Ok(subjects.iter().filter_map(stopped).collect())
+    }
+
+    async fn leftovers(&self, object: &ObjectId) -> Result<Vec<String>, Trouble> {
+        // Who stopped it cannot be seen.
+        let found = meant::process(object).ok().filter(|_| object.kind == Kind::PROCESS);
+        let line = |subject: &Subject| {
+            Some(format!("{}: `kill -CONT {}` lets it go on", stopped(subject)?, subject.pid))
+        };
+        Ok(found.as_ref().and_then(line).into_iter().collect())
+    }
+}
+
+/// Says that a process is stopped, where it is.
+fn stopped(subject: &Subject) -> Option<String> {
+    match subject.doing() {
+        Doing::Stopped => Some(format!("{subject} is stopped")),
+        Doing::Stopping => Some(format!("{subject} stops as soon as it can")),
+        Doing::Unseen => Some(format!("{subject} may not be looked at, and may be stopped")),
+        Doing::Runs | Doing::Deaf | Doing::Gone => None,
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) struct Healing {
     /// Clock ticks between boot and then.
     from: u64,
     wanted: Vec<Look>,
-    healed: Vec<(Process, Duration)>,
+    /// Who came, after how long, in whose place.
+    healed: Vec<(Process, Duration, Look)>,
 }
 
 /// What a process is known by again.
@@ -35,21 +36,32 @@ impl Look {
 }
 
 impl Healing {
-    /// Looks at the processes while they are there still.
+    /// Looks at the processes while they are there still, and before any that belongs to them ends.
     pub(super) fn of(subjects: &[Subject]) -> Self {
         let before = all_processes().into_iter().collect();
         let wanted = subjects.iter().filter_map(Look::of).collect();
         Healing { before, from: now(), wanted, healed: Vec::new() }
     }
 
-    /// Looks who came in their place since. A child takes its parent's looks until it runs its own program, so nobody is ruled out
+    /// Begins to measure: they end now.
+    pub(super) fn begin(&mut self) {
+        self.from = now();
+    }
+
+    /// Looks who came in their place since, and lives. A child takes its parent's looks until it runs its own program, so nobody is ruled out
     /// for good.
     pub(super) fn look(&mut self) {
+        let (live, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut self.healed)
+            .into_iter()
+            .partition(|(process, ..)| Subject::of(*process).doing() != Doing::Gone);
+        self.healed = live;
+        // One that ended, too, healed nothing.
+        self.wanted.extend(ended.into_iter().map(|(_, _, look)| look));
         if self.wanted.is_empty() {
             return;
         }
         for process in all_processes() {
-            if self.before.contains(&process) || self.healed.iter().any(|(other, _)| *other == process) {
+            if self.before.contains(&process) || self.healed.iter().any(|(other, ..)| *other == process) {
                 continue;
             }
             let subject = Subject::of(process);
@@ -57,14 +69,14 @@ impl Healing {
             if let Some(at) = self.wanted.iter().position(|wanted| *wanted == look) {
                 self.wanted.swap_remove(at);
                 let ticks = process.started.saturating_sub(self.from);
-                self.healed.push((process, Duration::from_millis(ticks * 1000 / TICKS)));
+                self.healed.push((process, Duration::from_millis(ticks * 1000 / TICKS), look));
             }
         }
     }
 
     /// Says what came of it.
     pub(super) fn line(&self) -> String {
-        let last = self.healed.iter().map(|(_, after)| *after).max();
+        let last = self.healed.iter().map(|(_, after, _)| *after).max();
         match (last, self.wanted.len()) {
             (None, _) => "nothing came in their place".to_owned(),
             (Some(last), 0) => format!("healed after {:.2}s", last.as_secs_f64()),

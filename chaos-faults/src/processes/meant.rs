@@ -13,6 +13,9 @@ use crate::inventory::{all_processes, is_called, namespace_inode, parse_process,
 /// The flag of a thread of the kernel's own, in `/proc/PID/stat`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
+/// What the executables of this project are called.
+const OWN_NAMES: [&str; 2] = ["chaos", "chaos-agent"];
+
 /// Where that flag, and the parent, stand behind the name.
 const FLAGS: usize = 6;
 const PARENT: usize = 1;
@@ -64,7 +67,8 @@ pub(super) fn on_host(host: &ObjectId, site: &Site, fault: &ProcessFault) -> Res
 
 /// Returns whether a process is in another pid namespace than this one, and not the first there.
 fn is_of_lab(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let numbers: Vec<&str> = numbers.unwrap_or_default().split_ascii_whitespace().collect();
     matches!(numbers[..], [_, .., own] if own != "1")
@@ -73,7 +77,7 @@ fn is_of_lab(pid: u32) -> bool {
 /// Refuses a process that nothing may be done to, with the reason.
 pub(super) fn allowed(subject: &Subject) -> Result<(), Trouble> {
     let refused = |why: &str, help: &str| Err(Trouble::unable(format!("{subject} {why}")).with_help(help));
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", subject.pid)).unwrap_or_default();
+    let stat = stat(subject.pid).unwrap_or_default();
     if subject.pid == 1 {
         return refused("is the first of this machine, and without it nothing goes on", "name another one");
     }
@@ -83,27 +87,28 @@ pub(super) fn allowed(subject: &Subject) -> Result<(), Trouble> {
     {
         return refused("is a thread of the kernel", "name a program");
     }
-    if forebears().contains(&subject.pid) {
+    // What cannot be found out is taken for the worst.
+    if forebears().is_none_or(|all| all.contains(&subject.pid)) {
         return refused(
             "is what runs this experiment, or was started from, and could not put anything back",
             "name another process, or start the run from elsewhere",
         );
     }
-    if is_own_program(subject.pid) {
-        return refused(
-            "is of a run of this program: its runner, its agent or its lab",
-            "name another process",
-        );
+    match is_own_program(subject.pid) {
+        None => refused("has an executable that cannot be read, and may be an agent", "run as root"),
+        Some(true) => {
+            refused("is of a run of this program: its runner, its agent or its lab", "name another process")
+        }
+        Some(false) => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses a process that is stopped already: it would not be known who is to let it go on.
 pub(super) fn running(subject: &Subject) -> Result<(), Trouble> {
     match subject.doing() {
-        Doing::Stopped => Err(Trouble::unable(format!("{subject} is stopped already"))
+        Doing::Stopped | Doing::Stopping => Err(Trouble::unable(format!("{subject} is stopped already"))
             .with_help(format!("let it go on with `kill -CONT {}`, or name another process", subject.pid))),
-        Doing::Gone | Doing::Runs | Doing::Deaf => there(subject),
+        Doing::Gone | Doing::Unseen | Doing::Runs | Doing::Deaf => there(subject),
     }
 }
 
@@ -111,32 +116,40 @@ pub(super) fn running(subject: &Subject) -> Result<(), Trouble> {
 pub(super) fn there(subject: &Subject) -> Result<(), Trouble> {
     match subject.doing() {
         Doing::Gone => Err(Trouble::absent(format!("{subject} is gone")).with_help("plan anew")),
-        Doing::Runs | Doing::Deaf | Doing::Stopped => Ok(()),
+        Doing::Unseen => Err(Trouble::denied(format!("{subject} may not be looked at"))
+            .with_help("run as root, or as the user it runs as")),
+        Doing::Runs | Doing::Deaf | Doing::Stopping | Doing::Stopped => Ok(()),
     }
 }
 
-/// Returns this process and all that it was started from.
-fn forebears() -> Vec<u32> {
+/// Returns this process and all that it was started from; none where that cannot be read.
+fn forebears() -> Option<Vec<u32>> {
     let mut all = vec![std::process::id()];
-    while let Some(parent) =
-        all.last().and_then(|pid| parent(*pid)).filter(|pid| *pid > 0 && !all.contains(pid))
-    {
+    loop {
+        let parent: u32 = field(&stat(*all.last()?)?, PARENT)?.parse().ok()?;
+        // The parent of the first one is no process.
+        if parent == 0 || all.contains(&parent) {
+            return Some(all);
+        }
         all.push(parent);
     }
-    all
 }
 
-fn parent(pid: u32) -> Option<u32> {
-    field(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, PARENT)?.parse().ok()
+fn stat(pid: u32) -> Option<String> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    Some(String::from_utf8_lossy(&stat).into_owned())
 }
 
-/// Returns whether a process runs the same executable as this one.
-fn is_own_program(pid: u32) -> bool {
-    let identity = |path: String| {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-    };
-    identity(format!("/proc/{pid}/exe")).is_some_and(|exe| Some(exe) == identity("/proc/self/exe".to_owned()))
+/// Returns whether a process runs the same executable as this one, or one of the same name from another build; none where
+/// that cannot be read.
+fn is_own_program(pid: u32) -> Option<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &str| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let path = format!("/proc/{pid}/exe");
+    let executable = std::fs::read_link(&path).ok()?;
+    let name = executable.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let named = OWN_NAMES.contains(&name.trim_end_matches(" (deleted)"));
+    Some(named || identity(&path).is_some_and(|found| Some(found) == identity("/proc/self/exe")))
 }
 
 #[cfg(test)]

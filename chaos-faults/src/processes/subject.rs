@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    inventory::{Process, started},
+    inventory::{Process, parse_started},
     pidfd,
 };
 
@@ -32,8 +32,12 @@ pub(super) enum Doing {
     Runs,
     /// It waits where no signal reaches it yet.
     Deaf,
+    /// It was told to stop, and has not yet: it is frozen, or waits for a disk.
+    Stopping,
     /// It is stopped.
     Stopped,
+    /// It may not be looked at.
+    Unseen,
     /// It ended, or its number is another one's.
     Gone,
 }
@@ -41,13 +45,14 @@ pub(super) enum Doing {
 impl Subject {
     pub(super) fn of(process: Process) -> Self {
         let Process { pid, started } = process;
-        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
         let words: Vec<&str> = line.split('\0').filter(|word| !word.is_empty()).collect();
         let command = match words.is_empty() {
             false => words.join(" "),
             true => {
-                let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                name.trim_end_matches('\n').to_owned()
+                let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+                String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned()
             }
         };
         Subject { pid, started, command }
@@ -55,21 +60,38 @@ impl Subject {
 
     /// Looks at what it does.
     pub(super) fn doing(&self) -> Doing {
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) else {
-            return Doing::Gone;
+        let stat = match self.read("stat") {
+            Ok(stat) => stat,
+            Err(error) if is_gone(&error) => return Doing::Gone,
+            Err(_) => return Doing::Unseen,
         };
-        if started(self.pid) != Some(self.started) {
-            return Doing::Gone;
+        match parse_started(&stat) {
+            None => return Doing::Unseen,
+            Some(started) if started != self.started => return Doing::Gone,
+            Some(_) => {}
         }
-        doing(&stat)
+        match doing(&stat) {
+            now @ (Doing::Runs | Doing::Deaf) => match self.read("status") {
+                Ok(status) if awaits_stop(&status) => Doing::Stopping,
+                Ok(_) => now,
+                Err(error) if is_gone(&error) => Doing::Gone,
+                Err(_) => Doing::Unseen,
+            },
+            now @ (Doing::Stopping | Doing::Stopped | Doing::Unseen | Doing::Gone) => now,
+        }
+    }
+
+    /// Reads a file of it; a name in it may be of any bytes.
+    fn read(&self, file: &str) -> io::Result<String> {
+        let bytes = std::fs::read(format!("/proc/{}/{file}", self.pid))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Sends it a signal; returns whether it was there. 0 sends none, and finds out whether one may be sent.
     pub(super) fn send(&self, signal: libc::c_int) -> io::Result<bool> {
-        let gone = |error: &io::Error| error.raw_os_error() == Some(libc::ESRCH);
         let process = match pidfd::open(self.pid) {
             Ok(process) => process,
-            Err(error) if gone(&error) => return Ok(false),
+            Err(error) if is_gone(&error) => return Ok(false),
             // What is no process but a thread of one was given the number since.
             Err(error) if self.doing() == Doing::Gone => {
                 tracing::debug!(%error, pid = self.pid, "the number is not a process's any more");
@@ -78,12 +100,14 @@ impl Subject {
             Err(error) => return Err(error),
         };
         // The descriptor is of whoever had the number when it was opened, and no later one can have this start.
-        if self.doing() == Doing::Gone {
-            return Ok(false);
+        match self.doing() {
+            Doing::Gone => return Ok(false),
+            Doing::Unseen => return Err(io::Error::from(io::ErrorKind::PermissionDenied)),
+            Doing::Runs | Doing::Deaf | Doing::Stopping | Doing::Stopped => {}
         }
         match pidfd::send(&process, signal) {
             Ok(()) => Ok(true),
-            Err(error) if gone(&error) => Ok(false),
+            Err(error) if is_gone(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -114,11 +138,28 @@ impl std::fmt::Display for Subject {
 /// Reads the state out of `/proc/PID/stat`.
 fn doing(stat: &str) -> Doing {
     match field(stat, 0).unwrap_or_default() {
-        "T" | "t" => Doing::Stopped,
+        "T" => Doing::Stopped,
         "D" => Doing::Deaf,
-        "Z" | "X" | "x" | "" => Doing::Gone,
+        "Z" | "X" | "x" => Doing::Gone,
+        "" => Doing::Unseen,
+        // What a debugger holds (`t`) is not stopped by a signal, nor let go on by one.
         _ => Doing::Runs,
     }
+}
+
+/// Returns whether a signal to stop waits for a process to act on it, as `/proc/PID/status` says.
+fn awaits_stop(status: &str) -> bool {
+    const STOP: u64 = 1 << (libc::SIGSTOP - 1);
+    let pending = status.lines().filter_map(|line| {
+        let mask = line.strip_prefix("ShdPnd:").or_else(|| line.strip_prefix("SigPnd:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    pending.fold(0, |all, mask| all | mask) & STOP != 0
+}
+
+/// Returns whether an error says that there is no such process.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Returns a field of `/proc/PID/stat`, counted from the state, behind the name.
@@ -129,18 +170,27 @@ pub(super) fn field(stat: &str, nth: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::started;
 
     #[test]
     fn what_a_process_does_stands_behind_its_name() {
         for (stat, does) in [
             ("1 (a) S) T 0", Doing::Stopped),
             ("1 (T) S 0", Doing::Runs),
-            ("1 (T) t 0", Doing::Stopped),
+            ("1 (T) t 0", Doing::Runs),
+            ("1 (T) ", Doing::Unseen),
             ("1 (x) D 0", Doing::Deaf),
             ("1 (x) Z 0", Doing::Gone),
         ] {
             assert_eq!(doing(stat), does, "{stat}");
         }
+    }
+
+    #[test]
+    fn a_stop_that_waits_is_seen() {
+        assert!(awaits_stop("Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000040000\n"));
+        assert!(awaits_stop("SigPnd:\t0000000000040001\nShdPnd:\t0000000000000000\n"));
+        assert!(!awaits_stop("SigPnd:\t0000000000020000\nShdPnd:\t0000000000000000\n"));
     }
 
     #[tokio::test]

@@ -186,6 +186,9 @@ async fn what_comes_in_the_place_of_a_process_is_measured() {
     let after: f64 = after.unwrap_or_else(|| panic!("{healed}")).0.parse().unwrap();
     assert!((0.28..5.0).contains(&after), "{healed}");
     drop(second);
+    let again = injector.effect(&undo).await.unwrap().line;
+    assert!(again.contains("nothing came in their place"), "what ended, too, healed nothing: {again}");
+    let _third = start();
     injector.revert(&undo).await.unwrap();
     assert!(injector.effect(&undo).await.unwrap().line.contains("healed after"), "it stays known");
 }
@@ -195,4 +198,59 @@ async fn what_can_be_done_to_processes_is_tried() {
     let found = ProcessInjector::new(Holding::Agent).capabilities().await.unwrap();
     let whose = if is_roots() { "every user" } else { "this user alone" };
     assert_eq!(found, [Capability::found("signals", format!("to processes of {whose}"))]);
+}
+
+#[tokio::test]
+async fn what_was_only_prepared_is_left_to_others() {
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let undo = prepared(&injector, sleeper.object()).await;
+    let subject = meant::process(&sleeper.object()).unwrap();
+    subject.send(libc::SIGSTOP).unwrap();
+    assert_eq!(subject.until(|doing| doing == Doing::Stopped).await, Doing::Stopped);
+    assert_eq!(injector.standing(&undo).await, Ok(Vec::new()));
+    injector.revert(&undo).await.unwrap();
+    assert!(sleeper.is_stopped(), "somebody else stopped it");
+    let left = injector.leftovers(&sleeper.object()).await.unwrap();
+    assert!(left[0].ends_with(&format!("`kill -CONT {}` lets it go on", sleeper.0.id())), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_goes_along_with_a_sibling_has_ended() {
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let offers = injector.offer(&ending(ProcessEffect::Kill, &sleeper), &Surroundings::default()).await;
+    let names = std::sync::Arc::new(Files::own().into());
+    let place = Place { object: sleeper.object(), site: Site::Runner, names };
+    let undo =
+        injector.prepare("gone/x/1", &offers.unwrap()[0], &place, Duration::from_secs(60)).await.unwrap();
+    drop(sleeper);
+    injector.inject(&undo).await.unwrap();
+    let effect = injector.effect(&undo).await.unwrap();
+    assert_eq!((effect.met, effect.changed), (1, 1));
+    // Nothing is owed, wherever it is reverted.
+    let mut elsewhere = undo;
+    elsewhere.state["numbers"] = 1.into();
+    injector.revert(&elsewhere).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_ended_and_was_not_waited_for_hides_no_other() {
+    use chaos_core::{inventory::Inventory, which::Which};
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("ended-{}", std::process::id());
+    let path = folder.path().join(&name);
+    std::fs::copy("/bin/sleep", &path).unwrap();
+    let zombie = Sleeper(Command::new(&path).arg("0").spawn().unwrap());
+    let lives = Sleeper(Command::new(&path).arg("60").spawn().unwrap());
+    let ended = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", zombie.0.id())).unwrap();
+        subject::field(&stat, 0) == Some("Z")
+    };
+    while !ended() {
+        std::thread::yield_now();
+    }
+    let found =
+        crate::MachineInventory.processes(&ObjectId::here(), &Which::one(name.clone())).await.unwrap();
+    let found: Vec<ObjectId> = found.unwrap().into_iter().map(|object| object.id).collect();
+    let started = started(lives.0.id()).unwrap();
+    assert_eq!(found, [ObjectId::process(format!("{name}[{}@{started}]", lives.0.id()))]);
 }
