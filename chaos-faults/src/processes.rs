@@ -5,6 +5,7 @@
 
 mod healing;
 mod meant;
+mod record;
 mod subject;
 
 use std::{
@@ -21,10 +22,10 @@ use chaos_core::{
     place::{Kind, ObjectId, Place},
     trouble::{self, Trouble},
 };
-use serde::{Deserialize, Serialize};
 
 use self::{
     healing::Healing,
+    record::{State, boot, numbers},
     subject::{Doing, Subject},
 };
 use crate::backend::Holding;
@@ -78,16 +79,6 @@ struct Held {
     healing: Option<Healing>,
     /// Whether it is in place, and its loss was not reported yet.
     watched: bool,
-}
-
-/// What an undo record holds.
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    /// The boot that the processes are of.
-    boot: String,
-    /// The pid namespace that their numbers are of.
-    numbers: u64,
-    processes: Vec<Subject>,
 }
 
 impl ProcessInjector {
@@ -147,44 +138,6 @@ impl Held {
         };
         Measured { seen: Some(met), met, changed, line, ..Measured::nothing(Unit::Processes) }
     }
-}
-
-impl State {
-    fn of(undo: &Undo) -> Result<State, Trouble> {
-        serde_json::from_value(undo.state.clone()).map_err(|error| {
-            Trouble::unable(format!("the undo record of `{}` cannot be read: {error}", undo.id))
-                .with_help("use the version of `chaos` that made the record")
-        })
-    }
-
-    /// Returns the processes, where they can be there still; none after a boot.
-    ///
-    /// # Errors
-    /// Their numbers are of another pid namespace than this process is in.
-    fn subjects(self) -> Result<Vec<Subject>, Trouble> {
-        if self.boot != boot()? {
-            return Ok(Vec::new());
-        }
-        if self.numbers != numbers()? {
-            return Err(Trouble::unable("the processes are of another pid namespace than this one")
-                .with_help("restore where the run was started, outside of the container"));
-        }
-        Ok(self.processes)
-    }
-}
-
-fn boot() -> Result<String, Trouble> {
-    const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let read = std::fs::read_to_string(PATH);
-    let read = read.map_err(|error| Trouble::unable(format!("`{PATH}` cannot be read: {error}")))?;
-    Ok(read.trim_end().to_owned())
-}
-
-fn numbers() -> Result<u64, Trouble> {
-    use std::os::unix::fs::MetadataExt;
-    const PATH: &str = "/proc/self/ns/pid";
-    let found = std::fs::metadata(PATH);
-    Ok(found.map_err(|error| Trouble::unable(format!("`{PATH}` cannot be looked at: {error}")))?.ino())
 }
 
 /// Returns what is to be done to processes.
@@ -262,6 +215,7 @@ impl Injector for ProcessInjector {
                 false => format!("every{} of {}", fault.which(), ask.object),
             }
         } else {
+            numbers()?;
             let subject = meant::process(&ask.object)?;
             meant::allowed(&subject)?;
             fit(&subject, fault.effect)?;

@@ -254,3 +254,67 @@ async fn one_that_ended_and_was_not_waited_for_hides_no_other() {
     let started = started(lives.0.id()).unwrap();
     assert_eq!(found, [ObjectId::process(format!("{name}[{}@{started}]", lives.0.id()))]);
 }
+
+/// A cgroup of its own whose processes can be frozen; gone with this.
+struct Freezer(std::path::PathBuf);
+
+impl Freezer {
+    /// None, with the reason printed, where it may not be made.
+    fn or_skip() -> Option<Self> {
+        let path = format!("/sys/fs/cgroup/freezer/chaos-faults-{}", std::process::id());
+        match std::fs::create_dir(&path) {
+            Ok(()) => Some(Freezer(path.into())),
+            Err(error) => {
+                println!("skipped: no cgroup can be frozen: {path}: {error}");
+                None
+            }
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.0.join(file), text).unwrap();
+    }
+
+    fn freeze(&self) {
+        self.write("freezer.state", "FROZEN");
+        while std::fs::read_to_string(self.0.join("freezer.state")).unwrap().trim_end() != "FROZEN" {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        // A process that was killed leaves it a moment later.
+        let begun = Instant::now();
+        while std::fs::remove_dir(&self.0).is_err() && begun.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_that_waits_for_a_frozen_process_is_taken_back() {
+    let Some(freezer) = Freezer::or_skip() else { return };
+    let (sleeper, injector) = (Sleeper::start(), ProcessInjector::new(Holding::Agent));
+    let subject = meant::process(&sleeper.object()).unwrap();
+    let undo = prepared(&injector, sleeper.object()).await;
+    freezer.write("cgroup.procs", &sleeper.0.id().to_string());
+    freezer.freeze();
+    let refused = injector.inject(&undo).await.unwrap_err();
+    assert!(refused.message.ends_with("does not stop"), "{refused}");
+    assert_eq!(subject.doing(), Doing::Stopping);
+    let standing = injector.standing(&undo).await.unwrap();
+    assert!(standing[0].ends_with("stops as soon as it can"), "{standing:?}");
+    let another = injector.offer(&pause(sleeper.object()), &Surroundings::default()).await.unwrap_err();
+    assert!(another.message.ends_with("is stopped already"), "{another}");
+    // By whoever has only the record.
+    ProcessInjector::new(Holding::Agent).revert(&undo).await.unwrap();
+    freezer.write("freezer.state", "THAWED");
+    assert_eq!(subject.until(|doing| doing == Doing::Runs).await, Doing::Runs);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!sleeper.is_stopped(), "it would stop when it is thawed");
+    // It leaves the cgroup before that goes.
+    drop(sleeper);
+}
