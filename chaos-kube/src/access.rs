@@ -138,7 +138,7 @@ impl Access {
         }
         match fault {
             ObjectFault::Scale { .. } | ObjectFault::Restart => {
-                self.allow(namespace, "", "pods", &["get", "list", "patch"]);
+                self.allow(namespace, "", "pods", &["get", "list"]);
             }
             ObjectFault::Patch { .. } | ObjectFault::Drain { .. } => return,
             ObjectFault::Detach { .. } => self.allow(namespace, "", "services", &["get"]),

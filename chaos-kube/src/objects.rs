@@ -242,7 +242,7 @@ impl Injector for ObjectInjector {
             }
             ObjectFault::Drain { bare } => {
                 let (changes, _) = self.changes(&link, &client, object, &now, fault).await?;
-                grown(offer, draining::going(&link, &client, object, *bare).await?.takes.len())?;
+                draining::still(&link, &client, object, *bare, &offer.takes).await?;
                 changes
             }
             ObjectFault::Restart => {
@@ -337,12 +337,20 @@ impl Injector for ObjectInjector {
         if drained {
             let pods = undo.offer.takes.iter().map(|pod| pod.id.clone()).collect();
             let progress = self.holds.progress(&undo.id);
-            let left = draining::evict(&link, &client, pods, &progress).await?;
+            let (left, failed) = draining::evict(&link, &client, pods, &progress).await;
+            if let Some(trouble) = failed {
+                return Err(trouble);
+            }
             if !left.is_empty() {
                 self.holds.beside(&undo.id, draining::insist(link, client, left, progress));
             }
         }
         Ok(())
+    }
+
+    async fn release(&self, undos: &[Undo]) {
+        // What a drain still asks for would be new harm, and nothing puts it back.
+        undos.iter().for_each(|undo| self.holds.rest(&undo.id));
     }
 
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {

@@ -161,13 +161,25 @@ impl Object {
     /// Returns everything that protects it: what was found out about it, and what its identity says.
     pub fn protections(&self) -> BTreeSet<Protection> {
         let mut all: BTreeSet<Protection> = self.protected.iter().copied().collect();
-        if self.id.namespace.as_deref() == Some(SYSTEM) {
+        if self.is_of_the_cluster() {
             all.insert(Protection::KubeSystem);
         }
         if self.id.kind == Kind::NODE {
             all.insert(Protection::Nodes);
         }
         all
+    }
+
+    /// Whether the cluster itself lives on it: what is in its namespace, that namespace, and the roles of its own components, which
+    /// are of no namespace and whose names begin alike (Kubernetes, "Using RBAC Authorization").
+    fn is_of_the_cluster(&self) -> bool {
+        match self.id.namespace.as_deref() {
+            Some(namespace) => namespace == SYSTEM,
+            None => {
+                self.id.name.starts_with("system:")
+                    || (self.id.kind.as_str() == "namespace" && self.id.name == SYSTEM)
+            }
+        }
     }
 }
 

@@ -195,4 +195,11 @@ fn its_identity_alone_protects_a_node_and_what_is_of_the_system() {
     assert_eq!(of(Kind::POD, Some("shop")), []);
     assert_eq!(of(Kind::POD, Some("kube-system")), [Protection::KubeSystem]);
     assert_eq!(of(Kind::NODE, None), [Protection::Nodes]);
+    let named = |kind: &str, name: &str| {
+        let kind = Kind::try_from(kind.to_owned()).unwrap();
+        ObjectId::new(kind, name).at([]).protections().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(named("namespace", "kube-system"), [Protection::KubeSystem]);
+    assert_eq!(named("namespace", "shop"), []);
+    assert_eq!(named("clusterroles.v1.rbac.authorization.k8s.io", "system:node"), [Protection::KubeSystem]);
 }

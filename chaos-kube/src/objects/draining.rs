@@ -33,6 +33,8 @@ const AT_ONCE: usize = 16;
 pub(super) struct Drained {
     /// Those that are evicted.
     pub(super) takes: Vec<Object>,
+    /// Those of them that have data on the node, which is lost with them.
+    pub(super) local: Vec<ObjectId>,
     /// How many stay, being of a DaemonSet or of the node itself.
     pub(super) stay: usize,
 }
@@ -50,9 +52,11 @@ pub(super) async fn going(
     let (mut drained, mut lost) = (Drained::default(), Vec::new());
     for pod in on(link, client, node).await? {
         match fate(&pod) {
-            Fate::Goes => drained.takes.push(pod::object(&pod)),
-            Fate::Bare if bare => drained.takes.push(pod::object(&pod)),
-            Fate::Bare => lost.push(pod::id(&pod).to_string()),
+            Fate::Goes | Fate::Bare if bare || fate(&pod) == Fate::Goes => {
+                drained.takes.push(pod::object(&pod));
+                drained.local.extend(has_local_data(&pod).then(|| pod::id(&pod)));
+            }
+            Fate::Goes | Fate::Bare => lost.push(pod::id(&pod).to_string()),
             Fate::Stays => drained.stay += 1,
             Fate::Over => {}
         }
@@ -95,6 +99,14 @@ enum Fate {
     Stays,
     /// It ends or has ended.
     Over,
+}
+
+/// Whether something in a pod is kept on its node alone, as long as the pod is there.
+fn has_local_data(pod: &Pod) -> bool {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    // One in memory is not meant to last.
+    let lasts = |medium: Option<&str>| medium != Some("Memory");
+    volumes.filter_map(|volume| volume.empty_dir.as_ref()).any(|dir| lasts(dir.medium.as_deref()))
 }
 
 fn fate(pod: &Pod) -> Fate {
@@ -149,41 +161,75 @@ pub(super) fn does(changes: &[Change], drained: &Drained) -> Vec<String> {
         PATIENCE.as_secs(),
         names.join(", ")
     ));
+    if !drained.local.is_empty() {
+        let names: Vec<String> = drained.local.iter().map(ToString::to_string).collect();
+        lines.push(format!("with them goes for ever what their emptyDir volumes hold: {}", names.join(", ")));
+    }
     if drained.stay > 0 {
         lines.push(format!("{} on it stay: of DaemonSets, or made by the node itself", drained.stay));
     }
     lines
 }
 
-/// Evicts the pods that a drain was planned with; returns those that a disruption budget does not allow to go yet.
+/// Evicts the pods that a drain was planned with; returns those that are still there, because a disruption budget does not allow
+/// them to go yet or for another reason, and the last of the other reasons.
 ///
 /// A pod that came to the node since then is in nobody's count and is left there.
-///
-/// # Errors
-/// The API server refuses one of them for another reason.
 pub(super) async fn evict(
     link: &Link,
     client: &Client,
     pods: Vec<ObjectId>,
     progress: &Progress,
-) -> Result<Vec<ObjectId>, Trouble> {
+) -> (Vec<ObjectId>, Option<Trouble>) {
     let asked = stream::iter(pods).map(|pod| async move {
         let answer = ending::asked(link, client, &pod, false).await;
         (pod, answer)
     });
     let answers: Vec<(ObjectId, Result<Answer, Trouble>)> = asked.buffered(AT_ONCE).collect().await;
-    let (mut evicted, mut held, mut failed) = (0, Vec::new(), None);
+    let (mut evicted, mut gone, mut held, mut failed) = (0, 0, Vec::new(), None);
     for (pod, answer) in answers {
         match answer {
-            // One that has gone meanwhile has left the node as well.
-            Ok(Answer::Done | Answer::Gone) => evicted += 1,
+            Ok(Answer::Done) => evicted += 1,
+            Ok(Answer::Gone) => gone += 1,
             Ok(Answer::Later(why)) => held.push((pod, why.message)),
-            Err(trouble) => failed = Some(trouble),
+            Err(trouble) => {
+                held.push((pod, trouble.message.clone()));
+                failed = Some(trouble);
+            }
         }
     }
     let left = held.iter().map(|(pod, _)| pod.clone()).collect();
-    progress.set(evicted, held);
-    failed.map_or(Ok(left), Err)
+    progress.add(evicted, gone, held);
+    (left, failed)
+}
+
+/// Makes sure that a drain still is what it was planned to be: pods that came to the node since then stay there, and some of those
+/// that were counted are still on it.
+///
+/// # Errors
+/// None of them is, or nothing would make one of them again by now, and that was not asked for.
+pub(super) async fn still(
+    link: &Link,
+    client: &Client,
+    node: &ObjectId,
+    bare: bool,
+    counted: &[Object],
+) -> Result<(), Trouble> {
+    let pods = on(link, client, node).await?;
+    let is_counted = |pod: &&Pod| counted.iter().any(|object| object.id.uid == pod.metadata.uid);
+    let fates: Vec<(Fate, &Pod)> = pods.iter().filter(is_counted).map(|pod| (fate(pod), pod)).collect();
+    if fates.is_empty() {
+        return Err(Trouble::unable(format!("none of the pods that were counted is on {node} any more"))
+            .with_help("plan again"));
+    }
+    match fates.iter().find(|(fate, _)| *fate == Fate::Bare && !bare) {
+        None => Ok(()),
+        Some((_, pod)) => Err(Trouble::unable(format!(
+            "nothing owns {} any more, so draining {node} would end it for ever",
+            pod::id(pod)
+        ))
+        .with_help("plan again")),
+    }
 }
 
 /// Asks again and again for evictions that a disruption budget did not allow, for a bounded time.
@@ -191,11 +237,8 @@ pub(super) async fn insist(link: Arc<Link>, client: Client, mut left: Vec<Object
     let until = tokio::time::Instant::now() + PATIENCE;
     while !left.is_empty() && tokio::time::Instant::now() < until {
         tokio::time::sleep(PAUSE).await;
-        match evict(&link, &client, left.clone(), &progress).await {
-            Ok(still) => left = still,
-            // What was held back before is asked for once more; whatever fails for ever ends with the patience.
-            Err(trouble) => tracing::debug!(%trouble, "an eviction of a drain fails"),
-        }
+        // What fails for another reason than a budget is asked for once more as well, and said by then.
+        (left, _) = evict(&link, &client, left, &progress).await;
     }
 }
 
@@ -263,13 +306,66 @@ mod tests {
         let (link, client) = (fake::link(forbidden), fake::client(forbidden));
         let pod = pod::id(&pod(|_| {}));
         let progress = Progress::default();
-        let left = evict(&link, &client, vec![pod.clone()], &progress).await.unwrap();
-        assert_eq!(left, [pod]);
+        let (left, failed) = evict(&link, &client, vec![pod.clone()], &progress).await;
+        assert_eq!((left.as_slice(), failed), (&[pod][..], None));
         let started = tokio::time::Instant::now();
         insist(link, client, left, progress.clone()).await;
         assert!(started.elapsed() >= PATIENCE && started.elapsed() < PATIENCE + PAUSE * 2);
         let said = progress.said(1);
         assert!(said.starts_with("0 of 1 pods are evicted; pod shop/a is still there"), "{said}");
         assert!(said.contains("the budget `all`"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_evicted_is_said_and_what_is_evicted_counts_once() {
+        let some = |path: &str, _: &str| match path.ends_with("/eviction") {
+            true if path.contains("/pods/b/") => Some(fake::refusal(500, "InternalError", "two budgets")),
+            true if path.contains("/pods/c/") => Some(fake::refusal(404, "NotFound", "no c")),
+            true => Some(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" })),
+            false => None,
+        };
+        let (link, client) = (fake::link(some), fake::client(some));
+        let pods = ["a", "b", "c"].map(|name| pod::id(&pod(|pod| pod["metadata"]["name"] = json!(name))));
+        let progress = Progress::default();
+        let (left, failed) = evict(&link, &client, pods.to_vec(), &progress).await;
+        assert_eq!(left, [pods[1].clone()]);
+        assert!(failed.unwrap().message.contains("two budgets"));
+        let (left, _) = evict(&link, &client, left, &progress).await;
+        assert_eq!(left, [pods[1].clone()]);
+        let said = progress.said(3);
+        assert!(
+            said.starts_with("1 of 3 pods are evicted, 1 had gone before; pod shop/b is still there"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_drain_is_of_the_pods_that_were_counted() {
+        let now = |path: &str, _: &str| {
+            (path == "/api/v1/pods").then(|| {
+                let mut orphan = fake::pod("b", "o");
+                orphan["metadata"]["ownerReferences"] = json!([]);
+                fake::list(vec![fake::pod("a", "o"), orphan])
+            })
+        };
+        let (link, client) = (fake::link(now), fake::client(now));
+        let object = |name: &str| pod::object(&serde_json::from_value(fake::pod(name, "o")).unwrap());
+        let [a, b, other] = ["a", "b", "other"].map(object);
+        let node = node();
+        // One that came since then is nobody's concern.
+        still(&link, &client, &node, false, std::slice::from_ref(&a)).await.unwrap();
+        let gone = still(&link, &client, &node, false, &[other]).await.unwrap_err();
+        assert!(gone.message.starts_with("none of the pods that were counted is on node n1"), "{gone}");
+        let orphaned = still(&link, &client, &node, false, &[a.clone(), b.clone()]).await.unwrap_err();
+        assert!(orphaned.message.starts_with("nothing owns pod shop/b any more"), "{orphaned}");
+        still(&link, &client, &node, true, &[a, b]).await.unwrap();
+    }
+
+    #[test]
+    fn data_that_is_lost_with_a_pod_is_known() {
+        let volumes = |volumes: Value| pod(|pod| pod["spec"]["volumes"] = volumes.clone());
+        assert!(has_local_data(&volumes(json!([{ "name": "q", "emptyDir": {} }]))));
+        assert!(!has_local_data(&volumes(json!([{ "name": "q", "emptyDir": { "medium": "Memory" } }]))));
+        assert!(!has_local_data(&volumes(json!([{ "name": "q", "configMap": { "name": "c" } }]))));
     }
 }

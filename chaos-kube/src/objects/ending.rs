@@ -152,6 +152,16 @@ pub(super) async fn asked(
     match tokio::time::timeout(crate::link::ANSWER, asked).await {
         Ok(Ok(_)) => Ok(Answer::Done),
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Answer::Gone),
+        // Another pod of the name is not the one that is meant.
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+            match environment::same(link, client, object).await? {
+                None => Ok(Answer::Gone),
+                Some(_) => Ok(Answer::Later(Trouble::unable(format!(
+                    "{object} cannot be evicted now: {}",
+                    status.message
+                )))),
+            }
+        }
         // The answer for what a PodDisruptionBudget does not allow now.
         Ok(Err(kube::Error::Api(status))) if status.code == 429 => {
             let why = format!("{object} cannot be evicted now: {}", status.message);

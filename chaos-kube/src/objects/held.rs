@@ -44,30 +44,40 @@ pub(super) struct Progress(Arc<Mutex<Evictions>>);
 #[derive(Debug, Default)]
 struct Evictions {
     evicted: usize,
+    /// How many had gone already when they were to be evicted.
+    gone: usize,
     /// What is not evicted yet, or never, with the reason.
     held: Vec<(ObjectId, String)>,
 }
 
 impl Progress {
     /// Takes in what came of some more.
-    pub(super) fn set(&self, evicted: usize, held: Vec<(ObjectId, String)>) {
+    pub(super) fn add(&self, evicted: usize, gone: usize, held: Vec<(ObjectId, String)>) {
         let mut state = lock(&self.0);
         state.evicted += evicted;
+        state.gone += gone;
         state.held = held;
     }
 
     /// Says how many pods were told to go, of those that there were when it was planned.
     pub(super) fn measured(&self, undo: &Undo) -> Measured {
         let mut measured = Measured::nothing(Unit::Objects);
-        measured.met = undo.offer.takes.len() as u64;
-        measured.changed = (lock(&self.0).evicted as u64).min(measured.met);
-        measured.line = self.said(measured.met);
+        let planned = undo.offer.takes.len() as u64;
+        let state = lock(&self.0);
+        // What had gone before is not this drain's doing.
+        measured.met = planned.saturating_sub(state.gone as u64);
+        measured.changed = (state.evicted as u64).min(measured.met);
+        drop(state);
+        measured.line = self.said(planned);
         measured
     }
 
     pub(super) fn said(&self, of: u64) -> String {
         let state = lock(&self.0);
         let mut line = format!("{} of {of} pods are evicted", state.evicted);
+        if state.gone > 0 {
+            line.push_str(&format!(", {} had gone before", state.gone));
+        }
         for (pod, why) in &state.held {
             line.push_str(&format!("; {pod} is still there: {why}"));
         }
@@ -151,6 +161,13 @@ impl Holds {
     pub(super) fn beside(&self, id: &str, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(held) = lock(&self.all).get_mut(id) {
             held.beside = Some(tokio::spawn(work));
+        }
+    }
+
+    /// Ends what goes on with an object, which stays as it is.
+    pub(super) fn rest(&self, id: &str) {
+        if let Some(beside) = lock(&self.all).get_mut(id).and_then(|held| held.beside.take()) {
+            beside.abort();
         }
     }
 

@@ -7,7 +7,7 @@ use chaos_core::{
         cluster::{Workload, WorkloadKind},
         objects::FieldPath,
     },
-    place::{Object, ObjectId},
+    place::{Kind, Object, ObjectId},
     trouble::Trouble,
 };
 use k8s_openapi::api::core::v1::{Pod, Service as ApiService};
@@ -49,6 +49,16 @@ pub(super) async fn changes(
             "{object} is not changed: what is in it would stand in the plan, the record and on a Lease"
         )));
     }
+    if object.kind == Kind::NODE
+        && let ObjectFault::Patch { fields } = fault
+        && fields.iter().any(|field| field.to.as_ref().is_some_and(|to| ends_pods(&field.path.value, to)))
+    {
+        return Err(Trouble::unable(format!(
+            "a taint `NoExecute` ends every pod of {object} that does not tolerate it, uncounted and without asking the disruption \
+             budgets"
+        ))
+        .with_help(format!("write `drain node \"{}\"`, which does both", object.name)));
+    }
     let unfit = |why: String| Trouble::unable(format!("{object} cannot be changed like that: {why}"));
     let changes = match fault {
         ObjectFault::Scale { to } => vec![of(now, REPLICAS, Some((*to).into())).map_err(unfit)?],
@@ -73,6 +83,17 @@ pub(super) async fn changes(
         )));
     }
     Ok(changes.into_iter().filter(|change| !change.is_idle()).collect())
+}
+
+/// Whether a value of a field of a node has its pods end (Kubernetes, "Taints and Tolerations").
+fn ends_pods(path: &FieldPath, to: &Value) -> bool {
+    let holds = |to: &Value| match to {
+        Value::String(effect) => effect == "NoExecute",
+        Value::Array(items) => items.iter().any(|item| ends_pods(path, item)),
+        Value::Object(fields) => fields.values().any(|value| ends_pods(path, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    };
+    path.names().first().is_some_and(|name| name == "spec") && holds(to)
 }
 
 /// Returns the label that a pod loses so that a Service does not select it any more.
@@ -266,6 +287,18 @@ mod tests {
     fn patch(path: &str) -> ObjectFault {
         let path = FieldPath::dotted(path).unwrap();
         ObjectFault::Patch { fields: NonEmpty::one(FieldChange { path: path.into(), to: None }) }
+    }
+
+    #[test]
+    fn a_taint_that_ends_pods_is_known_however_it_is_written() {
+        let path = |text: &str| FieldPath::dotted(text).unwrap();
+        let taint = json!({ "key": "k", "effect": "NoExecute" });
+        assert!(ends_pods(&path("spec.taints"), &json!([taint])));
+        assert!(ends_pods(&path("spec.taints.0"), &taint));
+        assert!(ends_pods(&path("spec.taints.0.effect"), &json!("NoExecute")));
+        assert!(ends_pods(&path("spec"), &json!({ "taints": [taint] })));
+        assert!(!ends_pods(&path("spec.taints"), &json!([{ "key": "k", "effect": "NoSchedule" }])));
+        assert!(!ends_pods(&path("metadata.labels.x"), &json!("NoExecute")));
     }
 
     fn offered(fault: ObjectFault) -> Offer {

@@ -184,7 +184,17 @@ pub(super) fn measured(undo: &Undo, seen: &Seen) -> Measured {
 fn old(object: &Value) -> u64 {
     let number = |name: &str| object["status"][name].as_u64().unwrap_or(0);
     let updated = number("updatedReplicas") + number("updatedNumberScheduled");
-    (number("replicas") + number("currentNumberScheduled")).saturating_sub(updated)
+    (number("replicas") + number("currentNumberScheduled"))
+        .saturating_sub(updated)
+        .saturating_sub(kept(object))
+}
+
+/// How many pods a rollout leaves as they are: those of a StatefulSet below its partition.
+fn kept(object: &Value) -> u64 {
+    let spec = &object["spec"];
+    let first = spec["updateStrategy"]["rollingUpdate"]["partition"].as_u64().unwrap_or(0);
+    let start = spec["ordinals"]["start"].as_u64().unwrap_or(0);
+    first.saturating_sub(start).min(spec["replicas"].as_u64().unwrap_or(1))
 }
 
 #[cfg(test)]
@@ -194,6 +204,25 @@ mod tests {
     fn id(kind: &str) -> ObjectId {
         let kind = chaos_core::place::Kind::try_from(kind.to_owned()).unwrap();
         ObjectId { kind, namespace: Some("shop".into()), name: "x".into(), uid: Some("1".into()) }
+    }
+
+    #[test]
+    fn pods_below_the_partition_are_no_old_ones() {
+        let set = |start: u64| {
+            json!({
+                "spec": {
+                    "replicas": 3, "ordinals": { "start": start },
+                    "updateStrategy": { "rollingUpdate": { "partition": start + 2 } },
+                },
+                "status": { "replicas": 3, "updatedReplicas": 0 },
+            })
+        };
+        for start in [0, 10] {
+            let mut set = set(start);
+            assert_eq!(old(&set), 1);
+            set["status"]["updatedReplicas"] = json!(1);
+            assert_eq!(old(&set), 0);
+        }
     }
 
     #[test]
