@@ -19,7 +19,7 @@ use crate::{
 pub use crate::model::packets::{Ports, Protocol};
 pub use ask::{Ask, Direction, Named, NamedPeer, Names, PacketMatch, Packets, Peer, Work};
 pub use lookup::{LookUp, LookedUp};
-pub use measured::{Done, Measured, Unit};
+pub use measured::{Done, Measured, Recovered, Unit};
 
 /// What is known, when planning, of where something is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -171,6 +171,12 @@ pub trait Injector: Send + Sync {
 
     /// Measures what the fault did so far; still answers after `revert`.
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble>;
+
+    /// Waits until what was reverted is whole again in the world, where that may be later than the revert; whoever calls bounds the time.
+    /// None where there is nothing to wait for, which is so unless overridden.
+    async fn recovered(&self, _undo: &Undo) -> Option<Recovered> {
+        None
+    }
 
     /// Waits until faults are lost that should be in place, such as by the death of the agent that held them.
     async fn lost(&self) -> Lost {

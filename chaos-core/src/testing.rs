@@ -118,6 +118,8 @@ struct Inner {
     met: u64,
     /// How many of those that a fault meets it changes, at most.
     changed: u64,
+    /// How long after its revert what a fault was on is whole again, where that is waited for.
+    recovery: Option<Duration>,
     service: Service,
 }
 
@@ -168,6 +170,7 @@ impl World {
                 entries: Vec::new(),
                 met: 100,
                 changed: u64::MAX,
+                recovery: None,
                 service: Arc::new(|_| Reply::ok(Duration::from_micros(500))),
             })),
             lost: Arc::new(watch::Sender::new(None)),
@@ -193,6 +196,11 @@ impl World {
     /// Sets how many packets each fault meets; 0 makes faults that do nothing.
     pub fn meet(&self, packets: u64) {
         self.lock().met = packets;
+    }
+
+    /// Sets how long after its revert what a fault was on is whole again.
+    pub fn recover_after(&self, after: Duration) {
+        self.lock().recovery = Some(after);
     }
 
     /// Sets how many of the packets that it meets each fault changes, at most.

@@ -11,12 +11,13 @@ mod ending;
 mod held;
 mod prior;
 mod restart;
+mod whole;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chaos_core::{
-    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Surroundings, Undo, Unit},
+    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Recovered, Surroundings, Undo, Unit},
     model::{Action, ObjectFault},
     place::{ObjectId, Place, Site},
     trouble::Trouble,
@@ -28,7 +29,10 @@ use kube::{
 use serde_json::Value;
 use tokio::time::timeout;
 
-use self::held::{Holds, Seen, by};
+use self::{
+    held::{Holds, Seen, by},
+    whole::Recovery,
+};
 use crate::{
     Link,
     fields::{Change, merge_patch},
@@ -260,6 +264,7 @@ impl Injector for ObjectInjector {
             cluster: link.cluster().clone(),
             run: claim.as_ref().map(|claim| claim.run().to_owned()),
             changes,
+            ready: whole::ready(&now),
         };
         let undo = Undo {
             id: id.to_owned(),
@@ -354,8 +359,10 @@ impl Injector for ObjectInjector {
     }
 
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
-        let ObjectState { cluster, run, changes } = record::object_state(undo)?;
+        let ObjectState { cluster, run, changes, ready } = record::object_state(undo)?;
+        let began = self.holds.rollback_began(&undo.id);
         self.holds.release(&undo.id);
+        let mut is_there = false;
         if !changes.is_empty() {
             let link = self.ways.to(&cluster);
             let client = link.client().await?;
@@ -368,7 +375,9 @@ impl Injector for ObjectInjector {
                 Ok(to)
             });
             // With the object went what was changed of it.
-            if let Some(there) = turned.await?
+            let there = turned.await?;
+            is_there = there.is_some();
+            if let Some(there) = there
                 && let Some(other) =
                     changes.iter().find(|change| change.stands(&there) && !change.is_back(&there))
             {
@@ -379,7 +388,24 @@ impl Injector for ObjectInjector {
                 )));
             }
         }
-        self.ways.paid(&cluster, run.as_deref(), undo).await
+        self.ways.paid(&cluster, run.as_deref(), undo).await?;
+        // Only a run waits, for what it has changed; whoever restores after it does not. Nothing is owed any more, so that what
+        // cannot be watched is not waited for.
+        if let Some(fault) = undo.offer.ask.work.objects()
+            && whole::takes_time(fault)
+            && (is_there || matches!(fault, ObjectFault::Restart))
+            && self.ways.claim().is_some()
+            && let Ok(client) = self.ways.to(&cluster).client().await
+            && let Ok(objects) = api(&client, &undo.offer.ask.object)
+        {
+            let object = &undo.offer.ask.object;
+            self.holds.recover(&undo.id, Recovery::watch(objects, object, fault.clone(), ready, began));
+        }
+        Ok(())
+    }
+
+    async fn recovered(&self, undo: &Undo) -> Option<Recovered> {
+        self.holds.recovery(&undo.id)?.wait().await
     }
 
     async fn effect(&self, undo: &Undo) -> Result<Measured, Trouble> {

@@ -41,6 +41,9 @@ pub(crate) struct ObjectState {
     pub(crate) run: Option<String>,
     /// The fields that were changed; none where the object is a pod that was ended.
     pub(crate) changes: Vec<Change>,
+    /// How many of its pods were ready, where it is a workload: that many are waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ready: Option<u64>,
 }
 
 /// Reads what the record of a fault on an object holds.

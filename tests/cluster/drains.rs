@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
+    objects::recovered,
     rights,
     shop::{RECOVERY, Shop},
 };
@@ -81,6 +82,8 @@ fn a_node_is_drained_and_takes_pods_again() {
     assert_eq!(record["restoration"]["state"], "restored", "{ended}");
     let effect = &record["parts"][0]["effect"];
     assert!(effect["changed"].as_u64() >= Some(1) && effect["changed"] == effect["met"], "{ended}");
+    assert!(recovered(&record).is_some_and(|(after, calls)| after < 10.0 && calls > 0.0), "{ended}");
+    assert!(ended.said("recovered ") && ended.said("were API calls"), "{ended}");
     assert!(!is_cordoned(&shop, &name), "{ended}");
     assert!(!node(&shop, &name).to_string().contains("chaos-runner/"), "{ended}");
     let leases = shop.kubectl(&["-n", "default", "get", "leases", "-o", "name"]);
@@ -144,6 +147,9 @@ fn a_node_that_took_no_pods_before_takes_none_afterwards_and_bare_pods_are_kept(
     shop.kubectl(&["uncordon", &name]);
     let ended = ended.exits(0);
     assert!(still, "it is somebody else's: {ended}");
+    // Nobody waits for what the run did not change.
+    let ended = ended.keeps_quiet_about("not whole again");
+    assert!(ended.record()["parts"][0]["recovered"].is_null(), "{ended}");
     assert_eq!(ended.record()["restoration"]["state"], "restored", "{ended}");
 }
 

@@ -38,8 +38,8 @@ fn settle(shop: &Shop) {
 
 /// Runs a scenario with just the role that is printed for it: it has to pass, and to leave what it touched as it was. Without the right
 /// to do what it is about it is refused.
-fn passes(scenario: &str, (kind, of): (&str, &str), (verb, resource): (&str, &str)) {
-    let Some(shop) = Shop::or_skip() else { return };
+fn passes(scenario: &str, (kind, of): (&str, &str), (verb, resource): (&str, &str)) -> Option<Value> {
+    let shop = Shop::or_skip()?;
     let before = specification(&shop, kind, of);
     let file = shop.scenario(scenario, &[]);
     shop.start(&["plan", &file]).end().exits(0).says("on record only");
@@ -66,26 +66,53 @@ fn passes(scenario: &str, (kind, of): (&str, &str), (verb, resource): (&str, &st
         shop.kubectl(&["-n", &shop.namespace, "get", "services,deployments,replicasets,pods", "-o", "json"]);
     assert!(!all.contains("chaos-runner/"), "something still says that a run is on it: {all}");
     rights::withdraw(&shop, &name);
+    Some(record)
+}
+
+/// Returns, of the first part, after how many seconds it was whole again, and how many of those the API calls took.
+pub(crate) fn recovered(record: &Value) -> Option<(f64, f64)> {
+    let seconds = |name: &str| {
+        let time = &record["parts"][0]["recovered"][name];
+        Some(time["secs"].as_f64()? + time["nanos"].as_f64()? / 1e9)
+    };
+    Some((seconds("after")?, seconds("calls")?))
 }
 
 #[test]
 fn a_wrong_selector_empties_a_service_and_is_put_back() {
-    passes("selector.chaos", ("service", "web"), ("patch", "services"));
+    let record = passes("selector.chaos", ("service", "web"), ("patch", "services"));
+    assert!(
+        record.is_none_or(|record| record["parts"][0]["recovered"].is_null()),
+        "there is nothing to wait for"
+    );
 }
 
 #[test]
 fn a_workload_is_away_and_comes_back() {
-    passes("outage.chaos", ("deployment", "other"), ("patch", "deployments"));
+    let Some(record) = passes("outage.chaos", ("deployment", "other"), ("patch", "deployments")) else {
+        return;
+    };
+    let (after, calls) = recovered(&record).expect("it was waited for");
+    // Its one pod has to be made, started, and found ready.
+    assert!(calls > 0.0 && calls < 1.0 && after > calls + 0.3 && after < 20.0, "{after} s, {calls} s");
 }
 
 #[test]
 fn a_pod_leaves_its_service_and_comes_back() {
-    passes("detach.chaos", ("service", "web"), ("patch", "pods"));
+    let record = passes("detach.chaos", ("service", "web"), ("patch", "pods"));
+    assert!(
+        record.is_none_or(|record| record["parts"][0]["recovered"].is_null()),
+        "there is nothing to wait for"
+    );
 }
 
 #[test]
 fn a_pod_is_evicted_and_another_comes() {
-    passes("evict.chaos", ("deployment", "web"), ("create", "pods/eviction"));
+    let record = passes("evict.chaos", ("deployment", "web"), ("create", "pods/eviction"));
+    assert!(
+        record.is_none_or(|record| record["parts"][0]["recovered"].is_null()),
+        "there is nothing to wait for"
+    );
 }
 
 #[test]
@@ -103,6 +130,7 @@ fn a_workload_is_restarted_as_kubectl_does_it() {
     let record = ended.record();
     assert_eq!(record["parts"][0]["effect"]["met"], 2, "{ended}");
     assert_eq!(record["parts"][0]["effect"]["changed"], 2, "{ended}");
+    assert!(recovered(&record).is_some_and(|(after, _)| after < 10.0), "{ended}");
     let after = pods();
     assert!(before.lines().all(|pod| !after.contains(pod)), "{before} became {after}");
     let template = &object(&shop, "deployment", "web")["spec"]["template"];

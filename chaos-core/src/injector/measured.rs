@@ -46,6 +46,15 @@ impl Measured {
     }
 }
 
+/// When what was reverted was whole again, which may be later than the revert: a workload that has its replicas back still starts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Recovered {
+    /// How long after the revert began.
+    pub after: Duration,
+    /// How much of that the revert itself took.
+    pub calls: Duration,
+}
+
 /// What one effect of a fault did, such as its loss or its delay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Done {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::line::Style;
 use crate::{
-    injector::{Offer, Unit},
+    injector::{Offer, Recovered, Unit},
     model::{Phase, Quantity},
     plan::Plan,
     run::{
@@ -68,6 +68,13 @@ pub(super) fn effect(record: &Record, part: &PartRecord) -> (Style, String) {
     (Style::Plain, text)
 }
 
+/// Says when what a part was on was whole again, and how much of that time the revert took.
+fn recovery(part: &PartRecord) -> String {
+    part.recovered.map_or_else(String::new, |Recovered { after, calls }| {
+        format!("; recovered {} after the rollback, of which {} were API calls", time(after), time(calls))
+    })
+}
+
 /// Says whether a part was reverted, and what proves it.
 pub(super) fn restored(part: &PartRecord) -> (Style, String) {
     let attempts = match part.attempts {
@@ -79,7 +86,11 @@ pub(super) fn restored(part: &PartRecord) -> (Style, String) {
         PartState::Reverted => match (part.injected, part.reverted) {
             (Some(from), Some(to)) => (
                 Style::Good,
-                format!("removed after {}{attempts}, proven by reading back", time(duration(to - from))),
+                format!(
+                    "removed after {}{attempts}, proven by reading back{}",
+                    time(duration(to - from)),
+                    recovery(part)
+                ),
             ),
             _ => {
                 (Style::Good, format!("never confirmed in place; removed{attempts}, proven by reading back"))

@@ -15,8 +15,8 @@ use super::{
     load::panic_text,
     proof::Exercised,
     record::{
-        AbortCause, AbortKind, Completion, EnvironmentFacts, EvidenceWhen, Record, Refusal, Restoration,
-        Role, Stage, SteadyWhen,
+        AbortCause, AbortKind, Completion, EnvironmentFacts, EvidenceWhen, PartState, Record, Refusal,
+        Restoration, Role, Stage, SteadyWhen,
     },
     summary,
     wave::each,
@@ -63,7 +63,10 @@ impl Director {
         if !self.places.is_empty() {
             ctx.gather(EvidenceWhen::After, &self.places).await;
         }
-        ctx.unwind(|_| true).await;
+        // What is still in place comes first, and is what the world might wait for.
+        if ctx.unwind(|_| true).await {
+            ctx.await_recovery(ctx.parts.touched(|p| p.state == PartState::Reverted)).await;
+        }
         self.enter(Stage::Judging, None);
         let samples = ctx.monitor.take();
         let exercised = ctx.exercised(end);

@@ -12,7 +12,7 @@ use super::{
     record::{PartRecord, PartState, Role},
 };
 use crate::{
-    injector::{Injector, Measured, Undo},
+    injector::{Injector, Measured, Recovered, Undo},
     journal::Step,
     plan::{Part, Plan},
     time::Nanos,
@@ -157,6 +157,11 @@ impl Parts {
         }
     }
 
+    /// Keeps when what a part was on was whole again.
+    pub(crate) fn recovered(&self, index: usize, recovered: Recovered) {
+        self.lock().slots[index].record.recovered = Some(recovered);
+    }
+
     /// Returns what is owed among the parts that `which` picks, wave by wave, the last first.
     pub(crate) fn owed(&self, which: impl Fn(&PartRecord) -> bool) -> Vec<Vec<Owed>> {
         let mut waves = BTreeMap::<u64, Vec<Owed>>::new();
@@ -210,6 +215,7 @@ fn record(part: &Part, fault: &str, role: Role) -> PartRecord {
         reverted: None,
         attempts: 0,
         effect: None,
+        recovered: None,
         error: None,
     }
 }

@@ -30,6 +30,8 @@ pub struct Policy {
     pub release: Duration,
     /// How long one attempt to revert a part may take.
     pub revert: Duration,
+    /// How long what was reverted is waited for until it is whole again.
+    pub recover: Duration,
     /// The first pause before reverting is tried again; it doubles each time.
     pub retry_first: Duration,
     /// The longest such pause.
@@ -72,6 +74,7 @@ impl Default for Policy {
             at_once: 64,
             release: Duration::from_millis(500),
             revert: seconds(10),
+            recover: seconds(60),
             retry_first: Duration::from_millis(100),
             retry_longest: seconds(5),
             revert_patience: seconds(60),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    injector::{Hold, Measured},
+    injector::{Hold, Measured, Recovered},
     judge::view::{Judged, RunView, Samples},
     model::{Event, Phase},
     place::ObjectId,
@@ -323,6 +323,9 @@ pub struct PartRecord {
     pub attempts: u32,
     /// What it did, measured after the revert where that was possible.
     pub effect: Option<Measured>,
+    /// When what it was on was whole again, where that was waited for and came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
     /// What went wrong with it last.
     pub error: Option<String>,
 }

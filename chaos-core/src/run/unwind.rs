@@ -108,6 +108,31 @@ impl Context {
         }
     }
 
+    /// Waits, for a bounded time in all, until what was reverted is whole again; whoever asked to stop is not made to wait.
+    ///
+    /// What is not whole by then is put back all the same: what takes so long is the world's.
+    pub(crate) async fn await_recovery(&self, reverted: Vec<Owed>) {
+        let limit = self.policy.recover;
+        let until = tokio::time::Instant::now() + limit;
+        each(self.policy.at_once, reverted, |Owed { index, undo, injector, .. }| async move {
+            let object = undo.offer.ask.object.clone();
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let wait = async move { Ok(injector.recovered(&undo).await) };
+            tokio::select! {
+                biased;
+                () = self.control.stopped(1) => {}
+                waited = self.call("the recovery", left, wait) => match waited {
+                    Ok(recovered) => recovered.into_iter().for_each(|at| self.parts.recovered(index, at)),
+                    Err(_) => self.warn_once(vec![format!(
+                        "{object} was put back, and was not whole again {} later: look at what keeps it",
+                        humantime::format_duration(limit)
+                    )]),
+                },
+            }
+        })
+        .await;
+    }
+
     /// Waits until `limit` after the second stop request.
     async fn hurry(&self, limit: Duration) {
         self.control.stopped(2).await;

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use super::{Door, World};
 use crate::{
     environment::Environment,
-    injector::{Ask, Hold, Injector, Lost, Measured, Offer, Packets, Surroundings, Undo, Unit, Work},
+    injector::{
+        Ask, Hold, Injector, Lost, Measured, Offer, Packets, Recovered, Surroundings, Undo, Unit, Work,
+    },
     inventory::Inventory,
     journal::{Entry, Journal},
     model::{self, Action, FaultSpec, Selector},
@@ -106,6 +108,12 @@ impl Injector for World {
             ..Measured::nothing(Unit::Packets)
         };
         self.play(Door::Effect, &undo.id, effect).await.map_err(Trouble::unable)
+    }
+
+    async fn recovered(&self, _: &Undo) -> Option<Recovered> {
+        let after = self.lock().recovery?;
+        tokio::time::sleep(after).await;
+        Some(Recovered { after, calls: Duration::ZERO })
     }
 
     async fn lost(&self) -> Lost {

@@ -22,6 +22,7 @@ use kube::{
 use serde_json::Value;
 use tokio::{sync::Notify, task::JoinHandle};
 
+use super::whole::Recovery;
 use crate::{fields::Change, object::MANAGER};
 
 /// What is seen of an object that was changed, and when what happened to it after the change.
@@ -89,6 +90,8 @@ impl Progress {
 #[derive(Default)]
 pub(super) struct Holds {
     all: Mutex<BTreeMap<String, Held>>,
+    recoveries: Mutex<BTreeMap<String, Arc<Recovery>>>,
+    begun: Mutex<BTreeMap<String, Instant>>,
     losses: Arc<Losses>,
 }
 
@@ -150,6 +153,21 @@ impl Holds {
             held.end();
         }
         lock(&self.losses.all).retain(|lost| !lost.ids.iter().any(|lost| lost == id));
+    }
+
+    /// Returns when the rollback of an object began, at its first attempt.
+    pub(super) fn rollback_began(&self, id: &str) -> Instant {
+        *lock(&self.begun).entry(id.to_owned()).or_insert_with(Instant::now)
+    }
+
+    /// Keeps that an object is watched from its rollback on.
+    pub(super) fn recover(&self, id: &str, recovery: Arc<Recovery>) {
+        lock(&self.recoveries).insert(id.to_owned(), recovery);
+    }
+
+    /// Returns how an object recovers; none where that is not watched.
+    pub(super) fn recovery(&self, id: &str) -> Option<Arc<Recovery>> {
+        lock(&self.recoveries).get(id).cloned()
     }
 
     /// Returns how far the evictions of a drained node are, to be told and asked.

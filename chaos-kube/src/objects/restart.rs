@@ -9,7 +9,7 @@ use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{held::Seen, patched, prior};
+use super::{held::Seen, patched, prior, whole};
 use crate::{Link, link::ANSWER, object, pod};
 
 /// What a restart would do.
@@ -186,15 +186,7 @@ fn old(object: &Value) -> u64 {
     let updated = number("updatedReplicas") + number("updatedNumberScheduled");
     (number("replicas") + number("currentNumberScheduled"))
         .saturating_sub(updated)
-        .saturating_sub(kept(object))
-}
-
-/// How many pods a rollout leaves as they are: those of a StatefulSet below its partition.
-fn kept(object: &Value) -> u64 {
-    let spec = &object["spec"];
-    let first = spec["updateStrategy"]["rollingUpdate"]["partition"].as_u64().unwrap_or(0);
-    let start = spec["ordinals"]["start"].as_u64().unwrap_or(0);
-    first.saturating_sub(start).min(spec["replicas"].as_u64().unwrap_or(1))
+        .saturating_sub(whole::kept(object))
 }
 
 #[cfg(test)]

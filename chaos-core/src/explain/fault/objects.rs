@@ -10,8 +10,8 @@ pub(super) fn detail(fault: &ObjectFault, on: &Selector) -> String {
     let on = of_selector(on);
     match fault {
         ObjectFault::Scale { to: 0 } => format!(
-            "The replicas of {on} become none: its pods end. At the end the number that was there before is put back, and nothing waits \
-             for the new pods but what the experiment claims of them."
+            "The replicas of {on} become none: its pods end. At the end the number that was there before is put back, and the run waits \
+             up to a minute for the new pods."
         ),
         ObjectFault::Scale { to } => format!(
             "The replicas of {on} become {to}; at the end the number that was there before is put back."

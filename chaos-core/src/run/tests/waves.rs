@@ -38,6 +38,23 @@ fn when(stage: &Stage, id: &str, wanted: PartState) -> Nanos {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_put_back_is_waited_for_and_not_for_ever() {
+    for (after, whole) in [(4, true), (4_000, false)] {
+        let stage = on(2);
+        stage.world.recover_after(seconds(after));
+        let finished = stage.run().await;
+        let record = &finished.record;
+        assert_eq!(record.completion, Completion::Completed);
+        assert_eq!(record.restoration, crate::run::Restoration::Restored, "it is put back either way");
+        let recovered: Vec<_> = record.parts.iter().map(|part| part.recovered.map(|r| r.after)).collect();
+        assert_eq!(recovered, [whole.then(|| seconds(after)); 2]);
+        let said =
+            record.warnings.iter().filter(|line| line.contains("was not whole again 1m later")).count();
+        assert_eq!(said, if whole { 0 } else { 2 }, "{:?}", record.warnings);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wave_is_worked_on_at_once_and_no_more_of_it_than_allowed() {
     let mut stage = on(10);
     stage.policy.at_once = 4;

@@ -35,6 +35,7 @@ fn record_of(part: &Part, role: Role, effect: Measured) -> PartRecord {
         reverted: Some(to),
         attempts: 1,
         effect: Some(effect),
+        recovered: None,
         error: None,
     }
 }
