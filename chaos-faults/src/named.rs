@@ -109,7 +109,7 @@ impl History {
         self.missing.clone_from(&now.kept);
         if now.packets != *before {
             self.changes += 1;
-            self.now = told(&now.packets);
+            self.now = addresses_in_words(&now.packets);
         }
     }
 
@@ -137,7 +137,7 @@ impl History {
 }
 
 /// Says what names stand for, for people; nothing where there are none or their addresses are not known.
-pub(crate) fn told(packets: &Packets) -> Vec<String> {
+pub(crate) fn addresses_in_words(packets: &Packets) -> Vec<String> {
     let names = packets.named.iter().flat_map(|named| named.names.iter());
     let known = names.filter(|named| !named.addresses.is_empty());
     known.map(|named| format!("`{}` is {} there", named.name, listed(&named.addresses))).collect()
@@ -199,7 +199,7 @@ mod tests {
             .map(|p| format!("{}/{} {:?}", p.network, p.prefix, p.port.map(|p| p.first())))
             .collect();
         assert_eq!(text, ["10.0.0.1/32 Some(5432)", "fd71::1/128 Some(5432)", "192.0.2.9/32 None"]);
-        assert_eq!(told(&found), ["`db` is 10.0.0.1, fd71::1 there"]);
+        assert_eq!(addresses_in_words(&found), ["`db` is 10.0.0.1, fd71::1 there"]);
         // Looked up again, it is what it is then.
         let moved = Known(BTreeMap::from([("db", vec!["10.0.0.7"])]));
         let found = resolved(&found, &here(), Some(&moved)).await.unwrap();
@@ -227,7 +227,7 @@ mod tests {
         let mut asked = to_names(&["half"], &[]);
         asked.named.as_mut().unwrap().names[0].addresses = vec!["fd71::1".parse().unwrap()];
         let found = resolved(&asked, &here(), Some(&known)).await.unwrap().packets;
-        assert_eq!(told(&found), ["`half` is 10.0.0.1, fd71::1 there"]);
+        assert_eq!(addresses_in_words(&found), ["`half` is 10.0.0.1, fd71::1 there"]);
     }
 
     #[tokio::test]
@@ -240,7 +240,7 @@ mod tests {
             packets
         };
         let found = resolved(&on(&["10.0.0.1"]), &here(), Some(&known)).await.unwrap();
-        assert_eq!(told(&found.packets), ["`half` is 10.0.0.2 there"]);
+        assert_eq!(addresses_in_words(&found.packets), ["`half` is 10.0.0.2 there"]);
         assert_eq!(found.kept, None);
         let before = on(&["10.0.0.1", "fd71::1"]);
         let found = resolved(&before, &here(), Some(&known)).await.unwrap();
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn it_is_told_what_became_of_names() {
-        let told = |history: &History| {
+        let reported = |history: &History| {
             let mut line = "matched 3 packets".to_owned();
             history.add_to(&mut line);
             line
@@ -267,16 +267,16 @@ mod tests {
         let before = packets.clone();
         let found = |packets: &Packets| Resolved { packets: packets.clone(), again: SOONEST, kept: None };
         history.found(&found(&before), &before);
-        assert_eq!(told(&history), "matched 3 packets");
+        assert_eq!(reported(&history), "matched 3 packets");
         packets.named.as_mut().unwrap().names[0].addresses = vec!["10.0.0.7".parse().unwrap()];
         history.found(&found(&packets), &before);
         history.missed(&Trouble::unable("`db` does not resolve"));
         assert_eq!(
-            told(&history),
+            reported(&history),
             "matched 3 packets; its addresses changed once, and it followed: `db` is 10.0.0.7 there by now; it stayed on \
              the addresses that were known, because `db` does not resolve"
         );
         history.found(&found(&packets), &packets);
-        assert!(!told(&history).contains("stayed"));
+        assert!(!reported(&history).contains("stayed"));
     }
 }

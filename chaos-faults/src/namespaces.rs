@@ -210,7 +210,7 @@ impl Namespaces {
         let mut resolved = Offer { ask, ..offer.clone() };
         let ground = self.enter(&place.site, id).await?;
         if let Some(packets) = resolved.ask.work.packets().filter(|packets| packets.named.is_some()) {
-            resolved.does.extend(named::told(packets));
+            resolved.does.extend(named::addresses_in_words(packets));
             // These may be others than those that were planned with.
             if let Err(refused) = sessions::spare_on(&resolved.ask, &ground, settings) {
                 self.registry().leave(id);

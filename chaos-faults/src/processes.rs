@@ -204,7 +204,8 @@ impl Injector for ProcessInjector {
     async fn offer(&self, ask: &Ask, _around: &Surroundings) -> Result<Vec<Offer>, Trouble> {
         let fault = asked(ask)?;
         if self.holding == Holding::KernelOnly && !fault.effect.ends() {
-            let why = "a stopped process does not go on by itself if this program ends, and there is no agent to see to it";
+            let why =
+                "a stopped process stays stopped if this program ends, and there is no agent to let it go on";
             return Err(
                 Trouble::unable(why).with_help("name an executable that plays the agent, such as `chaos`")
             );

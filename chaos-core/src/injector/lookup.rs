@@ -19,6 +19,12 @@ pub struct LookedUp {
 
 /// Looks names up: as programs at the place do, by its own files and servers, and never as the machine of whoever asks would.
 ///
+/// # Guarantees
+/// It changes nothing, and answers within some seconds.
+///
+/// # Assumptions
+/// The place is there; names of a cluster are for the place's own resolver.
+///
 /// # Errors
 /// The name has no address there now, or nobody can say: the error says why, and what would help.
 #[async_trait]

@@ -32,7 +32,7 @@ pub const OWN_PRIORITY: u16 = 0x0c40;
 /// How many sets of filters one hook distinguishes.
 pub const SLOTS: u16 = 64;
 
-/// The kernel numbers the filters of one priority from here on by itself; the numbers below are free to say something.
+/// From here on the kernel numbers the filters of one priority; the numbers below are free to say something.
 const FIRST_FREE: u16 = 0x800;
 
 const ETH_P_IP: u16 = 0x0800;

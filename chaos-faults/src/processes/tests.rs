@@ -124,7 +124,7 @@ async fn without_an_agent_nothing_is_stopped() {
     let sleeper = Sleeper::start();
     let injector = ProcessInjector::new(Holding::KernelOnly);
     let refused = injector.offer(&pause(sleeper.object()), &Surroundings::default()).await.unwrap_err();
-    assert!(refused.message.contains("does not go on by itself"), "{refused}");
+    assert!(refused.message.contains("stays stopped if this program ends"), "{refused}");
 }
 
 /// What ends a process.
