@@ -117,10 +117,12 @@ impl Lowering<'_> {
                     );
                     return None;
                 }
-                let body = if word.text == "never" { body.negated() } else { body };
                 let spans =
                     stretches.into_iter().map(|(start, end)| Stretch { start, end: Some(end) }).collect();
-                Some(claimed(Claim::Always { body, spans, warm_up }))
+                Some(claimed(match word.text {
+                    "never" => Claim::never(body, spans, warm_up),
+                    _ => Claim::Always { body, spans, warm_up },
+                }))
             }
             "eventually" => {
                 let body = self.formula(inner);
