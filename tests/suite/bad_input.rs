@@ -80,7 +80,9 @@ fn files_that_cannot_be_read_are_refused() {
     chaos.call(&["check", "nowhere.chaos"]).exits(2).says("nowhere.chaos").says("No such file");
     chaos.call(&["run", "nowhere.chaos"]).exits(2).says("nowhere.chaos");
     chaos.call(&["fmt", "nowhere.chaos"]).exits(2).says("nowhere.chaos");
-    chaos.call(&["check", "."]).exits(2).says("directory");
+    // A folder is its scenarios; where one file is meant it is none.
+    chaos.call(&["check", "."]).exits(2).says("there is no `.chaos` file in `.`");
+    chaos.call(&["explain", "."]).exits(2).says("directory");
 
     let huge = chaos.path().join("huge.chaos");
     File::create(&huge).unwrap().set_len(100 << 20).unwrap();

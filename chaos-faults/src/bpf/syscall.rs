@@ -3,6 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+/// How often a program is loaded that signals interrupt.
+const LOAD_TRIES: u32 = 16;
+
 /// Commands of `bpf(2)` (`enum bpf_cmd`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
@@ -63,12 +66,32 @@ impl Attributes {
     /// Calls `bpf(2)`; the kernel may write answers into the attributes.
     #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
     pub(super) fn call(&mut self, command: Command) -> io::Result<i32> {
-        // SAFETY: the union is readable and writable for its whole length; every pointer inside was made by the caller
-        // from a buffer that outlives this call and is as long as the attributes next to it say.
-        let answer = unsafe {
-            libc::syscall(libc::SYS_bpf, command as libc::c_long, self.bytes.as_mut_ptr(), self.bytes.len())
-        };
-        if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer as i32) }
+        let mut tries = 1;
+        loop {
+            // SAFETY: the union is readable and writable for its whole length; every pointer inside was made by the caller
+            // from a buffer that outlives this call and is as long as the attributes next to it say.
+            let answer = unsafe {
+                libc::syscall(
+                    libc::SYS_bpf,
+                    command as libc::c_long,
+                    self.bytes.as_mut_ptr(),
+                    self.bytes.len(),
+                )
+            };
+            if answer >= 0 {
+                return Ok(answer as i32);
+            }
+            let error = io::Error::last_os_error();
+            // The verifier gives up where a signal waits for this thread (`do_check` in kernel/bpf/verifier.c), and the next call
+            // has it handled; libbpf calls again, too.
+            if command != Command::ProgLoad
+                || error.kind() != io::ErrorKind::WouldBlock
+                || tries == LOAD_TRIES
+            {
+                return Err(error);
+            }
+            tries += 1;
+        }
     }
 
     /// Calls `bpf(2)` for a command that answers with a descriptor, which the kernel opens close-on-exec.
