@@ -7,6 +7,7 @@ mod pair;
 #[path = "world/transfer.rs"]
 mod transfer;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chaos_core::which::Which;
@@ -15,7 +16,7 @@ use chaos_faults::bpf::{
     Deadline, Device, Direction, Hold, Loss, PacketMatch, Peer, Ports, Protocol, Rule, link,
 };
 use chaos_faults::share::{Bursts, Share};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use pair::{Holder, Pair, blast, one};
 use transfer::transfer;
 
@@ -430,4 +431,52 @@ fn holder() {
         hold.add(Rule { matching: PacketMatch::default(), action: block(), deadline, mark: 0 }).unwrap();
         Box::new(hold)
     });
+}
+
+#[test]
+fn programs_are_loaded_although_signals_come() {
+    if !chaos_faults::bpf::probe().is_yes() {
+        println!("skipped: no BPF program can be loaded here");
+        return;
+    }
+    extern "C" fn nothing(_: libc::c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing, and the kernel runs it anywhere.
+    #[expect(unsafe_code, reason = "a handler runs wherever it interrupts")]
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+    // The threads that this test starts have its name until they take another.
+    let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+    let over = AtomicBool::new(false);
+    let signalled = std::thread::scope(|scope| {
+        let sending = std::thread::Builder::new().name("signals".into());
+        let sending = sending.spawn_scoped(scope, || {
+            let mut sent = 0;
+            while !over.load(Ordering::Relaxed) {
+                for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+                    let ours =
+                        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm == name);
+                    let thread: libc::pid_t = task.file_name().to_str().unwrap().parse().unwrap();
+                    if ours {
+                        #[expect(unsafe_code, reason = "tgkill(2) has no safe wrapper")]
+                        // SAFETY: three numbers; a thread that has ended is refused.
+                        let answer = unsafe {
+                            libc::syscall(libc::SYS_tgkill, std::process::id(), thread, libc::SIGUSR1)
+                        };
+                        sent += u32::from(answer == 0);
+                    }
+                }
+            }
+            sent
+        });
+        for round in 0..40 {
+            let support = chaos_faults::bpf::probe();
+            if !support.is_yes() {
+                over.store(true, Ordering::Relaxed);
+                panic!("round {round}: {support:?}");
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        sending.unwrap().join().unwrap()
+    });
+    assert!(signalled > 100, "{signalled} signals came");
 }
