@@ -20,35 +20,58 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// The node of a pod, and whether it is of the cluster's own or the client.
-fn taken(shop: &Shop) -> Vec<String> {
-    let of = |namespace: &str, label: &str| {
-        let nodes = "jsonpath={.items[*].spec.nodeName}";
-        shop.kubectl(&["-n", namespace, "get", "pods", "-l", label, "-o", nodes])
+/// Has the pods of a deployment go to a node, or to another one.
+fn placed(shop: &Shop, deployment: &str, node: &str, there: bool) {
+    let field = |operator: &str| {
+        format!(
+            r#"{{"matchFields":[{{"key":"metadata.name","operator":"{operator}","values":["{node}"]}}]}}"#
+        )
     };
-    let system = of("kube-system", "");
-    let client = of(&shop.namespace, "app=client");
-    system.split(' ').chain(client.split(' ')).map(str::to_owned).collect()
+    // It may leave again, and never comes where it is not to be.
+    let affinity = if there {
+        let preference = field("In");
+        format!(
+            r#""preferredDuringSchedulingIgnoredDuringExecution":[{{"weight":100,"preference":{preference}}}]"#
+        )
+    } else {
+        let term = field("NotIn");
+        format!(r#""requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":[{term}]}}"#)
+    };
+    let place =
+        format!(r#"{{"spec":{{"template":{{"spec":{{"affinity":{{"nodeAffinity":{{{affinity}}}}}}}}}}}}}"#);
+    shop.kubectl(&["-n", &shop.namespace, "patch", "deployment", deployment, "-p", &place]);
+    shop.kubectl(&[
+        "-n",
+        &shop.namespace,
+        "rollout",
+        "status",
+        &format!("deployment/{deployment}"),
+        "--timeout=60s",
+    ]);
+    until("pods stay where they were", || {
+        let label = format!("app={deployment}");
+        let nodes = "jsonpath={.items[*].spec.nodeName}";
+        let nodes = shop.kubectl(&["-n", &shop.namespace, "get", "pods", "-l", &label, "-o", nodes]);
+        nodes.split(' ').all(|on| (on == node) == there)
+    });
 }
 
-/// Returns a node with the pod of `other` and nothing of the cluster's own, once what earlier tests had on it is gone.
+/// Returns a node with the pod of `other`, and neither the client nor anything of the cluster's own, once what earlier tests had on
+/// it is gone.
 fn prepared(shop: &Shop) -> String {
-    let taken = taken(shop);
+    let system =
+        shop.kubectl(&["-n", "kube-system", "get", "pods", "-o", "jsonpath={.items[*].spec.nodeName}"]);
     let nodes = shop.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
-    let node = nodes.split(' ').find(|node| !taken.iter().any(|taken| taken == node));
-    let node = node.expect("one of three nodes is free").to_owned();
-    let prefers = format!(
-        r#"{{"spec":{{"template":{{"spec":{{"affinity":{{"nodeAffinity":{{"preferredDuringSchedulingIgnoredDuringExecution":[{{"weight":100,"preference":{{"matchFields":[{{"key":"metadata.name","operator":"In","values":["{node}"]}}]}}}}]}}}}}}}}}}}}"#
-    );
-    shop.kubectl(&["-n", &shop.namespace, "patch", "deployment", "other", "-p", &prefers]);
-    shop.kubectl(&["-n", &shop.namespace, "rollout", "status", "deployment/other", "--timeout=60s"]);
+    let node = nodes.split(' ').find(|node| !system.split(' ').any(|taken| taken == *node));
+    let node = node.expect("one of the nodes has nothing of the cluster's own").to_owned();
+    placed(shop, "client", &node, false);
+    placed(shop, "other", &node, true);
     until("pods of earlier tests stay on the node", || {
         let field = format!("--field-selector=spec.nodeName={node}");
         let pods =
             shop.kubectl(&["get", "pods", "-A", &field, "-o", "jsonpath={.items[*].metadata.namespace}"]);
         pods.split(' ').all(|namespace| namespace == shop.namespace)
     });
-    assert_eq!(format!("node{}", shop.node_of(&shop.pod("other"))), node);
     node
 }
 
