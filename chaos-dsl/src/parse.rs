@@ -21,6 +21,7 @@ use chaos_core::{time::Nanos, trouble::Trouble};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Remark};
 use crate::read::{MAX_FILE_BYTES, too_large};
+use crate::suggest::Advice;
 use crate::syntax::{Decimal, File, ItemKind, Quantity, Temporal, Unit};
 pub(crate) use token::is_forbidden;
 use token::{Kind, Token};
@@ -229,6 +230,11 @@ impl<'a> Cursor<'a> {
 
     /// Reports that something else was expected at the current token, unless that was reported already.
     fn expected(&mut self, what: &str, help: Option<&str>) -> Failed {
+        self.expected_so(what, help.map(Advice::from))
+    }
+
+    /// Reports the same, with advice that may say what to write in place of the token.
+    fn expected_so(&mut self, what: &str, advice: Option<Advice>) -> Failed {
         let token = self.token();
         if token.kind != Kind::Bad {
             let found = match token.kind.describe() {
@@ -244,8 +250,8 @@ impl<'a> Cursor<'a> {
             let message = format!("expected {what}, found {found}");
             let mut diagnostic =
                 Diagnostic::new(Code::Unexpected, message).at(span, format!("expected {what}"));
-            if let Some(help) = help {
-                diagnostic.advise(help);
+            if let Some(advice) = advice {
+                diagnostic.advise(advice);
             }
             self.report(diagnostic);
         }

@@ -15,6 +15,27 @@ use crate::{
     syntax::{Baseline, Call, Compare, CompareOp, Formula, Item, Sign, Term},
 };
 
+/// Returns what `p95 get.latency` is written as: a function and what it is of, without the parentheses.
+fn called(items: &[Item<'_>]) -> String {
+    match items.iter().map(|item| item.as_word().map(|word| word.text)).collect::<Vec<_>>()[..] {
+        [Some(function), Some(of)] => format!("write `{function}({of})`"),
+        _ => "write `p95(probe.latency) <= 250ms`".into(),
+    }
+}
+
+/// Returns what `get.latency.p95` and `get.success` are written as: the function last, as a method of other languages.
+fn method(text: &str) -> Option<String> {
+    let (of, function) = text.rsplit_once('.')?;
+    let of_requests = matches!(function, "success" | "errors" | "rate" | "count");
+    let percentile = function.strip_prefix('p').is_some_and(|p| p.parse::<f64>().is_ok());
+    match (of_requests, percentile || matches!(function, "min" | "max" | "last")) {
+        (true, _) => Some(format!("write `{function}({})`", of.split('.').next().unwrap_or(of))),
+        (_, true) if of.contains('.') => Some(format!("write `{function}({of})`")),
+        (_, true) => Some(format!("write `{function}({of}.latency)`")),
+        _ => None,
+    }
+}
+
 impl Checker {
     /// Checks a comparison of a metric with a bound.
     pub(super) fn comparison(
@@ -42,7 +63,9 @@ impl Checker {
             self.error(Code::NotAMetric, compare.left.span(), message).help =
                 Some(match (&compare.left, &compare.right) {
                     (_, Term::Call(_)) => "turn it round: `p95(probe.latency) <= 250ms`".into(),
+                    (Term::Phrase(items), _) => called(items),
                     (Term::Item(item), _) => match item.as_word() {
+                        Some(word) if method(word.text).is_some() => method(word.text).unwrap_or_default(),
                         Some(word) => format!(
                             "say what of it: `p95({})`, `success({})`",
                             word.text,

@@ -5,7 +5,7 @@ mod packets;
 mod peer;
 
 use chaos_core::{
-    model::{Action, Comparison, Course, Fault, Selector},
+    model::{Action, Comparison, Course, Fault, FaultSpec, Selector},
     span::Spanned,
 };
 
@@ -26,6 +26,11 @@ const OBJECTS: [&str; 8] = ["delete", "detach", "drain", "evict", "outage", "pat
 
 /// The words for what is done to processes.
 const PROCESSES: [&str; 2] = ["kill", "pause"];
+
+/// Returns whether a word is the first of a kind of fault.
+pub(super) fn is_kind(word: &str) -> bool {
+    FaultSpec::KINDS.contains(&word) || word == DNS || OBJECTS.contains(&word) || PROCESSES.contains(&word)
+}
 
 /// What a fault or a change does, and to whom.
 pub(super) struct Acting {

@@ -62,7 +62,14 @@ impl Names {
     /// Returns the names that hosts can be called by: each copy, and what all copies are called together.
     pub(super) fn hosts(&self) -> Vec<String> {
         let hosts = self.scope.lab().into_iter().flat_map(|lab| &lab.hosts);
-        hosts.flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())).collect()
+        let mut names: Vec<String> = Vec::new();
+        // A host of one copy is called as its copy is.
+        for name in hosts.flat_map(|h| std::iter::once(h.name.value.clone()).chain(h.names())) {
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Returns the copies that a host's name or glob means.

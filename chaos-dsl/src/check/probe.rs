@@ -92,6 +92,23 @@ impl Checker {
         self.measured(statement, &mut cursor, name, parsed, names)
     }
 
+    /// Reports what stands behind a probe's kind and place where its block should; returns whether it is a setting.
+    fn end_of_head(&mut self, cursor: &Cursor<'_, '_>) -> bool {
+        if cursor.peek().is_none_or(|item| matches!(item.kind, ItemKind::Block(_))) {
+            return false;
+        }
+        let Some(word) =
+            cursor.peek().and_then(Item::as_word).filter(|word| setting::SETTINGS.contains(&word.text))
+        else {
+            self.end(cursor, &["from"]);
+            return false;
+        };
+        let message = format!("`{}` stands behind the probe, and not in its block", word.text);
+        self.error(Code::Misplaced, word.span, message).help =
+            Some(format!("write it in braces: `{{ {} … }}`", word.text));
+        true
+    }
+
     /// Reads where and how something is measured: what stands behind its kind.
     pub(super) fn measured(
         &mut self,
@@ -113,7 +130,7 @@ impl Checker {
             }
         } else if cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
             // Told at the end of the statement; its block is read all the same.
-            self.end(cursor, &["from"]);
+            self.end_of_head(cursor);
             while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
                 cursor.take();
             }
@@ -154,7 +171,12 @@ impl Checker {
             labels: Vec::new(),
             trust: Trust::default(),
         };
-        let strange = cursor.take_block().is_some_and(|block| self.probe_settings(block, &mut draft));
+        // A setting that stands before the block, or without one, is reported and is not missing.
+        let mut strange = self.end_of_head(cursor);
+        while cursor.peek().is_some_and(|i| !matches!(i.kind, ItemKind::Block(_))) {
+            cursor.take();
+        }
+        strange |= cursor.take_block().is_some_and(|block| self.probe_settings(block, &mut draft));
         if polled && let Some(line) = line_of(statement, &["ok", "label"]) {
             self.misfit(line, &format!("`{}` belongs to a probe whose answers are judged", line.keyword()));
         }

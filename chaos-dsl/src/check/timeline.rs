@@ -12,7 +12,7 @@ use super::{Checker, Names};
 use crate::{
     codes::Code,
     diagnostic::Cause,
-    suggest,
+    suggest::{self, Advice},
     syntax::{Cursor, Item, Statement},
 };
 
@@ -21,6 +21,23 @@ pub(super) const STEPS: &[&str] = &["baseline", "make", "inject", "hold", "rollb
 
 /// The baseline of a plain timeline lasts as long as the fault, within these bounds.
 const PLAIN_BASELINE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+
+/// Returns what a line of a timeline is called here whose first word is another tool's, or a kind of fault.
+fn instead_of(line: &Statement<'_>) -> Option<Advice> {
+    let word = line.keyword();
+    let step = match word {
+        "wait" | "sleep" | "stay" | "during" => "hold",
+        "start" | "apply" | "attack" => "inject",
+        "recover" | "remove" | "revert" | "stop" | "undo" => "rollback",
+        "observe" | "after" => "watch",
+        "warmup" | "before" => "baseline",
+        _ if super::fault::is_kind(word) => {
+            return Some("declare it above: `fault NAME = …`; then `inject NAME` puts it in place".into());
+        }
+        _ => return None,
+    };
+    Some(Advice::replace(format!("the step is called `{step}`"), step))
+}
 
 impl Checker {
     /// Checks a timeline's block.
@@ -85,10 +102,7 @@ impl Checker {
                 self.take_duration(&mut cursor, "the time of the hold", false).map(Step::Hold)
             }
             "watch" => self.take_duration(&mut cursor, "the time of the watch", false).map(Step::Watch),
-            "inject" => cursor
-                .take_any_word()
-                .and_then(|name| self.refer("fault", name, &names.faults))
-                .map(Step::Inject),
+            "inject" => self.injection(&mut cursor, names),
             "rollback" => match cursor.take_any_word() {
                 None => Some(Step::Rollback(None)),
                 Some(name) => self.refer("fault", name, &names.faults).map(|name| Step::Rollback(Some(name))),
@@ -98,7 +112,7 @@ impl Checker {
                 .and_then(|name| self.refer("change", name, &names.changes))
                 .map(Step::Make),
             text => {
-                let near = suggest::did_you_mean(text, STEPS.iter().copied());
+                let near = instead_of(line).or_else(|| suggest::did_you_mean(text, STEPS.iter().copied()));
                 let steps = || format!("the steps are {}", super::join_words(STEPS)).into();
                 self.error(Code::UnknownStatement, word.span, format!("unknown step `{text}`"))
                     .advise(near.unwrap_or_else(steps));
@@ -107,6 +121,20 @@ impl Checker {
         };
         self.end(&cursor, &[]);
         step
+    }
+
+    /// Reads what is injected; how long it stays is no part of it.
+    fn injection(&mut self, cursor: &mut Cursor<'_, '_>, names: &Names) -> Option<Step> {
+        let name = cursor.take_any_word()?;
+        let fault = self.refer("fault", name, &names.faults)?;
+        cursor.take_word("for");
+        if let Some((item, time)) = cursor.peek().and_then(|item| Some((item, item.as_quantity()?))) {
+            let message = "`inject` takes no time: the fault stays until its `rollback`";
+            let help = format!("write `inject {}`, and `hold {}` on a line of its own", name.text, time.text);
+            self.error(Code::Misplaced, item.span, message).help = Some(help);
+            return None;
+        }
+        Some(Step::Inject(fault))
     }
 
     /// Reads `duration D`: baseline, the experiment's own faults at once, hold, rollback, watch.

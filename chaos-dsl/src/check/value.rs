@@ -11,6 +11,7 @@ use super::Checker;
 use crate::{
     codes::Code,
     syntax::{self, Cursor, Item, ItemKind, Symbol},
+    words,
 };
 
 /// Turns a quantity as written into one of the model's base units.
@@ -44,6 +45,14 @@ impl Checker {
     pub(super) fn value(&mut self, item: &Item<'_>, unit: Unit, what: &str) -> Option<Spanned<Quantity>> {
         let found = match &item.kind {
             ItemKind::Quantity(written) => quantity(written),
+            // The word begins what follows, so that the amount is missing: `delay on web 200ms`.
+            ItemKind::Word(name) if words::is_reserved(name) => {
+                let message = format!("expected {what}, found `{name}`");
+                let help =
+                    format!("{what} stands before `{name}`: write {unit}, such as `{}`", example(unit));
+                self.error(Code::Misplaced, item.span, message).help = Some(help);
+                return None;
+            }
             ItemKind::Word(name) => match self.params.get(name) {
                 Some(param) => param.value,
                 None => {

@@ -159,7 +159,17 @@ impl<'a> Cursor<'a> {
                 Kind::Percent => Some("%".to_owned()),
                 Kind::Slash if self.nth_word(1).is_some() => self.nth_word(1).map(|per| format!("/{per}")),
                 Kind::Word if self.nth(1).kind != Kind::OpenParen => {
-                    unit_word(self.token_text(next)).map(str::to_owned)
+                    let unit = unit_word(self.token_text(next)).map(str::to_owned);
+                    // `1 Mbit/s`: the bandwidth is per second already.
+                    let second = matches!(self.nth_word(2), Some("s" | "sec" | "second"));
+                    if unit.as_ref().is_some_and(|unit| unit.ends_with("bit"))
+                        && self.nth(1).kind == Kind::Slash
+                        && second
+                    {
+                        self.advance();
+                        self.advance();
+                    }
+                    unit
                 }
                 _ => None,
             };

@@ -80,7 +80,11 @@ const UNITS: &[&str] =
 /// Returns the unit a word stands for or is meant as, for `100 ms` and `5 seconds`.
 pub(super) fn unit_word(word: &str) -> Option<&'static str> {
     let meant = MEANT.iter().find(|(written, _)| *written == word).map(|(_, unit)| *unit);
-    meant.or_else(|| UNITS.iter().copied().find(|unit| *unit == word))
+    // Units of bandwidth are often written with capitals; those of a size and of time would be other ones.
+    let bits = word.to_lowercase();
+    meant.or_else(|| {
+        UNITS.iter().copied().find(|unit| *unit == word || (*unit == bits && bits.ends_with("bit")))
+    })
 }
 
 fn lookup(table: &[(&str, u64)], unit: &str) -> Option<u64> {
@@ -107,6 +111,9 @@ pub(super) fn number(text: &str) -> Result<ItemKind<'_>, Box<Diagnostic>> {
     };
     if let Some(per) = per {
         let Some(length) = lookup(DURATIONS, per).filter(|_| unit.is_empty() && rest.is_empty()) else {
+            if let Some(refused) = bits_per_second(text, amount, unit, per) {
+                return Err(refused);
+            }
             let help = if unit.is_empty() {
                 "a rate is written `50/s`, per `ms`, `s`, `m` or `h`"
             } else {
@@ -266,6 +273,38 @@ fn part(input: &str) -> IResult<&str, (Decimal, &str)> {
         return Err(too_large());
     }
     Ok((rest, (Decimal::new(mantissa, fraction.len() as u8), unit)))
+}
+
+/// Returns what a bandwidth is called here that is written as bits or bytes per second: `1Mbit/s`, `100KB/s`, `1Gb/sec`.
+fn bits_per_second(text: &str, amount: &str, unit: &str, per: &str) -> Option<Box<Diagnostic>> {
+    if !matches!(per, "s" | "sec" | "second") {
+        return None;
+    }
+    let number = amount.strip_suffix(unit)?;
+    let lower = unit.to_lowercase();
+    let whole = |message: String, advice: Advice, code| Some(wrong(code, message, 0, text.len(), advice));
+    let bits = lower.strip_suffix('s').unwrap_or(&lower);
+    if lookup(BANDWIDTHS, bits).is_some() {
+        let message = format!("`{bits}` is already per second");
+        return whole(message, Advice::write(format!("{number}{bits}")), Code::UnknownUnit);
+    }
+    let (prefix, last) = unit.split_at_checked(unit.len().checked_sub(1)?)?;
+    let prefix = prefix.to_lowercase();
+    let bits = lookup(BANDWIDTHS, &format!("{prefix}bit")).map(|_| format!("{prefix}bit"))?;
+    let (_, (value, _)) = part(amount).ok()?;
+    let bytes = format!("{}{bits}", value.times(8)?.to_f64());
+    match last {
+        "B" => {
+            let message = format!("a bandwidth is written in bits per second, and `{unit}` is bytes");
+            whole(message, Advice::write(bytes), Code::UnknownUnit)
+        }
+        "b" => {
+            let message = format!("`{unit}/{per}` is bits for some tools and bytes for others");
+            let help = format!("write `{number}{bits}` for bits per second, `{bytes}` for bytes");
+            whole(message, help.into(), Code::AmbiguousUnit)
+        }
+        _ => None,
+    }
 }
 
 fn unknown(text: &str, unit: &str, end: usize) -> Box<Diagnostic> {

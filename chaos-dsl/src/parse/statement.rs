@@ -6,6 +6,7 @@ use super::token::{Kind, Token};
 use super::{Cursor, Failed, MAX_STATEMENTS};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
+use crate::suggest::Advice;
 use crate::syntax::{Block, File, Item, ItemKind, Statement, Symbol, Trivia};
 use crate::words;
 
@@ -130,12 +131,25 @@ impl<'a> Cursor<'a> {
                     );
                     Failed
                 }
-                _ => self
-                    .expected("the end of the statement", Some("a statement ends with its line or a comma")),
+                _ => {
+                    let advice = match mode {
+                        Mode::Claims | Mode::Formulas => self.instead_of_during(),
+                        Mode::Statements => None,
+                    };
+                    let end = || "a statement ends with its line or a comma".into();
+                    self.expected_so("the end of the statement", Some(advice.unwrap_or_else(end)))
+                }
             });
         }
         let span = self.span(start, self.previous_end());
         Ok(Statement { leading: Vec::new(), label, items, comment: None, span })
+    }
+
+    /// Returns what was meant by another language's word for `during`, behind a claim.
+    fn instead_of_during(&self) -> Option<Advice> {
+        let phase = self.nth_word(1)?;
+        matches!(self.word()?, "in" | "while" | "throughout" | "under" | "when")
+            .then(|| Advice::replace(format!("did you mean `during {phase}`?"), "during"))
     }
 
     /// Reads `"name": formula`.
@@ -192,6 +206,7 @@ impl<'a> Cursor<'a> {
             };
         };
         let mut items = vec![self.value("a keyword")?];
+        self.guard_word(keyword)?;
         let defines = words::DEFINITIONS.contains(&keyword);
         if defines || words::NAMED.contains(&keyword) {
             items.push(self.name(keyword, defines)?);
@@ -206,6 +221,26 @@ impl<'a> Cursor<'a> {
                 .expected(&format!("{what} after `{keyword}`"), Some(&format!("write `{keyword} \"…\"`"))));
         }
         self.items(items)
+    }
+
+    /// Reports another language's word behind `abort` and `stop`: `abort if success(get) < 95%`.
+    fn guard_word(&mut self, keyword: &str) -> Result<(), Failed> {
+        let guards = words::FORMULA_AFTER.iter().any(|(first, then)| *first == keyword && *then == "when");
+        match self.word() {
+            Some(word @ ("if" | "on" | "once" | "unless")) if guards => {
+                let message = format!("`{keyword} {word}` is not how a condition begins");
+                let advice = match word {
+                    "unless" => format!("write `{keyword} when`, and the opposite of the condition").into(),
+                    _ => Advice::replace(format!("write `{keyword} when`"), "when"),
+                };
+                let at = self.span_of(self.token());
+                self.report(
+                    Diagnostic::new(Code::Unexpected, message).at(at, "expected `when`").help(advice),
+                );
+                Err(Failed)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the name behind a keyword.

@@ -14,6 +14,7 @@ use crate::{
     check::{Checker, Names},
     codes::Code,
     diagnostic::Label,
+    suggest::Advice,
     syntax::{Cursor, Item, Statement},
 };
 
@@ -112,6 +113,9 @@ impl Checker {
         if !good {
             return None;
         }
+        if on.is_none() {
+            self.target_behind_from(statement, &ways)?;
+        }
         self.way(&mut traffic, &ways)?;
         let proven_by = self.proven_by(&mut cursor, names);
         let before = self.out.len();
@@ -133,6 +137,22 @@ impl Checker {
             return None;
         }
         Some(Acting { action: Action::Packets(PacketFault { specs, traffic }), on, proven_by })
+    }
+
+    /// Reports `delay 200ms from web to app`: the first of the two is the target, as other tools write it.
+    fn target_behind_from(&mut self, statement: &Statement<'_>, ways: &[(&str, Span)]) -> Option<()> {
+        let [("from", from), ("to", _)] = ways else { return Some(()) };
+        let behind = |word: &str| {
+            let at = statement.items.iter().position(|item| item.is_word(word))?;
+            statement.items.get(at + 1)?.as_word().map(|word| word.text)
+        };
+        let help = match (behind("from"), behind("to")) {
+            (Some(target), Some(peer)) => format!("did you mean `on {target} to {peer}`?"),
+            _ => "write `on TARGET to PEER`".to_owned(),
+        };
+        self.error(Code::MissingLine, *from, "what a fault is put on stands behind `on`")
+            .advise(Advice::replace(help, "on"));
+        None
     }
 
     /// Settles which way the traffic goes: `to` speaks of what the target sends, `from` of what it receives.

@@ -13,7 +13,7 @@ use chaos_core::{
 use crate::{
     check::{Checker, join_words},
     codes::Code,
-    suggest,
+    suggest::{self, Advice},
     syntax::{Block, Cursor, Statement, Symbol},
 };
 
@@ -57,6 +57,23 @@ pub(super) fn line_of<'s, 'a>(statement: &'s Statement<'a>, words: &[&str]) -> O
     statement.block()?.statements.iter().find(|line| words.contains(&line.keyword()))
 }
 
+/// Returns where what a line is about stands, for words that other tools have in their blocks.
+fn instead_of(word: &str, draft: &Draft) -> Option<Advice> {
+    let http = matches!(draft.kind, Some(ProbeKind::Http { .. }) | None);
+    Some(match word {
+        "method" | "verb" if http => {
+            "the method stands before the URL: `probe NAME = http POST \"http://host/path\"`".into()
+        }
+        "url" | "uri" | "path" if http => {
+            "the URL stands behind the method: `probe NAME = http GET \"http://host/path\"`".into()
+        }
+        "headers" => "write `header \"NAME\" = \"VALUE\"`, once for each".into(),
+        "expect" | "assert" | "status" => "what an answer has to be is `ok when status 200`".into(),
+        "from" | "in" => "where it measures stands before the block: `from HOST { … }`".into(),
+        _ => return None,
+    })
+}
+
 impl Checker {
     /// Checks the lines of a probe's block; returns whether one of them is none that a probe has.
     pub(super) fn probe_settings(&mut self, block: &Block<'_>, draft: &mut Draft) -> bool {
@@ -65,7 +82,8 @@ impl Checker {
         for line in &block.statements {
             let word = line.keyword();
             if !SETTINGS.contains(&word) {
-                let near = suggest::did_you_mean(word, SETTINGS.iter().copied());
+                let near =
+                    instead_of(word, draft).or_else(|| suggest::did_you_mean(word, SETTINGS.iter().copied()));
                 let advice = near.unwrap_or_else(|| format!("a probe has {}", join_words(SETTINGS)).into());
                 self.error(Code::UnknownStatement, line.span, format!("unknown setting `{word}`"))
                     .advise_on(line.head(), advice);
