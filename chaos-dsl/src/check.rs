@@ -20,6 +20,7 @@ mod experiment;
 mod fault;
 mod filter;
 mod formula;
+mod inherited;
 mod lab;
 mod load;
 mod metric;
@@ -139,4 +140,6 @@ struct Checker {
     folders: Vec<(FileId, PathBuf)>,
     /// Where files may be that it names; none where it stands in no file.
     confined: Option<Confined>,
+    /// Where the experiment stands that is being checked.
+    experiment: Span,
 }

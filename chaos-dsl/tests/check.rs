@@ -129,6 +129,103 @@ fn params_inside_an_experiment_can_be_set() {
     assert_eq!(compiled.experiments[0].params[0].value.to_string(), "300ms");
 }
 
+/// Writes two files into a folder and compiles the first, which may use the other.
+fn with_library(main: &str, library: &str) -> (tempfile::TempDir, chaos_dsl::Compiled) {
+    let folder = tempfile::tempdir().expect("a folder of its own can be written");
+    fs::write(folder.path().join("lib.chaos"), library).expect("a folder of its own can be written");
+    let path = folder.path().join("main.chaos");
+    fs::write(&path, main).expect("a folder of its own can be written");
+    let compiled = compile_file(&path, &Given::default());
+    (folder, compiled)
+}
+
+const LIBRARY: &str = r#"
+lab {
+  host client
+  host api { run http port 8080 }
+}
+
+probe get = http GET "http://api:8080/" from client { connections reuse 4, rate 100/s, timeout 1s }
+
+steady state over 5s {
+  success(get) >= 99%
+}
+
+timeline {
+  baseline 5s
+  inject   slow
+  hold     10s
+  rollback
+  watch    5s
+}
+
+expect {
+  "served": success(get) >= 99% during slow
+}
+"#;
+
+const SHORT: &str = r#"
+use "lib.chaos"
+
+experiment "of a library" {
+  hypothesis "what it says is shared"
+  fault slow = delay 20ms on api
+  abort when success(get, over 4s) < 50% for 2s
+}
+"#;
+
+#[test]
+fn an_experiment_has_the_lines_of_a_library_that_it_does_not_write_itself() {
+    let (_folder, compiled) = with_library(SHORT, LIBRARY);
+    assert!(compiled.is_ok(), "{}", render(&compiled));
+    let experiment = &compiled.experiments[0];
+    assert_eq!(experiment.scope.lab().map(|lab| lab.hosts.len()), Some(2));
+    assert_eq!(experiment.steady_state.over.as_secs(), 5);
+    // The library's timeline names the experiment's own fault.
+    assert_eq!(experiment.timeline.steps.len(), 5);
+    assert_eq!(experiment.expectations.len(), 1);
+}
+
+#[test]
+fn an_experiments_own_line_comes_before_that_of_its_file_and_this_before_a_librarys() {
+    let own = SHORT.replace(
+        "  abort",
+        "  steady state over 7s { success(get) >= 90% }\n  duration 30s\n  expect { \"own\": success(get) >= 90% during slow }\n  abort",
+    );
+    let (_folder, compiled) = with_library(&own, LIBRARY);
+    assert!(compiled.is_ok(), "{}", render(&compiled));
+    let experiment = &compiled.experiments[0];
+    assert_eq!(experiment.steady_state.over.as_secs(), 7);
+    assert_eq!(experiment.expectations[0].name.value, "own");
+    assert!(experiment.timeline.steps.iter().any(|step| step.span.file == experiment.span.file));
+    let beside = SHORT.replace(
+        "experiment",
+        "steady state over 6s { success(get) >= 90% }\nlab {\n  host client\n  host api { run http port 8080 }\n  host db\n}\nexperiment",
+    );
+    let (_folder, compiled) = with_library(&beside, LIBRARY);
+    assert!(compiled.is_ok(), "{}", render(&compiled));
+    assert_eq!(compiled.experiments[0].steady_state.over.as_secs(), 6);
+    assert_eq!(compiled.experiments[0].scope.lab().map(|lab| lab.hosts.len()), Some(3));
+}
+
+#[test]
+fn limits_are_read_where_they_are_run_and_a_shared_line_stands_once() {
+    let (_folder, compiled) = with_library(SHORT, &format!("{LIBRARY}\nabort never because \"x\"\n"));
+    assert!(
+        render(&compiled).contains("`abort` must stand inside of an experiment"),
+        "{}",
+        render(&compiled)
+    );
+    let twice = format!("{LIBRARY}\nduration 30s\n");
+    let (_folder, compiled) = with_library(SHORT, &twice);
+    assert!(render(&compiled).contains("`duration` stands twice outside"), "{}", render(&compiled));
+    // A mistake in it is reported once, however many experiments have it.
+    let both = format!("{SHORT}{}", SHORT.replace("use \"lib.chaos\"", "").replace("of a", "of another"));
+    let (_folder, compiled) =
+        with_library(&both, &LIBRARY.replace("success(get) >= 99%\n}", "succes(get) >= 99%\n}"));
+    assert_eq!(compiled.diagnostics.len(), 1, "{}", render(&compiled));
+}
+
 #[test]
 fn an_error_is_not_lost_behind_many_warnings() {
     let folder = tempfile::tempdir().unwrap();

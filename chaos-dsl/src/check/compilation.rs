@@ -8,7 +8,7 @@ use chaos_core::{
 };
 
 use super::{
-    Checker, Compiled, echo,
+    Checker, Compiled, echo, inherited,
     params::Params,
     report::join_words,
     search::Asked,
@@ -22,6 +22,25 @@ use crate::{
     suggest,
     syntax::{File, Statement},
 };
+
+/// The first words of what may stand outside of experiments.
+const BESIDE: &[&str] = &[
+    "use",
+    "param",
+    "target",
+    "probe",
+    "fault",
+    "change",
+    "lab",
+    "scope",
+    "steady state",
+    "timeline",
+    "duration",
+    "expect",
+    "experiment",
+    "each",
+    "search",
+];
 
 /// What a file holds, sorted; experiments are in the order of the text.
 #[derive(Default)]
@@ -53,7 +72,8 @@ pub(super) fn compile(
     }
     if let Some((own, used)) = trees.split_last() {
         let mut checker = Checker::new(&sources, files, confined);
-        let Contents { shared, groups, eaches, searches } = checker.sorted(own, used);
+        let stray = out.iter().any(|d| d.code == Code::StrayBracket);
+        let Contents { shared, groups, eaches, searches } = checker.sorted(own, used, stray);
         checker.parameters(own);
         let mut groups = checker.split(groups, &eaches);
         search = checker.searches(&searches, &groups);
@@ -135,11 +155,12 @@ impl Checker {
             variables: Vec::new(),
             folders: files.iter().map(folder).collect(),
             confined,
+            experiment: Span::NONE,
         }
     }
 
-    /// Sorts the statements of a file and of those that it uses.
-    fn sorted<'t, 'a>(&mut self, own: &'t File<'a>, used: &'t [File<'a>]) -> Contents<'t, 'a> {
+    /// Sorts the statements of a file and of those that it uses; `stray` where a brace ends an experiment too early.
+    fn sorted<'t, 'a>(&mut self, own: &'t File<'a>, used: &'t [File<'a>], stray: bool) -> Contents<'t, 'a> {
         let mut contents = Contents::default();
         for statement in used.iter().flat_map(|t| &t.statements) {
             self.shared(statement, true, &mut contents.shared);
@@ -154,6 +175,8 @@ impl Checker {
                     contents.groups.push(Vec::new());
                 }
                 "search" => contents.searches.push(statement),
+                // It was written into the experiment, and stands outside by mistake.
+                word if stray && inherited::LINES.contains(&word) => self.outside(statement),
                 _ => self.shared(statement, false, &mut contents.shared),
             }
         }
@@ -170,7 +193,8 @@ impl Checker {
         match statement.keyword() {
             "use" => {}
             "param" => self.param(statement),
-            "probe" | "target" | "fault" => shared.push(statement),
+            "probe" | "target" | "fault" | "change" => shared.push(statement),
+            word if inherited::LINES.contains(&word) => shared.push(statement),
             "experiment" if used => {}
             // What is varied is decided by the file that is run.
             "each" | "search" if used => {}
@@ -179,7 +203,7 @@ impl Checker {
                 self.not_yet(statement.span, &word).help =
                     Some("write one `experiment` for each case".into());
             }
-            word @ ("abort" | "blast" | "cluster" | "scope" | "lab") => {
+            word @ ("abort" | "blast" | "cluster") => {
                 self.error(
                     Code::NotShared,
                     statement.span,
@@ -187,18 +211,22 @@ impl Checker {
                 )
                 .help = Some("what limits an experiment is read where it is run: move the line there".into());
             }
-            word => {
-                let known = ["use", "param", "probe", "target", "fault", "experiment", "each", "search"];
-                let near = suggest::did_you_mean(word, known);
-                let advice = near.unwrap_or_else(|| format!("a file holds {}", join_words(&known)).into());
-                let message = format!("`{word}` cannot stand outside of an experiment");
-                let misspelt = advice.misspelt;
-                let error = self.error(Code::UnknownStatement, statement.span, message);
-                error.advise_on(statement.head(), advice);
-                if !misspelt {
-                    error.because(Cause::OutsideExperiment);
-                }
-            }
+            _ => self.outside(statement),
+        }
+    }
+
+    /// Reports a statement that stands outside of an experiment and does not belong there.
+    fn outside(&mut self, statement: &Statement<'_>) {
+        let word = statement.keyword();
+        let known = BESIDE.contains(&word) || inherited::LINES.contains(&word);
+        let near = suggest::did_you_mean(word, BESIDE.iter().copied()).filter(|_| !known);
+        let advice = near.unwrap_or_else(|| format!("a file holds {}", join_words(BESIDE)).into());
+        let message = format!("`{word}` cannot stand outside of an experiment");
+        let misspelt = advice.misspelt;
+        let error = self.error(Code::UnknownStatement, statement.span, message);
+        error.advise_on(statement.head(), advice);
+        if !misspelt {
+            error.because(Cause::OutsideExperiment);
         }
     }
 

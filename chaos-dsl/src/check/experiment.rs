@@ -10,7 +10,9 @@ use chaos_core::{
     span::{Span, Spanned},
 };
 
-use super::{Checker, Names, alert::ALERTS, predicate::Where, reading::reads, timeline::STEPS};
+use super::{
+    Checker, Names, alert::ALERTS, inherited::Inherited, predicate::Where, reading::reads, timeline::STEPS,
+};
 use crate::{
     codes::Code,
     diagnostic::Cause,
@@ -85,7 +87,7 @@ pub(super) struct Parts {
 }
 
 impl Checker {
-    /// Checks one experiment; `shared` are probes, targets and faults that stand outside of it.
+    /// Checks one experiment; `shared` is what stands outside of it, for all.
     pub(super) fn experiment(
         &mut self,
         statement: &Statement<'_>,
@@ -100,11 +102,14 @@ impl Checker {
                 .because(Cause::NoBlock);
             return None;
         };
+        self.experiment = statement.span;
         let lines: Vec<&Statement<'_>> = block.statements.iter().collect();
+        let Inherited { parts: shared, lines: inherited } = self.inherited(shared, &lines);
+        let lines: Vec<&Statement<'_>> = lines.into_iter().chain(inherited).collect();
         // A scope's targets are lines like those of the experiment itself.
         let scope = lines.iter().find(|l| l.keyword() == "scope").and_then(|l| l.block());
         let scoped: Vec<&Statement<'_>> = scope.iter().flat_map(|b| &b.statements).collect();
-        let names = self.names(&lines, &scoped, shared);
+        let names = self.names(&lines, &scoped, &shared);
         self.in_cluster = names.scope.cluster().is_some();
         let title = Span { end: name.span.end, ..statement.span };
         self.targets.clear();

@@ -109,7 +109,7 @@ impl Checker {
                 self.unknown(what, name, known.iter().map(|n| n.value.as_str()));
                 None
             }
-            Some(declared) if later(declared.span, name.span) => {
+            Some(declared) if self.later(declared.span, name.span) => {
                 let message = format!("the {what} `{}` is used before it is declared", name.text);
                 let declared = declared.span;
                 let error = self.error(Code::UnknownName, name.span, message);
@@ -122,8 +122,11 @@ impl Checker {
             Some(_) => Some(Spanned::new(name.text.to_owned(), name.span)),
         }
     }
-}
 
-fn later(declared: Span, used: Span) -> bool {
-    declared.file == used.file && declared.start > used.start
+    /// Returns whether a name is declared only behind its use. What stands outside of the experiment is read as a part of it,
+    /// so that it may use what the experiment declares.
+    fn later(&self, declared: Span, used: Span) -> bool {
+        let both = self.experiment.covers(declared) == self.experiment.covers(used);
+        declared.file == used.file && declared.start > used.start && both
+    }
 }
