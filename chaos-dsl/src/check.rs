@@ -11,6 +11,7 @@ mod bounds;
 mod change;
 mod clause;
 mod cluster;
+mod command;
 mod comparison;
 mod compilation;
 mod custom;

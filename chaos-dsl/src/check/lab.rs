@@ -225,12 +225,7 @@ impl Checker {
 
     fn command(&mut self, cursor: &mut Cursor<'_, '_>) -> Option<Program> {
         let words = self.take_string(cursor, "the command")?;
-        let argv: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-        if argv.is_empty() {
-            self.error(Code::Misplaced, words.span, "the command is empty").help =
-                Some("write the program and its arguments: `\"redis-server --port 6379\"`".into());
-            return None;
-        }
+        let argv = self.words(&words, "run", "redis-server --port 6379")?;
         let ready = if cursor.take_words(&["ready", "when"]).is_some() {
             if cursor.take_word("tcp").is_none() {
                 self.expected(cursor, "`tcp` and a port").help = Some("write `ready when tcp 6379`".into());

@@ -1,4 +1,4 @@
-//! Probes of TLS and gRPC servers, and commands.
+//! Probes of TLS and gRPC servers, and those that run a command.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use chaos_core::{
 };
 
 use super::{Checker, Names};
-use crate::{codes::Code, syntax::Cursor};
+use crate::syntax::Cursor;
 
 impl Checker {
     /// Reads `tls "host:port"`.
@@ -30,19 +30,8 @@ impl Checker {
     /// Reads `exec "program and arguments"`.
     pub(super) fn exec(&mut self, cursor: &mut Cursor<'_, '_>, _names: &Names) -> Option<ProbeKind> {
         let command = self.take_string(cursor, "the command in quotes")?;
-        match words(&command) {
-            Some(words) if !words.is_empty() => Some(ProbeKind::Exec { words, scale: Scale::PLAIN }),
-            Some(_) => {
-                self.error(Code::Misplaced, command.span, "the command is empty").help =
-                    Some("write `exec \"pg_isready -h db\"`".into());
-                None
-            }
-            None => {
-                self.error(Code::Misplaced, command.span, "a quote of the command is not closed").help =
-                    Some("write words with spaces in single quotes: `exec \"psql -c 'select 1'\"`".into());
-                None
-            }
-        }
+        let words = self.words(&command, "exec", "pg_isready -h db")?;
+        Some(ProbeKind::Exec { words, scale: Scale::PLAIN })
     }
 
     /// Reads `file "ca.pem"` or `system`; a file's path is relative to the scenario.
@@ -72,40 +61,5 @@ impl Checker {
             }
         }
         Some(Trust::File(Spanned::new(beside, path.span)))
-    }
-}
-
-/// Splits a command into words, as a shell would that knows nothing but quotes; none where a quote is not closed.
-fn words(command: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    for c in command.chars() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), c) => word.get_or_insert_default().push(c),
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            (None, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    quote.is_none().then_some(words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn commands_are_split_at_spaces_outside_of_quotes() {
-        let split = |text: &str| words(text).unwrap();
-        assert_eq!(split("psql  -c 'select 1'"), ["psql", "-c", "select 1"]);
-        assert_eq!(split(r#"a "b 'c'" d'e'f """#), ["a", "b 'c'", "def", ""]);
-        assert_eq!(split("  "), Vec::<String>::new());
-        assert_eq!(words("a 'b"), None);
     }
 }
