@@ -7,6 +7,23 @@ use crate::{
     trouble::Trouble,
 };
 
+/// Something broke that a run depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// What broke, and how, for people.
+    pub why: String,
+    /// The object on which a program ended; none for the whole of the world. Where the run itself ends programs on it, that is a
+    /// consequence of the fault, and breaks nothing.
+    pub program_on: Option<ObjectId>,
+}
+
+impl Broken {
+    /// The world as a whole is not there any more.
+    pub fn whole(why: impl Into<String>) -> Self {
+        Broken { why: why.into(), program_on: None }
+    }
+}
+
 /// The world that a run takes place in: a lab that it makes, or the machine as it is.
 ///
 /// # Guarantees
@@ -29,7 +46,9 @@ pub trait Environment: Send + Sync {
     async fn place(&self, object: &ObjectId) -> Result<Place, Trouble>;
 
     /// Waits until something breaks that the run depends on, such as a program of a lab host that ends.
-    async fn broken(&self) -> String {
+    ///
+    /// Called again where the run does not depend on that after all.
+    async fn broken(&self) -> Broken {
         std::future::pending().await
     }
 

@@ -46,7 +46,8 @@ pub struct Offer {
     /// Why an otherwise preferred mechanism was not chosen, a line each.
     pub because: Vec<String>,
     /// Other objects that go along with the one that is asked for, as pods do with a Deployment that is scaled down; the blast radius
-    /// counts them as well. Which of several alike will go may turn out otherwise, how many will not.
+    /// counts them as well. Which of several alike will go may turn out otherwise, how many will not. The one that is asked for is
+    /// among them where only its injector knows what protects it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub takes: Vec<Object>,
 }

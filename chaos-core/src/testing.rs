@@ -27,8 +27,10 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    environment::Broken,
     injector::{Hold, Undo},
     journal::{Entry, History},
+    place::ObjectId,
     probe::Observation,
 };
 
@@ -97,7 +99,7 @@ pub enum Mishap {
 pub struct World {
     inner: Arc<Mutex<Inner>>,
     lost: Arc<watch::Sender<Option<String>>>,
-    broken: Arc<watch::Sender<Option<String>>>,
+    broken: Arc<watch::Sender<Option<Broken>>>,
 }
 
 struct Inner {
@@ -235,7 +237,12 @@ impl World {
 
     /// Breaks the environment.
     pub fn break_environment(&self, why: &str) {
-        self.broken.send_replace(Some(why.to_owned()));
+        self.broken.send_replace(Some(Broken::whole(why)));
+    }
+
+    /// Ends a program on an object.
+    pub fn end_program_on(&self, object: &ObjectId, why: &str) {
+        self.broken.send_replace(Some(Broken { why: why.to_owned(), program_on: Some(object.clone()) }));
     }
 
     /// Returns what is in place, in the order it came: part ids, and `environment`.

@@ -5,6 +5,7 @@
 
 mod healing;
 mod meant;
+mod others;
 mod record;
 mod subject;
 
@@ -41,6 +42,9 @@ const NOT_PUT_BACK: &str = "nothing is put back: whether and when something star
 
 /// How often processes that are stopped are looked at.
 const ROUND: Duration = Duration::from_millis(100);
+
+/// How often a host is looked at for what was started while it was being stopped.
+const LOOKS: u32 = 50;
 
 /// How many effects of reverted faults are remembered, so that a long-lived process does not grow.
 const REMEMBERED: usize = 4096;
@@ -187,6 +191,41 @@ fn unsent(subject: &Subject, what: &str, error: &std::io::Error) -> Trouble {
         .of_kind(trouble::Kind::from(error))
 }
 
+impl ProcessInjector {
+    /// Stops what the processes of a lab host started while they were being stopped, until nothing new is there.
+    ///
+    /// They are in no undo record. Nobody has to let them go on who does not know of them: their lab ends with its runner.
+    async fn stop_those_that_came(&self, undo: &Undo, there: &mut Vec<Subject>) -> Result<(), Trouble> {
+        let fault = asked(&undo.offer.ask)?;
+        for _ in 0..LOOKS {
+            let found = meant::on_host(&undo.offer.ask.object, &undo.site, fault)?;
+            let came: Vec<Subject> = found
+                .into_iter()
+                .filter(|one| !there.iter().any(|known| (known.pid, known.started) == (one.pid, one.started)))
+                .collect();
+            if came.is_empty() {
+                return Ok(());
+            }
+            // Before the signal: whatever comes of it, a revert lets them go on.
+            if let Some(held) = self.held().get_mut(&undo.id) {
+                held.subjects.extend(came.iter().cloned());
+            }
+            for subject in came {
+                let sent =
+                    subject.send(libc::SIGSTOP).map_err(|error| unsent(&subject, "be stopped", &error))?;
+                if sent && subject.until(|doing| doing == Doing::Stopped).await == Doing::Stopped {
+                    there.push(subject);
+                }
+            }
+        }
+        Err(Trouble::unable(format!(
+            "{} starts programs faster than they can be stopped",
+            undo.offer.ask.object
+        ))
+        .with_help("name the processes that are meant: `pause process \"NAME\" on HOST`"))
+    }
+}
+
 #[async_trait]
 impl Injector for ProcessInjector {
     fn name(&self) -> &str {
@@ -210,6 +249,7 @@ impl Injector for ProcessInjector {
                 Trouble::unable(why).with_help("name an executable that plays the agent, such as `chaos`")
             );
         }
+        let mut takes = Vec::new();
         let whom = if ask.object.kind == Kind::HOST {
             match fault.named.is_any() {
                 true => format!("every process of {}", ask.object),
@@ -221,8 +261,10 @@ impl Injector for ProcessInjector {
             meant::allowed(&subject)?;
             fit(&subject, fault.effect)?;
             reachable(&subject)?;
+            takes = others::along(&subject, &ask.object, fault.effect);
             subject.to_string()
         };
+        let others = takes.iter().filter(|other| other.id != ask.object).count();
         let signal = fault.effect.signal();
         let (does, undoes, hold) = match fault.effect {
             ProcessEffect::Pause => (
@@ -233,14 +275,18 @@ impl Injector for ProcessInjector {
             ProcessEffect::Kill => (format!("end {whom} ({signal})"), NOT_PUT_BACK, Hold::Over),
             ProcessEffect::Terminate => (format!("ask {whom} to end ({signal})"), NOT_PUT_BACK, Hold::Over),
         };
+        let mut does = vec![does];
+        if others > 0 {
+            does.push(format!("{others} more end with it: it is the first process of their container"));
+        }
         Ok(vec![Offer {
             backend: SIGNALS.to_owned(),
             ask: ask.clone(),
             hold,
-            does: vec![does],
+            does,
             undoes: undoes.to_owned(),
             because: Vec::new(),
-            takes: Vec::new(),
+            takes,
         }])
     }
 
@@ -334,23 +380,31 @@ impl Injector for ProcessInjector {
                     .with_help("look at its state in `/proc`: one that waits for a disk hears no signal"));
             }
         }
-        if let Some(held) = self.held().get_mut(&undo.id) {
-            held.watched = true;
-            if !effect.ends() {
+        if !effect.ends() {
+            if undo.offer.ask.object.kind == Kind::HOST {
+                self.stop_those_that_came(undo, &mut there).await?;
+            }
+            if let Some(held) = self.held().get_mut(&undo.id) {
                 held.subjects = there;
             }
+        }
+        if let Some(held) = self.held().get_mut(&undo.id) {
+            held.watched = true;
         }
         Ok(())
     }
 
     /// Lets the processes go on, and looks that they do; one that is gone has nothing to go on with.
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
+        let mut subjects = self.held().get(&undo.id).map_or_else(Vec::new, |held| held.subjects.clone());
         self.remember(&undo.id);
         // Where nothing is owed, there is nothing that could fail.
         if asked(&undo.offer.ask)?.effect.ends() || self.untouched().contains(&undo.id) {
             return Ok(());
         }
-        let subjects = State::of(undo)?.subjects()?;
+        let written = State::of(undo)?.subjects()?;
+        subjects.retain(|one| !written.contains(one));
+        subjects.extend(written);
         let owed = |doing| matches!(doing, Doing::Stopped | Doing::Stopping | Doing::Deaf | Doing::Unseen);
         let mut failed = None;
         for subject in subjects.iter().filter(|subject| owed(subject.doing())) {

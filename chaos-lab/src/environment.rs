@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chaos_core::{
-    environment::Environment,
-    model::{self, target::glob},
+    environment::{Broken, Environment},
+    model,
     place::{Asking, Kind, Names, Namespace, ObjectId, Order, Place, Site},
     trouble::{self, Trouble},
 };
@@ -26,8 +26,6 @@ const DNS_PORT: u16 = 53;
 pub struct LabEnvironment {
     declaration: model::Lab,
     programs: Programs,
-    /// Names and globs of hosts whose programs the experiment itself ends.
-    ended: Vec<String>,
     lab: Mutex<Option<Arc<Lab>>>,
     news: tokio::sync::Mutex<Option<broadcast::Receiver<LabEvent>>>,
 }
@@ -35,29 +33,7 @@ pub struct LabEnvironment {
 impl LabEnvironment {
     /// Makes the environment; nothing exists before [`up`](Environment::up).
     pub fn new(declaration: model::Lab, programs: Programs) -> Self {
-        LabEnvironment {
-            declaration,
-            programs,
-            ended: Vec::new(),
-            lab: Mutex::default(),
-            news: tokio::sync::Mutex::default(),
-        }
-    }
-
-    /// Takes the end of a program on these hosts, named or by globs, for what the experiment does, and not for a lab that broke.
-    #[must_use]
-    pub fn ending(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
-        self.ended.extend(hosts);
-        self
-    }
-
-    /// Returns whether the experiment itself ends programs on a host.
-    fn ends(&self, host: &str) -> bool {
-        let mut hosts = self.declaration.hosts.iter();
-        let group = hosts.find(|declared| declared.names().iter().any(|name| name == host));
-        self.ended
-            .iter()
-            .any(|ended| glob(ended, host) || group.is_some_and(|group| group.name.value == *ended))
+        LabEnvironment { declaration, programs, lab: Mutex::default(), news: tokio::sync::Mutex::default() }
     }
 
     /// Looks at the lab while it is up.
@@ -104,17 +80,18 @@ impl Environment for LabEnvironment {
         })
     }
 
-    async fn broken(&self) -> String {
+    async fn broken(&self) -> Broken {
         let mut news = self.news.lock().await;
         let Some(news) = news.as_mut() else { return std::future::pending().await };
         loop {
             match news.recv().await {
-                Ok(LabEvent::ProgramDied(death)) if !death.requested && !self.ends(&death.host) => {
+                Ok(LabEvent::ProgramDied(death)) if !death.requested => {
                     let end = format!("{} on host `{}` ended with {}", death.what, death.host, death.status);
                     let last = death.output.lines().map(str::trim).rfind(|line| !line.is_empty());
-                    return last.map_or(end.clone(), |line| format!("{end}, and wrote last: `{line}`"));
+                    let why = last.map_or(end.clone(), |line| format!("{end}, and wrote last: `{line}`"));
+                    return Broken { why, program_on: Some(ObjectId::host(death.host)) };
                 }
-                Ok(LabEvent::Ended) => return "the process that holds the lab ended".to_owned(),
+                Ok(LabEvent::Ended) => return Broken::whole("the process that holds the lab ended"),
                 Ok(LabEvent::ProgramDied(_) | LabEvent::ProgramStarted(_)) | Err(RecvError::Lagged(_)) => {}
                 // The lab was taken down, and that breaks nothing.
                 Err(RecvError::Closed) => return std::future::pending().await,

@@ -286,3 +286,124 @@ fn an_ordinary_user_pauses_a_program_of_a_lab() {
     let ended = chaos.call(&["run", &file]).exits(0).says("PASSED").says("everything is as it was");
     assert_eq!(ended.record()["exercised"]["frozen"], true, "{ended}");
 }
+
+/// Copies `sleep` under a name, and runs it in a network namespace behind other words.
+fn called(scene: &Scene, name: &str, behind: &[&str]) -> Program {
+    let path = scene.path().join(name);
+    fs::copy("/bin/sleep", &path).expect("there is `sleep`");
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &scene.network().name]).args(behind).arg(&path).arg("600");
+    let program = Program {
+        child: command.process_group(0).spawn().expect("it can be started"),
+        name: name.to_owned(),
+    };
+    let runs = || {
+        let numbers = fs::read_dir("/proc").expect("there is `/proc`").flatten();
+        numbers.into_iter().any(|entry| fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == path))
+    };
+    assert!(wait_until(runs), "{name} does not start");
+    program
+}
+
+#[test]
+fn a_service_of_the_machine_is_touched_only_where_that_is_allowed() {
+    let Some(scene) = Scene::machine() else { return };
+    let _service = called(&scene, "sshd", &[]);
+    for fault in ["pause process \"sshd\" on box", "kill process \"sshd\" on box with SIGTERM"] {
+        let text = pausing(scene.network(), fault);
+        let refused = scene.call(&["plan", &scene.file("service.chaos", text.clone())]);
+        assert_eq!(refused.code, Some(2), "{fault}: {refused}");
+        assert!(refused.said("keeps its machine going") && refused.said("`allow system`"), "{refused}");
+        let text = changed(&text, &[("at most 1 process", "at most 1 process\n    allow system")]);
+        scene.call(&["plan", &scene.file("allowed.chaos", text)]).exits(0).says("1 touched, at most 1");
+    }
+    // Where nothing is of the system, the line is a danger for nothing.
+    let _plain = called(&scene, "plain-program", &[]);
+    let text = pausing(scene.network(), "pause process \"plain-program\" on box");
+    let text = changed(&text, &[("at most 1 process", "at most 1 process\n    allow system")]);
+    scene.call(&["plan", &scene.file("plain.chaos", text)]).exits(0).says("`allow system` allows nothing");
+}
+
+#[test]
+fn what_ends_with_the_first_process_of_a_container_is_counted() {
+    let Some(scene) = Scene::machine() else { return };
+    let path = scene.path().join("inside");
+    fs::copy("/bin/sleep", &path).expect("there is `sleep`");
+    let container =
+        called(&scene, "outermost", &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let network = scene.network().name.clone();
+    // As `docker exec` would: it is in the container, and no child of its first process.
+    let first = || {
+        let children = format!("/proc/{0}/task/{0}/children", container.child.id());
+        fs::read_to_string(children).ok()?.split_ascii_whitespace().next().map(str::to_owned)
+    };
+    assert!(wait_until(|| first().is_some()));
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &first().expect("it runs"), "--pid", "--net"]).arg(&path).arg("600");
+    let inside = Program {
+        child: command.process_group(0).spawn().expect("it can be started"),
+        name: "inside".to_owned(),
+    };
+    let text = machine(
+        &network,
+        &[
+            ("delay 20ms on box", "kill process \"outermost\" on box"),
+            ("at most 1 hosts", "at most 1 process"),
+            ("baseline 2s", "baseline 1s"),
+            ("    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n", ""),
+        ],
+    );
+    let file = scene.file("one.chaos", text.clone());
+    assert!(
+        wait_until(|| scene.call(&["plan", &file]).said("would touch 2")),
+        "{}",
+        scene.call(&["plan", &file])
+    );
+    assert_eq!(scene.call(&["plan", &file]).code, Some(5));
+    let file = scene.file("two.chaos", changed(&text, &[("at most 1 process", "at most 2 processes")]));
+    scene
+        .call(&["plan", &file])
+        .exits(0)
+        .says("1 more end with it: it is the first process of their container");
+    drop(inside);
+}
+
+#[test]
+fn what_a_host_starts_while_it_is_being_stopped_is_stopped_as_well() {
+    let Some(scene) = Scene::lab() else { return };
+    // An argument that no other process of this machine has.
+    let mark = format!("61.{}", std::process::id());
+    let script = format!("run \"sh -c 'while :; do sleep {mark} & sleep 0.01; done'\" ready after 300ms");
+    let file = scene.in_lab(&[
+        (
+            "host api { run http port 8080 }",
+            &format!("host api {{ run http port 8080 }}\n    host busy {{ {script} }}"),
+        ),
+        ("delay 20ms on api to client", "pause busy"),
+        ("baseline 2s", "baseline 500ms"),
+        ("hold     3s", "hold     1s"),
+        ("watch    2s", "watch    500ms"),
+        ("    \"the way is far\":  p50(get.latency) >= 15ms during far observed\n", ""),
+    ]);
+    let states = || {
+        let numbers = fs::read_dir("/proc").expect("there is `/proc`").flatten();
+        let of = |entry: fs::DirEntry| {
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            let ours = line.split(|byte| *byte == 0).any(|word| word == mark.as_bytes());
+            let stat = fs::read_to_string(entry.path().join("stat")).ok().filter(|_| ours)?;
+            stat.rsplit_once(") ")?.1.chars().next()
+        };
+        numbers.filter_map(of).collect::<Vec<char>>()
+    };
+    let mut running = scene.start(&["run", "--allow-exec", &file]);
+    running.until_stage("hold");
+    let held = states();
+    assert!(held.len() > 20 && held.iter().all(|state| *state == 'T'), "{held:?}");
+    running.until_stage("watch");
+    let after = states();
+    assert!(!after.is_empty() && after.iter().all(|state| *state != 'T'), "{after:?}");
+    let ended = running.end();
+    let effect = &ended.record()["parts"][0]["effect"];
+    assert_eq!(effect["changed"], effect["met"], "{ended}");
+    scene.assert_as_before();
+}

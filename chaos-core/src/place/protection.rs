@@ -24,11 +24,13 @@ pub enum Protection {
     Runner,
     /// Its owner lets others disturb fewer pods at once than faults would be on.
     DisruptionBudget,
+    /// It keeps a machine going: a service of the system, what starts containers, or somebody's session.
+    System,
 }
 
 impl Protection {
     /// All of them.
-    pub const ALL: [Protection; 7] = [
+    pub const ALL: [Protection; 8] = [
         Protection::KubeSystem,
         Protection::ApiServer,
         Protection::Cni,
@@ -36,6 +38,7 @@ impl Protection {
         Protection::Nodes,
         Protection::Runner,
         Protection::DisruptionBudget,
+        Protection::System,
     ];
 
     /// Returns the words that allow it.
@@ -48,6 +51,7 @@ impl Protection {
             Protection::Nodes => "nodes",
             Protection::Runner => "runner",
             Protection::DisruptionBudget => "disruption budget",
+            Protection::System => "system",
         }
     }
 
@@ -63,6 +67,9 @@ impl Protection {
             Protection::Nodes => "is a node, with all of the pods on it",
             Protection::Runner => "is the pod that this run is steered from",
             Protection::DisruptionBudget => "is of a disruption budget that is used up",
+            Protection::System => {
+                "keeps its machine going (a system service, a container runtime, or somebody's session)"
+            }
         }
     }
 
@@ -76,6 +83,7 @@ impl Protection {
             Protection::Nodes => "nodes",
             Protection::Runner => "the pod of the runner itself",
             Protection::DisruptionBudget => "more pods of an application than its disruption budget allows",
+            Protection::System => "processes that keep a machine going",
         }
     }
 }

@@ -396,7 +396,12 @@ impl Director {
     fn watch_environment(&mut self) {
         let ctx = self.ctx.clone();
         self.watchers.spawn(async move {
-            let why = ctx.conceal(ctx.environment.broken().await);
+            let why = loop {
+                let broken = ctx.environment.broken().await;
+                if !broken.program_on.is_some_and(|object| ctx.parts.has_ended_processes_on(&object)) {
+                    break ctx.conceal(broken.why);
+                }
+            };
             ctx.leave_for(&ctx.cause(AbortKind::Environment, why));
         });
     }

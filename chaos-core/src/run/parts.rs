@@ -14,6 +14,7 @@ use super::{
 use crate::{
     injector::{Injector, Measured, Recovered, Undo},
     journal::Step,
+    place::ObjectId,
     plan::{Part, Plan},
     time::Nanos,
 };
@@ -182,6 +183,13 @@ impl Parts {
     }
 
     /// Returns a copy of every part's record.
+    /// Returns whether a fault or a change that ends processes has begun on an object, whatever came of it since.
+    pub(crate) fn has_ended_processes_on(&self, object: &ObjectId) -> bool {
+        let ends =
+            |owed: &Owed| owed.undo.offer.ask.work.processes().is_some_and(|fault| fault.effect.ends());
+        self.touched(|_| true).iter().any(|owed| owed.undo.offer.ask.object == *object && ends(owed))
+    }
+
     pub(crate) fn records(&self) -> Vec<PartRecord> {
         self.lock().slots.iter().map(|s| s.record.clone()).collect()
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Door, World};
 use crate::{
-    environment::Environment,
+    environment::{Broken, Environment},
     injector::{
         Ask, Hold, Injector, Lost, Measured, Offer, Packets, Recovered, Surroundings, Undo, Unit, Work,
     },
@@ -137,8 +137,10 @@ impl Environment for World {
         self.play(Door::Place, &object.name, |_| place).await.map_err(environment)
     }
 
-    async fn broken(&self) -> String {
-        said(&self.broken).await
+    async fn broken(&self) -> Broken {
+        // Each is reported once.
+        let _ = self.broken.subscribe().wait_for(Option::is_some).await;
+        self.broken.send_replace(None).unwrap_or_else(|| Broken::whole("it broke"))
     }
 
     async fn logs(&self, object: &ObjectId) -> Vec<String> {

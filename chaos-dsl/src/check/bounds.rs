@@ -104,13 +104,11 @@ impl Checker {
 
     /// Reads what `allow` names.
     fn allowance(&mut self, allow: Span, cursor: &mut Cursor<'_, '_>, parts: &mut Parts) {
-        if !self.in_cluster {
-            self.needs_cluster(allow, "`allow`");
-            return;
-        }
-        let words = Protection::ALL.map(Protection::word);
+        let here = |what: &Protection| (*what != Protection::System) == self.in_cluster;
+        let words: Vec<&str> = Protection::ALL.into_iter().filter(here).map(Protection::word).collect();
         let Some(word) = cursor.take_any_word() else {
-            self.expected(cursor, &join_words(&words)).help = Some("write `allow hostNetwork`".into());
+            let example = if self.in_cluster { "hostNetwork" } else { "system" };
+            self.expected(cursor, &join_words(&words)).help = Some(format!("write `allow {example}`"));
             return;
         };
         // The name may be of several words.
@@ -119,7 +117,7 @@ impl Checker {
             words.next() == Some(word.text) && words.all(|more| cursor.take_word(more).is_some())
         };
         let Some(what) = Protection::ALL.into_iter().find(named) else {
-            let near = suggest::did_you_mean(word.text, words);
+            let near = suggest::did_you_mean(word.text, words.iter().copied());
             let advice = near.unwrap_or_else(|| format!("there is {}", join_words(&words)).into());
             let cause = Cause::Undeclared { name: word.text.to_owned(), misspelt: advice.misspelt };
             let message = format!("nothing that is protected is called `{}`", word.text);
@@ -127,6 +125,19 @@ impl Checker {
             return;
         };
         self.end(cursor, &[]);
+        match (what == Protection::System, self.in_cluster) {
+            (false, false) => {
+                self.needs_cluster(allow.to(cursor.previous()), &format!("`allow {what}`"));
+                return;
+            }
+            (true, true) => {
+                let message = "`allow system` is about processes of a machine, and this experiment takes place in a cluster";
+                self.error(Code::Misplaced, allow.to(cursor.previous()), message).help =
+                    Some(format!("remove it, or write {}", join_words(&words)));
+                return;
+            }
+            (true, false) | (false, true) => {}
+        }
         if parts.allowed.iter().any(|line| line.what == what) {
             let message = format!("`allow {what}` stands twice");
             self.error(Code::DuplicateLine, word.span, message).help = Some("remove one of them".into());

@@ -44,7 +44,7 @@ async fn a_lab_is_the_world_of_a_run() {
         });
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.unwrap()), nix::sys::signal::SIGKILL).unwrap();
     });
-    assert!(broken.contains("api-1") && broken.contains("SIGKILL"), "{broken}");
+    assert!(broken.why.contains("api-1") && broken.why.contains("SIGKILL"), "{broken:?}");
     drop(namespace);
     // A place that is still kept holds nothing up.
     environment.down().await.unwrap();

@@ -6,7 +6,7 @@ use chaos_core::{
     environment::Environment,
     injector::Injector,
     inventory::Inventory,
-    model::{Action, Experiment, Scope},
+    model::{Experiment, Scope},
     trouble::Trouble,
 };
 
@@ -42,7 +42,7 @@ impl Surroundings {
         backends: &[String],
     ) -> Result<Surroundings, Trouble> {
         match &experiment.scope {
-            Scope::Lab(lab) => Surroundings::in_lab(experiment, lab, executable),
+            Scope::Lab(lab) => Surroundings::in_lab(lab, executable),
             Scope::Machine => Ok(Surroundings::stated(
                 Arc::new(chaos_faults::MachineInventory),
                 Arc::new(chaos_faults::MachineEnvironment),
@@ -83,11 +83,7 @@ impl Surroundings {
     }
 
     #[cfg(feature = "lab")]
-    fn in_lab(
-        experiment: &Experiment,
-        lab: &chaos_core::model::Lab,
-        executable: Option<&Path>,
-    ) -> Result<Surroundings, Trouble> {
+    fn in_lab(lab: &chaos_core::model::Lab, executable: Option<&Path>) -> Result<Surroundings, Trouble> {
         let executable = executable.ok_or_else(|| {
             Trouble::absent("a lab is held by a process, and there is no executable to start for it")
                 .with_help("call `chaos::play()` first in `main`, or name an executable such as `chaos`")
@@ -95,8 +91,7 @@ impl Surroundings {
         let inventory =
             chaos_lab::LabInventory::new(lab).map_err(|error| Trouble::unable(error.to_string()))?;
         let programs = chaos_lab::Programs::of(executable);
-        let environment =
-            Arc::new(chaos_lab::LabEnvironment::new(lab.clone(), programs).ending(ended(experiment)));
+        let environment = Arc::new(chaos_lab::LabEnvironment::new(lab.clone(), programs));
         Ok(Surroundings {
             inventory: Arc::new(inventory),
             programs: Some(Arc::new(chaos_lab::LabPrograms::new(environment.clone()))),
@@ -107,17 +102,7 @@ impl Surroundings {
     }
 
     #[cfg(not(feature = "lab"))]
-    fn in_lab(_: &Experiment, _: &chaos_core::model::Lab, _: Option<&Path>) -> Result<Surroundings, Trouble> {
+    fn in_lab(_: &chaos_core::model::Lab, _: Option<&Path>) -> Result<Surroundings, Trouble> {
         Err(Trouble::absent("this build has no labs").with_help("build `chaos` with its feature `lab`"))
     }
-}
-
-/// Returns the hosts on which an experiment ends processes, by name or glob.
-#[cfg(feature = "lab")]
-fn ended(experiment: &Experiment) -> Vec<String> {
-    let faults = experiment.faults.iter().map(|fault| (&fault.action, &fault.on));
-    let changes = experiment.changes.iter().map(|change| (&change.action, &change.on));
-    let ends = |action: &Action| matches!(action, Action::Processes(fault) if fault.effect.ends());
-    let hosts = faults.chain(changes).filter(|(action, _)| ends(action));
-    hosts.filter_map(|(_, on)| Some(experiment.finder(on).pattern()?.value.clone())).collect()
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     model::Event,
+    place::ObjectId,
     run::{
         Completion, What,
         record::{AbortKind, Stage as RunStage},
@@ -81,6 +82,29 @@ async fn a_broken_environment_ends_the_run_without_a_watch() {
     assert_eq!(finished.record.abort.as_ref().unwrap().kind, AbortKind::Environment);
     assert!(!finished.record.stages.iter().any(|s| s.stage == RunStage::Watch));
     assert_consistent(&stage, &finished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_ends_where_the_run_kills_is_a_consequence_and_before_that_it_is_not() {
+    for (when, breaks) in [(RunStage::Baseline, true), (RunStage::Hold, false)] {
+        let mut stage = Stage::new();
+        let killed = crate::model::ProcessFault::named(crate::model::ProcessEffect::Kill, "redis");
+        stage.experiment.faults[1].action = crate::model::Action::Processes(killed);
+        let on = stage.experiment.faults[1].on.clone();
+        let crate::model::Selector::Netns(name) = on else { panic!("{on}") };
+        let object = ObjectId::netns(name.value);
+        let world = stage.world.clone();
+        let finished = stage
+            .run_watched(move |e| {
+                if matches!(&e.what, What::StageStarted { stage, .. } if *stage == when) {
+                    world.end_program_on(&object, "`redis` ended");
+                }
+            })
+            .await;
+        let kind = finished.record.abort.as_ref().map(|cause| cause.kind);
+        assert_eq!(kind, breaks.then_some(AbortKind::Environment), "breaks: {breaks}");
+        assert_consistent(&stage, &finished);
+    }
 }
 
 #[tokio::test(start_paused = true)]
