@@ -24,6 +24,7 @@ use chaos_core::{
     trouble::{self, Trouble},
 };
 
+pub(crate) use self::meant::forebears;
 use self::{
     healing::Healing,
     record::{State, boot, numbers},

@@ -24,11 +24,17 @@ const SSH: u16 = 22;
 /// `TCP_ESTABLISHED` of `include/net/tcp_states.h`.
 const ESTABLISHED: &str = "01";
 
-/// A TCP connection of this network namespace.
+/// What sshd(8) sets for every session: `CLIENT PORT SERVER PORT`.
+const VARIABLE: &str = "SSH_CONNECTION";
+
+/// A remote session with this network namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
     near: SocketAddr,
     far: SocketAddr,
+    /// Whether only [`VARIABLE`] says so: the connection may be one that is not seen from here, as behind a terminal multiplexer in
+    /// another namespace, or another protocol's by now, as that of mosh(1), which begins with ssh and goes on by UDP.
+    stated: bool,
 }
 
 /// Refuses a fault that would be on the ssh sessions of this machine, unless that is allowed.
@@ -47,9 +53,7 @@ pub(crate) fn spare_on(ask: &Ask, ground: &Ground, settings: &Settings) -> Resul
 /// # Errors
 /// `/proc` cannot be read.
 pub(crate) fn sessions() -> io::Result<Vec<Session>> {
-    // `CLIENT PORT SERVER PORT`, which sshd(8) sets for every session.
-    let own = std::env::var("SSH_CONNECTION").unwrap_or_default();
-    let own = own.split(' ').nth(3).and_then(|port| port.parse().ok()).unwrap_or(SSH);
+    let stated = stated();
     let mut found = Vec::new();
     for table in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
         match fs::read_to_string(table) {
@@ -59,8 +63,41 @@ pub(crate) fn sessions() -> io::Result<Vec<Session>> {
             Err(error) => return Err(error),
         }
     }
-    found.retain(|session| [SSH, own].contains(&session.near.port()));
+    let is_ssh = |port| port == SSH || stated.iter().any(|session| session.near.port() == port);
+    found.retain(|session| is_ssh(session.near.port()));
+    let unseen =
+        |session: &Session| !found.iter().any(|seen| (seen.near, seen.far) == (session.near, session.far));
+    let unseen: Vec<Session> = stated.iter().copied().filter(unseen).collect();
+    found.extend(unseen);
     Ok(found)
+}
+
+/// Returns the sessions that this process and all that it was started from say they are of: `sudo` takes the variable away from what
+/// it runs, and the shell before it has it still.
+fn stated() -> Vec<Session> {
+    let mut found: Vec<Session> =
+        std::env::var(VARIABLE).ok().as_deref().and_then(connection).into_iter().collect();
+    for pid in crate::processes::forebears().unwrap_or_default() {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let said = environment.split(|byte| *byte == 0).find_map(|line| {
+            let value = std::str::from_utf8(line).ok()?.strip_prefix(VARIABLE)?.strip_prefix('=')?;
+            connection(value)
+        });
+        found.extend(said.filter(|session| !found.contains(session)));
+    }
+    found
+}
+
+/// Reads the value of [`VARIABLE`].
+fn connection(value: &str) -> Option<Session> {
+    let mut words = value.split(' ');
+    let mut end = || {
+        // A link-local address has its interface behind it.
+        let address: IpAddr = words.next()?.split('%').next()?.parse().ok()?;
+        Some(SocketAddr::new(address.to_canonical(), words.next()?.parse().ok()?))
+    };
+    let (far, near) = (end()?, end()?);
+    Some(Session { near, far, stated: true })
 }
 
 /// Reads the established connections of a table in the form of proc(5), `/proc/net/tcp` and `/proc/net/tcp6`.
@@ -69,7 +106,7 @@ fn established(table: &str) -> impl Iterator<Item = Session> {
         let mut words = line.split_whitespace().skip(1);
         let (near, far, state) = (words.next()?, words.next()?, words.next()?);
         (state == ESTABLISHED).then_some(())?;
-        Some(Session { near: address(near)?, far: address(far)? })
+        Some(Session { near: address(near)?, far: address(far)?, stated: false })
     })
 }
 
@@ -95,11 +132,12 @@ pub(crate) fn spare(packets: &Packets, what: &str, sessions: &[Session]) -> Resu
     if packets.specs.iter().all(only_new) {
         return Ok(());
     }
-    let Some(Session { near, far }) = sessions.iter().find(|session| is_met(packets, session)) else {
+    let Some(Session { near, far, stated }) = sessions.iter().find(|session| is_met(packets, session)) else {
         return Ok(());
     };
+    let known = if *stated { " (as `SSH_CONNECTION` says)" } else { "" };
     Err(Trouble::unable(format!(
-        "{what} would be on the ssh session of {far} with port {} of this machine, and cut off or slow down whoever watches the run",
+        "{what} would be on the ssh session of {far} with port {} of this machine{known}, and cut off or slow down whoever watches the run",
         near.port()
     ))
     .with_help("name destinations or ports that it is not among, such as `to 10.0.0.0/8`, start the run from a console or a timer, or allow it with `--allow-ssh`"))
@@ -107,7 +145,7 @@ pub(crate) fn spare(packets: &Packets, what: &str, sessions: &[Session]) -> Resu
 
 fn is_met(packets: &Packets, session: &Session) -> bool {
     let matches = &packets.matches;
-    let protocol = matches.protocol.is_none_or(|protocol| protocol == Protocol::Tcp);
+    let protocol = session.stated || matches.protocol.is_none_or(|protocol| protocol == Protocol::Tcp);
     let ports = match &matches.ports {
         Which::Any => true,
         Which::These(ports) => ports
@@ -184,6 +222,30 @@ mod tests {
                 "[2001:db8::1]:22 [2001:db8::2]:51236"
             ]
         );
+    }
+
+    #[test]
+    fn what_sshd_says_of_a_session_is_one_also_where_no_connection_is_seen() {
+        let said = |value| connection(value).map(|session| format!("{} {}", session.near, session.far));
+        assert_eq!(said("10.0.1.7 51234 10.0.1.2 2222").as_deref(), Some("10.0.1.2:2222 10.0.1.7:51234"));
+        assert_eq!(
+            said("fe80::1%eth0 51234 fe80::2%eth0 22").as_deref(),
+            Some("[fe80::2]:22 [fe80::1]:51234")
+        );
+        for strange in ["", "10.0.1.7", "10.0.1.7 x 10.0.1.2 22", "UNKNOWN 65535 UNKNOWN 65535"] {
+            assert_eq!(said(strange), None, "{strange}");
+        }
+        let session = connection("10.0.1.7 51234 10.0.1.2 2222").unwrap();
+        let mosh = PacketMatch { protocol: Some(Protocol::Udp), ..PacketMatch::default() };
+        let packets = |matches| Packets {
+            specs: vec![FaultSpec::loss(0.05)],
+            matches,
+            directions: vec![Direction::Egress],
+            named: None,
+        };
+        let refused = spare(&packets(mosh), "it", &[session]).unwrap_err();
+        assert!(refused.message.contains("(as `SSH_CONNECTION` says)"), "{refused}");
+        assert!(spare(&packets(to("10.0.2.0", 24, None)), "it", &[session]).is_ok());
     }
 
     #[cfg(target_endian = "little")]

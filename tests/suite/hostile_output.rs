@@ -218,6 +218,12 @@ fn a_pass_whose_folder_vanished_is_not_kept() {
         }
         let ended = running.end().exits(5).says("could not be kept whole").says("is gone");
         let ended = ended.says("without its evidence");
+        // What is said of where to look is true.
+        let (kept, never) =
+            if part.is_empty() { ("not kept: ", "kept in ") } else { ("kept in part in ", "kept in .") };
+        if format == "text" {
+            assert!(ended.stdout.contains(kept) && !ended.stdout.contains(never), "{part}: {ended}");
+        }
         // The headline, and all reports that could still be written, agree with the exit code.
         let headline = |format: &str| match format {
             "json" => "\"verdict\": \"not-kept\"",

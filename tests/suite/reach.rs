@@ -136,6 +136,17 @@ fn a_fault_on_this_machine_spares_its_ssh_sessions() {
     scene.call(&["plan", &elsewhere]).exits(0);
     drop(session);
     inside(&scene, &name, &["plan", &write("loss 5% on box")]).exits(0);
+    // A session that sshd has told of, and whose connection is not seen from here.
+    let file = write("loss 5% on box to 192.0.2.0/24");
+    // As behind `sudo`, which takes the variable away.
+    for behind in [&[][..], &["sh", "-c", "env -u SSH_CONNECTION \"$@\"; exit $?", "sh"]] {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &name, "env", "SSH_CONNECTION=192.0.2.7 51234 10.88.0.1 2222"]);
+        command.args(behind).arg(scene.program()).args(["plan", &file]);
+        scene.prepare(&mut command);
+        let refused = scene.start_prepared(command, "plan, in a session".to_owned()).end().exits(5);
+        refused.says("192.0.2.7:51234").says("as `SSH_CONNECTION` says");
+    }
 }
 
 /// Writes a lab whose server is a program of the file's own.

@@ -123,7 +123,7 @@ pub(super) fn there(subject: &Subject) -> Result<(), Trouble> {
 }
 
 /// Returns this process and all that it was started from; none where that cannot be read.
-fn forebears() -> Option<Vec<u32>> {
+pub(crate) fn forebears() -> Option<Vec<u32>> {
     let mut all = vec![std::process::id()];
     loop {
         let parent: u32 = field(&stat(*all.last()?)?, PARENT)?.parse().ok()?;

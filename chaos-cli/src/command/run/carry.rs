@@ -167,7 +167,7 @@ impl<'a> Session<'a> {
         for underline in report::underlines(record) {
             render::at(&self.scenario.compiled.sources, &underline);
         }
-        render::print(&format!("\nkept in {}\n", shown(folder)));
+        render::print(&format!("\n{}\n", kept_in(folder, record.unkept.is_none(), "")));
         render::print(&format!("again:   chaos run {file}{set} --seed {}\n", self.seed));
         render::print(&format!("next:    {}\n", next(record, &file, folder)));
     }
@@ -199,6 +199,16 @@ impl Carrier for Session<'_> {
     }
 }
 
+/// Says where evidence is kept, and whether all of it is; `each` follows where the folder holds more folders.
+pub(super) fn kept_in(folder: &Path, whole: bool, each: &str) -> String {
+    let name = shown(folder);
+    match (whole, folder.is_dir()) {
+        (true, true) => format!("kept in {name}{each}"),
+        (false, true) => format!("kept in part in {name}{each}"),
+        (_, false) => format!("not kept: {name} is gone"),
+    }
+}
+
 /// Says what somebody would most likely do now.
 fn next(record: &Record, file: &str, folder: &Path) -> String {
     let harder = record.plan.experiment.params.iter().find_map(|param| {
@@ -212,6 +222,10 @@ fn next(record: &Record, file: &str, folder: &Path) -> String {
             format!("chaos explain {file}    (what each expectation means and needs)")
         }
         Verdict::NotKept => format!("chaos run {file} --out DIR    (where there is room)"),
+        // Without its folder there is nothing to read.
+        Verdict::Aborted if !folder.is_dir() => {
+            format!("chaos run {file} --out DIR    (where there is room)")
+        }
         Verdict::Aborted => format!("less {}", shown(&folder.join("events.jsonl"))),
         Verdict::Refused => format!("chaos plan {file}"),
         Verdict::NotPermitted => "chaos doctor".to_owned(),

@@ -6,7 +6,7 @@ use chaos_core::{
     series::{Series, matrix},
 };
 
-use super::{Over, Session, shown};
+use super::{Over, Session, carry::kept_in, shown};
 use crate::render;
 
 /// Runs every cell of a file, each in a folder of its own below that of the matrix.
@@ -19,12 +19,13 @@ pub(super) async fn run(session: &Session<'_>) -> Over {
         render::say(&format!("{file}: {planned} runs, kept in {}\n", folder.display()));
     }
     let (matrix, runs, kept) = matrix(experiments, &folder, session.seed, Some(&file), session).await;
-    if let Err(error) = kept {
-        session.lost("the folder of the runs", &error);
+    if let Err(error) = &kept {
+        session.lost("the folder of the runs", error);
     }
     if session.args.format.live {
         render::lines(&report::matrix::lines(&matrix));
-        render::print(&format!("\nkept in {}, each run in a folder of its own\n", shown(&folder)));
+        let kept = kept_in(&folder, kept.is_ok(), ", each run in a folder of its own");
+        render::print(&format!("\n{kept}\n"));
         render::print(&format!("again:   chaos run {file}{} --seed {}\n", session.set(), session.seed));
         if let Some(worst) = matrix.cells.iter().max_by_key(|cell| cell.verdict) {
             let run = folder.join(&worst.run).join("verdict.txt");

@@ -9,7 +9,7 @@ use chaos_core::{
     trouble::Trouble,
 };
 
-use super::{Over, Session, exit_of, shown};
+use super::{Over, Session, carry::kept_in, exit_of, shown};
 use crate::{exit_code::Exit, render};
 
 /// Searches, or goes on with a search.
@@ -45,11 +45,12 @@ pub(super) async fn run(session: &Session<'_>) -> Over {
         }
     };
     let driven = search.drive(|level| session.scenario.at(level), session, over).await;
-    if let Err(error) = search.keep(Some(&session.file())) {
-        session.lost("the folder of the search", &error);
+    let kept = search.keep(Some(&session.file()));
+    if let Err(error) = &kept {
+        session.lost("the folder of the search", error);
     }
     if session.args.format.live {
-        show(session, &search);
+        show(session, &search, kept.is_ok());
     }
     let verdict = search.record().verdict();
     let exit = match &driven {
@@ -89,12 +90,13 @@ fn unmade(session: &Session<'_>, error: &NoExperiment) -> Exit {
 }
 
 /// Prints what a person reads of a search that ended.
-fn show(session: &Session<'_>, search: &Search) {
+fn show(session: &Session<'_>, search: &Search, whole: bool) {
     let record = search.record();
     let (file, set) = (session.file(), session.set());
     render::lines(&report::search::lines(record));
     let folder = shown(search.folder());
-    render::print(&format!("\nkept in {folder}, each trial in a folder of its own\n"));
+    let kept = kept_in(search.folder(), whole, ", each trial in a folder of its own");
+    render::print(&format!("\n{kept}\n"));
     let next = if record.is_over() {
         let param = record.header.question.param();
         let (point, ..) = record.estimate;
