@@ -18,7 +18,10 @@ use chaos_core::{
     which::Which,
 };
 
-use crate::netlink::{Connection, NetlinkError};
+use crate::{
+    living,
+    netlink::{Connection, NetlinkError},
+};
 
 /// Where `ip netns` keeps named namespaces.
 const NAMED: &str = "/run/netns";
@@ -231,7 +234,7 @@ pub(crate) fn place_inode(site: &Site) -> Option<u64> {
 }
 
 fn namespace_path(pid: u32) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/ns/net"))
+    living::folder(pid).join("ns/net")
 }
 
 pub(crate) fn namespace_inode(pid: u32) -> Option<u64> {
@@ -273,7 +276,7 @@ pub(crate) fn is_called(pid: u32, name: &str) -> bool {
     if comm.strip_suffix(b"\n").unwrap_or(&comm) == name.as_bytes() {
         return true;
     }
-    let Ok(path) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return false };
+    let Ok(path) = std::fs::read_link(living::folder(pid).join("exe")) else { return false };
     let Some(file) = path.file_name() else { return false };
     // So the kernel calls an executable that was replaced or removed since, as by the upgrade of a package (proc_pid_exe(5)).
     let replaced = || file.as_encoded_bytes().strip_suffix(b" (deleted)");

@@ -32,6 +32,7 @@ pub mod forwarder;
 mod holder;
 mod injector;
 pub mod inventory;
+mod living;
 mod named;
 mod namespaces;
 pub mod netlink;

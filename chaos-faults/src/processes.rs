@@ -4,6 +4,7 @@
 //! go to descriptors, never to numbers. What a fault means is looked up once, when it is prepared, and written down.
 
 mod healing;
+mod held;
 mod meant;
 mod others;
 mod record;
@@ -27,6 +28,7 @@ use chaos_core::{
 pub(crate) use self::meant::forebears;
 use self::{
     healing::Healing,
+    held::Held,
     record::{State, boot, numbers},
     subject::{Doing, Subject},
 };
@@ -76,16 +78,6 @@ pub struct ProcessInjector {
     done: Mutex<BTreeMap<String, Measured>>,
 }
 
-/// A fault in place.
-struct Held {
-    subjects: Vec<Subject>,
-    since: Instant,
-    /// What comes in their place, where they end.
-    healing: Option<Healing>,
-    /// Whether it is in place, and its loss was not reported yet.
-    watched: bool,
-}
-
 impl ProcessInjector {
     /// Makes one; `holding` says what may end its faults if everything else fails.
     pub fn new(holding: Holding) -> Self {
@@ -122,26 +114,6 @@ impl ProcessInjector {
             done.pop_first();
         }
         done.insert(id.to_owned(), held.measure());
-    }
-}
-
-impl Held {
-    fn measure(&mut self) -> Measured {
-        let met = self.subjects.len() as u64;
-        let count = |wanted| self.subjects.iter().filter(|subject| subject.doing() == wanted).count() as u64;
-        let held = self.since.elapsed().as_secs_f64();
-        let (changed, line) = match &mut self.healing {
-            None => {
-                let stopped = count(Doing::Stopped);
-                (stopped, format!("{stopped} of {met} stopped, for {held:.1}s"))
-            }
-            Some(healing) => {
-                let ended = count(Doing::Gone);
-                healing.look();
-                (ended, format!("{ended} of {met} ended; {} within {held:.1}s", healing.line()))
-            }
-        };
-        Measured { seen: Some(met), met, changed, line, ..Measured::nothing(Unit::Processes) }
     }
 }
 
@@ -209,7 +181,7 @@ impl ProcessInjector {
             }
             // Before the signal: whatever comes of it, a revert lets them go on.
             if let Some(held) = self.held().get_mut(&undo.id) {
-                held.subjects.extend(came.iter().cloned());
+                held.came.extend(came.iter().cloned());
             }
             for subject in came {
                 let sent =
@@ -346,7 +318,13 @@ impl Injector for ProcessInjector {
             healing.get_or_insert_with(|| Healing::of(&subjects)).begin();
         }
         self.untouched().remove(&undo.id);
-        let held = Held { subjects: subjects.clone(), since: Instant::now(), healing, watched: false };
+        let held = Held {
+            subjects: subjects.clone(),
+            came: Vec::new(),
+            since: Instant::now(),
+            healing,
+            watched: false,
+        };
         self.held().insert(undo.id.clone(), held);
         let (signal, done) = match effect {
             ProcessEffect::Pause => (libc::SIGSTOP, "be stopped"),
@@ -397,15 +375,14 @@ impl Injector for ProcessInjector {
 
     /// Lets the processes go on, and looks that they do; one that is gone has nothing to go on with.
     async fn revert(&self, undo: &Undo) -> Result<(), Trouble> {
-        let mut subjects = self.held().get(&undo.id).map_or_else(Vec::new, |held| held.subjects.clone());
+        let came = self.held().get(&undo.id).map_or_else(Vec::new, |held| held.came.clone());
         self.remember(&undo.id);
         // Where nothing is owed, there is nothing that could fail.
         if asked(&undo.offer.ask)?.effect.ends() || self.untouched().contains(&undo.id) {
             return Ok(());
         }
-        let written = State::of(undo)?.subjects()?;
-        subjects.retain(|one| !written.contains(one));
-        subjects.extend(written);
+        let mut subjects = State::of(undo)?.subjects()?;
+        subjects.extend(came);
         let owed = |doing| matches!(doing, Doing::Stopped | Doing::Stopping | Doing::Deaf | Doing::Unseen);
         let mut failed = None;
         for subject in subjects.iter().filter(|subject| owed(subject.doing())) {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::subject::{Doing, Subject};
-use crate::inventory::{Process, all_processes, namespace_inode};
+use crate::{
+    inventory::{Process, all_processes, namespace_inode},
+    living,
+};
 
 /// How many clock ticks a second has in `/proc`, on every Linux.
 const TICKS: u64 = 100;
@@ -29,7 +32,7 @@ struct Look {
 
 impl Look {
     fn of(subject: &Subject) -> Option<Self> {
-        let executable = std::fs::read_link(format!("/proc/{}/exe", subject.pid)).ok()?;
+        let executable = std::fs::read_link(living::folder(subject.pid).join("exe")).ok()?;
         let network = namespace_inode(subject.pid)?;
         Some(Look { executable, command: subject.command.clone(), network })
     }

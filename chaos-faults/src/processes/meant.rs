@@ -1,5 +1,7 @@
 //! Which processes are meant, and which never are.
 
+use std::path::Path;
+
 use chaos_core::{
     model::ProcessFault,
     place::{Kind, ObjectId, Site},
@@ -7,8 +9,9 @@ use chaos_core::{
     which::Which,
 };
 
-use super::subject::{Doing, Subject, field};
+use super::subject::{Doing, Subject};
 use crate::inventory::{all_processes, is_called, namespace_inode, parse_process, place_inode};
+use crate::living::{self, field};
 
 /// The flag of a thread of the kernel's own, in `/proc/PID/stat`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -144,12 +147,12 @@ fn stat(pid: u32) -> Option<String> {
 /// that cannot be read.
 fn is_own_program(pid: u32) -> Option<bool> {
     use std::os::unix::fs::MetadataExt;
-    let identity = |path: &str| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    let path = format!("/proc/{pid}/exe");
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let path = living::folder(pid).join("exe");
     let executable = std::fs::read_link(&path).ok()?;
     let name = executable.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let named = OWN_NAMES.contains(&name.trim_end_matches(" (deleted)"));
-    Some(named || identity(&path).is_some_and(|found| Some(found) == identity("/proc/self/exe")))
+    Some(named || identity(&path).is_some_and(|found| Some(found) == identity(Path::new("/proc/self/exe"))))
 }
 
 #[cfg(test)]

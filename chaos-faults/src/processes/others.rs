@@ -11,8 +11,11 @@ use chaos_core::{
     place::{Object, ObjectId, Protection},
 };
 
-use super::subject::{Subject, field};
-use crate::inventory::{Process, all_processes};
+use super::subject::Subject;
+use crate::{
+    inventory::{Process, all_processes},
+    living::{self, field},
+};
 
 /// Where the programs of systemd are, the manager itself and what it starts for every machine.
 const SYSTEMD: [&str; 2] = ["/lib/systemd/", "/usr/lib/systemd/"];
@@ -95,7 +98,7 @@ pub(super) fn along(subject: &Subject, object: &ObjectId, effect: ProcessEffect)
 /// the first process of somebody's session at a terminal. It is known by its executable and by its part, not by what a file calls
 /// it; the name that it gives itself counts where its executable may not be looked at.
 fn is_of_the_system(pid: u32) -> bool {
-    let executable = std::fs::read_link(format!("/proc/{pid}/exe"));
+    let executable = std::fs::read_link(living::folder(pid).join("exe"));
     let executable = executable.unwrap_or_else(|_| PathBuf::from(name_of(pid)));
     is_service(&executable) || holds_a_session(pid) || starts_containers(pid)
 }
@@ -162,7 +165,7 @@ fn is_first(pid: u32) -> bool {
 }
 
 fn namespace(pid: u32) -> Option<u64> {
-    std::fs::metadata(format!("/proc/{pid}/ns/pid")).ok().map(|found| found.ino())
+    std::fs::metadata(living::folder(pid).join("ns/pid")).ok().map(|found| found.ino())
 }
 
 fn parent(pid: u32) -> Option<u32> {

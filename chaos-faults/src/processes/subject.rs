@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     inventory::{Process, parse_started},
+    living::{self, field},
     pidfd,
 };
 
@@ -45,7 +46,7 @@ pub(super) enum Doing {
 impl Subject {
     pub(super) fn of(process: Process) -> Self {
         let Process { pid, started } = process;
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = std::fs::read(living::folder(pid).join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line);
         let words: Vec<&str> = line.split('\0').filter(|word| !word.is_empty()).collect();
         let command = match words.is_empty() {
@@ -70,7 +71,15 @@ impl Subject {
             Some(started) if started != self.started => return Doing::Gone,
             Some(_) => {}
         }
-        match doing(&stat) {
+        let shown = match doing(&stat) {
+            // Its first thread has ended, and maybe not all of them.
+            Doing::Gone => {
+                let stat = std::fs::read(living::folder(self.pid).join("stat")).unwrap_or_default();
+                doing(&String::from_utf8_lossy(&stat))
+            }
+            now => now,
+        };
+        match shown {
             now @ (Doing::Runs | Doing::Deaf) => match self.read("status") {
                 Ok(status) if awaits_stop(&status) => Doing::Stopping,
                 Ok(_) => now,
@@ -162,11 +171,6 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
-/// Returns a field of `/proc/PID/stat`, counted from the state, behind the name.
-pub(super) fn field(stat: &str, nth: usize) -> Option<&str> {
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(nth)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +195,39 @@ mod tests {
         assert!(awaits_stop("Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000040000\n"));
         assert!(awaits_stop("SigPnd:\t0000000000040001\nShdPnd:\t0000000000000000\n"));
         assert!(!awaits_stop("SigPnd:\t0000000000020000\nShdPnd:\t0000000000000000\n"));
+    }
+
+    /// A process whose first thread has ended while another goes on; none where there is no Python to make one.
+    fn headless() -> Option<std::process::Child> {
+        // `exit` of one thread, on x86-64 and aarch64; Python has no word for it.
+        let script = "import ctypes, platform, threading, time\n\
+            threading.Thread(target=lambda: time.sleep(60)).start()\n\
+            ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)";
+        std::process::Command::new("python3").args(["-c", script]).spawn().ok()
+    }
+
+    #[tokio::test]
+    async fn a_process_lives_as_long_as_one_of_its_threads() {
+        let Some(mut child) = headless() else { return };
+        let pid = child.id();
+        let first = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while field(&first(), 0) != Some("Z") {
+            tokio::time::sleep(TICK).await;
+        }
+        let subject = Subject::of(Process { pid, started: started(pid).unwrap() });
+        let lives = subject.doing() == Doing::Runs && super::super::meant::allowed(&subject).is_ok();
+        let found =
+            crate::inventory::namespace_inode(pid) == crate::inventory::namespace_inode(std::process::id());
+        subject.send(libc::SIGSTOP).unwrap();
+        let stopped = subject.until(|doing| doing == Doing::Stopped).await;
+        subject.send(libc::SIGCONT).unwrap();
+        let goes_on = subject.until(|doing| doing == Doing::Runs).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(lives && found, "{subject:?}");
+        assert_eq!((stopped, goes_on), (Doing::Stopped, Doing::Runs));
+        assert!(subject.command.contains("python3 -c"), "{subject:?}");
+        assert_eq!(subject.doing(), Doing::Gone);
     }
 
     #[tokio::test]

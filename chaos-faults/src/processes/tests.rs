@@ -28,7 +28,7 @@ impl Sleeper {
 
     fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        subject::field(&stat, 0) == Some("T")
+        crate::living::field(&stat, 0) == Some("T")
     }
 }
 
@@ -243,7 +243,7 @@ async fn one_that_ended_and_was_not_waited_for_hides_no_other() {
     let lives = Sleeper(Command::new(&path).arg("60").spawn().unwrap());
     let ended = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", zombie.0.id())).unwrap();
-        subject::field(&stat, 0) == Some("Z")
+        crate::living::field(&stat, 0) == Some("Z")
     };
     while !ended() {
         std::thread::yield_now();
