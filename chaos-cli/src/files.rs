@@ -23,9 +23,9 @@ pub(crate) fn find(given: &[PathBuf]) -> Result<Vec<File>, Trouble> {
     let mut files: Vec<File> = Vec::new();
     for path in given {
         let found = if path.is_dir() {
-            below(path, |_| true)?
+            below(path, usize::MAX, |_| true)?
         } else if let Some(wild) = wild(path)? {
-            below(&wild.root, |file| wild.pattern.matches_path_with(file, OPTIONS))?
+            below(&wild.root, wild.depth, |file| wild.pattern.matches_path_with(file, OPTIONS))?
         } else {
             files.push(File { path: path.clone(), named: true });
             continue;
@@ -35,7 +35,7 @@ pub(crate) fn find(given: &[PathBuf]) -> Result<Vec<File>, Trouble> {
                 .with_help("name a file, or a folder that holds some; hidden ones are passed over"));
         }
         for path in found {
-            if files.iter().all(|file| file.path != path) {
+            if files.iter().all(|file| !same(&file.path, &path)) {
                 files.push(File { path, named: false });
             }
         }
@@ -43,9 +43,15 @@ pub(crate) fn find(given: &[PathBuf]) -> Result<Vec<File>, Trouble> {
     Ok(files)
 }
 
-/// A pattern, with the folder below which files can match it.
+/// Returns whether two paths are of one file: `./a.chaos` and `a.chaos`.
+fn same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+/// A pattern, with the folder below which files can match it, and how far below.
 struct Wild {
     root: PathBuf,
+    depth: usize,
     pattern: Pattern,
 }
 
@@ -66,17 +72,23 @@ fn wild(path: &Path) -> Result<Option<Wild>, Trouble> {
     })?;
     let plain = path.iter().take_while(|part| !part.to_str().is_some_and(is_wild));
     let root = plain.collect::<PathBuf>();
+    // Folders that no match can be in are not looked at: they may be another user's.
+    let depth = match text.contains("**") {
+        true => usize::MAX,
+        false => path.iter().count() - root.iter().count(),
+    };
     let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
-    Ok(root.is_dir().then_some(Wild { root, pattern }))
+    Ok(root.is_dir().then_some(Wild { root, depth, pattern }))
 }
 
 /// Returns the scenarios below a folder that are wanted, by their paths. Links are not followed: they may lead anywhere, or in
 /// a circle.
-fn below(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Trouble> {
+fn below(folder: &Path, depth: usize, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Trouble> {
     let is_shown =
         |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
     let mut found = Vec::new();
-    for entry in WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(is_shown) {
+    for entry in WalkDir::new(folder).max_depth(depth).sort_by_file_name().into_iter().filter_entry(is_shown)
+    {
         let entry = entry.map_err(|error| {
             Trouble::unable(format!("cannot look for scenarios in `{}`: {error}", folder.display()))
                 .with_help("name the files themselves")
@@ -143,6 +155,20 @@ mod tests {
                 "{pattern}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_is_found_once_whatever_it_is_called_and_other_folders_are_left_alone() {
+        let folder = folder();
+        let found = names(folder.path(), &["sub/../b.chaos", "*.chaos"]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        let wild = wild(&folder.path().join("*/*.chaos")).unwrap().unwrap();
+        assert_eq!((wild.depth, wild.root), (2, folder.path().to_owned()));
+        // A folder that cannot be read holds no match.
+        let closed = Path::new("/proc/1/fdinfo/none/*.chaos");
+        assert_eq!(find(&[closed.to_owned()]).unwrap().len(), 1);
+        assert_eq!(names(folder.path(), &["s?b/*.chaos"]), [("sub/c.chaos".to_owned(), false)]);
+        assert_eq!(names(folder.path(), &["**/c.chaos"]), [("sub/c.chaos".to_owned(), false)]);
     }
 
     #[test]

@@ -91,7 +91,22 @@ fn what_cannot_be_meant_is_refused_before_anything_runs() {
         &["experiments", "--report", "junit=x", "--report", "json=x"],
         "two reports are to be written to `x`",
     );
+    refused(&["experiments", "--report", "junit=x", "--report", "json=./x"], "two reports are to be written");
     refused(&["experiments", "--report", "junit=/proc/none/x"], "cannot be written");
+    // What is read is never written over, whatever it is called, and a report of before stays where nothing is run.
+    chaos.file("before.xml", "of before");
+    std::os::unix::fs::symlink("experiments", chaos.path().join("link")).unwrap();
+    let first = fs::read_dir(chaos.path().join("experiments")).unwrap().flatten();
+    let first =
+        first.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "chaos")).unwrap();
+    let text = fs::read_to_string(&first).unwrap();
+    let name = first.file_name().unwrap().to_str().unwrap();
+    for report in [format!("json=experiments/{name}"), format!("json=link/{name}")] {
+        let over = "would be written over a file of the scenario";
+        refused(&["experiments", "--report", "junit=before.xml", "--report", &report], over);
+    }
+    assert_eq!(fs::read_to_string(&first).unwrap(), text);
+    assert_eq!(fs::read_to_string(chaos.path().join("before.xml")).unwrap(), "of before");
 }
 
 #[test]

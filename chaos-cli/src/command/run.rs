@@ -41,7 +41,8 @@ pub(crate) fn run(args: &Run, state: &Path) -> Exit {
         );
         return Exit::BadInput;
     }
-    let files = match Files::open(&args.report) {
+    let sources = scenarios.iter().flat_map(|scenario| scenario.compiled.sources.all());
+    let files = match Files::open(&args.report, sources.map(|source| Path::new(source.name.as_str()))) {
         Ok(files) => files,
         Err(Trouble { message, help, .. }) => {
             render::error(&message, help.as_deref());
