@@ -9,6 +9,9 @@ use chaos_core::ordinary;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 
+/// What the names of scenarios end in.
+const ENDING: &str = "chaos";
+
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
@@ -26,6 +29,19 @@ pub fn read_limited(path: &Path) -> Result<String, Box<Diagnostic>> {
         Diagnostic::new(Code::UnreadableFile, format!("cannot read `{name}`: {error}"))
             .help("check the path and its permissions")
     };
+    // A name that a shell made out of `*.chaos` may be a link from a pull request, and its text would stand in a log.
+    let ends = |path: &Path| path.extension().is_some_and(|ending| ending == ENDING);
+    if ends(path)
+        && path.is_symlink()
+        && let Some(real) = std::fs::canonicalize(path).ok().filter(|real| !ends(real))
+    {
+        let message =
+            format!("`{name}` is a link to `{}`, whose name is not that of a scenario", real.display());
+        return Err(Box::new(
+            Diagnostic::new(Code::UnreadableFile, message)
+                .help(format!("name the file itself, if it is one: `chaos check {}`", real.display())),
+        ));
+    }
     // What is not an ordinary file may keep a reader waiting, and whoever named it on the command line may want that.
     let file = File::open(path).map_err(|e| Box::new(unreadable(e)))?;
     read_open(path, file)
@@ -91,6 +107,27 @@ mod tests {
         let error = read_limited(file.path()).unwrap_err();
         assert_eq!(error.code, Code::FileTooLarge);
         assert!(error.message.contains("104857600 bytes, more than 1048576"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_link_shows_only_what_is_called_a_scenario() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("secret"), "password").unwrap();
+        std::fs::write(path("real.chaos"), "# fine").unwrap();
+        std::os::unix::fs::symlink(path("secret"), path("leak.chaos")).unwrap();
+        std::os::unix::fs::symlink(path("leak.chaos"), path("twice.chaos")).unwrap();
+        std::os::unix::fs::symlink(path("real.chaos"), path("mounted.chaos")).unwrap();
+        for leak in ["leak.chaos", "twice.chaos"] {
+            let error = read_limited(&path(leak)).unwrap_err();
+            assert!(
+                error.message.contains("is a link to") && !error.message.contains("password"),
+                "{error:?}"
+            );
+        }
+        assert_eq!(read_limited(&path("mounted.chaos")).unwrap(), "# fine");
+        // Whoever names the file itself wants it.
+        assert_eq!(read_limited(&path("secret")).unwrap(), "password");
     }
 
     #[test]
