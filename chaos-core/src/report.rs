@@ -22,6 +22,7 @@ pub mod markdown;
 pub mod matrix;
 pub mod plan;
 pub mod search;
+pub mod shell;
 pub mod summary;
 pub mod text;
 pub mod underline;

@@ -338,3 +338,27 @@ fn one_invocation_is_one_document() {
     let two: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {ended}"));
     assert_eq!(two.as_array().map(Vec::len), Some(2), "{ended}");
 }
+
+#[test]
+fn a_command_that_is_to_be_copied_is_one_whatever_the_file_is_called() {
+    if !lab_or_skip() {
+        return;
+    }
+    let _slot = slot();
+    let chaos = Chaos::new();
+    let name = "it's a $(touch here) & co.chaos";
+    chaos.file(name, LAB);
+    let ended = chaos.call(&["run", name]).exits(0);
+    let again =
+        ended.stdout.lines().find_map(|line| line.strip_prefix("again:")).expect("it says how").trim();
+    // A shell takes it for the words that were meant.
+    let words = std::process::Command::new("sh")
+        .args(["-c", &format!("printf '%s\\n' {again}")])
+        .current_dir(chaos.path())
+        .output()
+        .unwrap();
+    let words = String::from_utf8(words.stdout).unwrap();
+    let words: Vec<&str> = words.lines().collect();
+    assert_eq!(words[..4], ["chaos", "run", name, "--seed"], "{again}");
+    assert!(!chaos.path().join("here").exists());
+}

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use chaos::Scenario;
 use chaos_core::{
     outcome::Verdict,
-    report::{Reported, Reports, summary},
+    report::{Reported, Reports, shell::quoted, summary},
     series::{Part, Series, each},
     trouble::Trouble,
 };
@@ -148,6 +148,11 @@ pub(super) fn exit_of(verdict: Verdict) -> Exit {
         Verdict::NotPermitted => Exit::NotPermitted,
         Verdict::NotRestored => Exit::NotRestored,
     }
+}
+
+/// Shortens a path, and quotes it for a shell: it stands in a command that is to be copied.
+pub(super) fn in_command(path: &Path) -> String {
+    quoted(&shown(path))
 }
 
 /// Shortens a path below the current folder.

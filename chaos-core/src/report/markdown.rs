@@ -9,6 +9,7 @@ use self::escape::{code, text};
 use super::{
     excerpt::excerpt,
     fault::{asked, effect, offer, phases, restored, time},
+    shell,
     text::steady_title,
     underline::underlines,
 };
@@ -285,21 +286,12 @@ fn repeat(out: &mut String, record: &Record, file: &str) {
 
 /// Returns the command that repeats a run.
 pub(super) fn again(record: &Record, file: &str) -> String {
-    let mut command = format!("chaos run {} --seed {}", shell(file), record.plan.seed);
+    let mut command = format!("chaos run {} --seed {}", shell::quoted(file), record.plan.seed);
     let varied = &record.plan.experiment.varied;
     let set = |p: &&crate::model::Param| p.value != p.default || varied.contains(&p.name.value);
     for param in record.plan.experiment.params.iter().filter(set) {
         let set = format!("{}={}", param.name, param.value);
-        let _ = write!(command, " --set {}", shell(&set));
+        let _ = write!(command, " --set {}", shell::quoted(&set));
     }
     command
-}
-
-/// Quotes a word for a shell, where it needs that.
-pub(super) fn shell(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", super::harmless::line(word).replace('\'', r"'\''"))
 }

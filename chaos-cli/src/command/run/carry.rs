@@ -15,13 +15,13 @@ use chaos_core::{
     outcome::{self, NotRun, Ran, Verdict},
     plan::Plan,
     remark::Remark,
-    report,
+    report::{self, shell::quoted},
     run::{Control, Finished, Record, header},
     series::{Carrier, Order, Part},
     trouble::Trouble,
 };
 
-use super::{exit_of, shown};
+use super::{exit_of, in_command, shown};
 use crate::{args::Run, command::plan, exit_code::Exit, progress, render, signals, world};
 
 /// What the runs of one file share.
@@ -53,8 +53,9 @@ impl<'a> Session<'a> {
     /// Returns what the command line sets, as it would be written again.
     pub(super) fn set(&self) -> String {
         let given = &self.scenario.given;
-        let set = given.set.iter().map(|set| format!(" --set {set}"));
-        set.chain(given.include.iter().map(|folder| format!(" --include {}", folder.display()))).collect()
+        let set = given.set.iter().map(|set| format!(" --set {}", quoted(set)));
+        let include = given.include.iter().map(|folder| format!(" --include {}", in_command(folder)));
+        set.chain(include).collect()
     }
 
     /// Returns the worst end of a run.
@@ -162,7 +163,7 @@ impl<'a> Session<'a> {
 
     /// Prints what a person reads of a run that ended.
     fn show(&self, record: &Record, folder: &Path) {
-        let (file, set) = (self.file(), self.set());
+        let (file, set) = (quoted(&self.file()), self.set());
         render::lines(&report::text::lines(record));
         for underline in report::underlines(record) {
             render::at(&self.scenario.compiled.sources, &underline);
@@ -217,7 +218,9 @@ fn next(record: &Record, file: &str, folder: &Path) -> String {
             .then(|| format!("chaos run {file} --set {}={most}    (the end of its range)", param.name))
     });
     match outcome::result(record).verdict {
-        Verdict::Passed => harder.unwrap_or_else(|| format!("less {}", shown(&folder.join("report.md")))),
+        Verdict::Passed => {
+            harder.unwrap_or_else(|| format!("less {}", in_command(&folder.join("report.md"))))
+        }
         Verdict::Failed | Verdict::Inconclusive => {
             format!("chaos explain {file}    (what each expectation means and needs)")
         }
@@ -226,7 +229,7 @@ fn next(record: &Record, file: &str, folder: &Path) -> String {
         Verdict::Aborted if !folder.is_dir() => {
             format!("chaos run {file} --out DIR    (where there is room)")
         }
-        Verdict::Aborted => format!("less {}", shown(&folder.join("events.jsonl"))),
+        Verdict::Aborted => format!("less {}", in_command(&folder.join("events.jsonl"))),
         Verdict::Refused => format!("chaos plan {file}"),
         Verdict::NotPermitted => "chaos doctor".to_owned(),
         Verdict::NotRestored => format!("chaos restore {}", record.run),

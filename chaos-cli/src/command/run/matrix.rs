@@ -1,12 +1,12 @@
 //! All cells of an `each`, and one report for them.
 
 use chaos_core::{
-    report,
+    report::{self, shell::quoted},
     run::new_id,
     series::{Series, matrix},
 };
 
-use super::{Over, Session, carry::kept_in, shown};
+use super::{Over, Session, carry::kept_in, in_command};
 use crate::render;
 
 /// Runs every cell of a file, each in a folder of its own below that of the matrix.
@@ -26,10 +26,15 @@ pub(super) async fn run(session: &Session<'_>) -> Over {
         render::lines(&report::matrix::lines(&matrix));
         let kept = kept_in(&folder, kept.is_ok(), ", each run in a folder of its own");
         render::print(&format!("\n{kept}\n"));
-        render::print(&format!("again:   chaos run {file}{} --seed {}\n", session.set(), session.seed));
+        render::print(&format!(
+            "again:   chaos run {}{} --seed {}\n",
+            quoted(&file),
+            session.set(),
+            session.seed
+        ));
         if let Some(worst) = matrix.cells.iter().max_by_key(|cell| cell.verdict) {
             let run = folder.join(&worst.run).join("verdict.txt");
-            render::print(&format!("next:    less {}\n", shown(&run)));
+            render::print(&format!("next:    less {}\n", in_command(&run)));
         }
     }
     Over {

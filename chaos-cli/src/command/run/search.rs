@@ -3,13 +3,13 @@
 use chaos::NoExperiment;
 use chaos_core::{
     outcome::Verdict,
-    report,
+    report::{self, shell::quoted},
     search::{SearchRecord, Trial},
     series::{Search, Series},
     trouble::Trouble,
 };
 
-use super::{Over, Session, carry::kept_in, exit_of, shown};
+use super::{Over, Session, carry::kept_in, exit_of, in_command, shown};
 use crate::{exit_code::Exit, render};
 
 /// Searches, or goes on with a search.
@@ -92,9 +92,9 @@ fn unmade(session: &Session<'_>, error: &NoExperiment) -> Exit {
 /// Prints what a person reads of a search that ended.
 fn show(session: &Session<'_>, search: &Search, whole: bool) {
     let record = search.record();
-    let (file, set) = (session.file(), session.set());
+    let (file, set) = (quoted(&session.file()), session.set());
     render::lines(&report::search::lines(record));
-    let folder = shown(search.folder());
+    let folder = in_command(search.folder());
     let kept = kept_in(search.folder(), whole, ", each trial in a folder of its own");
     render::print(&format!("\n{kept}\n"));
     let next = if record.is_over() {

@@ -40,7 +40,7 @@ pub fn render(record: &SearchRecord, file: Option<&str>) -> String {
         ]
     });
     table(&mut out, ["trial", "level", "outcome", "took", "run", "why"], rows);
-    let file = crate::report::markdown::shell(file.unwrap_or("FILE"));
+    let file = crate::report::shell::quoted(file.unwrap_or("FILE"));
     let _ = write!(out, "\n### Repeat it\n\n    chaos run {file} --seed {}\n", record.header.seed);
     out
 }
