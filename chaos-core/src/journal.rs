@@ -7,6 +7,7 @@
 //! 4. [`FileJournal`] keeps entries as fsynced JSON lines in a preallocated file; [`registry`] knows the journals of all
 //!    runs of a machine, for exclusion, stopping and restoring.
 
+mod alive;
 pub mod entry;
 pub mod file;
 pub mod history;

@@ -98,6 +98,12 @@ fn a_live_run_is_refused_whatever_it_is_named_by() {
     // From a state directory that knows nothing of it, too.
     let other = Chaos::new();
     other.call(&["restore", &folder.display().to_string()]).exits(5).says("still running").says(&run);
+    // A copy is locked by nobody, and its run is alive all the same.
+    let copy = scene.path().join("a-copy.jsonl");
+    std::fs::copy(folder.join("journal.jsonl"), &copy).unwrap();
+    for chaos in [&*scene, &other] {
+        chaos.call(&["restore", &copy.display().to_string()]).exits(5).says("still running").says(&run);
+    }
     assert!(!running.has_ended() && !flows(&scene), "the fault stands, and its run goes on");
     assert_eq!(std::fs::read(&journal).unwrap(), before, "nobody else writes to its journal");
     running.signal(Signal::SIGINT);

@@ -98,10 +98,13 @@ async fn all(args: &Restore, state: &Path, injectors: &[Arc<dyn Injector>]) -> E
     exit
 }
 
-/// Returns the journal that a path leads to, if it is one.
+/// Returns the journal that a path leads to; what is written as a path is one, also where nothing is there.
 fn journal(asked: &str) -> Option<PathBuf> {
     let (path, inside) = (PathBuf::from(asked), Path::new(asked).join("journal.jsonl"));
-    if path.is_file() { Some(path) } else { inside.is_file().then_some(inside) }
+    if path.is_file() {
+        return Some(path);
+    }
+    (inside.is_file() || asked.contains('/')).then_some(inside)
 }
 
 /// Finds the run whose journal is at a path, by whichever way that leads there.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::{Entry, Header, History, Journal, Line, OtherVersion, entry::Versioned};
+use super::{Entry, Header, History, Journal, Line, OtherVersion, alive, entry::Versioned};
 use crate::{
     owned::{self, NotOwned},
     trouble::{Kind, Trouble},
@@ -83,7 +83,7 @@ impl FileJournal {
     ///
     /// # Errors
     /// It cannot be read or written, is damaged, or somebody else may have written it ([`NotOwned`]). Nothing was changed then.
-    /// The journal of a run that is alive is [`Reopened::Alive`].
+    /// The journal of a run that is alive is [`Reopened::Alive`], and so is a copy of it.
     pub fn reopen(path: impl Into<PathBuf>) -> Result<Reopened, Trouble> {
         let path = path.into();
         let mut file = owned::open_file(&path).map_err(|e| failed("open", &path, &e))?;
@@ -102,6 +102,11 @@ impl FileJournal {
         owned::check(&file).map_err(|e| failed("go on with", &path, &e))?;
         file.read_to_end(&mut text).map_err(|e| failed("read", &path, &e))?;
         let (lines, end) = parse(&path, &text)?;
+        if let Some(Entry::Run(header)) = lines.first().map(|line| &line.entry)
+            && alive::has_open(header.pid, text.split(|byte| *byte == b'\n').next().unwrap_or_default())
+        {
+            return Ok(Reopened::Alive(Some(header.clone())));
+        }
         let history =
             History::replay(lines.iter().map(|l| &l.entry)).map_err(|e| of_another_version(&path, e))?;
         let inner = Inner {
