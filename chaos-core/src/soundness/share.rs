@@ -166,12 +166,14 @@ pub(super) fn met(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Opti
     let on = Hosts::of(experiment, lab, &fault.on)?;
     let packets = match &fault.action {
         Action::Packets(packets) => packets,
+        // Requests that pass the host meet its programs, whichever of them stands still.
+        Action::Processes(_) => {
+            let hops = hops(experiment, lab, probe)?;
+            let met = hops.iter().map(|hop| hop.from.met_by(&on) + hop.to.met_by(&on)).sum::<f64>().min(1.0);
+            return (met > 0.0 || !answers_names(experiment, lab, &on)?).then_some(met);
+        }
         // What another program or a harness does to requests is not known, nor which of them ask for a name.
-        Action::Names(_)
-        | Action::Objects(_)
-        | Action::Processes(_)
-        | Action::Program(_)
-        | Action::Custom(_) => return None,
+        Action::Names(_) | Action::Objects(_) | Action::Program(_) | Action::Custom(_) => return None,
     };
     let hosts = |peer: &Destination| match &peer.who {
         Who::Objects(selector) => Some((Hosts::of(experiment, lab, selector)?, peer.port)),
@@ -196,7 +198,13 @@ pub(super) fn met(experiment: &Experiment, probe: &Probe, fault: &Fault) -> Opti
             hop.from.met_by(&on) * other(&hop.to) + hop.to.met_by(&on) * other(&hop.from)
         })
         .sum();
-    Some(met.min(1.0))
+    (met > 0.0 || !answers_names(experiment, lab, &on)?).then_some(met.min(1.0))
+}
+
+/// Returns whether hosts answer queries for names, so that requests depend on them which do not pass them; `None` if that is not known.
+fn answers_names(experiment: &Experiment, lab: &Lab, on: &Hosts) -> Option<bool> {
+    let programs = programs(experiment, lab, &on.names)?;
+    Some(programs.iter().any(|program| matches!(program, Program::Dns)))
 }
 
 /// Whether requests to a port are of the protocol and the ports of some traffic.

@@ -109,3 +109,22 @@ fn effects_so_rare_that_there_may_be_none() {
     );
     assert_eq!(remarked(true, FaultSpec::delay(Duration::from_micros(1))), [""; 0]);
 }
+
+#[test]
+fn processes_of_a_host_that_no_request_passes_are_met_by_none() {
+    use crate::model::{Action, Host, ProcessEffect, ProcessFault, Program, Scope};
+    let reached = |on: &str, program: Option<Program>| {
+        let mut fault = Fault::new("frozen", FaultSpec::loss(0.5), Selector::hosts(on));
+        fault.action = Action::Processes(ProcessFault::each(ProcessEffect::Pause));
+        let mut experiment = claiming(lab(3, get()), fault, faster(0.95));
+        let aside = program.into_iter().fold(Host::new("aside"), Host::running);
+        let hosts = [Host::new("client"), Host::new("api").copies(3), aside];
+        experiment.scope = Scope::Lab(hosts.into_iter().collect());
+        reaches(&experiment, &experiment.probes[0], &experiment.faults[0])
+    };
+    assert_eq!(reached("api-1", None), Some(true));
+    assert_eq!(reached("client", None), Some(true));
+    assert_eq!(reached("aside", None), Some(false));
+    // Requests may wait for what it answers.
+    assert_eq!(reached("aside", Some(Program::Dns)), None);
+}
