@@ -4,7 +4,7 @@ mod number;
 mod stream;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -99,26 +99,47 @@ pub trait Prober: Send + Sync {
     }
 }
 
-/// What a measurement under way is waiting for.
+/// What a measurement under way is waiting for, and what is known of it before it ends: its caller drops it when its time is over.
 #[derive(Debug)]
-pub struct Progress(Mutex<&'static str>);
+pub struct Progress(Mutex<Way>);
+
+/// How far a measurement has come.
+#[derive(Debug)]
+struct Way {
+    waits_for: &'static str,
+    labels: Vec<(Arc<str>, Arc<str>)>,
+}
 
 impl Default for Progress {
     /// Waits for an answer.
     fn default() -> Self {
-        Progress(Mutex::new("answer"))
+        Progress(Mutex::new(Way { waits_for: "answer", labels: Vec::new() }))
     }
 }
 
 impl Progress {
     /// Notes what is waited for from now on, such as `address`.
     pub fn waits_for(&self, what: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        self.lock().waits_for = what;
     }
 
     /// Returns what was waited for last.
     pub fn waited_for(&self) -> &'static str {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().waits_for
+    }
+
+    /// Notes labels that it has whatever comes of it, such as who is asked; those of before are given up.
+    pub fn label(&self, labels: Vec<(Arc<str>, Arc<str>)>) {
+        self.lock().labels = labels;
+    }
+
+    /// Returns the labels that it has whatever comes of it.
+    pub fn labels(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.lock().labels.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Way> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

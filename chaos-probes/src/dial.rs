@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use chaos_core::{place::Place, probe::Observation, trouble::Trouble};
+use chaos_core::{
+    place::Place,
+    probe::{Observation, Progress},
+    trouble::Trouble,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -39,6 +43,7 @@ impl Dialer {
     pub(crate) async fn connect(
         &self,
         seen: &mut Observation,
+        progress: &Progress,
         labels: &Labels,
         words: &Words,
     ) -> Result<(Stream, IpAddr), Failure> {
@@ -46,11 +51,11 @@ impl Dialer {
         seen.dns = found.took;
         let choices = found.ranked.choices(self.resolver.turn());
         let start = Instant::now();
-        let reached = reach(&self.sockets, &choices, self.port, found.took.is_some()).await;
-        let reached = reached.inspect_err(|_| labels.peer(seen, choices[0], words))?;
+        labels.asks(progress, choices[0], words);
+        let reached = reach(&self.sockets, &choices, self.port, found.took.is_some()).await?;
         seen.connect = Some(start.elapsed());
         seen.error = reached.passed.map(|passed| words.get(&passed));
-        labels.peer(seen, reached.peer, words);
+        labels.asks(progress, reached.peer, words);
         let _ = reached.stream.set_nodelay(true);
         Ok((secure(self.tls.as_ref(), reached.stream, seen).await?, reached.peer))
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chaos_core::{
     model::{Probe, probe::Condition},
     place::Place,
-    probe::{Observation, Prober},
+    probe::{Observation, Prober, Progress},
     trouble::Trouble,
 };
 use hickory_proto::rr::{Name, RecordType};
@@ -71,11 +71,11 @@ impl DnsProber {
         })
     }
 
-    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
+    async fn measure(&self, seen: &mut Observation, progress: &Progress) -> Result<(), Failure> {
         let found = self.server.addresses().await?;
         seen.dns = found.took;
         let address = found.ranked.choices(self.server.turn())[0];
-        self.labels.peer(seen, address, &self.words);
+        self.labels.asks(progress, address, &self.words);
         let answer = self.question.ask(&self.sockets, SocketAddr::new(address, self.port)).await?;
         query::check(&answer)?;
         let values: Vec<String> = answer
@@ -95,10 +95,15 @@ impl DnsProber {
 #[async_trait]
 impl Prober for DnsProber {
     async fn once(&self) -> Observation {
+        self.attempt(&Progress::default()).await
+    }
+
+    async fn attempt(&self, progress: &Progress) -> Observation {
         let mut seen = Observation::ok();
-        if let Err(failure) = self.measure(&mut seen).await {
+        if let Err(failure) = self.measure(&mut seen, progress).await {
             failure.mark(&mut seen, &self.words);
         }
+        seen.labels.splice(..0, progress.labels());
         seen
     }
 }

@@ -15,7 +15,7 @@ use chaos_core::{
         probe::{Connections, grpc::CODES},
     },
     place::Place,
-    probe::{Observation, Prober},
+    probe::{Observation, Prober, Progress},
     trouble::Trouble,
 };
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -102,21 +102,21 @@ impl GrpcProber {
         })
     }
 
-    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
+    async fn measure(&self, seen: &mut Observation, progress: &Progress) -> Result<(), Failure> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let (mut connection, reused) = match idle.filter(|c| !c.sender.is_closed()) {
             Some(connection) => (connection, true),
-            None => (self.connect(seen).await?, false),
+            None => (self.connect(seen, progress).await?, false),
         };
+        if reused {
+            self.labels.asks(progress, connection.peer, &self.words);
+        }
         let start = Instant::now();
         let mut answer = connection.sender.send_request(self.request()).await;
         if answer.is_err() && reused {
             // The server closed the idle connection just as it was used again; asking for health twice does no harm.
-            connection = self.connect(seen).await?;
+            connection = self.connect(seen, progress).await?;
             answer = connection.sender.send_request(self.request()).await;
-        }
-        if reused {
-            self.labels.peer(seen, connection.peer, &self.words);
         }
         let answer = answer.map_err(|error| broken(&error))?;
         seen.ttfb = Some(start.elapsed());
@@ -144,8 +144,8 @@ impl GrpcProber {
         request
     }
 
-    async fn connect(&self, seen: &mut Observation) -> Result<Connection, Failure> {
-        let (stream, peer) = self.dialer.connect(seen, &self.labels, &self.words).await?;
+    async fn connect(&self, seen: &mut Observation, progress: &Progress) -> Result<Connection, Failure> {
+        let (stream, peer) = self.dialer.connect(seen, progress, &self.labels, &self.words).await?;
         // What a certificate says is for tls probes.
         seen.value = None;
         let made = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
@@ -181,10 +181,15 @@ impl GrpcProber {
 #[async_trait]
 impl Prober for GrpcProber {
     async fn once(&self) -> Observation {
+        self.attempt(&Progress::default()).await
+    }
+
+    async fn attempt(&self, progress: &Progress) -> Observation {
         let mut seen = Observation::ok();
-        if let Err(failure) = self.measure(&mut seen).await {
+        if let Err(failure) = self.measure(&mut seen, progress).await {
             failure.mark(&mut seen, &self.words);
         }
+        seen.labels.splice(..0, progress.labels());
         seen
     }
 }

@@ -104,6 +104,13 @@ impl HttpProber {
         seen: &mut Observation,
         progress: &Progress,
     ) -> Result<(response::Parts, Vec<u8>), Failure> {
+        // Whose turn it is, for the case that it is never asked: it waits for a connection to whom it would have gone.
+        let turn = self.resolver.turn();
+        if let Some(address) =
+            self.resolver.last_known().and_then(|known| known.choices(turn).first().copied())
+        {
+            self.labels.asks(progress, address, &self.words);
+        }
         // Before everything else, so that it is given back when the connection is closed or kept.
         let lease = match &self.pool {
             Some(pool) => {
@@ -116,7 +123,6 @@ impl HttpProber {
             None => None,
         };
         progress.waits_for("connection");
-        let turn = self.resolver.turn();
         // An idle connection is used without asking for addresses again, as clients with a pool do.
         let idle = lease.as_ref().and_then(|(pool, permit)| {
             let address = *self.resolver.last_known()?.choices(turn).first()?;
@@ -124,21 +130,21 @@ impl HttpProber {
         });
         let (mut connection, reused) = match idle {
             Some(connection) => (connection, true),
-            None => self.connect(turn, lease.as_ref(), seen).await?,
+            None => self.connect(turn, lease.as_ref(), seen, progress).await?,
         };
         progress.waits_for("answer");
+        self.labels.asks(progress, connection.peer, &self.words);
         let answer = match connection.send(request.clone()).await {
             Err(no) if reused && (no.unsent || (no.silent && self.target.idempotent)) => {
                 // The server closed the idle connection just as it was used again.
                 tracing::debug!(peer = %connection.peer, "sent again: a reused connection was closed");
                 drop(connection);
                 let (choices, named) = self.resolve(turn, seen).await?;
-                connection = self.open_connection(&choices, named, seen).await?;
+                connection = self.open_connection(&choices, named, seen, progress).await?;
                 connection.send(request.clone()).await
             }
             answer => answer,
         };
-        self.labels.peer(seen, connection.peer, &self.words);
         let answer = answer.map_err(|Unanswered { failure, .. }| failure)?;
         let read = self.read(&mut connection, answer, seen).await?;
         if let Some((pool, permit)) = &lease {
@@ -158,6 +164,7 @@ impl HttpProber {
         turn: usize,
         lease: Option<&(&Pool, Permit<'_>)>,
         seen: &mut Observation,
+        progress: &Progress,
     ) -> Result<(Connection, bool), Failure> {
         let (choices, named) = self.resolve(turn, seen).await?;
         if let Some((pool, permit)) = lease {
@@ -166,7 +173,7 @@ impl HttpProber {
             }
             pool.make_room(permit);
         }
-        Ok((self.open_connection(&choices, named, seen).await?, false))
+        Ok((self.open_connection(&choices, named, seen, progress).await?, false))
     }
 
     /// Returns the addresses to try, best first, and whether they are those of a name.
@@ -181,11 +188,13 @@ impl HttpProber {
         choices: &[IpAddr],
         named: bool,
         seen: &mut Observation,
+        progress: &Progress,
     ) -> Result<Connection, Failure> {
         let start = Instant::now();
-        let reached = reach(&self.sockets, choices, self.target.endpoint.port, named).await;
+        self.labels.asks(progress, choices[0], &self.words);
         let Reached { stream, peer, passed } =
-            reached.inspect_err(|_| self.labels.peer(seen, choices[0], &self.words))?;
+            reach(&self.sockets, choices, self.target.endpoint.port, named).await?;
+        self.labels.asks(progress, peer, &self.words);
         seen.connect = Some(start.elapsed());
         seen.error = passed.map(|passed| self.words.get(&passed));
         // A request is one write; waiting to fill a packet would only add time.
@@ -193,8 +202,7 @@ impl HttpProber {
         // What a certificate says is for tls probes.
         let secured = secure(self.tls.as_ref(), stream, seen).await;
         seen.value = None;
-        let stream = secured.inspect_err(|_| self.labels.peer(seen, peer, &self.words))?;
-        Connection::start(stream, peer).await
+        Connection::start(secured?, peer).await
     }
 
     /// Reads an answer to its end; what could be read is noted even if it breaks off.
@@ -231,6 +239,7 @@ impl Prober for HttpProber {
         if let Err(failure) = self.measure(&mut seen, progress).await {
             failure.mark(&mut seen, &self.words);
         }
+        seen.labels.splice(..0, progress.labels());
         seen
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use chaos_core::{
     model::probe::{Label, LabelSource},
     place::{Kind, Place},
-    probe::Observation,
+    probe::{Observation, Progress},
     trouble::Trouble,
 };
 use http::header::{HeaderMap, HeaderName};
@@ -53,16 +53,19 @@ impl Labels {
         Ok(Labels { labels: labels.collect::<Result<_, _>>()?, hosts: hosts(place) })
     }
 
-    /// Adds the peer, which is known before there is an answer.
-    pub(crate) fn peer(&self, seen: &mut Observation, peer: IpAddr, words: &Words) {
-        for (name, source) in &self.labels {
-            if let Source::Peer = source {
-                let value = match self.hosts.get(&peer) {
-                    Some(host) => words.get(host),
-                    None => words.get(&peer.to_string()),
-                };
-                seen.labels.push((name.clone(), value));
-            }
+    /// Notes who is asked, which is known before there is an answer, and where there is none.
+    pub(crate) fn asks(&self, progress: &Progress, peer: IpAddr, words: &Words) {
+        let of_peer = self.labels.iter().filter(|(_, source)| matches!(source, Source::Peer));
+        let named = of_peer.map(|(name, _)| {
+            let value = match self.hosts.get(&peer) {
+                Some(host) => words.get(host),
+                None => words.get(&peer.to_string()),
+            };
+            (name.clone(), value)
+        });
+        let labels: Vec<_> = named.collect();
+        if !labels.is_empty() {
+            progress.label(labels);
         }
     }
 

@@ -53,16 +53,16 @@ impl TcpProber {
         })
     }
 
-    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
+    async fn measure(&self, seen: &mut Observation, progress: &Progress) -> Result<(), Failure> {
         let found = self.resolver.addresses().await?;
         seen.dns = found.took;
         let choices = found.ranked.choices(self.resolver.turn());
         let start = Instant::now();
-        let reached = reach(&self.sockets, &choices, self.port, found.took.is_some()).await;
-        let reached = reached.inspect_err(|_| self.labels.peer(seen, choices[0], &self.words))?;
+        self.labels.asks(progress, choices[0], &self.words);
+        let reached = reach(&self.sockets, &choices, self.port, found.took.is_some()).await?;
         seen.connect = Some(start.elapsed());
         seen.error = reached.passed.map(|passed| self.words.get(&passed));
-        self.labels.peer(seen, reached.peer, &self.words);
+        self.labels.asks(progress, reached.peer, &self.words);
         // A reset instead of a farewell: otherwise each measurement would keep a local port busy for a minute,
         // and 470 a second would use them all up.
         let _ = socket2::SockRef::from(&reached.stream).set_linger(Some(Duration::ZERO));
@@ -79,9 +79,10 @@ impl Prober for TcpProber {
     async fn attempt(&self, progress: &Progress) -> Observation {
         progress.waits_for("connection");
         let mut seen = Observation::ok();
-        if let Err(failure) = self.measure(&mut seen).await {
+        if let Err(failure) = self.measure(&mut seen, progress).await {
             failure.mark(&mut seen, &self.words);
         }
+        seen.labels.splice(..0, progress.labels());
         seen
     }
 }

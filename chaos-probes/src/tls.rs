@@ -51,8 +51,8 @@ impl TlsProber {
         })
     }
 
-    async fn measure(&self, seen: &mut Observation) -> Result<(), Failure> {
-        let (stream, _) = self.dialer.connect(seen, &self.labels, &self.words).await?;
+    async fn measure(&self, seen: &mut Observation, progress: &Progress) -> Result<(), Failure> {
+        let (stream, _) = self.dialer.connect(seen, progress, &self.labels, &self.words).await?;
         if let crate::secure::Stream::Tls(stream) = &stream {
             // A reset instead of a farewell, as for a tcp probe: else the local ports would be used up.
             let _ = socket2::SockRef::from(stream.get_ref().0).set_linger(Some(std::time::Duration::ZERO));
@@ -73,9 +73,10 @@ impl Prober for TlsProber {
     async fn attempt(&self, progress: &Progress) -> Observation {
         progress.waits_for("handshake");
         let mut seen = Observation::ok();
-        if let Err(failure) = self.measure(&mut seen).await {
+        if let Err(failure) = self.measure(&mut seen, progress).await {
             failure.mark(&mut seen, &self.words);
         }
+        seen.labels.splice(..0, progress.labels());
         seen
     }
 }

@@ -149,7 +149,11 @@ async fn measure<P: Prober + ?Sized>(prober: &P, stream: &Stream, clock: Clock, 
         Some(observation) if latency < stream.timeout || observation.outcome == Outcome::NotRun => {
             (latency, observation)
         }
-        _ => (stream.timeout, timed_out(stream, progress.waited_for())),
+        // Who was asked is known of one that got no answer, too: else a share of one server's requests would leave out those.
+        _ => {
+            let labels = progress.labels();
+            (stream.timeout, Observation { labels, ..timed_out(stream, progress.waited_for()) })
+        }
     };
     Sample { intended, late: duration(started - intended), latency, from: stream.from.clone(), observation }
 }

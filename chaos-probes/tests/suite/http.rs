@@ -302,6 +302,33 @@ async fn labels_come_from_header_status_and_peer() {
 }
 
 #[tokio::test]
+async fn who_is_asked_is_known_of_a_request_that_nobody_answers() {
+    // It takes connections, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://api:{}/", listener.local_addr().unwrap().port());
+    let place = here(&[("api", &["127.0.0.1"])], &[]);
+    for connections in [Connections::Fresh, Connections::Reuse(1)] {
+        let mut probe = http("GET", &url, &[]);
+        probe.connections = connections;
+        probe.labels = vec![Label { name: text("peer"), source: LabelSource::Peer }];
+        let prober = open(&probe, &place).await;
+        let (first, second) = (Progress::default(), Progress::default());
+        let both = async { tokio::join!(prober.attempt(&first), prober.attempt(&second)) };
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), both).await.is_err());
+        assert_eq!(first.waited_for(), "answer");
+        let waits = if connections == Connections::Fresh { "answer" } else { "free connection of the probe" };
+        assert_eq!(second.waited_for(), waits);
+        // Also one that waits for the connection of another: it would have been sent there.
+        let known = [(std::sync::Arc::from("peer"), std::sync::Arc::from("127.0.0.1"))];
+        assert_eq!(first.labels(), known, "{connections:?}");
+        let again = Progress::default();
+        let waiting = async { tokio::join!(prober.attempt(&first), prober.attempt(&again)) };
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), waiting).await.is_err());
+        assert_eq!(again.labels(), known, "{connections:?}");
+    }
+}
+
+#[tokio::test]
 async fn addresses_of_a_name_take_turns() {
     let mut servers = vec![Server::start(|_, _| answer("200 OK", "")).await];
     let port = servers[0].address.port();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    probe::{Observation, Prober, Stream},
+    probe::{Observation, Prober, Progress, Stream},
     run::load::drive,
     time::{Clock, nanos},
 };
@@ -95,6 +95,11 @@ impl Prober for Mute {
         self.sent.fetch_add(1, Ordering::Relaxed);
         pending().await
     }
+
+    async fn attempt(&self, progress: &Progress) -> Observation {
+        progress.label(vec![("peer".into(), "api-1".into())]);
+        self.once().await
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,6 +110,9 @@ async fn timeouts_are_measurements_and_what_was_sent_is_dropped() {
     assert!(samples.iter().all(|s| s.observation.outcome == Outcome::TimedOut && s.latency == seconds(2)));
     // They are among the errors, by what was waited for.
     assert!(samples.iter().all(|s| s.observation.error.as_deref() == Some("no answer within 2s")));
+    // Who was asked is known of each all the same.
+    let asked = [("peer".into(), "api-1".into())];
+    assert!(samples.iter().all(|s| s.observation.labels == asked));
     assert_eq!(mute.under_way.load(Ordering::Relaxed), 0);
     // 2 s at 50 a second; the first ends in the instant in which the last one starts.
     assert!((100..=101).contains(&mute.most.load(Ordering::Relaxed)));
