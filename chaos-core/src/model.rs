@@ -9,6 +9,7 @@
 pub mod action;
 pub mod build;
 pub mod cluster;
+pub mod command;
 pub mod formula;
 pub mod lab;
 pub mod metric;

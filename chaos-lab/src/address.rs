@@ -156,7 +156,7 @@ pub fn describe(program: &Program) -> String {
         Program::Http { port, .. } => format!("`http port {port}`"),
         Program::Gateway { port, .. } => format!("`gateway port {port}`"),
         Program::Dns => "`dns`".to_owned(),
-        Program::Command { argv, .. } => format!("`{}`", argv.join(" ")),
+        Program::Command { argv, .. } => format!("`{}`", model::command::line(argv)),
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) fn program(program: &Program) -> String {
         Program::Dns => "the lab's DNS server on port 53".to_owned(),
         Program::Command { argv, ready, env: _, as_root: _ } => format!(
             "`{}`, ready {}",
-            argv.join(" "),
+            crate::model::command::line(argv),
             match ready {
                 Ready::Tcp(port) => format!("when it accepts connections on port {port}"),
                 Ready::After(d) => format!("after {}", time(*d)),

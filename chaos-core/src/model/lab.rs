@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::format_seconds;
+use super::{command, quantity::format_seconds};
 use crate::span::{Span, Spanned};
 
 /// Hosts on one switch, each a network namespace with its own address and real processes.
@@ -122,7 +122,7 @@ impl fmt::Display for Program {
             ),
             Program::Dns => f.write_str("dns"),
             Program::Command { argv, ready, env, as_root } => {
-                write!(f, "\"{}\" ready ", argv.join(" "))?;
+                write!(f, "\"{}\" ready ", command::line(argv))?;
                 match ready {
                     Ready::Tcp(port) => write!(f, "when tcp {port}")?,
                     Ready::After(settle) => write!(f, "after {}", time(settle))?,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Action, Experiment, Probe, Program,
+    Action, Experiment, Probe, Program, command,
     probe::{Asks, HeaderValue, Trust},
     target,
 };
@@ -122,7 +122,7 @@ impl Outside {
     fn program(&mut self, program: &Program, by: impl FnOnce(bool) -> Starter, span: Span) {
         match program {
             Program::Command { argv, env, as_root, .. } => {
-                let started = Started { line: argv.join(" "), by: by(*as_root), span };
+                let started = Started { line: command::line(argv), by: by(*as_root), span };
                 self.variables.extend(env.iter().map(|name| Variable {
                     name: name.clone(),
                     shown_to: format!("`{}` {}", started.line, started.by),
@@ -150,7 +150,7 @@ impl Outside {
         }
         if let Some(words) = probe.kind.command() {
             let by = Starter::Probe { name: name.clone() };
-            self.programs.push(Started { line: words.join(" "), by, span: probe.span });
+            self.programs.push(Started { line: command::line(words), by, span: probe.span });
         }
         if let Some(server) = server.filter(|server| !in_lab(experiment, server)) {
             self.servers.push(Asked { server: server.to_owned(), probe: name.clone() });

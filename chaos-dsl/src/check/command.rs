@@ -63,4 +63,12 @@ mod tests {
         assert_eq!(split("  "), Vec::<String>::new());
         assert_eq!(words("a 'b"), None);
     }
+
+    proptest::proptest! {
+        /// What a reader is shown of a command is what is run.
+        #[test]
+        fn a_command_that_is_shown_has_the_same_words(given in proptest::collection::vec("[a-c '\"\\t$]{0,6}", 1..5)) {
+            proptest::prop_assert_eq!(words(&chaos_core::model::command::line(&given)), Some(given));
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::{AlertSource, HeaderValue, ProbeKind, grpc};
 use crate::model::{
+    command,
     metric::Field,
     quantity::{Quantity, Unit, format_seconds},
 };
@@ -274,7 +275,7 @@ impl ProbeKind {
                 if *secure { " over TLS" } else { "" },
                 if service.is_empty() { "the server" } else { service }
             ),
-            ProbeKind::Exec { words, .. } => format!("running {}", words.join(" ")),
+            ProbeKind::Exec { words, .. } => format!("running {}", command::line(words)),
             ProbeKind::Alerts { source: AlertSource::Alertmanager, url } => {
                 format!("asking the Alertmanager at {url} which alerts fire")
             }
@@ -370,7 +371,7 @@ impl fmt::Display for ProbeKind {
             ProbeKind::Tls { address, .. } => write!(f, "tls {address}"),
             ProbeKind::Grpc { address, service, .. } if service.is_empty() => write!(f, "grpc {address}"),
             ProbeKind::Grpc { address, service, .. } => write!(f, "grpc {address} {service}"),
-            ProbeKind::Exec { words, .. } => write!(f, "exec `{}`", words.join(" ")),
+            ProbeKind::Exec { words, .. } => write!(f, "exec `{}`", command::line(words)),
             ProbeKind::Alerts { source, url } => write!(f, "alerts from {} {url}", source.as_str()),
             ProbeKind::Prometheus { query, url, .. } => write!(f, "prometheus {query} at {url}"),
             ProbeKind::Kube(watched) => write!(f, "kube {watched}"),
