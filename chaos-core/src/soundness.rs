@@ -17,6 +17,7 @@
 
 mod all;
 mod alone;
+mod aside;
 mod baseline;
 mod constant;
 mod deadline;
@@ -94,6 +95,7 @@ const WARNED: &[Lint] = &[
     share::unmoved,
     share::aborting,
     rare::find,
+    aside::find,
     deadline::find,
     reading::find,
     alone::find,

@@ -120,7 +120,11 @@ fn processes_of_a_host_that_no_request_passes_are_met_by_none() {
         let aside = program.into_iter().fold(Host::new("aside"), Host::running);
         let hosts = [Host::new("client"), Host::new("api").copies(3), aside];
         experiment.scope = Scope::Lab(hosts.into_iter().collect());
-        reaches(&experiment, &experiment.probes[0], &experiment.faults[0])
+        let warned =
+            odd(&experiment).into_iter().any(|remark| remark.starts_with("no request of a probe passes"));
+        let reached = reaches(&experiment, &experiment.probes[0], &experiment.faults[0]);
+        assert_eq!(warned, reached == Some(false), "{on}");
+        reached
     };
     assert_eq!(reached("api-1", None), Some(true));
     assert_eq!(reached("client", None), Some(true));
